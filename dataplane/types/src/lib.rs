@@ -1,0 +1,27 @@
+//! The floor everything stands on: numbers, ids, times, instruments, normalised messages, limits.
+//!
+//! `no_std`, no dependencies, no I/O, no clock, no `f64`, no `unsafe`. A type lives here when two or
+//! more crates must agree on it; behaviour lives above.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+pub mod id;
+pub mod instrument;
+pub mod limit;
+pub mod market;
+pub mod num;
+pub mod order;
+pub mod text;
+pub mod time;
+
+pub use id::{
+    AssetId, ClientOrderId, Epoch, InstrumentId, LaneId, LinkId, OrderId, StrategyId, TradeId, VenueId,
+};
+pub use instrument::{Instrument, InstrumentFault};
+pub use market::{BookMsg, BookMsgKind, QuoteMsg, RawLevel, TradeMsg};
+pub use num::{Decimal, Level, Notional, NumError, Price, Qty};
+pub use order::{
+    Balance, FillReport, Liquidity, OrderKind, OrderReport, OrderState, RejectReason, Side, Tif,
+};
+pub use text::Text;
+pub use time::{NicNanos, Now, Tsc, UnixNanos, VenueNanos};

@@ -1,0 +1,29 @@
+//! Every maximum, with the sum it came from. A loop, queue or table elsewhere names one of these.
+
+/// Instruments one node follows: ten venues, 64 each, rounded up to a power of two.
+pub const INSTRUMENTS_MAX: usize = 1024;
+/// Assets in the node's table.
+pub const ASSETS_MAX: usize = 256;
+/// Lanes that may send orders: [`crate::ClientOrderId::LANE_BITS`] bits.
+pub const LANES_MAX: usize = 16;
+/// Levels one depth message may carry a side. Binance's largest snapshot has 5,000.
+pub const MSG_LEVELS_MAX: usize = 5_000;
+/// Levels a book keeps a side: a 5,000-level snapshot and the deltas beside it. Deeper ones are
+/// dropped and counted.
+pub const BOOK_LEVELS_MAX: usize = 8_192;
+/// Depth messages kept while a snapshot is fetched: 10 a second for 25 s.
+pub const SPLICE_MSGS_MAX: usize = 256;
+/// Levels kept in those messages altogether, both sides.
+pub const SPLICE_LEVELS_MAX: usize = 65_536;
+/// Orders of one lane that are not final.
+pub const LIVE_ORDERS_MAX: usize = 4_096;
+/// One WebSocket message, after reassembly. Binance's depth of 5,000 levels is near 300 KiB.
+pub const WS_MSG_MAX: usize = 1 << 20;
+/// One HTTP response body. `exchangeInfo` of all symbols is near 12 MiB; we ask for ours only.
+pub const HTTP_BODY_MAX: usize = 16 << 20;
+/// One HTTP head (status line and fields).
+pub const HTTP_HEAD_MAX: usize = 16 << 10;
+
+const _: () = assert!(BOOK_LEVELS_MAX > MSG_LEVELS_MAX);
+const _: () = assert!(SPLICE_LEVELS_MAX >= 2 * MSG_LEVELS_MAX);
+const _: () = assert!(LANES_MAX == 1 << crate::ClientOrderId::LANE_BITS);

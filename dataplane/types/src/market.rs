@@ -1,0 +1,80 @@
+//! Normalised market data, still in the venue's own digits: what feeds emit and books consume.
+//!
+//! Prices and quantities stay [`Decimal`]s exactly as printed until the instrument turns them into
+//! [`crate::Price`] and [`crate::Qty`]; the printed digits are what venue checksums are made of.
+
+use crate::{Decimal, InstrumentId, Side, TradeId, VenueNanos};
+
+/// One level as the venue printed it. Quantity 0 removes the level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RawLevel {
+    /// Price, exact.
+    pub price: Decimal,
+    /// Total quantity at the price, exact.
+    pub qty: Decimal,
+}
+
+/// Whole book or change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BookMsgKind {
+    /// Replaces the whole book (pushed by the venue or fetched by REST).
+    Snapshot,
+    /// Absolute quantities of the levels that changed.
+    Delta,
+}
+
+/// One depth message. Which of the ids a venue fills is that venue's sequence rule (`sync.rs`).
+#[derive(Debug, Clone, Copy)]
+pub struct BookMsg<'a> {
+    /// Whose book.
+    pub instrument: InstrumentId,
+    /// Snapshot or delta.
+    pub kind: BookMsgKind,
+    /// First update id covered (Binance `U`); equals `last_id` where the venue has one id only.
+    pub first_id: i64,
+    /// Last update id covered (Binance `u`, OKX `seqId`). -1 where the venue gave none.
+    pub last_id: i64,
+    /// The `last_id` this message follows (OKX `prevSeqId`, Binance futures `pu`). -1 = none or not given.
+    pub prev_id: i64,
+    /// The venue's checksum of the book after this message, if it gave one.
+    pub checksum: Option<u32>,
+    /// Bids in the venue's order (books do not rely on it).
+    pub bids: &'a [RawLevel],
+    /// Asks in the venue's order.
+    pub asks: &'a [RawLevel],
+    /// Venue time of the message.
+    pub venue_ns: VenueNanos,
+}
+
+/// One public trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TradeMsg {
+    /// What was traded.
+    pub instrument: InstrumentId,
+    /// The venue's id of the trade (the last one, where it aggregates).
+    pub trade_id: TradeId,
+    /// Side of the aggressor.
+    pub taker: Side,
+    /// Price, exact.
+    pub price: Decimal,
+    /// Quantity, exact.
+    pub qty: Decimal,
+    /// Venue time.
+    pub venue_ns: VenueNanos,
+}
+
+/// Best bid and offer as a venue pushes them on their own channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuoteMsg {
+    /// Whose quote.
+    pub instrument: InstrumentId,
+    /// The book's update id at this quote, where the venue shares the counter; else -1.
+    pub update_id: i64,
+    /// Best bid; quantity 0 = the side is empty.
+    pub bid: RawLevel,
+    /// Best offer; quantity 0 = the side is empty.
+    pub ask: RawLevel,
+    /// Venue time; 0 where it gives none (Binance bookTicker).
+    pub venue_ns: VenueNanos,
+}
+
