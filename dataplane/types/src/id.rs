@@ -90,7 +90,11 @@ impl Epoch {
 
     /// The next epoch; `None` when the 13 bits are used up.
     pub const fn next(self) -> Option<Self> {
-        if self.0 >= Self::MAX { None } else { Some(Self(self.0 + 1)) }
+        if self.0 >= Self::MAX {
+            None
+        } else {
+            Some(Self(self.0 + 1))
+        }
     }
 }
 
@@ -121,7 +125,11 @@ impl ClientOrderId {
 
     /// Takes an id back from a venue. Errors: `None` when it is not one of ours (over 45 bits or epoch 0).
     pub const fn from_raw(raw: u64) -> Option<Self> {
-        if raw >> 45 != 0 || raw >> 32 == 0 { None } else { Some(Self(raw)) }
+        if raw >> 45 != 0 || raw >> 32 == 0 {
+            None
+        } else {
+            Some(Self(raw))
+        }
     }
 
     /// The epoch that sent it.
@@ -159,7 +167,10 @@ mod tests {
     fn client_order_id_keeps_its_parts_and_fits_45_bits() {
         let id = ClientOrderId::new(Epoch(8191), LaneId(15), ClientOrderId::SEQUENCE_MAX).unwrap();
         assert_eq!(id.0 >> 45, 0);
-        assert_eq!((id.epoch(), id.lane(), id.sequence()), (Epoch(8191), LaneId(15), (1 << 28) - 1));
+        assert_eq!(
+            (id.epoch(), id.lane(), id.sequence()),
+            (Epoch(8191), LaneId(15), (1 << 28) - 1)
+        );
         assert_eq!(ClientOrderId::from_raw(id.0), Some(id));
         assert_eq!(ClientOrderId::new(Epoch(0), LaneId(0), 1), None);
         assert_eq!(ClientOrderId::new(Epoch(8192), LaneId(0), 1), None);

@@ -1,7 +1,9 @@
 //! What is traded and by which rules: increments, tick, lot, limits, and the only maker of [`Notional`].
 
 use crate::num::pow10;
-use crate::{AssetId, Decimal, InstrumentId, Level, Notional, NumError, Price, Qty, RawLevel, Text, VenueId};
+use crate::{
+    AssetId, Decimal, InstrumentId, Level, Notional, NumError, Price, Qty, RawLevel, Text, VenueId,
+};
 
 /// One instrument at one venue.
 ///
@@ -87,7 +89,10 @@ impl Instrument {
             qty_min: Qty(0),
             qty_max: Qty(0),
             notional_min: Notional(0),
-            multiplier: Decimal { mantissa: 1, exponent: 0 },
+            multiplier: Decimal {
+                mantissa: 1,
+                exponent: 0,
+            },
         }
     }
 
@@ -113,12 +118,18 @@ impl Instrument {
 
     /// The price as a decimal number.
     pub const fn price_decimal(&self, price: Price) -> Decimal {
-        Decimal { mantissa: price.0, exponent: -(self.price_decimals as i8) }
+        Decimal {
+            mantissa: price.0,
+            exponent: -(self.price_decimals as i8),
+        }
     }
 
     /// The quantity as a decimal number.
     pub const fn qty_decimal(&self, qty: Qty) -> Decimal {
-        Decimal { mantissa: qty.0, exponent: -(self.qty_decimals as i8) }
+        Decimal {
+            mantissa: qty.0,
+            exponent: -(self.qty_decimals as i8),
+        }
     }
 
     /// Value of `qty` at `price`, in 10^-12 quote units, rounded towards zero below that.
@@ -130,7 +141,11 @@ impl Instrument {
         let exponent = 12 - i32::from(self.price_decimals) - i32::from(self.qty_decimals)
             + i32::from(self.multiplier.exponent);
         let scale = pow10(exponent.unsigned_abs())?;
-        let scaled = if exponent >= 0 { units.checked_mul(scale)? } else { units / scale };
+        let scaled = if exponent >= 0 {
+            units.checked_mul(scale)?
+        } else {
+            units / scale
+        };
         Some(Notional(scaled))
     }
 
@@ -166,18 +181,30 @@ impl Instrument {
 
     /// The nearest multiple of the tick at or below `price`; `price` itself where there is no tick.
     pub const fn tick_down(&self, price: Price) -> Price {
-        if self.tick.0 > 0 { Price(price.0 - price.0.rem_euclid(self.tick.0)) } else { price }
+        if self.tick.0 > 0 {
+            Price(price.0 - price.0.rem_euclid(self.tick.0))
+        } else {
+            price
+        }
     }
 
     /// The nearest multiple of the tick at or above `price`; saturates.
     pub const fn tick_up(&self, price: Price) -> Price {
         let down = self.tick_down(price);
-        if down.0 == price.0 { price } else { Price(down.0.saturating_add(self.tick.0)) }
+        if down.0 == price.0 {
+            price
+        } else {
+            Price(down.0.saturating_add(self.tick.0))
+        }
     }
 
     /// The nearest multiple of the lot at or below `qty`.
     pub const fn lot_down(&self, qty: Qty) -> Qty {
-        if self.lot.0 > 0 { Qty(qty.0 - qty.0.rem_euclid(self.lot.0)) } else { qty }
+        if self.lot.0 > 0 {
+            Qty(qty.0 - qty.0.rem_euclid(self.lot.0))
+        } else {
+            qty
+        }
     }
 }
 
@@ -192,7 +219,13 @@ mod tests {
             qty_min: Qty(1),
             qty_max: Qty(900_000_000),
             notional_min: Notional(5_000_000_000_000),
-            ..Instrument::bare(InstrumentId(0), VenueId::BINANCE, Text::new("BTCUSDT").unwrap(), 2, 5)
+            ..Instrument::bare(
+                InstrumentId(0),
+                VenueId::BINANCE,
+                Text::new("BTCUSDT").unwrap(),
+                2,
+                5,
+            )
         }
     }
 
@@ -208,8 +241,14 @@ mod tests {
         // 3 contracts of 0.01 BTC at 65000.1 = 1950.003
         let mut swap = btcusdt();
         (swap.price_decimals, swap.qty_decimals) = (1, 2);
-        swap.multiplier = Decimal { mantissa: 1, exponent: -2 };
-        assert_eq!(swap.notional(Price(650_001), Qty(300)).unwrap(), Notional(1_950_003_000_000_000));
+        swap.multiplier = Decimal {
+            mantissa: 1,
+            exponent: -2,
+        };
+        assert_eq!(
+            swap.notional(Price(650_001), Qty(300)).unwrap(),
+            Notional(1_950_003_000_000_000)
+        );
     }
 
     #[test]
@@ -220,13 +259,37 @@ mod tests {
         inst.qty_min = Qty(20);
         let cases = [
             (Some(Price(6_500_000)), Qty(100), Ok(())),
-            (Some(Price(6_500_001)), Qty(100), Err(InstrumentFault::OffTick)),
-            (Some(Price(6_500_000)), Qty(101), Err(InstrumentFault::OffLot)),
-            (Some(Price(6_500_000)), Qty(10), Err(InstrumentFault::BelowMin)),
-            (Some(Price(6_500_000)), Qty(900_000_010), Err(InstrumentFault::AboveMax)),
-            (Some(Price(10)), Qty(100), Err(InstrumentFault::BelowNotional)),
+            (
+                Some(Price(6_500_001)),
+                Qty(100),
+                Err(InstrumentFault::OffTick),
+            ),
+            (
+                Some(Price(6_500_000)),
+                Qty(101),
+                Err(InstrumentFault::OffLot),
+            ),
+            (
+                Some(Price(6_500_000)),
+                Qty(10),
+                Err(InstrumentFault::BelowMin),
+            ),
+            (
+                Some(Price(6_500_000)),
+                Qty(900_000_010),
+                Err(InstrumentFault::AboveMax),
+            ),
+            (
+                Some(Price(10)),
+                Qty(100),
+                Err(InstrumentFault::BelowNotional),
+            ),
             (Some(Price(0)), Qty(100), Err(InstrumentFault::NotPositive)),
-            (Some(Price(6_500_000)), Qty(0), Err(InstrumentFault::NotPositive)),
+            (
+                Some(Price(6_500_000)),
+                Qty(0),
+                Err(InstrumentFault::NotPositive),
+            ),
             (None, Qty(100), Ok(())),
         ];
         for (price, qty, want) in cases {
@@ -240,7 +303,13 @@ mod tests {
     fn ticks_round_the_safe_way() {
         let mut inst = btcusdt();
         inst.tick = Price(25);
-        assert_eq!((inst.tick_down(Price(99)), inst.tick_up(Price(99))), (Price(75), Price(100)));
-        assert_eq!((inst.tick_down(Price(100)), inst.tick_up(Price(100))), (Price(100), Price(100)));
+        assert_eq!(
+            (inst.tick_down(Price(99)), inst.tick_up(Price(99))),
+            (Price(75), Price(100))
+        );
+        assert_eq!(
+            (inst.tick_down(Price(100)), inst.tick_up(Price(100))),
+            (Price(100), Price(100))
+        );
     }
 }

@@ -15,7 +15,8 @@ pub mod text;
 pub mod time;
 
 pub use id::{
-    AssetId, ClientOrderId, Epoch, InstrumentId, LaneId, LinkId, OrderId, StrategyId, TradeId, VenueId,
+    AssetId, ClientOrderId, Epoch, InstrumentId, LaneId, LinkId, OrderId, StrategyId, TradeId,
+    VenueId,
 };
 pub use instrument::{Instrument, InstrumentFault};
 pub use market::{BookMsg, BookMsgKind, QuoteMsg, RawLevel, TradeMsg};

@@ -77,4 +77,3 @@ pub struct QuoteMsg {
     /// Venue time; 0 where it gives none (Binance bookTicker).
     pub venue_ns: VenueNanos,
 }
-

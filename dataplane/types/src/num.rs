@@ -100,7 +100,10 @@ const POW10: [i64; 19] = {
 
 impl Decimal {
     /// Zero, printed "0".
-    pub const ZERO: Self = Self { mantissa: 0, exponent: 0 };
+    pub const ZERO: Self = Self {
+        mantissa: 0,
+        exponent: 0,
+    };
     /// Longest text [`Decimal::write`] makes: sign, 19 digits, 18 zeros, point and leading zero.
     pub const TEXT_MAX: usize = 48;
 
@@ -150,12 +153,19 @@ impl Decimal {
         } else {
             mantissa.checked_neg().ok_or(NumError::TooLong)?
         };
-        Ok(Self { mantissa, exponent: exponent as i8 })
+        Ok(Self {
+            mantissa,
+            exponent: exponent as i8,
+        })
     }
 
     /// Decimals after the point as printed (0 for integers and positive exponents).
     pub const fn decimals(self) -> u8 {
-        if self.exponent < 0 { self.exponent.unsigned_abs() } else { 0 }
+        if self.exponent < 0 {
+            self.exponent.unsigned_abs()
+        } else {
+            0
+        }
     }
 
     /// Whether the value is zero, whatever its digits.
@@ -171,7 +181,9 @@ impl Decimal {
         if self.mantissa == 0 {
             return Ok(0);
         }
-        let factor = *POW10.get(shift.unsigned_abs() as usize).ok_or(NumError::TooLarge)?;
+        let factor = *POW10
+            .get(shift.unsigned_abs() as usize)
+            .ok_or(NumError::TooLarge)?;
         if shift >= 0 {
             self.mantissa.checked_mul(factor).ok_or(NumError::TooLarge)
         } else if self.mantissa % factor == 0 {
@@ -214,7 +226,9 @@ impl Decimal {
 /// Parses what follows the digits: nothing, or `e` with a signed power. `base` is its offset in the text.
 fn parse_exponent(text: &[u8], base: usize) -> Result<i32, NumError> {
     let bad = |at: usize| NumError::BadByte((base + at).min(255) as u8);
-    let Some((_, rest)) = text.split_first() else { return Ok(0) };
+    let Some((_, rest)) = text.split_first() else {
+        return Ok(0);
+    };
     let (sign, digits, offset) = match rest.split_first() {
         Some((b'-', digits)) => (-1, digits, 2),
         Some((b'+', digits)) => (1, digits, 2),
@@ -292,7 +306,11 @@ mod tests {
             ("12E+3", 12, 3),
             ("-9223372036854775808", i64::MIN, 0),
         ] {
-            assert_eq!(Decimal::parse(text.as_bytes()), Ok(Decimal { mantissa, exponent }), "{text}");
+            assert_eq!(
+                Decimal::parse(text.as_bytes()),
+                Ok(Decimal { mantissa, exponent }),
+                "{text}"
+            );
         }
     }
 
@@ -321,7 +339,14 @@ mod tests {
         let value = Decimal::parse(b"0.51200000").unwrap();
         assert_eq!(value.to_increments(5), Ok(51_200));
         assert_eq!(value.to_increments(2), Err(NumError::TooFine));
-        assert_eq!(Decimal { mantissa: i64::MAX, exponent: 0 }.to_increments(1), Err(NumError::TooLarge));
+        assert_eq!(
+            Decimal {
+                mantissa: i64::MAX,
+                exponent: 0
+            }
+            .to_increments(1),
+            Err(NumError::TooLarge)
+        );
     }
 
     #[test]

@@ -153,7 +153,10 @@ impl OrderState {
 
     /// Whether nothing can follow.
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Filled | Self::Cancelled | Self::Rejected | Self::Expired)
+        matches!(
+            self,
+            Self::Filled | Self::Cancelled | Self::Rejected | Self::Expired
+        )
     }
 
     /// The word in the database and on the command line.
@@ -173,7 +176,11 @@ impl OrderState {
 
     /// From the number on disk.
     pub const fn from_raw(raw: u8) -> Option<Self> {
-        if raw >= 1 && raw <= 9 { Some(Self::ALL[raw as usize - 1]) } else { None }
+        if raw >= 1 && raw <= 9 {
+            Some(Self::ALL[raw as usize - 1])
+        } else {
+            None
+        }
     }
 }
 

@@ -12,13 +12,21 @@ pub struct Text<const N: usize> {
 
 impl<const N: usize> Text<N> {
     /// The empty text.
-    pub const EMPTY: Self = Self { len: 0, bytes: [0; N] };
+    pub const EMPTY: Self = Self {
+        len: 0,
+        bytes: [0; N],
+    };
 
     /// Copies `text`. Errors: `None` when it is longer than `N` bytes; nothing is cut silently.
     pub fn new(text: &str) -> Option<Self> {
         let mut bytes = [0; N];
-        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
-        Some(Self { len: u8::try_from(text.len()).ok()?, bytes })
+        bytes
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
+        Some(Self {
+            len: u8::try_from(text.len()).ok()?,
+            bytes,
+        })
     }
 
     /// Copies at most `N` bytes of `text`, cut at a character border: for display texts only.

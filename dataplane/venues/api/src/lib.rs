@@ -1,1 +1,29 @@
-//! dp-venue-api
+//! What a venue is to the rest of the dataplane: one sans-IO machine per venue behind [`Venue`].
+//!
+//! ```text
+//!        lane (I/O, time)                       venue machine (pure)
+//!   link opened / closed ──────────▶ on_open / on_closed
+//!   WebSocket text      ──────────▶ on_text      ──▶ Sink::event      (market data, reports)
+//!   HTTP answer         ──────────▶ on_response  ──▶ Sink::send_text  (subscribe, login, orders)
+//!   time                ──────────▶ on_deadline  ──▶ Sink::request    (REST)
+//!   order, amend, cancel ─────────▶ new_order …  ──▶ Sink::reconnect  (the link is no good)
+//! ```
+//!
+//! A machine owns no socket, clock, thread or random source. The same machine runs live, in replay,
+//! under virtual time and in a fuzzer. It does not own books: it emits depth messages, and its
+//! `sync` rule (a `dp_book::SyncRule`) tells the book keeper how to splice and check them.
+#![forbid(unsafe_code)]
+
+mod capability;
+mod event;
+mod limits;
+mod link;
+mod registry;
+mod venue;
+
+pub use capability::{Capabilities, EntryLink};
+pub use event::{Control, DecodeError, Event, Fault, RequestAck};
+pub use limits::{Bucket, RateGate};
+pub use link::{LinkKind, LinkSpec, RestMethod, RestRequest, RestResponse, RestTag};
+pub use registry::{Registry, RegistryError};
+pub use venue::{AmendOrder, CancelOrder, EntryError, NewOrder, Secrets, Sink, Venue, VenueConfig};

@@ -1,0 +1,43 @@
+//! What a venue offers, as data: the README's capability matrix is generated from it.
+
+/// Where orders go in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryLink {
+    /// WebSocket requests on the private link.
+    WebSocket,
+    /// REST only.
+    Rest,
+}
+
+/// One venue's abilities. `false` means we cannot or do not use it; the venue's README says which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Where orders go in.
+    pub entry: EntryLink,
+    /// Price can be amended in place.
+    pub amend_price: bool,
+    /// Quantity can be amended in place (`amend_reduce_only`: downwards only).
+    pub amend_qty: bool,
+    /// Quantity can only be reduced.
+    pub amend_reduce_only: bool,
+    /// One request cancels all orders of an instrument.
+    pub cancel_all: bool,
+    /// Several orders in one request.
+    pub batch: bool,
+    /// The venue cancels our orders when we fall silent.
+    pub dead_man_switch: bool,
+    /// Market, IOC, FOK.
+    pub market: bool,
+    /// Immediate or cancel.
+    pub ioc: bool,
+    /// Fill or kill.
+    pub fok: bool,
+    /// Post-only.
+    pub post_only: bool,
+    /// Orders can carry a validity window the venue enforces.
+    pub validity_window: bool,
+    /// Books carry a checksum today.
+    pub book_checksum: bool,
+    /// Deepest book the subscribed channel gives a side; 0 = all changes.
+    pub book_depth: u16,
+}

@@ -1,0 +1,216 @@
+//! The [`Venue`] trait, what goes in and what comes out.
+
+use crate::{Capabilities, Event, Fault, LinkSpec, Registry, RestRequest, RestResponse};
+use dp_types::{
+    ClientOrderId, InstrumentId, LinkId, Now, OrderId, OrderKind, Price, Qty, Side, Text, Tif,
+    UnixNanos, VenueId,
+};
+
+/// Where a venue machine's outputs go. One implementation is the live lane, others are tests,
+/// replay and `spinlane venue decode`.
+pub trait Sink {
+    /// One normalised event.
+    fn event(&mut self, event: &Event<'_>);
+    /// One WebSocket text message to send on `link`.
+    fn send_text(&mut self, link: LinkId, text: &[u8]);
+    /// One REST request to queue on `link`.
+    fn request(&mut self, link: LinkId, request: &RestRequest<'_>);
+    /// The link is no good: close it and open it again with back-off.
+    fn reconnect(&mut self, link: LinkId, why: &'static str);
+}
+
+/// API key material. Never printed: `Debug` shows the venue's part names only.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    /// The key's public name.
+    pub api_key: String,
+    /// HMAC secret, as the venue issued it.
+    pub api_secret: String,
+    /// Passphrase, where the venue has one.
+    pub passphrase: String,
+    /// Ed25519 private key, PKCS#8 PEM, where the venue takes one (Binance `session.logon`); empty = none.
+    pub ed25519_pem: String,
+}
+
+impl core::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Secrets(hidden)")
+    }
+}
+
+/// What a venue machine is built from. Hosts differ per environment (production, test, simulated).
+#[derive(Debug, Clone, Default)]
+pub struct VenueConfig {
+    /// REST host and port.
+    pub rest: (String, u16),
+    /// Public WebSocket host and port.
+    pub public: (String, u16),
+    /// Private WebSocket host and port (order entry and user stream).
+    pub private: (String, u16),
+    /// Symbols to follow, as the venue writes them.
+    pub symbols: Vec<String>,
+    /// Key material; empty key = market data only, no private link.
+    pub secrets: Secrets,
+    /// Validity window of an order at the venue, milliseconds (Binance `recvWindow`, OKX `expTime`); 0 = none.
+    pub order_window_ms: u32,
+}
+
+/// A new order, already passed by the risk gate and named by the OMS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewOrder {
+    /// What to trade.
+    pub instrument: InstrumentId,
+    /// Our id.
+    pub client_id: ClientOrderId,
+    /// Side.
+    pub side: Side,
+    /// Kind.
+    pub kind: OrderKind,
+    /// Life.
+    pub tif: Tif,
+    /// Limit price in increments; ignored for [`OrderKind::Market`].
+    pub price: Price,
+    /// Quantity in increments.
+    pub qty: Qty,
+}
+
+/// A change of a live order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AmendOrder {
+    /// What is traded.
+    pub instrument: InstrumentId,
+    /// Our id.
+    pub client_id: ClientOrderId,
+    /// The venue's id, 0 when not known yet.
+    pub order_id: OrderId,
+    /// New price; `None` = unchanged.
+    pub price: Option<Price>,
+    /// New total quantity; `None` = unchanged.
+    pub qty: Option<Qty>,
+}
+
+/// A cancel of a live order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CancelOrder {
+    /// What is traded.
+    pub instrument: InstrumentId,
+    /// Our id.
+    pub client_id: ClientOrderId,
+    /// The venue's id, 0 when not known yet.
+    pub order_id: OrderId,
+}
+
+/// Why a request was not written. Nothing left the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EntryError {
+    /// The private link is not open or not logged in.
+    #[error("the order link is not logged in")]
+    NotReady,
+    /// Our own governor: the venue's limit (less the reserve for cancels) is used up.
+    #[error("the venue's rate limit is used up")]
+    RateLimited,
+    /// The venue has no such request (for example a price amend on Binance spot).
+    #[error("the venue cannot do this")]
+    Unsupported,
+    /// The instrument is not in the registry.
+    #[error("the instrument is not known")]
+    UnknownInstrument,
+}
+
+/// One venue as a pure machine.
+///
+/// Errors returned by `on_*` are counted by the caller and never end the machine: it stays usable
+/// and, where a link must be replaced, has already asked for it through the sink.
+pub trait Venue {
+    /// Which venue.
+    fn id(&self) -> VenueId;
+    /// What it offers.
+    fn capabilities(&self) -> &'static Capabilities;
+    /// Connections it wants.
+    fn links(&self) -> &[LinkSpec];
+
+    /// A link's handshake is complete.
+    fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink);
+    /// One whole WebSocket text message. The bytes are parsed in place.
+    fn on_text(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault>;
+    /// One REST answer.
+    fn on_response(
+        &mut self,
+        registry: &mut Registry,
+        link: LinkId,
+        now: Now,
+        response: RestResponse<'_>,
+        out: &mut impl Sink,
+    ) -> Result<(), Fault>;
+    /// A link is gone. In-flight requests on it have an unknown outcome.
+    fn on_closed(&mut self, link: LinkId, now: Now, out: &mut impl Sink);
+    /// Runs what fell due at or before `now` (pings, timeouts, retries).
+    fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink);
+    /// When [`Venue::on_deadline`] next has work.
+    fn next_deadline(&self) -> Option<UnixNanos>;
+
+    /// The book keeper of this instrument has no snapshot or lost its place: fetch or resubscribe.
+    fn request_snapshot(
+        &mut self,
+        registry: &Registry,
+        instrument: InstrumentId,
+        now: Now,
+        out: &mut impl Sink,
+    );
+    /// Asks the venue for open orders, then fills since the last known trade, then balances; ends
+    /// with [`crate::Control::Reconciled`].
+    fn reconcile(&mut self, registry: &Registry, now: Now, out: &mut impl Sink);
+    /// Asks the venue what became of one order (after an unknown outcome).
+    fn query_order(
+        &mut self,
+        registry: &Registry,
+        order: &CancelOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError>;
+
+    /// Writes a new order.
+    fn new_order(
+        &mut self,
+        registry: &Registry,
+        order: &NewOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError>;
+    /// Writes an amend.
+    fn amend_order(
+        &mut self,
+        registry: &Registry,
+        amend: &AmendOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError>;
+    /// Writes a cancel.
+    fn cancel_order(
+        &mut self,
+        registry: &Registry,
+        cancel: &CancelOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError>;
+    /// Cancels every open order of an instrument, by the venue's own means where it has one; else the
+    /// listed ones in batches.
+    fn cancel_all(
+        &mut self,
+        registry: &Registry,
+        instrument: InstrumentId,
+        live: &[CancelOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError>;
+
+    /// The venue's text of one of its order ids (the inverse of the packing into [`OrderId`]).
+    fn order_id_text(&self, id: OrderId) -> Text<40>;
+}
