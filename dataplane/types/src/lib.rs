@@ -22,7 +22,8 @@ pub use instrument::{Instrument, InstrumentFault};
 pub use market::{BookMsg, BookMsgKind, QuoteMsg, RawLevel, TradeMsg};
 pub use num::{Decimal, Level, Notional, NumError, Price, Qty};
 pub use order::{
-    Balance, FillReport, Liquidity, OrderKind, OrderReport, OrderState, RejectReason, Side, Tif,
+    AmendOrder, Balance, CancelOrder, FillReport, Liquidity, LiveOrder, NewOrder, OrderKind,
+    OrderReport, OrderState, RejectReason, Side, Tif,
 };
 pub use text::Text;
 pub use time::{NicNanos, Now, Tsc, UnixNanos, VenueNanos};

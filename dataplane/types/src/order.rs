@@ -1,6 +1,8 @@
 //! Orders as every crate names them: side, kind, TIF, states, reports, reasons.
 
-use crate::{AssetId, ClientOrderId, Decimal, InstrumentId, OrderId, TradeId, VenueNanos};
+use crate::{
+    AssetId, ClientOrderId, Decimal, InstrumentId, OrderId, Price, Qty, TradeId, VenueNanos,
+};
 
 /// Side of an order or of a trade's aggressor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -299,6 +301,72 @@ impl RejectReason {
             _ => None,
         }
     }
+}
+
+/// A new order, already passed by the risk gate and named by the OMS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewOrder {
+    /// What to trade.
+    pub instrument: InstrumentId,
+    /// Our id.
+    pub client_id: ClientOrderId,
+    /// Side.
+    pub side: Side,
+    /// Kind.
+    pub kind: OrderKind,
+    /// Life.
+    pub tif: Tif,
+    /// Limit price in increments; ignored for [`OrderKind::Market`].
+    pub price: Price,
+    /// Quantity in increments.
+    pub qty: Qty,
+}
+
+/// A change of a live order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AmendOrder {
+    /// What is traded.
+    pub instrument: InstrumentId,
+    /// Our id.
+    pub client_id: ClientOrderId,
+    /// The venue's id, 0 when not known yet.
+    pub order_id: OrderId,
+    /// New price; `None` = unchanged.
+    pub price: Option<Price>,
+    /// New total quantity; `None` = unchanged.
+    pub qty: Option<Qty>,
+}
+
+/// A cancel of a live order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CancelOrder {
+    /// What is traded.
+    pub instrument: InstrumentId,
+    /// Our id.
+    pub client_id: ClientOrderId,
+    /// The venue's id, 0 when not known yet.
+    pub order_id: OrderId,
+}
+
+/// One of our orders that is not final, as strategies and recovery see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiveOrder {
+    /// What is traded.
+    pub instrument: InstrumentId,
+    /// Our id.
+    pub client_id: ClientOrderId,
+    /// The venue's id, 0 when not known yet.
+    pub order_id: OrderId,
+    /// Side.
+    pub side: Side,
+    /// Where it stands.
+    pub state: OrderState,
+    /// Limit price in increments.
+    pub price: Price,
+    /// What is left of it (FIX 151), in increments.
+    pub leaves: Qty,
+    /// A cancel is on its way.
+    pub is_cancelling: bool,
 }
 
 /// What a venue says of one of our orders (exec report, FIX 150), from a reply, a stream or a query.

@@ -64,7 +64,10 @@ pub enum Control {
     /// The book of this instrument cannot be continued; the keeper restarts it.
     BookLost(InstrumentId),
     /// The venue refused a request for rate: nothing may be sent until then (Unix ms, 0 = unknown).
-    RateLimited { until_ms: u64 },
+    RateLimited {
+        /// Unix milliseconds; 0 = the venue did not say.
+        until_ms: u64,
+    },
     /// A heartbeat of the venue's own kind.
     Heartbeat,
 }

@@ -26,4 +26,4 @@ pub use event::{Control, DecodeError, Event, Fault, RequestAck};
 pub use limits::{Bucket, RateGate};
 pub use link::{LinkKind, LinkSpec, RestMethod, RestRequest, RestResponse, RestTag};
 pub use registry::{Registry, RegistryError};
-pub use venue::{AmendOrder, CancelOrder, EntryError, NewOrder, Secrets, Sink, Venue, VenueConfig};
+pub use venue::{EntryError, Secrets, Sink, Venue, VenueConfig};

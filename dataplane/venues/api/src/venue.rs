@@ -2,8 +2,7 @@
 
 use crate::{Capabilities, Event, Fault, LinkSpec, Registry, RestRequest, RestResponse};
 use dp_types::{
-    ClientOrderId, InstrumentId, LinkId, Now, OrderId, OrderKind, Price, Qty, Side, Text, Tif,
-    UnixNanos, VenueId,
+    AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 
 /// Where a venue machine's outputs go. One implementation is the live lane, others are tests,
@@ -53,51 +52,6 @@ pub struct VenueConfig {
     pub secrets: Secrets,
     /// Validity window of an order at the venue, milliseconds (Binance `recvWindow`, OKX `expTime`); 0 = none.
     pub order_window_ms: u32,
-}
-
-/// A new order, already passed by the risk gate and named by the OMS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NewOrder {
-    /// What to trade.
-    pub instrument: InstrumentId,
-    /// Our id.
-    pub client_id: ClientOrderId,
-    /// Side.
-    pub side: Side,
-    /// Kind.
-    pub kind: OrderKind,
-    /// Life.
-    pub tif: Tif,
-    /// Limit price in increments; ignored for [`OrderKind::Market`].
-    pub price: Price,
-    /// Quantity in increments.
-    pub qty: Qty,
-}
-
-/// A change of a live order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AmendOrder {
-    /// What is traded.
-    pub instrument: InstrumentId,
-    /// Our id.
-    pub client_id: ClientOrderId,
-    /// The venue's id, 0 when not known yet.
-    pub order_id: OrderId,
-    /// New price; `None` = unchanged.
-    pub price: Option<Price>,
-    /// New total quantity; `None` = unchanged.
-    pub qty: Option<Qty>,
-}
-
-/// A cancel of a live order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CancelOrder {
-    /// What is traded.
-    pub instrument: InstrumentId,
-    /// Our id.
-    pub client_id: ClientOrderId,
-    /// The venue's id, 0 when not known yet.
-    pub order_id: OrderId,
 }
 
 /// Why a request was not written. Nothing left the machine.

@@ -1,0 +1,460 @@
+//! The node's one configuration file, read by both planes: TOML, unknown keys refused, units in names.
+//!
+//! ```toml
+//! [node]
+//! name = "ny4-a"
+//! shm = "/dev/shm/spinlane-ny4-a"       # shared memory of this node
+//! state_dir = "/var/lib/spinlane"       # epoch, private PostgreSQL, journal
+//!
+//! [store]
+//! dsn = ""                              # empty: a private cluster in state_dir
+//!
+//! [[lane]]
+//! venues = ["binance"]
+//! core = 2
+//! idle = "spin"
+//!
+//! [venue.binance]
+//! rest = "api.binance.com:443"
+//! public = "stream.binance.com:443"
+//! private = "ws-api.binance.com:443"
+//! symbols = ["BTCUSDT"]
+//! keys_file = "/etc/spinlane/keys/binance.toml"
+//! order_window_ms = 1000
+//!
+//! [[strategy]]
+//! kind = "market_maker"
+//! venue = "binance"
+//! symbol = "BTCUSDT"
+//! quote_qty = "0.001"
+//! half_spread_ticks = 2
+//! position_max = "0.01"
+//!
+//! [risk]
+//! order_qty_max = { BTCUSDT = "0.01" }
+//! ```
+#![forbid(unsafe_code)]
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Who and where.
+    pub node: Node,
+    /// PostgreSQL.
+    #[serde(default)]
+    pub store: Store,
+    /// Lanes, in order of their ids.
+    pub lane: Vec<Lane>,
+    /// Venues by name.
+    pub venue: BTreeMap<String, Venue>,
+    /// Strategies, in order of their ids.
+    #[serde(default)]
+    pub strategy: Vec<Strategy>,
+    /// Limits.
+    #[serde(default)]
+    pub risk: Risk,
+}
+
+/// `[node]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Name, letters, digits and dashes.
+    pub name: String,
+    /// Shared-memory file.
+    pub shm: PathBuf,
+    /// Directory this node owns.
+    pub state_dir: PathBuf,
+    /// Records each lane's journal ring holds; a power of two.
+    #[serde(default = "default_journal_records")]
+    pub journal_records: u32,
+    /// Market-data ticks each lane's tick ring holds; a power of two.
+    #[serde(default = "default_tick_records")]
+    pub tick_records: u32,
+}
+
+const fn default_journal_records() -> u32 {
+    1 << 17
+}
+
+const fn default_tick_records() -> u32 {
+    1 << 17
+}
+
+/// `[store]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// libpq connection string; empty = private cluster under `state_dir`.
+    #[serde(default)]
+    pub dsn: String,
+}
+
+/// What a lane does when a duty cycle found nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Idle {
+    /// Spins: the lane owns its core.
+    Spin,
+    /// Yields the core to other runnable threads, then spins on.
+    #[default]
+    Yield,
+    /// Sleeps in the kernel until a completion or the next deadline.
+    Park,
+}
+
+/// `[[lane]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lane {
+    /// Venues this lane runs, by name.
+    pub venues: Vec<String>,
+    /// Core to pin to; absent = not pinned.
+    pub core: Option<usize>,
+    /// Idle policy.
+    #[serde(default)]
+    pub idle: Idle,
+}
+
+/// `[venue.NAME]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Venue {
+    /// REST `host:port`.
+    pub rest: String,
+    /// Public WebSocket `host:port`.
+    pub public: String,
+    /// Private WebSocket `host:port`.
+    pub private: String,
+    /// Symbols as the venue writes them.
+    pub symbols: Vec<String>,
+    /// TOML file with `api_key`, `api_secret`, `passphrase`, `ed25519_pem`; absent = market data only.
+    pub keys_file: Option<PathBuf>,
+    /// Extra certificate authority (PEM) to trust for this venue, instead of the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// SHA-256 of the end-entity certificate (hex) the venue must show; absent = not pinned.
+    pub pin_sha256: Option<String>,
+    /// Validity window of an order at the venue, milliseconds; 0 = none.
+    #[serde(default)]
+    pub order_window_ms: u32,
+}
+
+/// `[[strategy]]`. Quantities are decimal texts in the instrument's base units.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Strategy {
+    /// `market_maker`.
+    pub kind: String,
+    /// Venue name.
+    pub venue: String,
+    /// Symbol as the venue writes it.
+    pub symbol: String,
+    /// Quantity of each quote.
+    pub quote_qty: String,
+    /// Distance of each quote from the mid price, ticks.
+    #[serde(default = "default_half_spread_ticks")]
+    pub half_spread_ticks: u32,
+    /// Ticks a quote may be away from where it should be before it is replaced.
+    #[serde(default = "default_requote_ticks")]
+    pub requote_ticks: u32,
+    /// Position at which the side that would add to it is not quoted.
+    pub position_max: String,
+    /// Shortest time between two requotes of one side, milliseconds.
+    #[serde(default)]
+    pub requote_ms_min: u32,
+}
+
+const fn default_half_spread_ticks() -> u32 {
+    2
+}
+
+const fn default_requote_ticks() -> u32 {
+    1
+}
+
+/// `[risk]`: by symbol (venue text) where it says so; quantities are decimal texts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Risk {
+    /// Largest order, by symbol. A symbol without a line cannot trade.
+    pub order_qty_max: BTreeMap<String, String>,
+    /// Largest position including working orders, by symbol. A symbol without a line cannot trade.
+    pub position_max: BTreeMap<String, String>,
+    /// Furthest an order price may be from the mid, basis points.
+    pub collar_bps: u32,
+    /// New orders and amends a second, per lane.
+    pub orders_per_s_max: u32,
+    /// A book older than this cannot be traded on, milliseconds.
+    pub book_age_ms_max: u32,
+}
+
+impl Default for Risk {
+    fn default() -> Self {
+        Self {
+            order_qty_max: BTreeMap::new(),
+            position_max: BTreeMap::new(),
+            collar_bps: 100,
+            orders_per_s_max: 100,
+            book_age_ms_max: 5_000,
+        }
+    }
+}
+
+/// Key material of one venue, the content of `keys_file`. `Debug` hides it.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// The key's public name.
+    pub api_key: String,
+    /// HMAC secret.
+    pub api_secret: String,
+    /// Passphrase.
+    pub passphrase: String,
+    /// Ed25519 private key, PKCS#8 PEM.
+    pub ed25519_pem: String,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys(hidden)")
+    }
+}
+
+/// Why a configuration cannot be used. The text names file, line, key and the mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: cannot be read: {error}")]
+    Read {
+        /// Which file.
+        path: String,
+        /// The system's word.
+        error: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a wrong type. TOML's message carries line and column.
+    #[error("{path}: {error}")]
+    Parse {
+        /// Which file.
+        path: String,
+        /// Line, column, what was expected.
+        error: Box<toml::de::Error>,
+    },
+    /// Parsed, but not coherent.
+    #[error("{path}: {key}: {why}")]
+    Value {
+        /// Which file.
+        path: String,
+        /// Which key.
+        key: String,
+        /// What is wrong and the mend.
+        why: String,
+    },
+}
+
+fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, ConfigError> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+        path: name.clone(),
+        error,
+    })?;
+    toml::from_str(&text).map_err(|error| ConfigError::Parse {
+        path: name,
+        error: Box::new(error),
+    })
+}
+
+impl Keys {
+    /// Reads a keys file. Errors: [`ConfigError`], whose text never holds a value of the file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        read(path).map_err(|error| match error {
+            ConfigError::Parse { path, .. } => ConfigError::Value {
+                path,
+                key: "keys".into(),
+                why: "not the expected TOML (api_key, api_secret, passphrase, ed25519_pem)".into(),
+            },
+            other => other,
+        })
+    }
+}
+
+impl Config {
+    /// Reads and checks a configuration file. Errors: [`ConfigError`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let config: Self = read(path)?;
+        config.check(&path.display().to_string())?;
+        Ok(config)
+    }
+
+    fn check(&self, path: &str) -> Result<(), ConfigError> {
+        let refuse = |key: String, why: String| {
+            Err(ConfigError::Value {
+                path: path.to_owned(),
+                key,
+                why,
+            })
+        };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if self.node.name.is_empty() || !self.node.name.chars().all(is_name) {
+            return refuse("node.name".into(), "use letters, digits and dashes".into());
+        }
+        for (key, value) in [
+            ("node.journal_records", self.node.journal_records),
+            ("node.tick_records", self.node.tick_records),
+        ] {
+            if !value.is_power_of_two() || !(1 << 8..=1 << 24).contains(&value) {
+                return refuse(
+                    key.into(),
+                    format!("{value}: use a power of two, 256 to 16777216"),
+                );
+            }
+        }
+        if self.lane.is_empty() || self.lane.len() > dp_types::limit::LANES_MAX {
+            return refuse(
+                "lane".into(),
+                format!(
+                    "1 to {} [[lane]] sections are needed",
+                    dp_types::limit::LANES_MAX
+                ),
+            );
+        }
+        for (index, lane) in self.lane.iter().enumerate() {
+            for name in &lane.venues {
+                if !self.venue.contains_key(name) {
+                    return refuse(
+                        format!("lane[{index}].venues"),
+                        format!("`{name}` has no [venue.{name}] section"),
+                    );
+                }
+            }
+        }
+        for name in self.venue.keys() {
+            if dp_types::VenueId::from_name(name).is_none() {
+                return refuse(
+                    format!("venue.{name}"),
+                    "not a venue this build knows".into(),
+                );
+            }
+            let holders = self
+                .lane
+                .iter()
+                .filter(|lane| lane.venues.contains(name))
+                .count();
+            if holders != 1 {
+                return refuse(
+                    format!("venue.{name}"),
+                    format!("is in {holders} lanes; put it in exactly one [[lane]].venues"),
+                );
+            }
+        }
+        for (index, strategy) in self.strategy.iter().enumerate() {
+            let known = self.venue.get(&strategy.venue).map(|venue| &venue.symbols);
+            if !known.is_some_and(|symbols| symbols.contains(&strategy.symbol)) {
+                return refuse(
+                    format!("strategy[{index}].symbol"),
+                    format!(
+                        "`{}` is not among venue.{}.symbols",
+                        strategy.symbol, strategy.venue
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Splits `host:port`. Errors: a sentence naming the text and the mend.
+pub fn host_port(text: &str) -> Result<(String, u16), String> {
+    let (host, port) = text
+        .rsplit_once(':')
+        .ok_or_else(|| format!("`{text}`: use host:port"))?;
+    let port = port
+        .parse()
+        .map_err(|_| format!("`{text}`: `{port}` is not a port number"))?;
+    if host.is_empty() {
+        return Err(format!("`{text}`: the host is missing"));
+    }
+    Ok((host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+[node]
+name = "t"
+shm = "/dev/shm/t"
+state_dir = "/tmp/t"
+[[lane]]
+venues = ["binance"]
+idle = "park"
+[venue.binance]
+rest = "localhost:1"
+public = "localhost:2"
+private = "localhost:3"
+symbols = ["BTCUSDT"]
+[[strategy]]
+kind = "market_maker"
+venue = "binance"
+symbol = "BTCUSDT"
+quote_qty = "0.001"
+position_max = "0.01"
+"#;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
+        config.check("f.toml").map_err(|e| e.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn a_good_file_loads() {
+        let config = load(GOOD).unwrap();
+        assert_eq!(config.lane[0].idle, Idle::Park);
+        assert_eq!(config.node.journal_records, 1 << 17);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_the_line() {
+        let error = load(&GOOD.replace("idle =", "idel =")).unwrap_err();
+        assert!(
+            error.contains("line 8") && error.contains("idel"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn incoherent_files_name_the_key_and_the_mend() {
+        for (from, to, want) in [
+            (
+                "venues = [\"binance\"]",
+                "venues = [\"okx\"]",
+                "lane[0].venues",
+            ),
+            ("name = \"t\"", "name = \"a b\"", "node.name"),
+            (
+                "symbol = \"BTCUSDT\"",
+                "symbol = \"X\"",
+                "strategy[0].symbol",
+            ),
+            ("[venue.binance]", "[venue.foo]", "lane[0].venues"),
+        ] {
+            let error = load(&GOOD.replace(from, to)).unwrap_err();
+            assert!(error.contains(want), "{error}");
+        }
+    }
+
+    #[test]
+    fn keys_never_print() {
+        let keys = Keys {
+            api_secret: "s3cret".into(),
+            ..Keys::default()
+        };
+        assert!(!format!("{keys:?}").contains("s3cret"));
+    }
+}
