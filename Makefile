@@ -1,0 +1,33 @@
+# Short verbs. Each installs what is missing first, and says what and why (.ci/setup).
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench check fuzz setup clean
+
+DEMO_SECONDS ?= 30
+CARGO := cargo
+
+help:            ## this list
+	@grep -E '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup:           ## install what is missing (PostgreSQL and small tools), nothing else
+	@.ci/setup
+
+demo: setup      ## build, then trade against two simulated venues for 30 s (DEMO_SECONDS=n)
+	$(CARGO) build --release --locked -p spinlane -p dp-lane -p spinlane-sim
+	./target/release/spinlane demo --seconds $(DEMO_SECONDS)
+
+test: setup      ## every test that fits 20 minutes on two cores
+	@.ci/test
+
+bench: setup     ## the latency harness, every scenario, with floors and hiccups beside the figures
+	$(CARGO) build --release --locked -p spinlane-bench
+	./target/release/spinlane-bench all
+
+check:           ## before a push: format, house rules, lints, unit tests
+	$(CARGO) xtask check
+
+fuzz: setup      ## an hour of fuzzing each decoder and session machine (FUZZ_SECONDS=n)
+	@.ci/fuzz
+
+clean:           ## remove what was built
+	$(CARGO) clean
