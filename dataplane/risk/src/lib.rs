@@ -1,1 +1,36 @@
-//! dp-risk
+//! The synchronous pre-trade gate: every new order and amend passes it, or does not leave.
+//!
+//! ```text
+//!   strategy ─▶ NewOrder ─▶ Gate::check_new ─┬─▶ Cleared<NewOrder> ─▶ gateway (takes nothing else)
+//!                              ▲             └─▶ Refusal (why, observed, limit) ─▶ risk_events
+//!             limits, lease, kill, clock
+//! ```
+//!
+//! Pure: the gate reads no clock and no memory but its own and the [`Context`] it is handed; after
+//! construction it allocates nothing. It does not track orders or positions (`dp-oms` does) and it
+//! never changes an order to make it fit: it passes or refuses.
+//!
+//! A clearance cannot be made by anybody else, copied, or used twice:
+//!
+//! ```compile_fail,E0423
+//! let order: dp_types::NewOrder = unreachable!();
+//! let forged = dp_risk::Cleared(order); // the field is private
+//! ```
+//! ```compile_fail,E0308
+//! fn twice(cleared: dp_risk::Cleared<dp_types::NewOrder>) {
+//!     let _again: dp_risk::Cleared<_> = cleared.clone(); // one clearance, one send
+//! }
+//! ```
+#![forbid(unsafe_code)]
+
+mod cleared;
+mod context;
+mod gate;
+mod rate;
+mod refusal;
+
+pub use cleared::Cleared;
+pub use context::{BookState, Context, Resting};
+pub use gate::{Gate, Lease, Limits, NodeLimits};
+pub use rate::Bucket;
+pub use refusal::Refusal;
