@@ -1,0 +1,140 @@
+//! Risk limits as operators set them while the node runs: one page, versioned, replaced whole.
+//!
+//! ```text
+//!   version ─▶ slot[version & 1]: node-wide words, then (order_qty_max, position_max) per instrument
+//! ```
+//!
+//! Writers take turns by [`crate::Lock::Control`]; lanes compare the version each duty cycle and copy the
+//! page when it moved. A writer killed in mid-write leaves the limits before in force. The limits outlive
+//! both processes; version 0 says that none were ever set.
+
+use crate::lock::{Lock, LockGuard};
+use crate::twin;
+use core::mem::size_of;
+use core::sync::atomic::{AtomicU64, Ordering};
+use dp_types::Qty;
+
+const NODE_WORDS: usize = 4;
+const INSTRUMENT_WORDS: usize = 2;
+
+/// Start of the page; the slots follow it.
+#[repr(C, align(64))]
+pub(crate) struct ConfigHead {
+    pub(crate) version: AtomicU64,
+    pad: [AtomicU64; 7],
+}
+
+impl ConfigHead {
+    /// Words of one slot.
+    pub(crate) const fn slot_words(instruments: usize) -> usize {
+        NODE_WORDS + instruments * INSTRUMENT_WORDS
+    }
+
+    /// Bytes of the whole page.
+    pub(crate) const fn size(instruments: usize) -> usize {
+        size_of::<Self>() + 2 * Self::slot_words(instruments) * size_of::<AtomicU64>()
+    }
+}
+
+/// Limits that hold for the whole node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NodeLimits {
+    /// Furthest an order price may be from the mid, basis points.
+    pub collar_bps: u32,
+    /// New orders and amends a second, per lane.
+    pub orders_per_s_max: u32,
+    /// A book older than this cannot be traded on, milliseconds.
+    pub book_age_ms_max: u32,
+}
+
+/// Limits of one instrument; 0 = it cannot trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InstrumentLimits {
+    /// Largest order, increments.
+    pub order_qty_max: Qty,
+    /// Largest position including working orders, increments.
+    pub position_max: Qty,
+}
+
+/// The page. See the module.
+#[derive(Clone, Copy)]
+pub struct ConfigPage<'r> {
+    pub(crate) version: &'r AtomicU64,
+    pub(crate) slots: [&'r [AtomicU64]; 2],
+}
+
+impl ConfigPage<'_> {
+    /// Version in force; 0 = never set. Cost: one load.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Instruments it has room for.
+    pub fn instruments(&self) -> usize {
+        (self.slots[0].len() - NODE_WORDS) / INSTRUMENT_WORDS
+    }
+
+    /// Copies the limits in force into `instruments` (by id; those beyond the page become 0) and returns
+    /// their version with the node's. `None` when never set, or rewritten without pause.
+    /// Cost: one load a word, no allocation.
+    pub fn read(&self, instruments: &mut [InstrumentLimits]) -> Option<(u64, NodeLimits)> {
+        for _ in 0..twin::READ_TRIES_MAX {
+            let version = self.version();
+            if version == 0 {
+                return None;
+            }
+            let node = self.copy(version, instruments);
+            core::sync::atomic::fence(Ordering::Acquire);
+            if self.version.load(Ordering::Relaxed) == version {
+                return Some((version, node));
+            }
+        }
+        None
+    }
+
+    /// Puts new limits in force; instruments beyond `instruments` get 0. Returns their version.
+    /// `guard` must be this region's [`Lock::Control`]: writers take turns.
+    pub fn publish(
+        &self,
+        guard: &LockGuard,
+        node: &NodeLimits,
+        instruments: &[InstrumentLimits],
+    ) -> u64 {
+        assert!(
+            guard.lock() == Lock::Control,
+            "limits are written under the control lock"
+        );
+        let head = [
+            node.collar_bps,
+            node.orders_per_s_max,
+            node.book_age_ms_max,
+            0,
+        ]
+        .map(u64::from);
+        let lines = instruments
+            .iter()
+            .flat_map(|one| [one.order_qty_max.0 as u64, one.position_max.0 as u64])
+            .chain(core::iter::repeat(0));
+        twin::publish(self.version, self.slots, head.into_iter().chain(lines))
+    }
+
+    fn copy(&self, version: u64, instruments: &mut [InstrumentLimits]) -> NodeLimits {
+        let (head, lines) = self.slots[(version & 1) as usize].split_at(NODE_WORDS);
+        let mut pairs = lines.chunks_exact(INSTRUMENT_WORDS);
+        for one in instruments {
+            let pair = pairs.next();
+            let word = |at: usize| pair.map_or(0, |pair| pair[at].load(Ordering::Relaxed) as i64);
+            *one = InstrumentLimits {
+                order_qty_max: Qty(word(0)),
+                position_max: Qty(word(1)),
+            };
+        }
+        let word = |at: usize| head[at].load(Ordering::Relaxed) as u32;
+        NodeLimits {
+            collar_bps: word(0),
+            orders_per_s_max: word(1),
+            book_age_ms_max: word(2),
+        }
+    }
+}

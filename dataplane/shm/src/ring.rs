@@ -1,0 +1,316 @@
+//! Two rings over the caller's memory: a queue (ticks, commands) and a log (journal).
+//!
+//! ```text
+//!   queue   tail ≤ head ≤ tail + capacity     Producer moves head, Consumer moves tail; full refuses
+//!   log     drained ≤ head                    LogWriter moves head; the drainer moves `drained`;
+//!           [head − capacity, head) readable  readers keep their own sequence and may be many
+//! ```
+//!
+//! Positions count records since the file was made and never wrap back; slot = position & mask.
+//! The other side's cursor is another process's word: a wild value reads as full (for writers), is
+//! resynchronised (queue reader) or is an overrun (log reader); it is never an index.
+//!
+//! Records are words copied with relaxed atomics and published by one release store of the head, so even
+//! a breach of the one-writer promise garbles records and not memory. Checked by the loom tests below.
+
+use crate::sync::{AtomicU64, Ordering, fence, load, store};
+
+/// No room: the other side has not taken enough yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the ring is full")]
+pub struct Full;
+
+/// Writing end of a queue. One per ring.
+pub struct Producer<'r, const W: usize> {
+    head: &'r AtomicU64,
+    tail: &'r AtomicU64,
+    slots: &'r [[AtomicU64; W]],
+    next: u64,
+    tail_seen: u64,
+}
+
+impl<'r, const W: usize> Producer<'r, W> {
+    /// Takes up where the ring stands. `slots.len()` must be a power of two.
+    pub fn new(head: &'r AtomicU64, tail: &'r AtomicU64, slots: &'r [[AtomicU64; W]]) -> Self {
+        assert!(
+            slots.len().is_power_of_two(),
+            "a ring's capacity is a power of two"
+        );
+        let (next, tail_seen) = (head.load(Ordering::Relaxed), tail.load(Ordering::Acquire));
+        Self {
+            head,
+            tail,
+            slots,
+            next,
+            tail_seen,
+        }
+    }
+
+    /// Appends one record. Errors: [`Full`]; nothing was written. Cost: `W` + 1 stores.
+    #[inline]
+    pub fn push(&mut self, record: &[u64; W]) -> Result<(), Full> {
+        let capacity = self.slots.len() as u64;
+        if self.next.wrapping_sub(self.tail_seen) >= capacity {
+            self.tail_seen = self.tail.load(Ordering::Acquire);
+            if self.next.wrapping_sub(self.tail_seen) >= capacity {
+                return Err(Full);
+            }
+        }
+        store(
+            &self.slots[self.next as usize & (self.slots.len() - 1)],
+            record,
+        );
+        self.next = self.next.wrapping_add(1);
+        self.head.store(self.next, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// Reading end of a queue. One per ring.
+pub struct Consumer<'r, const W: usize> {
+    head: &'r AtomicU64,
+    tail: &'r AtomicU64,
+    slots: &'r [[AtomicU64; W]],
+    next: u64,
+    wild: u64,
+}
+
+impl<'r, const W: usize> Consumer<'r, W> {
+    /// Takes up where the ring stands. `slots.len()` must be a power of two.
+    pub fn new(head: &'r AtomicU64, tail: &'r AtomicU64, slots: &'r [[AtomicU64; W]]) -> Self {
+        assert!(
+            slots.len().is_power_of_two(),
+            "a ring's capacity is a power of two"
+        );
+        Self {
+            head,
+            tail,
+            slots,
+            next: tail.load(Ordering::Relaxed),
+            wild: 0,
+        }
+    }
+
+    /// The oldest record, taken off; `None` when there is none. Cost: one load when empty.
+    #[inline]
+    pub fn pop(&mut self) -> Option<[u64; W]> {
+        let head = self.head.load(Ordering::Acquire);
+        if head == self.next {
+            return None;
+        }
+        if head.wrapping_sub(self.next) > self.slots.len() as u64 {
+            self.skip_to(head);
+            self.wild += 1;
+            return None;
+        }
+        let record = load(&self.slots[self.next as usize & (self.slots.len() - 1)]);
+        self.skip_to(self.next.wrapping_add(1));
+        Some(record)
+    }
+
+    /// Drops everything waiting (commands left over from an earlier run).
+    pub fn clear(&mut self) {
+        self.skip_to(self.head.load(Ordering::Acquire));
+    }
+
+    /// How often the cursors made no sense and were brought together again.
+    pub const fn wild(&self) -> u64 {
+        self.wild
+    }
+
+    fn skip_to(&mut self, position: u64) {
+        self.next = position;
+        self.tail.store(position, Ordering::Release);
+    }
+}
+
+/// Writing end of a log. One per ring.
+pub struct LogWriter<'r, const W: usize> {
+    head: &'r AtomicU64,
+    drained: &'r AtomicU64,
+    slots: &'r [[AtomicU64; W]],
+    next: u64,
+    drained_seen: u64,
+}
+
+impl<'r, const W: usize> LogWriter<'r, W> {
+    /// Most records one [`LogWriter::append`] may carry.
+    pub const APPEND_MAX: usize = 8;
+
+    /// Takes up where the log stands. `slots.len()` must be a power of two above [`Self::APPEND_MAX`].
+    pub fn new(head: &'r AtomicU64, drained: &'r AtomicU64, slots: &'r [[AtomicU64; W]]) -> Self {
+        assert!(
+            slots.len().is_power_of_two() && slots.len() > Self::APPEND_MAX,
+            "log capacity"
+        );
+        let (next, drained_seen) = (
+            head.load(Ordering::Relaxed),
+            drained.load(Ordering::Acquire),
+        );
+        Self {
+            head,
+            drained,
+            slots,
+            next,
+            drained_seen,
+        }
+    }
+
+    /// Appends 1 to [`Self::APPEND_MAX`] records that become visible together: after a `kill -9` either
+    /// all of them are in the log or none.
+    ///
+    /// `reserve`: slots this caller must leave free, so that more important records still find room.
+    /// Returns the position of the first. Errors: [`Full`]; nothing was written.
+    /// Cost: `W` stores a record and one more.
+    #[inline]
+    pub fn append<const N: usize>(
+        &mut self,
+        records: &[[u64; W]; N],
+        reserve: u64,
+    ) -> Result<u64, Full> {
+        const { assert!(N >= 1 && N <= Self::APPEND_MAX, "records in one append") };
+        if !self.has_room(N, reserve) {
+            return Err(Full);
+        }
+        // Orders the head published before against the stores below: whoever copies a slot that is
+        // being overwritten sees, after the copy, a head that tells.
+        fence(Ordering::Release);
+        let (first, mask) = (self.next, self.slots.len() - 1);
+        for record in records {
+            store(&self.slots[self.next as usize & mask], record);
+            self.next = self.next.wrapping_add(1);
+        }
+        self.head.store(self.next, Ordering::Release);
+        Ok(first)
+    }
+
+    /// The position the next record gets.
+    #[inline]
+    pub const fn next_seq(&self) -> u64 {
+        self.next
+    }
+
+    /// Slots in the ring.
+    pub const fn capacity(&self) -> u64 {
+        self.slots.len() as u64
+    }
+
+    /// Whether `count` records fit and leave `reserve` slots free. A wild drained cursor reads as full.
+    #[inline]
+    pub fn has_room(&mut self, count: usize, reserve: u64) -> bool {
+        let allowed = self.capacity().saturating_sub(reserve);
+        let fits = |drained: u64| {
+            self.next
+                .wrapping_sub(drained)
+                .checked_add(count as u64)
+                .is_some_and(|n| n <= allowed)
+        };
+        if fits(self.drained_seen) {
+            return true;
+        }
+        let drained = self.drained.load(Ordering::Acquire);
+        let is_free = fits(drained);
+        self.drained_seen = drained;
+        is_free
+    }
+}
+
+/// What a log holds at a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogRead<const W: usize> {
+    /// The record, copied whole. Its content is still the writer's word: check it.
+    Record([u64; W]),
+    /// Not written yet.
+    NotYet,
+    /// Overwritten: the oldest position that can still be read.
+    Overrun {
+        /// Continue here.
+        oldest: u64,
+    },
+}
+
+/// Reading end of a log; any number of them.
+#[derive(Clone, Copy)]
+pub struct LogReader<'r, const W: usize> {
+    head: &'r AtomicU64,
+    drained: &'r AtomicU64,
+    slots: &'r [[AtomicU64; W]],
+}
+
+impl<'r, const W: usize> LogReader<'r, W> {
+    /// A reader of the whole log. `slots.len()` must be a power of two.
+    pub fn new(head: &'r AtomicU64, drained: &'r AtomicU64, slots: &'r [[AtomicU64; W]]) -> Self {
+        assert!(
+            slots.len().is_power_of_two(),
+            "a ring's capacity is a power of two"
+        );
+        Self {
+            head,
+            drained,
+            slots,
+        }
+    }
+
+    /// Copies the record at `seq`.
+    pub fn read(&self, seq: u64) -> LogRead<W> {
+        let head = self.head.load(Ordering::Acquire);
+        if seq >= head {
+            return LogRead::NotYet;
+        }
+        if seq < self.oldest_at(head) {
+            return LogRead::Overrun {
+                oldest: self.oldest_at(head),
+            };
+        }
+        let record = load(&self.slots[seq as usize & (self.slots.len() - 1)]);
+        fence(Ordering::Acquire);
+        let head = self.head.load(Ordering::Relaxed);
+        if seq < self.oldest_at(head) {
+            return LogRead::Overrun {
+                oldest: self.oldest_at(head),
+            };
+        }
+        LogRead::Record(record)
+    }
+
+    /// One past the newest record.
+    pub fn head(&self) -> u64 {
+        self.head.load(Ordering::Acquire)
+    }
+
+    /// The oldest record that can be read now.
+    pub fn oldest(&self) -> u64 {
+        self.oldest_at(self.head())
+    }
+
+    /// Everything below is in the database.
+    pub fn drained(&self) -> u64 {
+        self.drained.load(Ordering::Acquire)
+    }
+
+    /// Says that everything below `seq` is in the database: its slots may be reused. Only the drainer
+    /// calls this, after its commit.
+    pub fn set_drained(&self, seq: u64) {
+        self.drained.store(seq, Ordering::Release);
+    }
+
+    /// Slots in the ring.
+    pub const fn capacity(&self) -> u64 {
+        self.slots.len() as u64
+    }
+
+    /// The slots right above `head`, which alias the oldest records, may be being filled: those records
+    /// count as gone already, unless the drainer still needs them, for then the writer refuses first.
+    fn oldest_at(&self, head: u64) -> u64 {
+        let may_alias = LogWriter::<W>::APPEND_MAX as u64;
+        let safe = head
+            .saturating_add(may_alias)
+            .saturating_sub(self.capacity());
+        let lag = head.wrapping_sub(self.drained.load(Ordering::Acquire));
+        if lag <= self.capacity() {
+            safe.min(head.wrapping_sub(lag))
+        } else {
+            safe.min(head)
+        }
+    }
+}
