@@ -118,7 +118,7 @@ impl Words<19> for InstrumentEntry {
 /// Why a table did not take an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
-    /// Ids are given densely: this one skips some, or the table is full.
+    /// The table is full, or (assets) the id skips some.
     #[error("id {id} does not follow {count} entries, or the table is full")]
     NotNext {
         /// The id offered.
@@ -142,7 +142,7 @@ fn place(id: u32, count: &TableHead, capacity: usize) -> Result<bool, TableError
     Ok(id < held)
 }
 
-/// Instruments by id. Writer: the dataplane, one thread at a time.
+/// Instruments by id. Writers: the dataplane's lanes, each for its own instruments.
 #[derive(Clone, Copy)]
 pub struct InstrumentTable<'r> {
     pub(crate) head: &'r TableHead,
@@ -150,21 +150,25 @@ pub struct InstrumentTable<'r> {
 }
 
 impl InstrumentTable<'_> {
-    /// Adds the next instrument, or renews the rules of one that is there.
+    /// Adds an instrument, or renews the rules of one that is there. Lanes learn their instruments when
+    /// their venues answer, in any order, so an id may come before a smaller one.
     pub fn publish(&self, entry: &InstrumentEntry) -> Result<(), TableError> {
         let id = entry.instrument.id.0;
-        let is_known = place(id, self.head, self.lines.len())?;
+        let count = self.len() as u32;
+        let line = self
+            .lines
+            .get(id as usize)
+            .ok_or(TableError::NotNext { id, count })?;
         let identity = |it: &Instrument| (it.venue, it.symbol, it.price_decimals, it.qty_decimals);
-        if is_known {
-            let held = self.get(InstrumentId(id)).ok_or(TableError::Taken(id))?;
-            if identity(&held.instrument) != identity(&entry.instrument) {
-                return Err(TableError::Taken(id));
-            }
+        if let Some(held) = line.read()
+            && identity(&held.instrument) != identity(&entry.instrument)
+        {
+            return Err(TableError::Taken(id));
         }
-        self.lines[id as usize].write(entry);
-        if !is_known {
-            self.head.count.store(u64::from(id) + 1, Ordering::Release);
-        }
+        line.write(entry);
+        self.head
+            .count
+            .fetch_max(u64::from(id) + 1, Ordering::AcqRel);
         Ok(())
     }
 
