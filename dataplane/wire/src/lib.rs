@@ -1,8 +1,8 @@
 //! Bytes to views and back, without state: WebSocket frames, HTTP/1.1 heads, JSON.
 //!
 //! ```text
-//!   bytes ──▶ json::Doc ──▶ cursors that cannot fail
-//!   values ─▶ json::write ─▶ buf::Buf
+//!   bytes  ──▶ ws::parse_header · http::ResponseHead · json::Doc ──▶ views that cannot fail
+//!   values ──▶ ws::write_frame  · http::RequestHead  · json::write ──▶ Vec<u8> or buf::Buf
 //! ```
 //!
 //! What is deliberately not here: anything that remembers a byte between two calls (that is
@@ -10,4 +10,6 @@
 #![forbid(unsafe_code)]
 
 pub mod buf;
+pub mod http;
 pub mod json;
+pub mod ws;
