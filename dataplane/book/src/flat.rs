@@ -1,0 +1,288 @@
+//! The flat book: two sorted arrays a side, best level at the end.
+//!
+//! ```text
+//!   bids:  worst … 64998 64999 65000 ◀ best       asks:  worst … 65003 65002 65001 ◀ best
+//! ```
+//!
+//! Most updates are near the touch, so an insert or a removal moves few elements, all of them in cache
+//! lines just read. Prices stand apart from quantities: a search touches prices only.
+
+use dp_types::limit::BOOK_LEVELS_MAX;
+use dp_types::{Level, Price, Qty, Side};
+
+/// Quantity of a level and how its numbers were printed.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    qty: Qty,
+    price_printed: u8,
+    qty_printed: u8,
+}
+
+/// One side, ascending towards the best level: keys grow as levels get better.
+#[derive(Debug, Clone)]
+struct Ladder {
+    /// +price for bids, -price for asks: one order for both.
+    keys: Vec<i64>,
+    rests: Vec<Rest>,
+    sign: i64,
+    capacity: usize,
+}
+
+impl Ladder {
+    fn new(side: Side, capacity: usize) -> Self {
+        let (keys, rests) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
+        Self {
+            keys,
+            rests,
+            sign: side.sign(),
+            capacity,
+        }
+    }
+
+    /// Index of the first key not below `key`, searched from the best level downwards: most updates
+    /// hit the first few.
+    #[inline]
+    fn place(&self, key: i64) -> usize {
+        const NEAR: usize = 8;
+        let tail = self.keys.len().saturating_sub(NEAR);
+        let (far, near) = self.keys.split_at(tail);
+        if far.last().is_some_and(|last| *last >= key) {
+            return far.partition_point(|held| *held < key);
+        }
+        tail + near.iter().filter(|held| **held < key).count()
+    }
+
+    /// Sets, inserts or removes a level. Says whether a level fell off the far end.
+    #[inline]
+    fn apply(&mut self, level: &Level) -> bool {
+        let key = self.sign * level.price.0;
+        let at = self.place(key);
+        let is_held = self.keys.get(at) == Some(&key);
+        if level.qty.0 == 0 {
+            if is_held {
+                self.keys.remove(at);
+                self.rests.remove(at);
+            }
+            return false;
+        }
+        let rest = Rest {
+            qty: level.qty,
+            price_printed: level.price_printed,
+            qty_printed: level.qty_printed,
+        };
+        if is_held {
+            if let Some(slot) = self.rests.get_mut(at) {
+                *slot = rest;
+            }
+            return false;
+        }
+        let is_full = self.keys.len() >= self.capacity;
+        if is_full {
+            if at == 0 {
+                return true;
+            }
+            self.keys.remove(0);
+            self.rests.remove(0);
+        }
+        let at = at - usize::from(is_full);
+        self.keys.insert(at, key);
+        self.rests.insert(at, rest);
+        is_full
+    }
+
+    #[inline]
+    fn level(&self, at: usize) -> Option<Level> {
+        let (key, rest) = (self.keys.get(at)?, self.rests.get(at)?);
+        Some(Level {
+            price: Price(self.sign * key),
+            qty: rest.qty,
+            price_printed: rest.price_printed,
+            qty_printed: rest.qty_printed,
+        })
+    }
+
+    #[inline]
+    fn best(&self) -> Option<Level> {
+        self.level(self.keys.len().checked_sub(1)?)
+    }
+
+    fn iter(&self) -> impl DoubleEndedIterator<Item = Level> + '_ {
+        (0..self.keys.len()).rev().filter_map(|at| self.level(at))
+    }
+
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.rests.clear();
+    }
+}
+
+/// An L2 book in the instrument's increments. All memory is taken when it is made.
+#[derive(Debug, Clone)]
+pub struct Book {
+    bids: Ladder,
+    asks: Ladder,
+    overflows: u64,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self::new(BOOK_LEVELS_MAX)
+    }
+}
+
+impl Book {
+    /// An empty book that keeps at most `levels_max` levels a side (at least 1).
+    pub fn new(levels_max: usize) -> Self {
+        let levels_max = levels_max.max(1);
+        let (bids, asks) = (
+            Ladder::new(Side::Buy, levels_max),
+            Ladder::new(Side::Sell, levels_max),
+        );
+        Self {
+            bids,
+            asks,
+            overflows: 0,
+        }
+    }
+
+    /// Sets the total quantity at a price; quantity 0 removes the level, and removing an absent one is
+    /// nothing. A full side drops its worst level and counts it.
+    ///
+    /// Cost: O(distance from the touch), no allocation.
+    #[inline]
+    pub fn apply_level(&mut self, side: Side, level: &Level) {
+        let ladder = match side {
+            Side::Buy => &mut self.bids,
+            Side::Sell => &mut self.asks,
+        };
+        self.overflows += u64::from(ladder.apply(level));
+    }
+
+    /// Forgets all levels.
+    pub fn clear(&mut self) {
+        self.bids.clear();
+        self.asks.clear();
+    }
+
+    /// Best bid.
+    #[inline]
+    pub fn best_bid(&self) -> Option<Level> {
+        self.bids.best()
+    }
+
+    /// Best ask.
+    #[inline]
+    pub fn best_ask(&self) -> Option<Level> {
+        self.asks.best()
+    }
+
+    /// Bids, best first.
+    pub fn bids(&self) -> impl DoubleEndedIterator<Item = Level> + '_ {
+        self.bids.iter()
+    }
+
+    /// Asks, best first.
+    pub fn asks(&self) -> impl DoubleEndedIterator<Item = Level> + '_ {
+        self.asks.iter()
+    }
+
+    /// Levels of a side, best first.
+    pub fn side(&self, side: Side) -> impl DoubleEndedIterator<Item = Level> + '_ {
+        match side {
+            Side::Buy => self.bids.iter(),
+            Side::Sell => self.asks.iter(),
+        }
+    }
+
+    /// How many levels a side has.
+    pub fn level_count(&self, side: Side) -> usize {
+        match side {
+            Side::Buy => self.bids.keys.len(),
+            Side::Sell => self.asks.keys.len(),
+        }
+    }
+
+    /// Twice the mid price, in increments: the sum of both best prices, so that nothing is rounded.
+    #[inline]
+    pub fn mid_doubled(&self) -> Option<i64> {
+        self.best_bid()?
+            .price
+            .0
+            .checked_add(self.best_ask()?.price.0)
+    }
+
+    /// Whether the best bid is at or above the best ask.
+    #[inline]
+    pub fn is_crossed(&self) -> bool {
+        match (self.best_bid(), self.best_ask()) {
+            (Some(bid), Some(ask)) => bid.price >= ask.price,
+            _ => false,
+        }
+    }
+
+    /// Levels dropped because a side was full, since the book was made.
+    pub const fn overflows(&self) -> u64 {
+        self.overflows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::naive::NaiveBook;
+    use proptest::prelude::*;
+
+    fn level(price: i64, qty: i64) -> Level {
+        Level {
+            price: Price(price),
+            qty: Qty(qty),
+            price_printed: 1,
+            qty_printed: 2,
+        }
+    }
+
+    #[test]
+    fn a_full_side_keeps_the_best_levels() {
+        let mut book = Book::new(3);
+        for price in [5, 1, 3, 4, 2] {
+            book.apply_level(Side::Buy, &level(price, 1));
+            book.apply_level(Side::Sell, &level(price + 10, 1));
+        }
+        let bids: Vec<i64> = book.bids().map(|level| level.price.0).collect();
+        let asks: Vec<i64> = book.asks().map(|level| level.price.0).collect();
+        assert_eq!((bids, asks), (vec![5, 4, 3], vec![11, 12, 13]));
+        assert_eq!(book.overflows(), 4);
+    }
+
+    #[test]
+    fn crossed_is_seen() {
+        let mut book = Book::new(8);
+        book.apply_level(Side::Buy, &level(100, 1));
+        assert!(!book.is_crossed());
+        book.apply_level(Side::Sell, &level(100, 1));
+        assert!(book.is_crossed());
+        book.apply_level(Side::Sell, &level(100, 0));
+        assert_eq!(book.best_ask(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn flat_book_equals_naive_book(
+            capacity in 1usize..40,
+            updates in proptest::collection::vec((any::<bool>(), 1i64..60, 0i64..4), 0..600)
+        ) {
+            let mut flat = Book::new(capacity);
+            let mut naive = NaiveBook::new(capacity);
+            for (is_bid, price, qty) in updates {
+                let side = if is_bid { Side::Buy } else { Side::Sell };
+                flat.apply_level(side, &level(price, qty));
+                naive.apply_level(side, &level(price, qty));
+                prop_assert_eq!(flat.best_bid(), naive.best_bid());
+                prop_assert_eq!(flat.best_ask(), naive.best_ask());
+            }
+            prop_assert!(flat.bids().eq(naive.bids()));
+            prop_assert!(flat.asks().eq(naive.asks()));
+            prop_assert_eq!(flat.overflows(), naive.overflows());
+        }
+    }
+}

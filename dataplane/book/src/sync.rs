@@ -1,0 +1,139 @@
+//! The four families of book integrity (contiguous counter, linked list, checksum only, none) as one
+//! parameterised rule over message ids. A venue's `sync.rs` names its parameters; no venue has code of
+//! its own here.
+//!
+//! Source: venues/README section 4; the venues' own splice rules.
+
+use crate::Book;
+use dp_types::{BookMsg, BookMsgKind};
+
+/// How consecutive deltas are chained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chain {
+    /// `first_id == last + 1` (Binance spot, KuCoin): a message whose `last_id` is not above ours is old
+    /// and dropped; one that straddles ours is applied.
+    Contiguous,
+    /// `prev_id == last` (Binance futures, OKX, Deribit). Equal ids are a heartbeat; an id below its
+    /// predecessor is a venue restart of the counter and continues the chain.
+    Linked,
+    /// No ids: order of arrival, a checksum or nothing proves the book.
+    Unchained,
+}
+
+/// Where the first whole book comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bootstrap {
+    /// Fetched by REST while deltas are held back.
+    Rest,
+    /// Pushed on the channel; deltas before it are dropped.
+    Pushed,
+    /// Whichever comes first; deltas are held back meanwhile.
+    Either,
+}
+
+/// A hole: what should have come and what came, in the rule's own id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// The id that would have continued the book.
+    pub expected: i64,
+    /// The id that came.
+    pub got: i64,
+}
+
+/// The ids a book has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids {
+    /// Last id applied; -1 = the venue gives none.
+    pub last: i64,
+    /// No delta was applied since the snapshot: the splice condition holds instead of the chain's.
+    pub is_fresh: bool,
+}
+
+/// What to do with a delta on a synced book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Continues the book.
+    Apply,
+    /// Already contained in it.
+    Drop,
+    /// Something is missing.
+    Gap(Gap),
+}
+
+/// How one venue's book is kept: pure data and two pure functions.
+pub trait SyncRule {
+    /// How deltas chain. A venue may chain one product differently: it looks at the message.
+    fn chain(&self, msg: &BookMsg<'_>) -> Chain;
+    /// Where the snapshot comes from.
+    fn bootstrap(&self) -> Bootstrap;
+    /// The checksum the venue would send for this book; `None` where the venue has none.
+    fn checksum(&self, book: &Book) -> Option<u32> {
+        let _ = book;
+        None
+    }
+    /// Whether deltas may trim the book to the subscribed depth (venues that send no deletes).
+    fn depth_max(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether a delta continues a book that has seen `ids`. The default covers all chains.
+    fn judge(&self, ids: Ids, msg: &BookMsg<'_>) -> Step {
+        match self.chain(msg) {
+            Chain::Unchained => Step::Apply,
+            Chain::Contiguous => contiguous(ids, msg),
+            Chain::Linked => linked(ids, msg),
+        }
+    }
+}
+
+fn contiguous(ids: Ids, msg: &BookMsg<'_>) -> Step {
+    let next = ids.last.saturating_add(1);
+    if msg.last_id <= ids.last {
+        Step::Drop
+    } else if msg.first_id <= next {
+        // A straddling message is absolute quantities: applying it again over the snapshot is exact.
+        Step::Apply
+    } else {
+        Step::Gap(Gap {
+            expected: next,
+            got: msg.first_id,
+        })
+    }
+}
+
+fn linked(ids: Ids, msg: &BookMsg<'_>) -> Step {
+    if ids.last < 0 || msg.last_id < 0 {
+        // Recordings older than the ids: nothing to chain.
+        return Step::Apply;
+    }
+    if msg.prev_id == ids.last {
+        return Step::Apply;
+    }
+    if ids.is_fresh {
+        // Splice over a REST snapshot. Binance futures: drop u < snapshot, first has U <= id <= u.
+        // OKX: drop seqId <= snapshot, first has prevSeqId <= snapshot < seqId.
+        if msg.last_id < ids.last || (msg.last_id == ids.last && msg.first_id == msg.last_id) {
+            return Step::Drop;
+        }
+        let lower = if msg.first_id == msg.last_id {
+            msg.prev_id
+        } else {
+            msg.first_id
+        };
+        if lower <= ids.last {
+            return Step::Apply;
+        }
+    }
+    Step::Gap(Gap {
+        expected: ids.last,
+        got: msg.prev_id,
+    })
+}
+
+/// Ids after a message was applied.
+pub(crate) fn ids_after(msg: &BookMsg<'_>) -> Ids {
+    Ids {
+        last: msg.last_id,
+        is_fresh: msg.kind == BookMsgKind::Snapshot,
+    }
+}
