@@ -128,7 +128,7 @@ impl<'r> LaneView<'r> {
     /// Ticks waiting for the drainer.
     pub fn ticks_waiting(&self) -> u64 {
         let head = self.parts.head.tick_head.at.load(Ordering::Acquire);
-        head.wrapping_sub(self.parts.head.tick_tail.at.load(Ordering::Acquire))
+        head.saturating_sub(self.parts.head.tick_tail.at.load(Ordering::Acquire))
     }
 }
 

@@ -30,7 +30,9 @@ pub struct PositionState {
     pub fills: u64,
     /// Price it is valued at, increments.
     pub mark: Price,
-    /// Journal records of the lane that are folded in: recovery goes on from here.
+    /// The lane that counts it.
+    pub lane: LaneId,
+    /// One past that lane's last journal record folded in: recovery takes later records from the ring.
     pub journal_seq: u64,
     /// When.
     pub updated: UnixNanos,
@@ -56,7 +58,7 @@ impl Words<15> for PositionState {
             self.mark.0 as u64,
             self.journal_seq,
             self.updated.0,
-            0,
+            u64::from(self.lane.0),
             0,
         ]
     }
@@ -72,6 +74,7 @@ impl Words<15> for PositionState {
             mark: Price(words[10] as i64),
             journal_seq: words[11],
             updated: UnixNanos(words[12]),
+            lane: LaneId(words[13] as u8),
         })
     }
 }

@@ -15,6 +15,15 @@
 
 use crate::sync::{AtomicU64, Ordering, fence, load, store};
 
+/// Records between two cursors; `None` when one of them is wild: behind the other, or more than a ring
+/// ahead. Cursors count from 0 and would take centuries to wrap.
+const fn waiting(head: u64, tail: u64, capacity: u64) -> Option<u64> {
+    match head.checked_sub(tail) {
+        Some(count) if count <= capacity => Some(count),
+        _ => None,
+    }
+}
+
 /// No room: the other side has not taken enough yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the ring is full")]
@@ -50,9 +59,10 @@ impl<'r, const W: usize> Producer<'r, W> {
     #[inline]
     pub fn push(&mut self, record: &[u64; W]) -> Result<(), Full> {
         let capacity = self.slots.len() as u64;
-        if self.next.wrapping_sub(self.tail_seen) >= capacity {
+        let is_free = |tail| waiting(self.next, tail, capacity).is_some_and(|n| n < capacity);
+        if !is_free(self.tail_seen) {
             self.tail_seen = self.tail.load(Ordering::Acquire);
-            if self.next.wrapping_sub(self.tail_seen) >= capacity {
+            if !is_free(self.tail_seen) {
                 return Err(Full);
             }
         }
@@ -98,7 +108,7 @@ impl<'r, const W: usize> Consumer<'r, W> {
         if head == self.next {
             return None;
         }
-        if head.wrapping_sub(self.next) > self.slots.len() as u64 {
+        if waiting(head, self.next, self.slots.len() as u64).is_none() {
             self.skip_to(head);
             self.wild += 1;
             return None;
@@ -199,11 +209,9 @@ impl<'r, const W: usize> LogWriter<'r, W> {
     #[inline]
     pub fn has_room(&mut self, count: usize, reserve: u64) -> bool {
         let allowed = self.capacity().saturating_sub(reserve);
-        let fits = |drained: u64| {
-            self.next
-                .wrapping_sub(drained)
-                .checked_add(count as u64)
-                .is_some_and(|n| n <= allowed)
+        let fits = |drained| {
+            let held = waiting(self.next, drained, self.capacity());
+            held.is_some_and(|held| held.saturating_add(count as u64) <= allowed)
         };
         if fits(self.drained_seen) {
             return true;
@@ -306,11 +314,9 @@ impl<'r, const W: usize> LogReader<'r, W> {
         let safe = head
             .saturating_add(may_alias)
             .saturating_sub(self.capacity());
-        let lag = head.wrapping_sub(self.drained.load(Ordering::Acquire));
-        if lag <= self.capacity() {
-            safe.min(head.wrapping_sub(lag))
-        } else {
-            safe.min(head)
+        match waiting(head, self.drained.load(Ordering::Acquire), self.capacity()) {
+            Some(held) => safe.min(head - held),
+            None => safe.min(head),
         }
     }
 }

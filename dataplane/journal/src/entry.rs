@@ -1,0 +1,322 @@
+//! The entries: one struct a kind, all fixed-size, all plain values.
+
+use dp_types::{
+    AssetId, ClientOrderId, Decimal, InstrumentId, Liquidity, LiveOrder, Notional, OrderId,
+    OrderKind, OrderState, Price, Qty, RejectReason, Side, StrategyId, Text, Tif, TradeId, VenueId,
+    VenueNanos,
+};
+
+/// How safe a record was when its order was sent. Only `Published` is offered in this release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Durability {
+    /// In the ring: survives the process.
+    Published = 1,
+    /// Acknowledged from the standby's memory: survives the machine.
+    Replicated = 2,
+    /// On disk: survives the power.
+    Synced = 3,
+}
+
+impl Durability {
+    /// The word in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Replicated => "replicated",
+            Self::Synced => "synced",
+        }
+    }
+
+    /// From the number on disk.
+    pub const fn from_raw(raw: u8) -> Option<Self> {
+        match raw {
+            1 => Some(Self::Published),
+            2 => Some(Self::Replicated),
+            3 => Some(Self::Synced),
+            _ => None,
+        }
+    }
+}
+
+/// A run begins; the record's epoch is its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochStart {
+    /// Starts of the dataplane on this region, this one included.
+    pub starts: u64,
+}
+
+/// An order about to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderIntent {
+    /// Our id.
+    pub client_id: ClientOrderId,
+    /// What.
+    pub instrument: InstrumentId,
+    /// Where.
+    pub venue: VenueId,
+    /// On whose wish.
+    pub strategy: StrategyId,
+    /// Side.
+    pub side: Side,
+    /// Kind.
+    pub kind: OrderKind,
+    /// Life.
+    pub tif: Tif,
+    /// Limit price, increments.
+    pub price: Price,
+    /// Quantity, increments.
+    pub qty: Qty,
+    /// How safe this record is when the order leaves.
+    pub level: Durability,
+}
+
+/// A cancel about to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CancelIntent {
+    /// Our id of the order.
+    pub client_id: ClientOrderId,
+    /// What.
+    pub instrument: InstrumentId,
+    /// Where.
+    pub venue: VenueId,
+    /// The venue's id, 0 when not known yet.
+    pub order_id: OrderId,
+}
+
+/// An amend about to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AmendIntent {
+    /// Our id of the order.
+    pub client_id: ClientOrderId,
+    /// What.
+    pub instrument: InstrumentId,
+    /// Where.
+    pub venue: VenueId,
+    /// The venue's id, 0 when not known yet.
+    pub order_id: OrderId,
+    /// New price; `None` = unchanged.
+    pub price: Option<Price>,
+    /// New total quantity; `None` = unchanged.
+    pub qty: Option<Qty>,
+}
+
+/// An order stands elsewhere than before, by the venue's word or by ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderUpdate {
+    /// Our id.
+    pub client_id: ClientOrderId,
+    /// The venue's id, 0 when not known yet.
+    pub order_id: OrderId,
+    /// What.
+    pub instrument: InstrumentId,
+    /// Where.
+    pub venue: VenueId,
+    /// Where it stands now.
+    pub state: OrderState,
+    /// Why, when refused; with a state that is not final: a cancel or amend was refused.
+    pub reason: RejectReason,
+    /// The venue's own code, 0 = none.
+    pub code: i32,
+    /// Done so far, increments.
+    pub cum_qty: Qty,
+    /// Price now, increments.
+    pub price: Price,
+    /// Total quantity now, increments.
+    pub qty: Qty,
+    /// Venue time, 0 = none.
+    pub venue_ns: VenueNanos,
+}
+
+/// One execution. Publish it together with the [`Position`] after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fill {
+    /// Our id of the order; `None` = an order that is not ours.
+    pub client_id: Option<ClientOrderId>,
+    /// The venue's order id.
+    pub order_id: OrderId,
+    /// The execution's id.
+    pub trade_id: TradeId,
+    /// What.
+    pub instrument: InstrumentId,
+    /// Where.
+    pub venue: VenueId,
+    /// Our side.
+    pub side: Side,
+    /// Price, increments.
+    pub price: Price,
+    /// Quantity, increments.
+    pub qty: Qty,
+    /// Fee, positive = paid, in `fee_asset`.
+    pub fee: Decimal,
+    /// What the fee was paid in.
+    pub fee_asset: AssetId,
+    /// Maker or taker.
+    pub liquidity: Liquidity,
+    /// Venue time, 0 = none.
+    pub venue_ns: VenueNanos,
+}
+
+/// An instrument's position, absolute: what came before does not matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// What.
+    pub instrument: InstrumentId,
+    /// Where.
+    pub venue: VenueId,
+    /// Net quantity, increments; negative = short.
+    pub qty: Qty,
+    /// What the open quantity cost.
+    pub cost: Notional,
+    /// P&L of what was closed.
+    pub realised: Notional,
+    /// P&L of what is open, at `mark`.
+    pub unrealised: Notional,
+    /// Fees paid, quote units.
+    pub fees: Notional,
+    /// Price it is valued at, increments.
+    pub mark: Price,
+    /// Executions counted.
+    pub fills: u64,
+}
+
+/// The risk gate refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Risk {
+    /// `dp_risk`'s number of the rule.
+    pub rule: u8,
+    /// The order it was about; `None` = not named yet.
+    pub client_id: Option<ClientOrderId>,
+    /// What.
+    pub instrument: InstrumentId,
+    /// Where.
+    pub venue: VenueId,
+    /// On whose wish.
+    pub strategy: StrategyId,
+    /// What was seen, in the rule's unit.
+    pub observed: i64,
+    /// What is allowed, in the rule's unit.
+    pub limit: i64,
+}
+
+/// The kill switch was seen to change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Switch {
+    /// Trading is killed (else armed).
+    pub is_killed: bool,
+    /// Changes of the switch so far (`dp_shm::KillState`).
+    pub changes: u64,
+    /// Who did it.
+    pub who: Text<31>,
+    /// Why, cut to 55 bytes.
+    pub why: Text<55>,
+}
+
+/// Our open orders were compared with a venue's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reconcile {
+    /// Where.
+    pub venue: VenueId,
+    /// Orders open there.
+    pub open_orders: u32,
+    /// Of ours, how many stay unknown.
+    pub unknown: u32,
+    /// Orders of earlier epochs found open and taken over.
+    pub adopted: u32,
+}
+
+/// A strategy's signal, for the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signal {
+    /// Whose.
+    pub strategy: StrategyId,
+    /// About what.
+    pub instrument: InstrumentId,
+    /// Its value, in the strategy's own unit.
+    pub value: i64,
+}
+
+/// Limits came into force for one instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Version of the page (`dp_shm::ConfigPage`).
+    pub version: u64,
+    /// What.
+    pub instrument: InstrumentId,
+    /// Largest order, increments.
+    pub order_qty_max: Qty,
+    /// Largest position, increments.
+    pub position_max: Qty,
+    /// Furthest from the mid, basis points.
+    pub collar_bps: u32,
+    /// Orders a second.
+    pub orders_per_s_max: u32,
+    /// Oldest book, milliseconds.
+    pub book_age_ms_max: u32,
+}
+
+/// An order that is not final, in full: replaces whatever the journal said of it before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The order.
+    pub order: LiveOrder,
+    /// Where.
+    pub venue: VenueId,
+    /// On whose wish.
+    pub strategy: StrategyId,
+    /// Kind.
+    pub kind: OrderKind,
+    /// Life.
+    pub tif: Tif,
+    /// Total quantity, increments (`order.leaves` is what is left of it).
+    pub qty: Qty,
+}
+
+/// One entry of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // each variant is its struct
+pub enum Entry {
+    EpochStart(EpochStart),
+    OrderIntent(OrderIntent),
+    CancelIntent(CancelIntent),
+    AmendIntent(AmendIntent),
+    OrderUpdate(OrderUpdate),
+    Fill(Fill),
+    Position(Position),
+    Risk(Risk),
+    Switch(Switch),
+    Reconcile(Reconcile),
+    Signal(Signal),
+    Limits(Limits),
+    Checkpoint(Checkpoint),
+}
+
+impl Entry {
+    /// Whether the journal's reserve is closed to it: what can be left undone (a new order, an amend) or
+    /// unsaid (a signal, a refusal) must leave room for what cannot: cancels, reports, fills.
+    pub const fn leaves_reserve(&self) -> bool {
+        matches!(
+            self,
+            Self::OrderIntent(_) | Self::AmendIntent(_) | Self::Signal(_) | Self::Risk(_)
+        )
+    }
+
+    /// The word in tables and JSON.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::EpochStart(_) => "epoch_start",
+            Self::OrderIntent(_) => "order_intent",
+            Self::CancelIntent(_) => "cancel_intent",
+            Self::AmendIntent(_) => "amend_intent",
+            Self::OrderUpdate(_) => "order_update",
+            Self::Fill(_) => "fill",
+            Self::Position(_) => "position",
+            Self::Risk(_) => "risk",
+            Self::Switch(_) => "switch",
+            Self::Reconcile(_) => "reconcile",
+            Self::Signal(_) => "signal",
+            Self::Limits(_) => "limits",
+            Self::Checkpoint(_) => "checkpoint",
+        }
+    }
+}

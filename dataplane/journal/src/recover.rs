@@ -1,0 +1,293 @@
+//! What a lane must know again after `kill -9`: a pure fold over its journal.
+//!
+//! ```text
+//!   records ─▶ live orders     intent … update … checkpoint; final states drop out
+//!           ─▶ positions       the last Position record, or the region's line where that is newer
+//!           ─▶ seen trades     so that a fill told again by the venue is not counted twice
+//!           ─▶ last sequences  of records and of client order ids
+//! ```
+//!
+//! An order without any update is `Pending`: its intent was published, so it may have been sent. What it
+//! is now only the venue knows; the lane asks, and never sends it again.
+
+use crate::codec::Record;
+use crate::entry::{Checkpoint, Entry, OrderIntent, OrderUpdate, Position};
+use crate::journal::{ReadItem, Reader};
+use dp_shm::{PositionLine, PositionState, Region};
+use dp_types::{
+    ClientOrderId, Epoch, InstrumentId, LaneId, LiveOrder, OrderId, OrderKind, OrderState, Price,
+    Qty, RejectReason, Side, StrategyId, Tif, TradeId, UnixNanos, VenueId,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Executions remembered, the newest. A venue that tells fills again does so within minutes.
+pub const SEEN_TRADES_MAX: usize = 65_536;
+
+/// An order that was not final when its lane ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecoveredOrder {
+    /// Our id.
+    pub client_id: ClientOrderId,
+    /// The venue's id, 0 = never heard.
+    pub order_id: OrderId,
+    /// What.
+    pub instrument: InstrumentId,
+    /// Where.
+    pub venue: VenueId,
+    /// On whose wish.
+    pub strategy: StrategyId,
+    /// Side.
+    pub side: Side,
+    /// Kind.
+    pub kind: OrderKind,
+    /// Life.
+    pub tif: Tif,
+    /// Where it stood; `Pending` = maybe sent, never answered.
+    pub state: OrderState,
+    /// Limit price, increments.
+    pub price: Price,
+    /// Total quantity, increments.
+    pub qty: Qty,
+    /// Done so far, increments.
+    pub cum_qty: Qty,
+    /// A cancel was under way.
+    pub is_cancelling: bool,
+    /// When the journal last spoke of it.
+    pub at: UnixNanos,
+}
+
+impl RecoveredOrder {
+    /// As strategies and the OMS see it.
+    pub const fn live(&self) -> LiveOrder {
+        LiveOrder {
+            instrument: self.instrument,
+            client_id: self.client_id,
+            order_id: self.order_id,
+            side: self.side,
+            state: self.state,
+            price: self.price,
+            leaves: Qty(self.qty.0.saturating_sub(self.cum_qty.0)),
+            is_cancelling: self.is_cancelling,
+        }
+    }
+
+    fn of_intent(e: &OrderIntent, at: UnixNanos) -> Self {
+        Self {
+            client_id: e.client_id,
+            order_id: OrderId(0),
+            instrument: e.instrument,
+            venue: e.venue,
+            strategy: e.strategy,
+            side: e.side,
+            kind: e.kind,
+            tif: e.tif,
+            state: OrderState::Pending,
+            price: e.price,
+            qty: e.qty,
+            cum_qty: Qty(0),
+            is_cancelling: false,
+            at,
+        }
+    }
+
+    fn of_checkpoint(e: &Checkpoint, at: UnixNanos) -> Self {
+        Self {
+            client_id: e.order.client_id,
+            order_id: e.order.order_id,
+            instrument: e.order.instrument,
+            venue: e.venue,
+            strategy: e.strategy,
+            side: e.order.side,
+            kind: e.kind,
+            tif: e.tif,
+            state: e.order.state,
+            price: e.order.price,
+            qty: e.qty,
+            cum_qty: Qty(e.qty.0.saturating_sub(e.order.leaves.0)),
+            is_cancelling: e.order.is_cancelling,
+            at,
+        }
+    }
+
+    fn update(&mut self, e: &OrderUpdate, at: UnixNanos) {
+        self.at = at;
+        self.state = e.state;
+        self.cum_qty = self.cum_qty.max(e.cum_qty);
+        if e.order_id.0 != 0 {
+            self.order_id = e.order_id;
+        }
+        if e.price.0 != 0 {
+            self.price = e.price;
+        }
+        if e.qty.0 != 0 {
+            self.qty = e.qty;
+        }
+        // A refusal that leaves the order live was of its cancel or amend.
+        if e.reason != RejectReason::None {
+            self.is_cancelling = false;
+        }
+    }
+}
+
+/// The state a journal tells. Ordered maps: the same records give the same state, in the same order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// One past the last record.
+    pub next_seq: u64,
+    /// The last epoch that wrote; `None` = an empty journal.
+    pub epoch: Option<Epoch>,
+    /// Orders that are not final, by client order id.
+    pub orders: BTreeMap<ClientOrderId, RecoveredOrder>,
+    /// Positions by instrument.
+    pub positions: BTreeMap<InstrumentId, PositionState>,
+    /// Executions already counted, oldest first, at most [`SEEN_TRADES_MAX`].
+    pub seen_trades: VecDeque<(VenueId, InstrumentId, TradeId)>,
+    /// Highest client order sequence, by epoch.
+    pub client_sequences: BTreeMap<Epoch, u32>,
+    /// Places that held no record.
+    pub torn: u64,
+    /// Records gone before they were read (the start of a long journal: no loss, see `Checkpoint`).
+    pub overrun: u64,
+    lane: LaneId,
+}
+
+impl Recovered {
+    /// Folds one item in.
+    pub fn apply(&mut self, item: &ReadItem) {
+        match item {
+            ReadItem::Torn { .. } => self.torn += 1,
+            ReadItem::Overrun { from, to } => {
+                self.overrun = self.overrun.saturating_add(to.saturating_sub(*from));
+            }
+            ReadItem::Record(record) => self.record(record),
+        }
+    }
+
+    /// Whether this execution was counted already. Cost: linear; hand the list to the OMS instead.
+    pub fn has_seen(&self, venue: VenueId, instrument: InstrumentId, trade: TradeId) -> bool {
+        self.seen_trades.contains(&(venue, instrument, trade))
+    }
+
+    fn record(&mut self, record: &Record) {
+        self.next_seq = record.seq.saturating_add(1);
+        self.epoch = Some(record.epoch);
+        match &record.entry {
+            Entry::OrderIntent(e) => {
+                self.named(e.client_id);
+                self.orders
+                    .insert(e.client_id, RecoveredOrder::of_intent(e, record.at));
+            }
+            Entry::Checkpoint(e) => {
+                self.named(e.order.client_id);
+                let order = RecoveredOrder::of_checkpoint(e, record.at);
+                self.settle(order.client_id, Some(order));
+            }
+            Entry::CancelIntent(e) => {
+                if let Some(order) = self.orders.get_mut(&e.client_id) {
+                    order.is_cancelling = true;
+                }
+            }
+            Entry::OrderUpdate(e) => {
+                let known = self.orders.get(&e.client_id).copied();
+                let updated = known.map(|mut order| {
+                    order.update(e, record.at);
+                    order
+                });
+                self.settle(e.client_id, updated);
+            }
+            Entry::Fill(e) => {
+                self.seen_trades
+                    .push_back((e.venue, e.instrument, e.trade_id));
+                if self.seen_trades.len() > SEEN_TRADES_MAX {
+                    self.seen_trades.pop_front();
+                }
+            }
+            Entry::Position(e) => {
+                self.positions.insert(e.instrument, position(e, record));
+            }
+            Entry::EpochStart(_)
+            | Entry::AmendIntent(_)
+            | Entry::Risk(_)
+            | Entry::Switch(_)
+            | Entry::Reconcile(_)
+            | Entry::Signal(_)
+            | Entry::Limits(_) => {}
+        }
+    }
+
+    fn named(&mut self, id: ClientOrderId) {
+        let highest = self.client_sequences.entry(id.epoch()).or_default();
+        *highest = (*highest).max(id.sequence());
+    }
+
+    fn settle(&mut self, id: ClientOrderId, order: Option<RecoveredOrder>) {
+        match order {
+            Some(order) if !order.state.is_final() => self.orders.insert(id, order),
+            _ => self.orders.remove(&id),
+        };
+    }
+
+    /// Takes the region's line where it is newer than the last Position record in the ring.
+    fn take_line(&mut self, instrument: InstrumentId, line: PositionState) {
+        let is_newer = match self.positions.get(&instrument) {
+            None => true,
+            // A line of the same lane says which records it holds.
+            Some(held) if line.lane == self.lane => line.journal_seq > held.journal_seq,
+            // The venue moved between lanes: only the clock can tell.
+            Some(held) => line.updated > held.updated,
+        };
+        if is_newer {
+            self.positions.insert(instrument, line);
+        }
+    }
+}
+
+fn position(e: &Position, record: &Record) -> PositionState {
+    PositionState {
+        qty: e.qty,
+        cost: e.cost,
+        realised: e.realised,
+        unrealised: e.unrealised,
+        fees: e.fees,
+        fills: e.fills,
+        mark: e.mark,
+        lane: record.lane,
+        journal_seq: record.seq.saturating_add(1),
+        updated: record.at,
+    }
+}
+
+/// Folds a journal alone. Bounded by the ring.
+pub fn recover_log(reader: Reader<'_>) -> Recovered {
+    let mut recovered = Recovered {
+        next_seq: reader.position(),
+        ..Recovered::default()
+    };
+    // The oldest record can be overwritten while we read a running lane's journal: an overrun, at most
+    // one ring long, is skipped and counted; the bound keeps even a wild head from holding us.
+    let items_max = reader.capacity().saturating_mul(2);
+    for item in reader.take(items_max as usize) {
+        recovered.apply(&item);
+    }
+    recovered
+}
+
+/// Folds a lane's journal together with the region's position lines: what a starting lane takes up.
+///
+/// Positions hold every instrument of the region that ever had one; a lane takes those of its venues.
+/// `None` when there is no such lane. Run it before the lane's writer publishes anything.
+pub fn recover(region: &Region, lane: LaneId) -> Option<Recovered> {
+    let view = region.lane(lane)?;
+    let mut recovered = recover_log(Reader::from_oldest(view.journal));
+    recovered.lane = lane;
+    let instruments = (0..region.shape().instruments).map(InstrumentId);
+    for instrument in instruments {
+        if let Some(line) = region.position(instrument).and_then(PositionLine::read) {
+            recovered.take_line(instrument, line);
+        }
+    }
+    // Trades are looked up by the OMS; a fill told twice in the journal must not be listed twice.
+    let mut seen = BTreeSet::new();
+    recovered.seen_trades.retain(|trade| seen.insert(*trade));
+    Some(recovered)
+}

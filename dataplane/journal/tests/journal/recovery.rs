@@ -1,0 +1,251 @@
+//! The fold: what a lane knows again after its process died.
+
+use crate::{LANE, Place, arbitrary, journal};
+use dp_journal::entry::*;
+use dp_journal::*;
+use dp_shm::PositionState;
+use dp_types::*;
+use proptest::prelude::*;
+
+const NOW: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
+
+fn id(sequence: u32) -> ClientOrderId {
+    ClientOrderId::new(Epoch(1), LANE, sequence).unwrap()
+}
+
+fn intent(sequence: u32) -> Entry {
+    Entry::OrderIntent(OrderIntent {
+        client_id: id(sequence),
+        instrument: InstrumentId(1),
+        venue: VenueId::BINANCE,
+        strategy: StrategyId(2),
+        side: Side::Buy,
+        kind: OrderKind::PostOnly,
+        tif: Tif::Gtc,
+        price: Price(100),
+        qty: Qty(10),
+        level: Durability::Published,
+    })
+}
+
+fn update(sequence: u32, state: OrderState, cum: i64) -> Entry {
+    Entry::OrderUpdate(OrderUpdate {
+        client_id: id(sequence),
+        order_id: OrderId(77),
+        instrument: InstrumentId(1),
+        venue: VenueId::BINANCE,
+        state,
+        reason: RejectReason::None,
+        code: 0,
+        cum_qty: Qty(cum),
+        price: Price(0),
+        qty: Qty(0),
+        venue_ns: VenueNanos(0),
+    })
+}
+
+fn fill(trade: u128) -> Entry {
+    Entry::Fill(Fill {
+        client_id: Some(id(1)),
+        order_id: OrderId(77),
+        trade_id: TradeId(trade),
+        instrument: InstrumentId(1),
+        venue: VenueId::BINANCE,
+        side: Side::Buy,
+        price: Price(100),
+        qty: Qty(4),
+        fee: Decimal::ZERO,
+        fee_asset: AssetId::NONE,
+        liquidity: Liquidity::Maker,
+        venue_ns: VenueNanos(0),
+    })
+}
+
+fn position(qty: i64, fills: u64) -> Entry {
+    Entry::Position(Position {
+        instrument: InstrumentId(1),
+        venue: VenueId::BINANCE,
+        qty: Qty(qty),
+        cost: Notional(i128::from(qty) * 100),
+        realised: Notional(-5),
+        unrealised: Notional(0),
+        fees: Notional(3),
+        mark: Price(100),
+        fills,
+    })
+}
+
+#[test]
+fn live_orders_come_back_and_ended_ones_do_not() {
+    let place = Place::new();
+    let region = place.open();
+    let mut pen = journal(&region, 1);
+    for entry in [
+        intent(1),
+        update(1, OrderState::Ack, 0),
+        update(1, OrderState::PartiallyFilled, 4),
+        intent(2),
+        update(2, OrderState::Ack, 0),
+        update(2, OrderState::Cancelled, 0),
+        intent(3),
+    ] {
+        pen.publish(NOW, &entry).unwrap();
+    }
+    let cancel = CancelIntent {
+        client_id: id(1),
+        instrument: InstrumentId(1),
+        venue: VenueId::BINANCE,
+        order_id: OrderId(77),
+    };
+    pen.publish(NOW, &Entry::CancelIntent(cancel)).unwrap();
+
+    let recovered = recover(&region, LANE).unwrap();
+    let ids: Vec<u32> = recovered.orders.keys().map(|id| id.sequence()).collect();
+    assert_eq!(ids, [1, 3]);
+    let first = recovered.orders[&id(1)];
+    assert_eq!(
+        (first.state, first.order_id),
+        (OrderState::PartiallyFilled, OrderId(77))
+    );
+    assert_eq!((first.live().leaves, first.is_cancelling), (Qty(6), true));
+    assert_eq!(
+        recovered.orders[&id(3)].state,
+        OrderState::Pending,
+        "maybe sent: ask, never resend"
+    );
+    assert_eq!(recovered.client_sequences[&Epoch(1)], 3);
+    assert_eq!(
+        (recovered.next_seq, recovered.torn, recovered.overrun),
+        (8, 0, 0)
+    );
+}
+
+#[test]
+fn a_refused_cancel_leaves_the_order_live() {
+    let mut recovered = Recovered::default();
+    let refused = |state| match update(1, state, 0) {
+        Entry::OrderUpdate(e) => Entry::OrderUpdate(OrderUpdate {
+            reason: RejectReason::RateLimit,
+            ..e
+        }),
+        other => other,
+    };
+    let cancel = CancelIntent {
+        client_id: id(1),
+        instrument: InstrumentId(1),
+        venue: VenueId::BINANCE,
+        order_id: OrderId(77),
+    };
+    let entries = [
+        intent(1),
+        Entry::CancelIntent(cancel),
+        refused(OrderState::Ack),
+    ];
+    for (seq, entry) in (0..).zip(entries) {
+        let record = Record {
+            seq,
+            epoch: Epoch(1),
+            lane: LANE,
+            at: NOW,
+            entry,
+        };
+        recovered.apply(&ReadItem::Record(record));
+    }
+    assert!(!recovered.orders[&id(1)].is_cancelling);
+}
+
+#[test]
+fn positions_are_the_journal_s_last_word_or_the_line_s_where_the_ring_has_turned() {
+    let place = Place::new();
+    let region = place.open();
+    let mut pen = journal(&region, 1);
+    let line = region.position(InstrumentId(1)).unwrap();
+    let write_line = |seq: u64, qty: i64| {
+        let state = PositionState {
+            qty: Qty(qty),
+            cost: Notional(i128::from(qty) * 100),
+            lane: LANE,
+            journal_seq: seq,
+            updated: NOW,
+            ..PositionState::default()
+        };
+        line.write(&state);
+    };
+    let first = pen.publish_all(NOW, [&fill(1), &position(4, 1)]).unwrap();
+    write_line(first + 2, 4);
+    // Killed between the records and the line: the records win.
+    pen.publish_all(NOW, [&fill(2), &position(8, 2)]).unwrap();
+    let recovered = recover(&region, LANE).unwrap();
+    assert_eq!(recovered.positions[&InstrumentId(1)].qty, Qty(8));
+    assert_eq!(recovered.positions[&InstrumentId(1)].fills, 2);
+    assert!(recovered.has_seen(VenueId::BINANCE, InstrumentId(1), TradeId(2)));
+
+    // The ring turns over: the line is all that is left, and it is whole.
+    write_line(pen.next_seq(), 8);
+    let log = region.lane(LANE).unwrap().journal;
+    for n in 0..300 {
+        log.set_drained(pen.next_seq());
+        let signal = Signal {
+            strategy: StrategyId(0),
+            instrument: InstrumentId(0),
+            value: n,
+        };
+        pen.publish(NOW, &Entry::Signal(signal)).unwrap();
+    }
+    let recovered = recover(&region, LANE).unwrap();
+    assert_eq!(recovered.positions[&InstrumentId(1)].qty, Qty(8));
+}
+
+#[test]
+fn checkpoints_keep_old_orders_within_the_ring() {
+    let place = Place::new();
+    let region = place.open();
+    let mut pen = journal(&region, 1);
+    let log = region.lane(LANE).unwrap().journal;
+    pen.publish(NOW, &intent(1)).unwrap();
+    pen.publish(NOW, &update(1, OrderState::Ack, 0)).unwrap();
+    for n in 0..2_000 {
+        log.set_drained(pen.next_seq());
+        if pen.is_checkpoint_due() {
+            let order = recover(&region, LANE).unwrap().orders[&id(1)];
+            let checkpoint = Checkpoint {
+                order: order.live(),
+                venue: order.venue,
+                strategy: order.strategy,
+                kind: order.kind,
+                tif: order.tif,
+                qty: order.qty,
+            };
+            pen.publish(NOW, &Entry::Checkpoint(checkpoint)).unwrap();
+            pen.checkpointed();
+        }
+        let signal = Signal {
+            strategy: StrategyId(0),
+            instrument: InstrumentId(0),
+            value: n,
+        };
+        pen.publish(NOW, &Entry::Signal(signal)).unwrap();
+    }
+    let order = recover(&region, LANE).unwrap().orders[&id(1)];
+    assert_eq!(
+        (order.state, order.qty, order.strategy),
+        (OrderState::Ack, Qty(10), StrategyId(2))
+    );
+}
+
+proptest! {
+    #[test]
+    fn the_fold_takes_any_entries_in_any_order(
+        entries in proptest::collection::vec(arbitrary::entry(), 0..200)
+    ) {
+        let mut recovered = Recovered::default();
+        for (seq, entry) in (0..).zip(&entries) {
+            let record = Record { seq, epoch: Epoch(1), lane: LANE, at: NOW, entry: *entry };
+            recovered.apply(&ReadItem::Record(record));
+        }
+        prop_assert!(recovered.orders.values().all(|order| !order.state.is_final()));
+        prop_assert_eq!(recovered.next_seq, entries.len() as u64);
+        let fills = entries.iter().filter(|entry| matches!(entry, Entry::Fill(_))).count();
+        prop_assert_eq!(recovered.seen_trades.len(), fills);
+    }
+}
