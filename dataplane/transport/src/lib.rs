@@ -1,1 +1,122 @@
-//! dp-transport
+//! The dataplane's only way to the kernel: sockets, clock, cores, memory.
+//!
+//! ```text
+//!   lane ──open/send/close──▶ Transport ──io_uring──▶ kernel TCP
+//!        ◀──next: Ready────── (poll)
+//! ```
+//!
+//! [`Transport`] is narrow on purpose: bytes in, bytes out, no protocol. [`Uring`] is kernel TCP through
+//! io_uring, [`Mem`] is pipes in memory under virtual time; AF_XDP with a TCP of its own fits the same
+//! trait. Received bytes are handed out in place, mutable, because TLS decrypts them in place.
+
+mod affinity;
+mod backoff;
+pub mod clock;
+mod idle;
+mod mem;
+mod socket;
+mod uring;
+
+pub use affinity::{AffinityError, pin};
+pub use backoff::Backoff;
+pub use clock::{Clock, tsc};
+pub use idle::Idle;
+pub use mem::Mem;
+pub use socket::{SocketFault, socket_facts};
+pub use uring::Uring;
+
+use dp_types::UnixNanos;
+use std::net::SocketAddr;
+
+/// Sockets one transport holds at once.
+pub const SOCKETS_MAX: usize = 64;
+/// Bytes waiting to be sent on one socket before [`SendError::Full`].
+pub const TX_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one received chunk.
+pub const CHUNK_BYTES: usize = 64 << 10;
+
+/// A connection of a transport. A closed one's id is never valid again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Socket {
+    pub(crate) slot: u16,
+    pub(crate) generation: u32,
+}
+
+/// A received piece of the stream, in the transport's memory until released.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a chunk that is not released is memory the transport cannot receive into"]
+pub struct Chunk {
+    pub(crate) buffer: u16,
+    pub(crate) len: u32,
+}
+
+/// What happened on a socket.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// The TCP handshake is done.
+    Connected(Socket),
+    /// Bytes arrived, in stream order.
+    Bytes(Socket, Chunk),
+    /// The connection is gone and the socket's id with it.
+    Closed(Socket, CloseReason),
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// The peer closed it.
+    #[error("closed by the peer")]
+    Peer,
+    /// The kernel's error number.
+    #[error("{}", std::io::Error::from_raw_os_error(*.0))]
+    Os(i32),
+}
+
+/// Why a connection could not be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// All [`SOCKETS_MAX`] are in use.
+    #[error("no free socket: {SOCKETS_MAX} are open")]
+    TooMany,
+    /// The host cannot give the socket what it must have.
+    #[error(transparent)]
+    Socket(#[from] SocketFault),
+}
+
+/// Why bytes were not taken for sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Over [`TX_BYTES_MAX`] wait already: the peer does not read.
+    #[error("{TX_BYTES_MAX} bytes wait to be sent already")]
+    Full,
+    /// The socket is not connected.
+    #[error("the socket is not connected")]
+    NotConnected,
+}
+
+/// Sockets of one lane. No call blocks but [`Transport::park`].
+pub trait Transport {
+    /// For logs: `io_uring`, `mem`.
+    fn name(&self) -> &'static str;
+    /// System calls a lane makes in steady state through this transport.
+    fn steady_syscalls(&self) -> &'static [&'static str];
+
+    /// Starts connecting. [`Ready::Connected`] or [`Ready::Closed`] follows.
+    fn open(&mut self, peer: SocketAddr) -> Result<Socket, OpenError>;
+    /// Takes bytes for sending, in order. Copies; never blocks. Sent at once where possible.
+    fn send(&mut self, socket: Socket, bytes: &[u8]) -> Result<(), SendError>;
+    /// Ends the connection. Nothing more is told of it.
+    fn close(&mut self, socket: Socket);
+
+    /// Looks for what happened; says how many things there are. Then take them with [`Transport::next`].
+    fn poll(&mut self, now: UnixNanos) -> usize;
+    /// The next thing that happened.
+    fn next(&mut self) -> Option<Ready>;
+    /// The bytes of a chunk.
+    fn bytes(&mut self, chunk: &Chunk) -> &mut [u8];
+    /// Gives a chunk's memory back.
+    fn release(&mut self, chunk: Chunk);
+
+    /// Sleeps until something happens or `timeout_ns` passed.
+    fn park(&mut self, timeout_ns: u64);
+}
