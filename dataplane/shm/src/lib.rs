@@ -16,6 +16,9 @@
 //! Deliberately not here: what an order or a record means (`dp-journal`), clocks, waiting. Nothing in
 //! this crate blocks a lane; the locks are for the processes on the other side.
 //!
+//! The rings and the twin slots are model-checked, all interleavings, weak memory included:
+//! `RUSTFLAGS="--cfg loom" cargo test -p dp-shm --release --lib loom` (a few seconds).
+//!
 //! A file shrunk by someone else while it is mapped ends both sides by SIGBUS; the file is ours alone (0660) and
 //! no program of ours shrinks it.
 

@@ -195,7 +195,7 @@ impl InstrumentTable<'_> {
         (0..self.len() as u32).filter_map(|id| self.get(InstrumentId(id)))
     }
 
-    /// How many.
+    /// One past the highest id there is; ids below it may be missing ([`InstrumentTable::iter`] skips them).
     pub fn len(&self) -> usize {
         (self.head.count.load(Ordering::Acquire) as usize).min(self.lines.len())
     }

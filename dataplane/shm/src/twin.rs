@@ -131,3 +131,33 @@ pub(crate) const fn split(value: i128) -> [u64; 2] {
 pub(crate) const fn join(low: u64, high: u64) -> i128 {
     ((high as i128) << 64) | low as i128
 }
+
+#[cfg(all(test, loom))]
+mod tests {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    #[test]
+    fn loom_twin_is_never_torn() {
+        loom::model(|| {
+            let cells = || [AtomicU64::new(0), AtomicU64::new(0)];
+            let memory = Arc::new((AtomicU64::new(0), [cells(), cells()]));
+            let writer = {
+                let memory = Arc::clone(&memory);
+                thread::spawn(move || {
+                    for n in 1..=3 {
+                        let (version, [even, odd]) = &*memory;
+                        publish(version, [even, odd], [n, n * 10]);
+                    }
+                })
+            };
+            let (version, [even, odd]) = &*memory;
+            let mut copy = [0; 2];
+            if let Ok(seen) = try_read(version, [even, odd], &mut copy) {
+                assert_eq!(copy, [seen, seen * 10], "the value is its version's, whole");
+            }
+            writer.join().unwrap();
+        });
+    }
+}

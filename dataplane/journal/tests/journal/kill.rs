@@ -1,19 +1,20 @@
 //! `kill -9` of the writing process, again and again, at moments nobody chose.
 
-use crate::{LANE, Place, SHAPE, journal};
+use crate::{LANE, Place, SHAPE, SPAWN, journal};
 use dp_journal::entry::*;
 use dp_journal::*;
 use dp_shm::{PositionState, Region};
 use dp_types::*;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 const CHILD: &str = "DP_JOURNAL_TEST_REGION";
 const ROUNDS: u16 = 12;
 const INSTRUMENT: InstrumentId = InstrumentId(1);
 
 /// The child: fills without end, each with the position after it, then the line; it drains itself.
-fn trade_until_killed(path: &std::path::Path) -> ! {
+fn trade_until_killed(path: &Path) -> ! {
     let region = Region::open_or_create(path, &SHAPE).unwrap().0;
     let held = recover(&region, LANE)
         .unwrap()
@@ -65,6 +66,21 @@ fn trade_until_killed(path: &std::path::Path) -> ! {
     }
 }
 
+fn spawn(region: &Path) -> Child {
+    let _nobody_opens = SPAWN
+        .write()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    Command::new(std::env::current_exe().unwrap())
+        .args([
+            "kill::positions_and_records_are_exact_after_kill_9",
+            "--exact",
+        ])
+        .env(CHILD, region)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 #[test]
 fn positions_and_records_are_exact_after_kill_9() {
     if let Some(path) = std::env::var_os(CHILD) {
@@ -73,15 +89,7 @@ fn positions_and_records_are_exact_after_kill_9() {
     let place = Place::new();
     let mut fills_before = 0;
     for _ in 0..ROUNDS {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "kill::positions_and_records_are_exact_after_kill_9",
-                "--exact",
-            ])
-            .env(CHILD, place.file())
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = spawn(&place.file());
         // Until it has traded for a while, by what it wrote, not by the clock.
         let fills = || {
             let region = Region::attach(&place.file()).ok()?;
@@ -97,7 +105,7 @@ fn positions_and_records_are_exact_after_kill_9() {
         child.kill().unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(9));
 
-        let region = Region::open_or_create(&place.file(), &SHAPE).unwrap().0;
+        let region = place.open();
         let log = region.lane(LANE).unwrap().journal;
         let records: Vec<Record> = Reader::from_oldest(log)
             .map(|item| match item {

@@ -8,9 +8,14 @@ mod recovery;
 use dp_journal::Journal;
 use dp_shm::{Region, Shape};
 use dp_types::{Epoch, LaneId};
+use std::sync::RwLock;
 
 const SHAPE: Shape = Shape::new(1, 4, 256, 256);
 const LANE: LaneId = LaneId(0);
+
+/// A child between its fork and its exec holds copies of our descriptors, locks included: nothing is
+/// opened while one is started.
+static SPAWN: RwLock<()> = RwLock::new(());
 
 /// A region of its own in a folder of its own.
 struct Place(tempfile::TempDir);
@@ -25,6 +30,9 @@ impl Place {
     }
 
     fn open(&self) -> Region {
+        let _nobody_spawns = SPAWN
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         Region::open_or_create(&self.file(), &SHAPE).unwrap().0
     }
 }

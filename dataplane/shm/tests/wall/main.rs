@@ -1,10 +1,17 @@
-//! Two processes, one file: opening, refusing, replacing, and what survives a kill.
+//! Two processes, one file: opening, refusing, replacing, what survives a kill, hostile content.
+#![cfg(not(loom))]
+
+mod hostile;
+mod metrics;
+mod processes;
+mod values;
 
 use dp_shm::twin::Words;
 use dp_shm::*;
 use dp_types::*;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::RwLock;
 
 const SHAPE: Shape = Shape::new(2, 4, 256, 256);
 
@@ -20,14 +27,25 @@ impl Place {
     }
 }
 
+/// A child between its fork and its exec holds copies of our descriptors, locks included: nothing is
+/// opened while one is started.
+static SPAWN: RwLock<()> = RwLock::new(());
+
+fn try_open(path: &Path, shape: &Shape) -> Result<(Region, Opened), ShmError> {
+    let _nobody_spawns = SPAWN
+        .read()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    Region::open_or_create(path, shape)
+}
+
 fn open(path: &Path) -> Region {
-    Region::open_or_create(path, &SHAPE).unwrap().0
+    try_open(path, &SHAPE).unwrap().0
 }
 
 #[test]
 fn what_the_dataplane_writes_others_read() {
     let place = Place::new();
-    let (dataplane, opened) = Region::open_or_create(&place.file(), &SHAPE).unwrap();
+    let (dataplane, opened) = try_open(&place.file(), &SHAPE).unwrap();
     assert_eq!(opened, Opened::Created);
     dataplane.set_node("ny4-a");
     assert_eq!(
@@ -90,16 +108,13 @@ fn a_second_dataplane_is_refused_and_told_who_holds_it() {
     let place = Place::new();
     let first = open(&place.file());
     first.begin_run(Epoch(1), 1, UnixNanos(1));
-    let refused = Region::open_or_create(&place.file(), &SHAPE);
+    let refused = try_open(&place.file(), &SHAPE);
     let Err(ShmError::Held { pid, .. }) = refused else {
         panic!("must be refused")
     };
     assert_eq!(pid, std::process::id());
     drop(first);
-    assert_eq!(
-        Region::open_or_create(&place.file(), &SHAPE).unwrap().1,
-        Opened::Reused
-    );
+    assert_eq!(try_open(&place.file(), &SHAPE).unwrap().1, Opened::Reused);
 }
 
 #[test]
@@ -118,7 +133,7 @@ fn a_region_of_other_sizes_is_kept_beside() {
         instruments: 8,
         ..SHAPE
     };
-    let (_new, opened) = Region::open_or_create(&place.file(), &bigger).unwrap();
+    let (_new, opened) = try_open(&place.file(), &bigger).unwrap();
     let Opened::Replaced { kept, .. } = opened else {
         panic!("must be replaced: {opened:?}")
     };
@@ -139,7 +154,7 @@ fn foreign_absent_and_other_layouts_say_so() {
         Region::attach(&place.file()),
         Err(ShmError::Foreign(_))
     ));
-    let refused = Region::open_or_create(&place.file(), &SHAPE);
+    let refused = try_open(&place.file(), &SHAPE);
     assert!(
         matches!(refused, Err(ShmError::Foreign(_))),
         "never replaces what is not ours"
