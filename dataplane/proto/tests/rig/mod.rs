@@ -1,0 +1,120 @@
+//! A real TLS server in memory with its own certificate authority.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use dp_proto::tls::{Roots, TlsClient, client_config};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+/// The name in the server's certificate.
+pub const NAME: &str = "venue.test";
+
+/// An authority and one certificate of it.
+pub struct Site {
+    pub ca_pem: String,
+    pub cert: CertificateDer<'static>,
+    key: Vec<u8>,
+}
+
+impl Site {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages.push(KeyUsagePurpose::KeyCertSign);
+        let ca_key = KeyPair::generate().unwrap();
+        let ca = params.self_signed(&ca_key).unwrap();
+        let issuer = Issuer::new(params, ca_key);
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        let cert = leaf.signed_by(&key, &issuer).unwrap();
+        Self {
+            ca_pem: ca.pem(),
+            cert: cert.der().clone(),
+            key: key.serialize_der(),
+        }
+    }
+
+    pub fn pin(&self) -> [u8; 32] {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &self.cert);
+        digest.as_ref().try_into().unwrap()
+    }
+
+    pub fn server(&self, version: &'static SupportedProtocolVersion) -> ServerConnection {
+        self.server_in_fragments(version, None)
+    }
+
+    /// A server whose records are at most `fragment` bytes, so that it splits its messages.
+    pub fn server_in_fragments(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        fragment: Option<usize>,
+    ) -> ServerConnection {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()));
+        let mut config =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![self.cert.clone()], key)
+                .unwrap();
+        config.max_fragment_size = fragment;
+        ServerConnection::new(Arc::new(config)).unwrap()
+    }
+
+    pub fn client(&self) -> TlsClient {
+        let config = client_config(Roots::Ca(self.ca_pem.as_bytes()), Some(self.pin())).unwrap();
+        TlsClient::new(config, NAME).unwrap()
+    }
+}
+
+/// Gives the server bytes; returns what it read and what it answers.
+pub fn serve(server: &mut ServerConnection, mut bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let mut plain = Vec::new();
+    let mut chunk = [0; 4096];
+    while !bytes.is_empty() {
+        server.read_tls(&mut bytes).unwrap();
+        if server.process_new_packets().is_err() {
+            break;
+        }
+        while let Ok(len @ 1..) = server.reader().read(&mut chunk) {
+            plain.extend_from_slice(&chunk[..len]);
+        }
+    }
+    (plain, flush(server))
+}
+
+/// What the server has to send.
+pub fn flush(server: &mut ServerConnection) -> Vec<u8> {
+    let mut cipher = Vec::new();
+    while server.wants_write() {
+        server.write_tls(&mut cipher).unwrap();
+    }
+    cipher
+}
+
+/// Seals at the server.
+pub fn server_says(server: &mut ServerConnection, plain: &[u8]) -> Vec<u8> {
+    server.writer().write_all(plain).unwrap();
+    flush(server)
+}
+
+/// Both sides shake hands, tickets included.
+pub fn open(
+    site: &Site,
+    version: &'static SupportedProtocolVersion,
+) -> (TlsClient, ServerConnection) {
+    let (mut client, mut server) = (site.client(), site.server(version));
+    let mut to_server = Vec::new();
+    client.start(&mut to_server).unwrap();
+    while !to_server.is_empty() {
+        let (_, mut to_client) = serve(&mut server, &to_server);
+        to_server.clear();
+        client
+            .on_bytes(&mut to_client, &mut |_| (), &mut to_server)
+            .unwrap();
+    }
+    assert!(client.is_open() && !server.is_handshaking());
+    (client, server)
+}
