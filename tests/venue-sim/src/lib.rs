@@ -1,1 +1,19 @@
-//! spinlane-sim
+//! Simulated venues as a product tool: test your own client on them.
+//!
+//! An implementation independent of our connectors, so that the two check each other.
+//!
+//! ```text
+//!  edge/   sockets: TLS, HTTP/1.1, WebSocket, the admin endpoint        tokio
+//!    │ requests, texts, `now`           ▲ texts, replies, closes
+//!    ▼                                  │
+//!  venues/ one face per venue: its wire words, limits, signatures       pure
+//!    │ orders                           ▲ events
+//!    ▼                                  │
+//!  engine/ matching, balances, fees     flow.rs: everybody else         pure, seeded
+//! ```
+//! The core takes virtual time and never reads a clock; only [`edge`] touches sockets and the clock.
+
+#![forbid(unsafe_code)]
+
+pub mod engine;
+pub mod flow;

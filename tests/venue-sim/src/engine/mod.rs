@@ -1,0 +1,762 @@
+//! The matching engine: price-time priority per instrument, balances, fees; integers only, no clock.
+//!
+//! It knows no venue: what is a refusal here becomes a venue's code and text in its face. It publishes
+//! what happened as [`Event`]s in order, and a face drains them after each call.
+//!
+//! ```text
+//!  place ──refused──▶ Refusal                       cancel, reduce, amend
+//!    │ accepted                                          │
+//!    ▼                                                   ▼
+//!  Live ──fill──▶ Partial ──fill──▶ Filled           Canceled(cause)
+//!    └──post-only crosses, IOC/FOK remainder, own order met──▶ Canceled(cause)
+//! ```
+//! Deliberately not here: stop orders, order lists, margin.
+
+mod book;
+mod ledger;
+#[cfg(test)]
+mod naive;
+mod order;
+
+pub use book::{Book, Level};
+pub use ledger::{Balance, Ledger};
+pub use order::*;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+/// Finished orders kept for queries; the oldest go first.
+pub const HISTORY_MAX: usize = 200_000;
+
+/// One instrument's rules. Increments are 10^-decimals; the two decimals add up to at most 12.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Base asset, upper case.
+    pub base: String,
+    /// Quote asset, upper case.
+    pub quote: String,
+    /// Index of the base asset in the ledger.
+    pub base_asset: usize,
+    /// Index of the quote asset in the ledger.
+    pub quote_asset: usize,
+    /// Decimals of a price increment.
+    pub price_decimals: u8,
+    /// Decimals of a quantity increment.
+    pub qty_decimals: u8,
+    /// Price step in increments.
+    pub tick: i64,
+    /// Quantity step in increments.
+    pub lot: i64,
+    /// Smallest order in increments.
+    pub qty_min: i64,
+    /// Largest order in increments.
+    pub qty_max: i64,
+    /// Smallest order value in quote; 0 = no rule.
+    pub notional_min: Amount,
+    /// Price the flow starts around, in increments.
+    pub price_start: i64,
+}
+
+impl Spec {
+    /// Value of `qty` at `price` in the quote asset; `None` on overflow.
+    pub fn notional(&self, price: i64, qty: i64) -> Option<Amount> {
+        let scale = 12u32.checked_sub(u32::from(self.price_decimals + self.qty_decimals))?;
+        i128::from(price)
+            .checked_mul(i128::from(qty))?
+            .checked_mul(10i128.pow(scale))
+    }
+
+    /// `qty` as an amount of the base asset.
+    pub fn base_amount(&self, qty: i64) -> Amount {
+        i128::from(qty) * 10i128.pow(12 - u32::from(self.qty_decimals))
+    }
+
+    /// Most lots a quote budget buys at `price`, in increments.
+    fn affordable(&self, budget: Amount, price: i64) -> i64 {
+        let lot_value = self.notional(price, self.lot).unwrap_or(Amount::MAX);
+        if lot_value <= 0 {
+            return 0;
+        }
+        i64::try_from(budget / lot_value)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(self.lot)
+    }
+}
+
+/// Fee rates in parts per million, and the decimals fees are cut to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fees {
+    /// For resting orders.
+    pub maker_ppm: i64,
+    /// For taking orders.
+    pub taker_ppm: i64,
+    /// Fees are rounded down to this many decimals, at most 12.
+    pub decimals: u8,
+}
+
+/// Last day's figures of an instrument, since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Day {
+    /// First, highest, lowest and last price.
+    pub open: i64,
+    /// Highest price.
+    pub high: i64,
+    /// Lowest price.
+    pub low: i64,
+    /// Last price.
+    pub last: i64,
+    /// Last quantity.
+    pub last_qty: i64,
+    /// Volume in base increments.
+    pub volume: i64,
+    /// Volume in quote.
+    pub quote_volume: Amount,
+    /// First trade id, 0 before the first.
+    pub first_trade: u64,
+    /// Last trade id.
+    pub last_trade: u64,
+    /// Number of trades.
+    pub count: u64,
+}
+
+struct Instrument {
+    spec: Spec,
+    book: Book,
+    update_id: u64,
+    day: Day,
+}
+
+/// The engine of one venue.
+pub struct Engine {
+    instruments: Vec<Instrument>,
+    ledger: Ledger,
+    fees: Fees,
+    orders: HashMap<u64, Order>,
+    open: Vec<BTreeSet<u64>>,
+    by_client: HashMap<(AccountId, Arc<str>), u64>,
+    finished: VecDeque<u64>,
+    next_order: u64,
+    next_trade: u64,
+    events: Vec<Event>,
+}
+
+impl Engine {
+    /// An engine without orders. `clients` accounts are 1..=clients; ids start from the given numbers.
+    pub fn new(
+        specs: Vec<Spec>,
+        ledger: Ledger,
+        fees: Fees,
+        clients: usize,
+        first_id: u64,
+    ) -> Self {
+        Self {
+            instruments: specs
+                .into_iter()
+                .map(|spec| Instrument {
+                    day: Day {
+                        open: spec.price_start,
+                        high: spec.price_start,
+                        low: spec.price_start,
+                        last: spec.price_start,
+                        ..Day::default()
+                    },
+                    spec,
+                    book: Book::default(),
+                    update_id: first_id,
+                })
+                .collect(),
+            ledger,
+            fees,
+            orders: HashMap::new(),
+            open: vec![BTreeSet::new(); clients + 1],
+            by_client: HashMap::new(),
+            finished: VecDeque::new(),
+            next_order: first_id,
+            next_trade: first_id,
+            events: Vec::new(),
+        }
+    }
+
+    /// Accepts and matches a new order; its fate is in the events. Errors: [`Refusal`]; nothing changed.
+    pub fn place(&mut self, now: u64, ask: NewOrder) -> Result<u64, Refusal> {
+        self.check_client_id(&ask)?;
+        let crosses = ask
+            .price
+            .is_none_or(|price| self.crosses(ask.inst, ask.side, price));
+        if ask.post_only == PostOnly::Refuse && crosses {
+            return Err(Refusal::WouldTake);
+        }
+        let (fillable, cost) = self.walk(&ask);
+        let held = self.to_hold(&ask, fillable, cost)?;
+        if !self.lock(&ask, held) {
+            return Err(Refusal::Balance);
+        }
+        let id = self.insert(now, ask, held);
+        let (tif, post_only, size) = {
+            let ask = &self.orders[&id].ask;
+            (ask.tif, ask.post_only, ask.size)
+        };
+        if post_only == PostOnly::AcceptThenCancel && crosses {
+            self.finish(now, id, Cause::PostOnly);
+        } else if tif == Tif::Fok && matches!(size, Size::Base(qty) if fillable < qty) {
+            self.finish(now, id, Cause::Fok);
+        } else {
+            self.run(now, id);
+        }
+        Ok(id)
+    }
+
+    /// Whether [`Engine::place`] would accept. Errors: as there; nothing changes.
+    pub fn check(&self, ask: &NewOrder) -> Result<(), Refusal> {
+        self.check_client_id(ask)?;
+        if let Some(price) = ask.price
+            && ask.post_only == PostOnly::Refuse
+            && self.crosses(ask.inst, ask.side, price)
+        {
+            return Err(Refusal::WouldTake);
+        }
+        let (fillable, cost) = self.walk(ask);
+        let held = self.to_hold(ask, fillable, cost)?;
+        let free = self
+            .ledger
+            .balance(ask.account, self.paid_asset(ask.inst, ask.side))
+            .free;
+        if ask.account != MARKET && free < held {
+            return Err(Refusal::Balance);
+        }
+        Ok(())
+    }
+
+    /// Cancels an open order. Errors: [`Refusal::Unknown`].
+    pub fn cancel(&mut self, now: u64, id: u64, cause: Cause) -> Result<(), Refusal> {
+        match self.orders.get(&id) {
+            Some(order) if order.state.is_open() => {
+                self.take_off_book(id);
+                self.finish(now, id, cause);
+                Ok(())
+            }
+            _ => Err(Refusal::Unknown),
+        }
+    }
+
+    /// Lowers an order's quantity, keeping its place in the queue.
+    ///
+    /// Errors: [`Refusal::Unknown`]; [`Refusal::Amend`] unless done < `qty` < current quantity.
+    pub fn reduce(&mut self, now: u64, id: u64, qty: i64) -> Result<(), Refusal> {
+        let order = self.open_order(id)?;
+        if qty <= order.cum || qty >= order.qty {
+            return Err(Refusal::Amend);
+        }
+        let (inst, side, price) = (order.ask.inst, order.ask.side, order.ask.price.unwrap_or(0));
+        let cut = order.qty - qty;
+        if let Some(order) = self.orders.get_mut(&id) {
+            order.qty = qty;
+            order.updated_ns = now;
+        }
+        self.release_excess(id);
+        self.instruments[inst].book.reduce(side, price, cut);
+        self.touch(inst, side, price);
+        self.tell(id, What::Amended);
+        Ok(())
+    }
+
+    /// Changes price and quantity under the same id; the place in the queue is lost unless the quantity
+    /// only falls. A quantity at or below what is done ends the order.
+    ///
+    /// Errors: [`Refusal::Unknown`], [`Refusal::Balance`], [`Refusal::Overflow`].
+    pub fn amend(&mut self, now: u64, id: u64, price: i64, qty: i64) -> Result<(), Refusal> {
+        let order = self.open_order(id)?;
+        if Some(price) == order.ask.price && qty > order.cum && qty < order.qty {
+            return self.reduce(now, id, qty);
+        }
+        if qty <= order.cum {
+            return self.cancel(now, id, Cause::User);
+        }
+        let (inst, side, account) = (order.ask.inst, order.ask.side, order.ask.account);
+        let (old_held, leaves) = (order.held, qty - order.cum);
+        let spec = &self.instruments[inst].spec;
+        let held = match side {
+            Side::Buy => spec.notional(price, leaves).ok_or(Refusal::Overflow)?,
+            Side::Sell => spec.base_amount(leaves),
+        };
+        let asset = self.paid_asset(inst, side);
+        let more = (held - old_held).max(0);
+        if !self.ledger.lock(account, asset, more) {
+            return Err(Refusal::Balance);
+        }
+        self.take_off_book(id);
+        if let Some(order) = self.orders.get_mut(&id) {
+            order.ask.price = Some(price);
+            order.qty = qty;
+            order.held += more;
+            order.updated_ns = now;
+        }
+        self.release_excess(id);
+        self.tell(id, What::Amended);
+        let post_only = self.orders[&id].ask.post_only;
+        if post_only != PostOnly::No && self.crosses(inst, side, price) {
+            self.finish(now, id, Cause::PostOnly);
+        } else {
+            self.run(now, id);
+        }
+        Ok(())
+    }
+
+    /// Takes what happened since the last call, in order.
+    pub fn drain(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Rules of an instrument.
+    pub fn spec(&self, inst: usize) -> &Spec {
+        &self.instruments[inst].spec
+    }
+
+    /// Number of instruments.
+    pub fn instruments(&self) -> usize {
+        self.instruments.len()
+    }
+
+    /// Its book.
+    pub fn book(&self, inst: usize) -> &Book {
+        &self.instruments[inst].book
+    }
+
+    /// Its update id: one more with each change of a level.
+    pub fn update_id(&self, inst: usize) -> u64 {
+        self.instruments[inst].update_id
+    }
+
+    /// Its day.
+    pub fn day(&self, inst: usize) -> Day {
+        self.instruments[inst].day
+    }
+
+    /// The balances.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// An order that is open or still in the history.
+    pub fn order(&self, id: u64) -> Option<&Order> {
+        self.orders.get(&id)
+    }
+
+    /// The latest order of an account under a client id.
+    pub fn by_client_id(&self, account: AccountId, client_id: &str) -> Option<&Order> {
+        let id = self.by_client.get(&(account, Arc::from(client_id)))?;
+        self.orders.get(id)
+    }
+
+    /// Open orders of an account, oldest first.
+    pub fn open_orders(&self, account: AccountId) -> impl Iterator<Item = &Order> {
+        self.open
+            .get(account)
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.orders.get(id))
+    }
+
+    /// Finished orders of an account, oldest first.
+    pub fn finished_orders(&self, account: AccountId) -> impl Iterator<Item = &Order> {
+        self.finished
+            .iter()
+            .filter_map(|id| self.orders.get(id))
+            .filter(move |order| order.ask.account == account)
+    }
+
+    /// Whether an order at `price` would take.
+    pub fn crosses(&self, inst: usize, side: Side, price: i64) -> bool {
+        match (self.instruments[inst].book.best(side.opposite()), side) {
+            (Some((best, _)), Side::Buy) => price >= best,
+            (Some((best, _)), Side::Sell) => price <= best,
+            (None, _) => false,
+        }
+    }
+
+    fn open_order(&self, id: u64) -> Result<&Order, Refusal> {
+        let order = self.orders.get(&id).ok_or(Refusal::Unknown)?;
+        if order.state.is_open() { Ok(order) } else { Err(Refusal::Unknown) }
+    }
+
+    fn check_client_id(&self, ask: &NewOrder) -> Result<(), Refusal> {
+        let known = (!ask.client_id.is_empty())
+            .then(|| self.by_client.get(&(ask.account, ask.client_id.clone())))
+            .flatten();
+        match known.and_then(|id| self.orders.get(id)) {
+            Some(order) if order.state.is_open() => Err(Refusal::Duplicate),
+            _ => Ok(()),
+        }
+    }
+
+    /// What an order could take at once: base increments and their value.
+    fn walk(&self, ask: &NewOrder) -> (i64, Amount) {
+        let Instrument { spec, book, .. } = &self.instruments[ask.inst];
+        let (mut qty, mut cost) = (0i64, 0);
+        for (price, level) in book.levels(ask.side.opposite()) {
+            let in_limit = match (ask.price, ask.side) {
+                (None, _) => true,
+                (Some(limit), Side::Buy) => price <= limit,
+                (Some(limit), Side::Sell) => price >= limit,
+            };
+            let wanted = match ask.size {
+                Size::Base(size) => size - qty,
+                Size::Quote(budget) => spec.affordable(budget - cost, price),
+            };
+            let take = wanted.min(level.total);
+            if !in_limit || take <= 0 {
+                break;
+            }
+            qty += take;
+            cost += spec.notional(price, take).unwrap_or(0);
+        }
+        (qty, cost)
+    }
+
+    fn to_hold(&self, ask: &NewOrder, fillable: i64, cost: Amount) -> Result<Amount, Refusal> {
+        let spec = &self.instruments[ask.inst].spec;
+        match (ask.side, ask.price, ask.size) {
+            (Side::Buy, Some(price), Size::Base(qty)) => {
+                spec.notional(price, qty).ok_or(Refusal::Overflow)
+            }
+            (Side::Buy, None, Size::Base(_)) => Ok(cost),
+            (Side::Buy, _, Size::Quote(budget)) => Ok(budget),
+            (Side::Sell, _, Size::Base(qty)) => Ok(spec.base_amount(qty)),
+            (Side::Sell, _, Size::Quote(_)) => Ok(spec.base_amount(fillable)),
+        }
+    }
+
+    /// The asset an order pays with.
+    fn paid_asset(&self, inst: usize, side: Side) -> usize {
+        let spec = &self.instruments[inst].spec;
+        match side {
+            Side::Buy => spec.quote_asset,
+            Side::Sell => spec.base_asset,
+        }
+    }
+
+    fn lock(&mut self, ask: &NewOrder, held: Amount) -> bool {
+        let asset = self.paid_asset(ask.inst, ask.side);
+        self.ledger.lock(ask.account, asset, held)
+    }
+
+    fn insert(&mut self, now: u64, ask: NewOrder, held: Amount) -> u64 {
+        self.next_order += 1;
+        let id = self.next_order;
+        if ask.account != MARKET {
+            self.open[ask.account].insert(id);
+            if !ask.client_id.is_empty() {
+                self.by_client.insert((ask.account, ask.client_id.clone()), id);
+            }
+        }
+        let qty = match ask.size {
+            Size::Base(qty) => qty,
+            Size::Quote(_) => 0,
+        };
+        self.orders.insert(
+            id,
+            Order {
+                id,
+                ask,
+                qty,
+                cum: 0,
+                cum_quote: 0,
+                fee: 0,
+                held,
+                state: State::Live,
+                created_ns: now,
+                updated_ns: now,
+                last: None,
+            },
+        );
+        self.tell(id, What::New);
+        id
+    }
+
+    /// Matches an accepted order, then rests or ends what is left.
+    fn run(&mut self, now: u64, id: u64) {
+        let own = self.take(now, id);
+        // A filled order of the market is forgotten at once.
+        let Some(order) = self.orders.get(&id).filter(|order| order.state.is_open()) else {
+            return;
+        };
+        match (own, order.ask.price, order.ask.tif) {
+            (true, _, _) => self.finish(now, id, Cause::SelfTrade),
+            (false, Some(price), Tif::Gtc) => {
+                let (inst, side, leaves) = (order.ask.inst, order.ask.side, order.leaves());
+                self.instruments[inst].book.push(side, price, id, leaves);
+                self.touch(inst, side, price);
+            }
+            (false, _, _) => self.finish(now, id, Cause::Ioc),
+        }
+    }
+
+    /// Takes from the other side while prices cross. Returns whether it met its own account's order.
+    fn take(&mut self, now: u64, id: u64) -> bool {
+        loop {
+            let order = &self.orders[&id];
+            let ask = &order.ask;
+            let Instrument { spec, book, .. } = &self.instruments[ask.inst];
+            let Some((price, level)) = book.best(ask.side.opposite()) else {
+                return false;
+            };
+            if ask.price.is_some_and(|limit| !self.crosses(ask.inst, ask.side, limit)) {
+                return false;
+            }
+            let Some(&maker) = level.queue.front() else {
+                return false;
+            };
+            let wanted = match ask.size {
+                Size::Base(_) => order.leaves(),
+                Size::Quote(budget) => spec.affordable(budget - order.cum_quote, price),
+            };
+            let maker_order = &self.orders[&maker];
+            if ask.account != MARKET && maker_order.ask.account == ask.account {
+                return true;
+            }
+            let qty = wanted.min(maker_order.leaves());
+            if qty > 0 {
+                self.fill(now, id, maker, price, qty);
+            }
+            if qty <= 0 || self.orders.get(&id).is_none_or(|o| o.state == State::Filled) {
+                self.end_budget(now, id);
+                return false;
+            }
+        }
+    }
+
+    /// A budget order that cannot buy one more lot is filled.
+    fn end_budget(&mut self, now: u64, id: u64) {
+        let is_spent = self.orders.get(&id).is_some_and(|order| {
+            matches!(order.ask.size, Size::Quote(_)) && order.cum > 0 && order.state.is_open()
+        });
+        if is_spent {
+            let last = self.orders[&id].last;
+            self.close(now, id, State::Filled);
+            if let Some(last) = last {
+                self.retell_final(id, last);
+            }
+        }
+    }
+
+    /// The last fill of a budget order was told as partial: its state is corrected in place.
+    fn retell_final(&mut self, id: u64, last: Fill) {
+        for event in self.events.iter_mut().rev() {
+            if let Event::Order(order, What::Fill(fill)) = event
+                && order.id == id
+                && *fill == last
+            {
+                order.state = State::Filled;
+                return;
+            }
+        }
+    }
+
+    fn fill(&mut self, now: u64, taker: u64, maker: u64, price: i64, qty: i64) {
+        self.next_trade += 1;
+        let (inst, side) = (self.orders[&taker].ask.inst, self.orders[&taker].ask.side);
+        let spec = &self.instruments[inst].spec;
+        // Checked when the orders were accepted: price and quantity only got better since.
+        let cost = spec.notional(price, qty).unwrap_or(0);
+        let base = spec.base_amount(qty);
+        let trade = Trade {
+            id: self.next_trade,
+            inst,
+            price,
+            qty,
+            taker: side,
+            taker_order: taker,
+            at_ns: now,
+        };
+        let (buyer, seller) = match side {
+            Side::Buy => (taker, maker),
+            Side::Sell => (maker, taker),
+        };
+        let accounts = (self.orders[&buyer].ask.account, self.orders[&seller].ask.account);
+        let (base_asset, quote_asset) = (spec.base_asset, spec.quote_asset);
+        self.ledger.pay((accounts.0, true), accounts.1, quote_asset, cost);
+        self.ledger.pay((accounts.1, true), accounts.0, base_asset, base);
+        self.instruments[inst].day.print(&trade, cost);
+        let maker_side = side.opposite();
+        if self.orders[&maker].leaves() == qty {
+            self.instruments[inst].book.remove(maker_side, price, maker, qty);
+        } else {
+            self.instruments[inst].book.reduce(maker_side, price, qty);
+        }
+        self.touch(inst, maker_side, price);
+        self.events.push(Event::Trade(trade));
+        self.book_fill(&trade, maker, true, cost);
+        self.book_fill(&trade, taker, false, cost);
+    }
+
+    /// Books one side of a trade on its order: fee, sums, state, and tells.
+    fn book_fill(&mut self, trade: &Trade, id: u64, is_maker: bool, cost: Amount) {
+        let (account, side) = (self.orders[&id].ask.account, self.orders[&id].ask.side);
+        let spec = &self.instruments[trade.inst].spec;
+        let base = spec.base_amount(trade.qty);
+        let (received, asset, paid) = match side {
+            Side::Buy => (base, spec.base_asset, cost),
+            Side::Sell => (cost, spec.quote_asset, base),
+        };
+        let fee = if account == MARKET { 0 } else { self.fees.of(received, is_maker) };
+        let venue = self.ledger.venue();
+        self.ledger.pay((account, false), venue, asset, fee);
+        let fill = Fill {
+            trade: trade.id,
+            price: trade.price,
+            qty: trade.qty,
+            fee,
+            is_maker,
+            at_ns: trade.at_ns,
+        };
+        let Some(order) = self.orders.get_mut(&id) else {
+            return;
+        };
+        order.cum += trade.qty;
+        if matches!(order.ask.size, Size::Quote(_)) {
+            order.qty = order.cum;
+        }
+        order.cum_quote += cost;
+        order.fee += fee;
+        order.held -= paid;
+        order.last = Some(fill);
+        order.updated_ns = trade.at_ns;
+        let is_done = matches!(order.ask.size, Size::Base(_)) && order.leaves() == 0;
+        order.state = State::Partial;
+        self.release_excess(id);
+        if is_done {
+            self.close(trade.at_ns, id, State::Filled);
+        }
+        self.tell(id, What::Fill(fill));
+        self.forget_market(id);
+    }
+
+    /// Gives back what a limit buy holds beyond its price times what is left.
+    fn release_excess(&mut self, id: u64) {
+        let Some(order) = self.orders.get(&id) else {
+            return;
+        };
+        let spec = &self.instruments[order.ask.inst].spec;
+        let needed = match (order.ask.side, order.ask.price, order.ask.size) {
+            (Side::Buy, Some(price), Size::Base(_)) => spec.notional(price, order.leaves()),
+            (Side::Sell, Some(_), Size::Base(_)) => Some(spec.base_amount(order.leaves())),
+            _ => None,
+        };
+        let Some(excess) = needed.map(|needed| order.held - needed) else {
+            return;
+        };
+        let (account, asset) = (
+            order.ask.account,
+            self.paid_asset(order.ask.inst, order.ask.side),
+        );
+        self.ledger.unlock(account, asset, excess);
+        if let Some(order) = self.orders.get_mut(&id) {
+            order.held -= excess;
+        }
+    }
+
+    fn take_off_book(&mut self, id: u64) {
+        let order = &self.orders[&id];
+        let (inst, side, leaves) = (order.ask.inst, order.ask.side, order.leaves());
+        if let Some(price) = order.ask.price {
+            self.instruments[inst].book.remove(side, price, id, leaves);
+            self.touch(inst, side, price);
+        }
+    }
+
+    /// Ends an order that is not in the book (any more) and tells.
+    fn finish(&mut self, now: u64, id: u64, cause: Cause) {
+        self.close(now, id, State::Canceled(cause));
+        self.tell(id, What::Canceled(cause));
+        self.forget_market(id);
+    }
+
+    /// Final state and release of everything held.
+    fn close(&mut self, now: u64, id: u64, state: State) {
+        let Some(order) = self.orders.get_mut(&id) else {
+            return;
+        };
+        order.state = state;
+        order.updated_ns = now;
+        let held = std::mem::take(&mut order.held);
+        let (account, inst, side) = (order.ask.account, order.ask.inst, order.ask.side);
+        let asset = self.paid_asset(inst, side);
+        self.ledger.unlock(account, asset, held);
+        if account != MARKET {
+            self.open[account].remove(&id);
+            self.finished.push_back(id);
+            self.trim_history();
+        }
+    }
+
+    fn trim_history(&mut self) {
+        while self.finished.len() > HISTORY_MAX {
+            let Some(old) = self.finished.pop_front() else {
+                return;
+            };
+            if let Some(order) = self.orders.remove(&old) {
+                let key = (order.ask.account, order.ask.client_id);
+                if self.by_client.get(&key) == Some(&old) {
+                    self.by_client.remove(&key);
+                }
+            }
+        }
+    }
+
+    fn forget_market(&mut self, id: u64) {
+        let is_over = self
+            .orders
+            .get(&id)
+            .is_some_and(|order| order.ask.account == MARKET && !order.state.is_open());
+        if is_over {
+            self.orders.remove(&id);
+        }
+    }
+
+    fn tell(&mut self, id: u64, what: What) {
+        if let Some(order) = self.orders.get(&id)
+            && order.ask.account != MARKET
+        {
+            self.events.push(Event::Order(Box::new(order.clone()), what));
+        }
+    }
+
+    fn touch(&mut self, inst: usize, side: Side, price: i64) {
+        let instrument = &mut self.instruments[inst];
+        instrument.update_id += 1;
+        self.events.push(Event::Level {
+            inst,
+            side,
+            price,
+            qty: instrument.book.total(side, price),
+            update_id: instrument.update_id,
+        });
+    }
+}
+
+impl Fees {
+    fn of(self, received: Amount, is_maker: bool) -> Amount {
+        let ppm = if is_maker { self.maker_ppm } else { self.taker_ppm };
+        let grain = 10i128.pow(12 - u32::from(self.decimals.min(12)));
+        received * i128::from(ppm) / 1_000_000 / grain * grain
+    }
+}
+
+impl Day {
+    fn print(&mut self, trade: &Trade, cost: Amount) {
+        if self.count == 0 {
+            self.first_trade = trade.id;
+        }
+        self.high = self.high.max(trade.price);
+        self.low = self.low.min(trade.price);
+        self.last = trade.price;
+        self.last_qty = trade.qty;
+        self.volume = self.volume.saturating_add(trade.qty);
+        self.quote_volume = self.quote_volume.saturating_add(cost);
+        self.last_trade = trade.id;
+        self.count += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;
