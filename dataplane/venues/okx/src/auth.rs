@@ -1,0 +1,315 @@
+//! Signing: REST headers and the WebSocket login, both base64(HMAC-SHA256).
+//!
+//! ```text
+//! REST   timestamp (ISO, ms) + METHOD + target with query + body  → OK-ACCESS-SIGN
+//! login  timestamp (s)       + "GET"  + "/users/self/verify"       → args[0].sign
+//! ```
+//! Orders go over the logged-in link and carry no signature. The key is kept as `ring`'s precomputed
+//! HMAC state, so a signature costs only the message's own blocks. Key life: none; a login lasts as long as
+//! its link. Source: venue page, section 5, read 2026-11-20.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dp_venue_api::{RestMethod, Secrets};
+use dp_wire::buf::{Buf, Overflow};
+use dp_wire::json::write::Object;
+use ring::hmac;
+
+/// Bytes of a signature in base64: 32 bytes in groups of three.
+pub const SIGNATURE_LEN: usize = 44;
+/// Longest login message: key and passphrase are some 36 and 32 characters.
+pub const LOGIN_MAX: usize = 1_024;
+/// What the login signs after its timestamp.
+const LOGIN_PATH: &str = "/users/self/verify";
+
+/// Key material, ready to sign. `Debug` shows nothing of it.
+pub struct Auth {
+    api_key: String,
+    passphrase: String,
+    key: hmac::Key,
+}
+
+impl core::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Auth(hidden)")
+    }
+}
+
+/// A signature as the venue wants it: base64 text in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signature([u8; SIGNATURE_LEN]);
+
+impl Signature {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.0).unwrap_or("")
+    }
+}
+
+/// An ISO 8601 time with milliseconds, `2020-12-08T09:08:57.715Z`, in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IsoTime([u8; 24]);
+
+impl IsoTime {
+    /// From Unix milliseconds, up to the year 9999 (later times are shown as its last millisecond).
+    pub fn from_millis(unix_ms: u64) -> Self {
+        // 9999-12-31T23:59:59.999Z: four digits of year are all the form has.
+        const LAST_MS: u64 = 253_402_300_799_999;
+        let ms = unix_ms.min(LAST_MS);
+        let (days, in_day) = (ms / 86_400_000, ms % 86_400_000);
+        let (year, month, day) = civil(days);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let mut put = |at: usize, width: usize, value: u64| {
+            let mut rest = value;
+            for slot in text.iter_mut().skip(at).take(width).rev() {
+                *slot = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+        };
+        put(0, 4, year);
+        put(5, 2, month);
+        put(8, 2, day);
+        put(11, 2, in_day / 3_600_000);
+        put(14, 2, in_day / 60_000 % 60);
+        put(17, 2, in_day / 1_000 % 60);
+        put(20, 3, in_day % 1_000);
+        Self(text)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.0).unwrap_or("")
+    }
+}
+
+/// Year, month and day of a day counted from 1970-01-01 (proleptic Gregorian, years starting in March).
+const fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468; // days from 0000-03-01 to 1970-01-01
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097); // 400 years have 146,097 days
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
+    let year = era * 400 + year_of_era + (month <= 2) as u64;
+    (year, month, day)
+}
+
+impl Auth {
+    /// Prepares the key. `None` without an API key: market data only.
+    pub fn new(secrets: &Secrets) -> Option<Self> {
+        if secrets.api_key.is_empty() {
+            return None;
+        }
+        Some(Self {
+            api_key: secrets.api_key.clone(),
+            passphrase: secrets.passphrase.clone(),
+            key: hmac::Key::new(hmac::HMAC_SHA256, secrets.api_secret.as_bytes()),
+        })
+    }
+
+    /// The key's public name.
+    pub fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
+    /// The passphrase.
+    pub fn passphrase(&self) -> &str {
+        &self.passphrase
+    }
+
+    /// Signs the parts as if they were one text. Cost: no allocation.
+    pub fn sign(&self, parts: &[&[u8]]) -> Signature {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in parts {
+            context.update(part);
+        }
+        let mut text = [b'='; SIGNATURE_LEN];
+        // 32 bytes always make 44 characters; the error arm cannot be reached.
+        let _ = STANDARD.encode_slice(context.sign(), &mut text);
+        Signature(text)
+    }
+
+    /// `OK-ACCESS-SIGN` of a REST request.
+    pub fn sign_rest(
+        &self,
+        time: &IsoTime,
+        method: RestMethod,
+        target: &str,
+        body: &[u8],
+    ) -> Signature {
+        self.sign(&[
+            time.as_str().as_bytes(),
+            method.as_str().as_bytes(),
+            target.as_bytes(),
+            body,
+        ])
+    }
+
+    /// The login message for `unix_s` (whole seconds).
+    ///
+    /// Errors: [`Overflow`] when key and passphrase are together longer than the message may be.
+    pub fn write_login(&self, unix_s: u64, out: &mut Buf<LOGIN_MAX>) -> Result<(), Overflow> {
+        let mut digits = [0; 20];
+        let seconds = crate::symbols::write_u64(unix_s, &mut digits);
+        let sign = self.sign(&[seconds.as_bytes(), b"GET", LOGIN_PATH.as_bytes()]);
+        out.clear();
+        out.push_str(r#"{"op":"login","args":["#);
+        let mut args = Object::new(out);
+        args.str("apiKey", &self.api_key)
+            .str("passphrase", &self.passphrase)
+            .str("timestamp", seconds)
+            .str("sign", sign.as_str());
+        args.end();
+        out.push_str("]}");
+        out.finish().map(|_| ())
+    }
+
+    /// The text a login at `unix_s` signs (for `spinlane venue sign`).
+    pub fn login_payload(unix_s: u64) -> String {
+        format!("{unix_s}GET{LOGIN_PATH}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auth(key: &str, secret: &str, passphrase: &str) -> Auth {
+        Auth::new(&Secrets {
+            api_key: key.into(),
+            api_secret: secret.into(),
+            passphrase: passphrase.into(),
+            ed25519_pem: String::new(),
+        })
+        .unwrap()
+    }
+
+    fn published() -> Auth {
+        auth(
+            "985d5b66-57ce-40fb-b714-afc0b9787083",
+            "chNOOS4KvNXR_Xq4k4c9qsfoKWvnDecLATCRlcBwyKDYnWgO",
+            "1234567890",
+        )
+    }
+
+    #[test]
+    fn rest_vectors_of_the_venue_page() {
+        let time = IsoTime::from_millis(1_607_418_537_715);
+        assert_eq!(time.as_str(), "2020-12-08T09:08:57.715Z");
+        let body = br#"{"instId":"BTC-USDT","tdMode":"cash","side":"buy","ordType":"limit","px":"2.15","sz":"2"}"#;
+        let cases: [(RestMethod, &str, &[u8], &str); 3] = [
+            (
+                RestMethod::Get,
+                "/api/v5/account/balance",
+                b"",
+                "PJ61e1nb2F2Qd7D8SPiaIcx2gjdELc+o0ygzre9z33k=",
+            ),
+            (
+                RestMethod::Get,
+                "/api/v5/account/balance?ccy=BTC",
+                b"",
+                "ebNz0sDoc3LoFm1hqjP8LDT0fnRlDERj5C+I4ZqB4Cw=",
+            ),
+            (
+                RestMethod::Post,
+                "/api/v5/trade/order",
+                body,
+                "221tO3YUa1Urgpk8ln1i/uXl1JtWPg+Zfp96MDNiUEo=",
+            ),
+        ];
+        for (method, target, body, expected) in cases {
+            let sign = published().sign_rest(&time, method, target, body);
+            assert_eq!(sign.as_str(), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn login_vector_of_the_venue_page() {
+        let mut out = Buf::new();
+        published().write_login(1_538_054_050, &mut out).unwrap();
+        assert_eq!(
+            core::str::from_utf8(out.as_bytes()).unwrap(),
+            concat!(
+                r#"{"op":"login","args":[{"apiKey":"985d5b66-57ce-40fb-b714-afc0b9787083","#,
+                r#""passphrase":"1234567890","timestamp":"1538054050","#,
+                r#""sign":"ENpPNQ8mQv8YzDMPhBsB4SrjaKK+FaEh2nozTRW6KU0="}]}"#
+            )
+        );
+    }
+
+    #[test]
+    fn iso_time_knows_leap_days_and_ends() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_700_000_000_123, "2023-11-14T22:13:20.123Z"),
+            (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (u64::MAX, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(IsoTime::from_millis(ms).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn debug_hides_the_key() {
+        assert_eq!(format!("{:?}", published()), "Auth(hidden)");
+    }
+
+    /// Every OKX known answer of the shared file, REST and login.
+    #[test]
+    fn every_shared_vector() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../../../shared/captures/auth-vectors.json"
+        );
+        let Ok(text) = std::fs::read_to_string(path) else {
+            println!("SKIPPED: ../shared/captures/auth-vectors.json is not there");
+            return;
+        };
+        let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let mut count = 0;
+        for vector in file["vectors"].as_array().unwrap() {
+            if vector["venue"] != "okx" {
+                continue;
+            }
+            let field = |name: &str| vector[name].as_str().unwrap_or("").to_owned();
+            let auth = auth(&field("key"), &field("secret"), &field("passphrase"));
+            let payload = field("signed_payload");
+            let signature = field("signature");
+            assert_eq!(
+                auth.sign(&[payload.as_bytes()]).as_str(),
+                signature,
+                "{}",
+                field("case")
+            );
+            let clock_ms = vector["clock_ms"].as_u64();
+            if let (Some(request), Some(ms)) = (vector["request"].as_object(), clock_ms) {
+                let url = request["url"].as_str().unwrap();
+                let target = url.strip_prefix("https://www.okx.com").unwrap();
+                let method = match request["method"].as_str().unwrap() {
+                    "GET" => RestMethod::Get,
+                    "POST" => RestMethod::Post,
+                    other => panic!("method {other}"),
+                };
+                let body = request.get("body").and_then(|b| b.as_str()).unwrap_or("");
+                let made =
+                    auth.sign_rest(&IsoTime::from_millis(ms), method, target, body.as_bytes());
+                assert_eq!(made.as_str(), signature, "{}", field("case"));
+            } else if let Some(ms) = clock_ms {
+                let mut out = Buf::new();
+                auth.write_login(ms / 1_000, &mut out).unwrap();
+                let made: serde_json::Value = serde_json::from_slice(out.as_bytes()).unwrap();
+                assert_eq!(made, vector["message"], "{}", field("case"));
+            }
+            count += 1;
+        }
+        assert!(count >= 15, "only {count} OKX vectors found");
+    }
+}

@@ -1,0 +1,218 @@
+//! Symbols, ids and instrument rules: the venue's text ⇄ ours.
+//!
+//! ```text
+//! BTC-USDT                  spot       sizes in base
+//! BTC-USDT-SWAP             swap       sizes in contracts of ctVal x ctMult
+//! BTC-USDT-261225           future     YYMMDD
+//! BTC-USD-261225-70000-C    option
+//! sl1z141z5                 our client order id: "sl" + base 36, letters and digits only
+//! 2497956918703120384       the venue's order id: digits, packed as the number they are
+//! ```
+//! Source: venue page, sections 2 and 4, read 2026-11-20.
+
+use dp_types::{ClientOrderId, OrderId, Text};
+
+/// The venue's instrument types, by the form of the symbol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstType {
+    /// Spot pair.
+    Spot,
+    /// Perpetual swap.
+    Swap,
+    /// Dated future.
+    Futures,
+    /// Option.
+    Option,
+}
+
+impl InstType {
+    /// All, in the order they are asked for.
+    pub const ALL: [Self; 4] = [Self::Spot, Self::Swap, Self::Futures, Self::Option];
+
+    /// The venue's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spot => "SPOT",
+            Self::Swap => "SWAP",
+            Self::Futures => "FUTURES",
+            Self::Option => "OPTION",
+        }
+    }
+
+    /// What a symbol is, by its parts.
+    pub fn of(symbol: &str) -> Self {
+        match (symbol.split('-').count(), symbol.ends_with("-SWAP")) {
+            (_, true) => Self::Swap,
+            (0..=2, _) => Self::Spot,
+            (3, _) => Self::Futures,
+            _ => Self::Option,
+        }
+    }
+
+    /// The trade mode of its orders: spot from cash, the rest cross margin.
+    pub const fn td_mode(self) -> &'static str {
+        match self {
+            Self::Spot => "cash",
+            Self::Swap | Self::Futures | Self::Option => "cross",
+        }
+    }
+}
+
+/// Marks our client order ids; letters because the venue takes no dash.
+const CLIENT_PREFIX: &[u8] = b"sl";
+const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// Appends a client order id as the venue gets it.
+pub fn push_client_id(id: ClientOrderId, out: &mut Vec<u8>) {
+    out.extend_from_slice(CLIENT_PREFIX);
+    push_base36(id.0, out);
+}
+
+/// Appends `value` in base 36, lower case.
+pub fn push_base36(value: u64, out: &mut Vec<u8>) {
+    let mut text = [b'0'; 13]; // 36^13 > 2^64
+    let (mut rest, mut start) = (value, text.len());
+    for (at, slot) in text.iter_mut().enumerate().rev() {
+        *slot = DIGITS.get((rest % 36) as usize).copied().unwrap_or(b'0');
+        rest /= 36;
+        start = at;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(text.get(start..).unwrap_or(&[]));
+}
+
+/// Our id from the venue's text; `None` when the order is not one of ours.
+pub fn parse_client_id(text: &[u8]) -> Option<ClientOrderId> {
+    ClientOrderId::from_raw(parse_base36(text.strip_prefix(CLIENT_PREFIX)?)?)
+}
+
+/// A canonical base-36 number (no leading zero, lower case).
+pub fn parse_base36(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.starts_with(b"0") {
+        return None;
+    }
+    text.iter().try_fold(0u64, |value, &byte| {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'z' => byte - b'a' + 10,
+            _ => return None,
+        };
+        value.checked_mul(36)?.checked_add(u64::from(digit))
+    })
+}
+
+/// A decimal integer id, 0 for empty text. Errors: `None` when its text would not come back exactly.
+pub fn parse_id(text: &[u8]) -> Option<u128> {
+    if text.is_empty() {
+        return Some(0);
+    }
+    if text.len() > 38 || (text.starts_with(b"0") && text.len() > 1) {
+        return None;
+    }
+    text.iter().try_fold(0u128, |value, &byte| {
+        byte.is_ascii_digit()
+            .then(|| value * 10 + u128::from(byte - b'0'))
+    })
+}
+
+/// The digits of an id, written into `buffer`.
+pub fn write_id(value: u128, buffer: &mut [u8; 40]) -> &str {
+    write_digits(value, buffer)
+}
+
+/// The digits of an integer, written into `buffer`.
+pub fn write_u64(value: u64, buffer: &mut [u8; 20]) -> &str {
+    write_digits(u128::from(value), buffer)
+}
+
+fn write_digits(value: u128, buffer: &mut [u8]) -> &str {
+    let (mut rest, mut start) = (value, buffer.len());
+    for (at, slot) in buffer.iter_mut().enumerate().rev() {
+        *slot = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        start = at;
+        if rest == 0 {
+            break;
+        }
+    }
+    buffer
+        .get(start..)
+        .and_then(|digits| core::str::from_utf8(digits).ok())
+        .unwrap_or("")
+}
+
+/// The venue's text of an order id; empty for 0.
+pub fn order_id_text(id: OrderId) -> Text<40> {
+    if id.0 == 0 {
+        return Text::EMPTY;
+    }
+    Text::lossy(write_id(id.0, &mut [0; 40]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dp_types::{Epoch, LaneId};
+    use proptest::prelude::*;
+
+    #[test]
+    fn types_by_form() {
+        for (symbol, kind) in [
+            ("BTC-USDT", InstType::Spot),
+            ("BTC-USDT-SWAP", InstType::Swap),
+            ("BTC-USD-220527", InstType::Futures),
+            ("BTC-USD-210924-42000-P", InstType::Option),
+        ] {
+            assert_eq!(InstType::of(symbol), kind, "{symbol}");
+        }
+    }
+
+    #[test]
+    fn first_client_id_and_foreign_ones() {
+        let id = ClientOrderId::new(Epoch(1), LaneId(0), 1).unwrap();
+        let mut text = Vec::new();
+        push_client_id(id, &mut text);
+        assert_eq!(text, b"sl1z141z5");
+        assert_eq!(parse_client_id(&text), Some(id));
+        for foreign in [
+            "",
+            "sl",
+            "sl0",
+            "sl01z141z5",
+            "SL1z141z5",
+            "hbx1",
+            "sl1",
+            "slzzzzzzzzzzzzzzzzz",
+        ] {
+            assert_eq!(parse_client_id(foreign.as_bytes()), None, "{foreign}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn client_ids_come_back(epoch in 1u16..=Epoch::MAX, lane in 0u8..16, sequence in 0u32..=ClientOrderId::SEQUENCE_MAX) {
+            let id = ClientOrderId::new(Epoch(epoch), LaneId(lane), sequence).unwrap();
+            let mut text = Vec::new();
+            push_client_id(id, &mut text);
+            prop_assert!(text.len() <= 32 && text.iter().all(u8::is_ascii_alphanumeric));
+            prop_assert_eq!(parse_client_id(&text), Some(id));
+        }
+
+        #[test]
+        fn order_ids_come_back(id in 1u128..10u128.pow(38)) {
+            let text = order_id_text(OrderId(id));
+            prop_assert_eq!(text.as_str(), id.to_string());
+            prop_assert_eq!(parse_id(text.as_bytes()), Some(id));
+        }
+
+        #[test]
+        fn any_bytes_are_an_id_or_none(text: Vec<u8>) {
+            let _ = parse_client_id(&text);
+            if let Some(id) = parse_id(&text) {
+                prop_assert!(text.is_empty() || order_id_text(OrderId(id)).as_bytes() == text.as_slice() || id == 0);
+            }
+        }
+    }
+}
