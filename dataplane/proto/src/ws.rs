@@ -452,6 +452,7 @@ impl WsClient {
             Opcode::Binary => Some(WsKind::Binary),
             _ => self.fragmented,
         };
+        self.frame = (!is_whole).then_some((header, got + part.len()));
         if is_whole && got == 0 {
             let place = Place::Input(start, *at);
             if opcode.is_control() {
@@ -468,10 +469,8 @@ impl WsClient {
         };
         store.extend_from_slice(part);
         if !is_whole {
-            self.frame = Some((header, got + part.len()));
             return Ok(None);
         }
-        self.frame = None;
         if opcode.is_control() {
             self.is_control_given = true;
             return Ok(Some(Found::Frame(opcode, Place::Control)));
