@@ -1,0 +1,525 @@
+//! Journal records and ticks become rows. Pure: no clock, no database.
+//!
+//! An order is folded to one row a batch, the newest word winning; what each record said is kept beside
+//! it in `order_events`, so the fold can always be made again.
+
+use crate::rows::*;
+use crate::sql::{At, Numeric, Word};
+use dp_journal::entry::{Checkpoint, Entry, OrderIntent, OrderUpdate, Position};
+use dp_journal::{Record, Tick, TickKind, entry};
+use dp_shm::Region;
+use dp_types::{
+    AssetId, ClientOrderId, Decimal, Instrument, InstrumentId, OrderId, OrderState, Qty,
+    RejectReason, Text, TradeId, VenueId,
+};
+use std::collections::{BTreeMap, HashMap};
+
+/// Names the store cannot know by itself: they belong to crates it does not stand on.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    /// The venue's text of an order id.
+    pub order_id: fn(VenueId, OrderId) -> Text<40>,
+    /// The venue's text of a trade id.
+    pub trade_id: fn(VenueId, TradeId) -> Text<40>,
+    /// The risk gate's name of a rule.
+    pub rule: fn(u8) -> &'static str,
+}
+
+impl Default for Names {
+    /// Ids as decimal numbers, rules unnamed.
+    fn default() -> Self {
+        Self {
+            order_id: |_, id| Text::lossy(&id.0.to_string()),
+            trade_id: |_, id| Text::lossy(&id.0.to_string()),
+            rule: |_| "rule",
+        }
+    }
+}
+
+/// Instruments and assets by id: identity never changes in the life of a region, so it is read once.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    names: Names,
+    instruments: HashMap<InstrumentId, Instrument>,
+    /// Records that named an instrument nobody knows.
+    pub unknown: u64,
+}
+
+impl Catalog {
+    pub fn new(names: Names) -> Self {
+        Self {
+            names,
+            instruments: HashMap::new(),
+            unknown: 0,
+        }
+    }
+
+    fn instrument(&mut self, region: &Region, venue: VenueId, id: InstrumentId) -> Instrument {
+        if let Some(known) = self.instruments.get(&id) {
+            return *known;
+        }
+        if let Some(entry) = region.instruments().get(id) {
+            self.instruments.insert(id, entry.instrument);
+            return entry.instrument;
+        }
+        // Nothing is dropped: the row stands under the bare number, in increments.
+        self.unknown += 1;
+        Instrument::bare(id, venue, Text::lossy(&format!("#{}", id.0)), 0, 0)
+    }
+
+    fn order_id(&self, venue: VenueId, id: OrderId) -> Option<Word<40>> {
+        (id.0 != 0).then(|| Word((self.names.order_id)(venue, id)))
+    }
+
+    fn trade_id(&self, venue: VenueId, id: TradeId) -> Word<40> {
+        Word((self.names.trade_id)(venue, id))
+    }
+}
+
+/// Rows of one transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub epochs: Vec<EpochRow>,
+    pub events: Vec<EventRow>,
+    pub fills: Vec<FillRow>,
+    pub history: Vec<HistoryRow>,
+    pub risk: Vec<RiskRow>,
+    pub signals: Vec<SignalRow>,
+    pub cursors: Vec<CursorRow>,
+    pub ticks: Vec<TickRow>,
+    orders: BTreeMap<ClientOrderId, (OrderRow, Qty)>,
+    positions: BTreeMap<InstrumentId, PositionRow>,
+}
+
+fn signed(id: ClientOrderId) -> i64 {
+    // 45 bits at most, but a record is only as good as its writer.
+    i64::try_from(id.0).unwrap_or(i64::MAX)
+}
+
+fn reason(reason: RejectReason) -> Option<&'static str> {
+    (reason != RejectReason::None).then(|| reason.name())
+}
+
+fn integer(value: i64) -> Numeric {
+    Numeric::decimal(Decimal {
+        mantissa: value,
+        exponent: 0,
+    })
+}
+
+impl Batch {
+    /// Journal rows in it, orders and positions (which repeat them) not counted.
+    pub fn journal_rows(&self) -> usize {
+        self.epochs.len()
+            + self.events.len()
+            + self.fills.len()
+            + self.history.len()
+            + self.risk.len()
+            + self.signals.len()
+    }
+
+    pub fn orders(&self) -> Vec<OrderRow> {
+        self.orders.values().map(|(row, _)| row.clone()).collect()
+    }
+
+    pub fn positions(&self) -> Vec<PositionRow> {
+        self.positions.values().cloned().collect()
+    }
+
+    /// Takes one journal record.
+    pub fn record(&mut self, region: &Region, names: &mut Catalog, record: &Record) {
+        match &record.entry {
+            Entry::OrderIntent(e) => self.intent(region, names, record, e),
+            Entry::OrderUpdate(e) => self.update(region, names, record, e),
+            Entry::Checkpoint(e) => self.checkpoint(region, names, record, e),
+            Entry::CancelIntent(e) => {
+                let it = names.instrument(region, e.venue, e.instrument);
+                let row = event(record, e.client_id, e.venue, &it);
+                self.events.push(EventRow {
+                    order_id: names.order_id(e.venue, e.order_id),
+                    ..row
+                });
+            }
+            Entry::AmendIntent(e) => {
+                let it = names.instrument(region, e.venue, e.instrument);
+                let row = event(record, e.client_id, e.venue, &it);
+                self.events.push(EventRow {
+                    order_id: names.order_id(e.venue, e.order_id),
+                    price: e.price.map(|price| Numeric::price(&it, price)),
+                    qty: e.qty.map(|qty| Numeric::qty(&it, qty)),
+                    ..row
+                });
+            }
+            Entry::Fill(e) => self.fill(region, names, record, e),
+            Entry::Position(e) => self.position(region, names, record, e),
+            Entry::Signal(e) => {
+                let it = names.instrument(region, VenueId(0), e.instrument);
+                self.signals.push(SignalRow {
+                    epoch: i32::from(record.epoch.0),
+                    lane: i16::from(record.lane.0),
+                    seq: record.seq.cast_signed(),
+                    at: record.at.into(),
+                    strategy: i32::from(e.strategy.0),
+                    venue: it.venue.name(),
+                    symbol: Word(it.symbol),
+                    value: e.value,
+                });
+            }
+            Entry::EpochStart(e) => self.epochs.push(EpochRow {
+                epoch: i32::from(record.epoch.0),
+                lane: i16::from(record.lane.0),
+                seq: record.seq.cast_signed(),
+                starts: e.starts.cast_signed(),
+                started_at: record.at.into(),
+            }),
+            Entry::Risk(_) | Entry::Switch(_) | Entry::Reconcile(_) | Entry::Limits(_) => {
+                let row = risk(region, names, record);
+                self.risk.push(row);
+            }
+        }
+    }
+
+    /// Takes one tick.
+    pub fn tick(&mut self, region: &Region, names: &mut Catalog, lane: i16, tick: &Tick) {
+        let it = names.instrument(region, tick.venue, tick.instrument);
+        let mut row = TickRow {
+            at: tick.at.into(),
+            venue: tick.venue.name(),
+            symbol: Word(it.symbol),
+            kind: "quote",
+            bid_price: None,
+            bid_qty: None,
+            ask_price: None,
+            ask_qty: None,
+            side: None,
+            price: None,
+            qty: None,
+            trade_id: None,
+            venue_at: At::known(tick.venue_ns.0),
+            lane,
+        };
+        match tick.kind {
+            TickKind::Quote {
+                bid_price,
+                bid_qty,
+                ask_price,
+                ask_qty,
+            } => {
+                // An empty side has no price: null, not 0.
+                if bid_qty.0 != 0 {
+                    row.bid_price = Some(Numeric::price(&it, bid_price));
+                    row.bid_qty = Some(Numeric::qty(&it, bid_qty));
+                }
+                if ask_qty.0 != 0 {
+                    row.ask_price = Some(Numeric::price(&it, ask_price));
+                    row.ask_qty = Some(Numeric::qty(&it, ask_qty));
+                }
+            }
+            TickKind::Trade {
+                taker,
+                price,
+                qty,
+                trade_id,
+            } => {
+                row.kind = "trade";
+                row.side = Some(taker.name());
+                row.price = Some(Numeric::price(&it, price));
+                row.qty = Some(Numeric::qty(&it, qty));
+                row.trade_id = (trade_id.0 != 0).then(|| names.trade_id(tick.venue, trade_id));
+            }
+        }
+        self.ticks.push(row);
+    }
+
+    fn intent(&mut self, region: &Region, names: &mut Catalog, record: &Record, e: &OrderIntent) {
+        let it = names.instrument(region, e.venue, e.instrument);
+        let (price, qty) = (Numeric::price(&it, e.price), Numeric::qty(&it, e.qty));
+        self.events.push(EventRow {
+            state: Some(OrderState::Pending.name()),
+            price: Some(price),
+            qty: Some(qty),
+            ..event(record, e.client_id, e.venue, &it)
+        });
+        let mut row = order(record, e.client_id, e.venue, &it, OrderState::Pending);
+        row.strategy = Some(i32::from(e.strategy.0));
+        row.side = Some(e.side.name());
+        row.kind = Some(e.kind.name());
+        row.tif = Some(e.tif.name());
+        row.price = Some(price);
+        row.qty = Some(qty);
+        row.durability = Some(e.level.name());
+        row.created_at = Some(record.at.into());
+        self.put_order(e.client_id, row, &it, Qty(0));
+    }
+
+    fn update(&mut self, region: &Region, names: &mut Catalog, record: &Record, e: &OrderUpdate) {
+        let it = names.instrument(region, e.venue, e.instrument);
+        // 0 = the report did not say.
+        let price = (e.price.0 != 0).then(|| Numeric::price(&it, e.price));
+        let qty = (e.qty.0 != 0).then(|| Numeric::qty(&it, e.qty));
+        let order_id = names.order_id(e.venue, e.order_id);
+        self.events.push(EventRow {
+            state: Some(e.state.name()),
+            price,
+            qty,
+            cum_qty: Some(Numeric::qty(&it, e.cum_qty)),
+            order_id,
+            reason: reason(e.reason),
+            code: (e.code != 0).then_some(e.code),
+            venue_at: At::known(e.venue_ns.0),
+            ..event(record, e.client_id, e.venue, &it)
+        });
+        let mut row = order(record, e.client_id, e.venue, &it, e.state);
+        row.price = price;
+        row.qty = qty;
+        row.order_id = order_id;
+        // A refusal that leaves the order live was of its cancel or amend: an event, not its end.
+        if e.state.is_final() {
+            row.reject_reason = reason(e.reason);
+            row.reject_code = (e.code != 0).then_some(e.code);
+        }
+        self.put_order(e.client_id, row, &it, e.cum_qty);
+    }
+
+    fn checkpoint(
+        &mut self,
+        region: &Region,
+        names: &mut Catalog,
+        record: &Record,
+        e: &Checkpoint,
+    ) {
+        let it = names.instrument(region, e.venue, e.order.instrument);
+        let cum = Qty(e.qty.0.saturating_sub(e.order.leaves.0));
+        let (price, qty) = (Numeric::price(&it, e.order.price), Numeric::qty(&it, e.qty));
+        let order_id = names.order_id(e.venue, e.order.order_id);
+        self.events.push(EventRow {
+            state: Some(e.order.state.name()),
+            price: Some(price),
+            qty: Some(qty),
+            cum_qty: Some(Numeric::qty(&it, cum)),
+            order_id,
+            ..event(record, e.order.client_id, e.venue, &it)
+        });
+        let mut row = order(record, e.order.client_id, e.venue, &it, e.order.state);
+        row.strategy = Some(i32::from(e.strategy.0));
+        row.side = Some(e.order.side.name());
+        row.kind = Some(e.kind.name());
+        row.tif = Some(e.tif.name());
+        row.price = Some(price);
+        row.qty = Some(qty);
+        row.order_id = order_id;
+        self.put_order(e.order.client_id, row, &it, cum);
+    }
+
+    /// Folds a newer word about an order into the batch's row of it.
+    fn put_order(&mut self, id: ClientOrderId, newer: OrderRow, it: &Instrument, cum: Qty) {
+        let Some((held, held_cum)) = self.orders.get_mut(&id) else {
+            let row = OrderRow {
+                cum_qty: Numeric::qty(it, cum),
+                ..newer
+            };
+            self.orders.insert(id, (row, cum));
+            return;
+        };
+        let is_newer = (newer.event_epoch, newer.event_seq) > (held.event_epoch, held.event_seq);
+        let (new, old) = if is_newer {
+            (newer, held.clone())
+        } else {
+            (held.clone(), newer)
+        };
+        *held_cum = (*held_cum).max(cum);
+        *held = OrderRow {
+            strategy: old.strategy.or(new.strategy),
+            side: old.side.or(new.side),
+            kind: old.kind.or(new.kind),
+            tif: old.tif.or(new.tif),
+            durability: old.durability.or(new.durability),
+            created_at: old.created_at.or(new.created_at),
+            price: new.price.or(old.price),
+            qty: new.qty.or(old.qty),
+            order_id: new.order_id.or(old.order_id),
+            reject_reason: new.reject_reason.or(old.reject_reason),
+            reject_code: new.reject_code.or(old.reject_code),
+            cum_qty: Numeric::qty(it, *held_cum),
+            ..new
+        };
+    }
+
+    fn fill(&mut self, region: &Region, names: &mut Catalog, record: &Record, e: &entry::Fill) {
+        let it = names.instrument(region, e.venue, e.instrument);
+        let asset = Some(e.fee_asset)
+            .filter(|asset| *asset != AssetId::NONE)
+            .and_then(|asset| region.assets().get(asset));
+        self.fills.push(FillRow {
+            venue: e.venue.name(),
+            symbol: Word(it.symbol),
+            trade_id: names.trade_id(e.venue, e.trade_id),
+            client_order_id: e.client_id.map(signed),
+            order_id: Word((names.names.order_id)(e.venue, e.order_id)),
+            side: e.side.name(),
+            price: Numeric::price(&it, e.price),
+            qty: Numeric::qty(&it, e.qty),
+            fee: Numeric::decimal(e.fee),
+            fee_asset: asset.map(Word),
+            liquidity: e.liquidity.name(),
+            at: record.at.into(),
+            venue_at: At::known(e.venue_ns.0),
+            epoch: i32::from(record.epoch.0),
+            lane: i16::from(record.lane.0),
+            seq: record.seq.cast_signed(),
+        });
+    }
+
+    fn position(&mut self, region: &Region, names: &mut Catalog, record: &Record, e: &Position) {
+        let it = names.instrument(region, e.venue, e.instrument);
+        let row = HistoryRow {
+            epoch: i32::from(record.epoch.0),
+            lane: i16::from(record.lane.0),
+            seq: record.seq.cast_signed(),
+            at: record.at.into(),
+            venue: e.venue.name(),
+            symbol: Word(it.symbol),
+            qty: Numeric::qty(&it, e.qty),
+            cost: Numeric::notional(e.cost),
+            realised: Numeric::notional(e.realised),
+            unrealised: Numeric::notional(e.unrealised),
+            fees: Numeric::notional(e.fees),
+            mark: Numeric::price(&it, e.mark),
+            fills: e.fills.cast_signed(),
+        };
+        let latest = PositionRow {
+            venue: row.venue,
+            symbol: row.symbol,
+            qty: row.qty,
+            cost: row.cost,
+            realised: row.realised,
+            unrealised: row.unrealised,
+            fees: row.fees,
+            mark: row.mark,
+            fills: row.fills,
+            updated_at: row.at,
+            event_epoch: row.epoch,
+            event_seq: row.seq,
+        };
+        self.history.push(row);
+        let held = self.positions.entry(e.instrument);
+        let held = held.or_insert_with(|| latest.clone());
+        if (latest.event_epoch, latest.event_seq) > (held.event_epoch, held.event_seq) {
+            *held = latest;
+        }
+    }
+}
+
+fn event(record: &Record, id: ClientOrderId, venue: VenueId, it: &Instrument) -> EventRow {
+    EventRow {
+        epoch: i32::from(record.epoch.0),
+        lane: i16::from(record.lane.0),
+        seq: record.seq.cast_signed(),
+        at: record.at.into(),
+        kind: record.entry.name(),
+        client_order_id: signed(id),
+        venue: venue.name(),
+        symbol: Word(it.symbol),
+        state: None,
+        price: None,
+        qty: None,
+        cum_qty: None,
+        order_id: None,
+        reason: None,
+        code: None,
+        venue_at: None,
+    }
+}
+
+fn order(
+    record: &Record,
+    id: ClientOrderId,
+    venue: VenueId,
+    it: &Instrument,
+    state: OrderState,
+) -> OrderRow {
+    OrderRow {
+        client_order_id: signed(id),
+        venue: venue.name(),
+        symbol: Word(it.symbol),
+        strategy: None,
+        side: None,
+        kind: None,
+        tif: None,
+        price: None,
+        qty: None,
+        state: state.name(),
+        cum_qty: integer(0),
+        order_id: None,
+        reject_reason: None,
+        reject_code: None,
+        durability: None,
+        created_at: None,
+        updated_at: record.at.into(),
+        event_epoch: i32::from(record.epoch.0),
+        event_seq: record.seq.cast_signed(),
+    }
+}
+
+/// The kinds that go to `risk_events`; others never come here.
+fn risk(region: &Region, names: &mut Catalog, record: &Record) -> RiskRow {
+    let mut row = RiskRow {
+        epoch: i32::from(record.epoch.0),
+        lane: i16::from(record.lane.0),
+        seq: record.seq.cast_signed(),
+        at: record.at.into(),
+        kind: record.entry.name(),
+        rule: None,
+        client_order_id: None,
+        venue: None,
+        symbol: None,
+        strategy: None,
+        observed: None,
+        allowed: None,
+        who: None,
+        detail: None,
+    };
+    match &record.entry {
+        Entry::Risk(e) => {
+            let it = names.instrument(region, e.venue, e.instrument);
+            row.rule = Some((names.names.rule)(e.rule));
+            row.client_order_id = e.client_id.map(signed);
+            row.venue = Some(e.venue.name());
+            row.symbol = Some(Word(it.symbol));
+            row.strategy = Some(i32::from(e.strategy.0));
+            // In the rule's own unit: increments, basis points, nanoseconds.
+            row.observed = Some(integer(e.observed));
+            row.allowed = Some(integer(e.limit));
+        }
+        Entry::Switch(e) => {
+            row.rule = Some(if e.is_killed { "kill" } else { "arm" });
+            row.who = Some(Word(e.who));
+            row.detail = Some(e.why.as_str().replace('\0', " "));
+        }
+        Entry::Reconcile(e) => {
+            row.venue = Some(e.venue.name());
+            row.detail = Some(format!(
+                "open {}, unknown {}, adopted {}",
+                e.open_orders, e.unknown, e.adopted
+            ));
+        }
+        Entry::Limits(e) => {
+            let it = names.instrument(region, VenueId(0), e.instrument);
+            row.venue = Some(it.venue.name());
+            row.symbol = Some(Word(it.symbol));
+            row.allowed = Some(Numeric::qty(&it, e.position_max));
+            row.detail = Some(format!(
+                "version {}, order_qty_max {}, position_max {}, collar_bps {}, orders_per_s_max {}, \
+                 book_age_ms_max {}",
+                e.version,
+                it.qty_decimal(e.order_qty_max),
+                it.qty_decimal(e.position_max),
+                e.collar_bps,
+                e.orders_per_s_max,
+                e.book_age_ms_max
+            ));
+        }
+        _ => {}
+    }
+    row
+}

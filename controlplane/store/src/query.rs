@@ -1,0 +1,178 @@
+//! What the command line and the demo's verdict read back.
+
+use crate::{Source, StoreError, session};
+use tokio_postgres::Row;
+
+/// An order as the database holds it. Numbers are the database's own decimal texts, trailing zeros cut.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct OrderView {
+    /// Our id.
+    pub client_order_id: i64,
+    /// Where.
+    pub venue: String,
+    /// What.
+    pub symbol: String,
+    /// Side; `None` when its intent is not in yet.
+    pub side: Option<String>,
+    /// Kind.
+    pub kind: Option<String>,
+    /// Limit price.
+    pub price: Option<String>,
+    /// Quantity.
+    pub qty: Option<String>,
+    /// Where it stands.
+    pub state: String,
+    /// Done so far.
+    pub cum_qty: String,
+    /// The venue's id.
+    pub order_id: Option<String>,
+    /// Why it was refused.
+    pub reject_reason: Option<String>,
+}
+
+/// An execution as the database holds it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FillView {
+    /// Where.
+    pub venue: String,
+    /// What.
+    pub symbol: String,
+    /// The execution's id.
+    pub trade_id: String,
+    /// Our id of the order.
+    pub client_order_id: Option<i64>,
+    /// Side.
+    pub side: String,
+    /// Price.
+    pub price: String,
+    /// Quantity.
+    pub qty: String,
+}
+
+/// Rows in a table.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct TableCount {
+    /// Which.
+    pub table: &'static str,
+    /// Rows.
+    pub rows: i64,
+}
+
+/// Tables the drain fills.
+pub const TABLES: [&str; 6] = [
+    "orders",
+    "order_events",
+    "fills",
+    "position_history",
+    "risk_events",
+    "market_data_ticks",
+];
+
+/// A read-only connection.
+#[derive(Debug)]
+pub struct Query {
+    client: tokio_postgres::Client,
+    driver: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Query {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Query {
+    /// Connects. Errors: [`StoreError`].
+    pub async fn open(source: &mut Source) -> Result<Self, StoreError> {
+        let (client, driver) = session::connect(source).await?;
+        let query = Self { client, driver };
+        query.read_only().await?;
+        Ok(query)
+    }
+
+    /// Connects to a running private cluster without holding it; `dsn` as [`crate::Cluster::dsn`].
+    pub async fn dsn(dsn: &str) -> Result<Self, StoreError> {
+        let config = dsn.parse::<tokio_postgres::Config>();
+        let config = config.map_err(|error| StoreError::Dsn(error.to_string()))?;
+        Self::open(&mut Source::Dsn(Box::new(config))).await
+    }
+
+    async fn read_only(&self) -> Result<(), StoreError> {
+        self.client
+            .batch_execute("set default_transaction_read_only = on")
+            .await?;
+        Ok(())
+    }
+
+    /// Orders, oldest first; `only_open`: those that are not final; at most `limit`, the newest.
+    pub async fn orders(&self, only_open: bool, limit: i64) -> Result<Vec<OrderView>, StoreError> {
+        let rows = self
+            .client
+            .query(
+                "select * from (
+                   select client_order_id, venue, symbol, side, kind, trim_scale(price)::text,
+                          trim_scale(qty)::text, state, trim_scale(cum_qty)::text, order_id,
+                          reject_reason
+                     from orders
+                     where not $1 or state not in ('FILLED', 'CANCELLED', 'REJECTED', 'EXPIRED')
+                     order by client_order_id desc limit $2) newest
+                 order by client_order_id",
+                &[&only_open, &limit],
+            )
+            .await?;
+        Ok(rows.iter().map(order).collect())
+    }
+
+    /// Executions, by client order id and trade id.
+    pub async fn fills(&self) -> Result<Vec<FillView>, StoreError> {
+        let rows = self
+            .client
+            .query(
+                "select venue, symbol, trade_id, client_order_id, side, trim_scale(price)::text,
+                        trim_scale(qty)::text
+                   from fills order by client_order_id, trade_id",
+                &[],
+            )
+            .await?;
+        Ok(rows.iter().map(fill).collect())
+    }
+
+    /// Rows in each of [`TABLES`].
+    pub async fn counts(&self) -> Result<Vec<TableCount>, StoreError> {
+        let mut counts = Vec::with_capacity(TABLES.len());
+        for table in TABLES {
+            let text = format!("select count(*) from {table}");
+            let rows = self.client.query_one(&text, &[]).await?.get(0);
+            counts.push(TableCount { table, rows });
+        }
+        Ok(counts)
+    }
+}
+
+fn order(row: &Row) -> OrderView {
+    OrderView {
+        client_order_id: row.get(0),
+        venue: row.get(1),
+        symbol: row.get(2),
+        side: row.get(3),
+        kind: row.get(4),
+        price: row.get(5),
+        qty: row.get(6),
+        state: row.get(7),
+        cum_qty: row.get(8),
+        order_id: row.get(9),
+        reject_reason: row.get(10),
+    }
+}
+
+fn fill(row: &Row) -> FillView {
+    FillView {
+        venue: row.get(0),
+        symbol: row.get(1),
+        trade_id: row.get(2),
+        client_order_id: row.get(3),
+        side: row.get(4),
+        price: row.get(5),
+        qty: row.get(6),
+    }
+}
