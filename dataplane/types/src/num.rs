@@ -193,6 +193,22 @@ impl Decimal {
         }
     }
 
+    /// The number behind `value` increments of 10^-`decimals`, with the `printed` decimals the venue gave
+    /// it (see [`Level`]); the inverse of [`Decimal::to_increments`] down to the digit. Saturates where
+    /// more zeros were printed than 64 bits hold.
+    pub fn from_increments(value: i64, decimals: u8, printed: u8) -> Self {
+        let scale = |by: u8| POW10.get(usize::from(by)).copied().unwrap_or(i64::MAX);
+        let mantissa = if printed <= decimals {
+            value / scale(decimals - printed)
+        } else {
+            value.saturating_mul(scale(printed - decimals))
+        };
+        Self {
+            mantissa,
+            exponent: -(printed.min(18) as i8),
+        }
+    }
+
     /// Writes the number in plain notation (no exponent) and returns the text, e.g. `-0.0250`.
     pub fn write(self, buffer: &mut [u8; Self::TEXT_MAX]) -> &str {
         let mut at = buffer.len();
@@ -293,6 +309,21 @@ mod tests {
 
     fn oracle(text: &str) -> BigDecimal {
         BigDecimal::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn increments_come_back_as_printed() {
+        for (value, decimals, printed, text) in [
+            (65_000_000, 3, 0, "65000"),
+            (650_001, 1, 1, "65000.1"),
+            (10, 1, 2, "1.00"),
+            (454, 9, 9, "0.000000454"),
+            (1_500, 3, 3, "1.500"),
+            (i64::MAX, 0, 18, "9.223372036854775807"),
+        ] {
+            let made = Decimal::from_increments(value, decimals, printed);
+            assert_eq!(format!("{made}"), text);
+        }
     }
 
     #[test]

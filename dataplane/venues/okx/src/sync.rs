@@ -45,23 +45,8 @@ impl OkxSync {
             if !text.is_empty() {
                 text.push(b':');
             }
-            text.push_decimal(as_printed(value, decimals, printed));
+            text.push_decimal(Decimal::from_increments(value, decimals, printed));
         }
-    }
-}
-
-/// `value` counts 10^-`decimals`; the number as it was printed with `printed` decimals.
-fn as_printed(value: i64, decimals: u8, printed: u8) -> Decimal {
-    let scale = |by: u8| 10i64.checked_pow(u32::from(by)).unwrap_or(i64::MAX);
-    let mantissa = if printed <= decimals {
-        value / scale(decimals - printed)
-    } else {
-        // Printed with more zeros than the increment has places ("1.00" at one decimal).
-        value.saturating_mul(scale(printed - decimals))
-    };
-    Decimal {
-        mantissa,
-        exponent: -(printed as i8),
     }
 }
 
@@ -145,19 +130,6 @@ mod tests {
             ),
             -1_516_162_764
         );
-    }
-
-    #[test]
-    fn digits_are_kept_as_printed() {
-        for (value, decimals, printed, text) in [
-            (65_000_000, 3, 0, "65000"),
-            (650_001, 1, 1, "65000.1"),
-            (10, 1, 2, "1.00"),
-            (454, 9, 9, "0.000000454"),
-            (1_500, 3, 3, "1.500"),
-        ] {
-            assert_eq!(as_printed(value, decimals, printed).to_string(), text);
-        }
     }
 
     #[test]
