@@ -248,7 +248,7 @@ fn session_in_pieces(site: &Site, sizes: &[usize]) -> Vec<u8> {
         to_server.clear();
         if !server.is_handshaking() && !has_spoken {
             has_spoken = true;
-            for text in [&b"alpha"[..], &[b'x'; 20_000], b"omega"] {
+            for text in [&b"alpha"[..], &vec![b'x'; 20_000], b"omega"] {
                 to_client.extend(server_says(&mut server, text));
             }
         }
@@ -267,7 +267,7 @@ fn session_in_pieces(site: &Site, sizes: &[usize]) -> Vec<u8> {
 
 #[test]
 fn one_byte_at_a_time_is_enough() {
-    let expected = [&b"alpha"[..], &[b'x'; 20_000], b"omega"].concat();
+    let expected = [&b"alpha"[..], &vec![b'x'; 20_000], b"omega"].concat();
     assert_eq!(session_in_pieces(&Site::new(), &[1]), expected);
 }
 
@@ -278,7 +278,7 @@ proptest! {
     fn any_cut_gives_the_same_plaintext(
         sizes in prop::collection::vec(1usize..9_000, 1..6),
     ) {
-        let expected = [&b"alpha"[..], &[b'x'; 20_000], b"omega"].concat();
+        let expected = [&b"alpha"[..], &vec![b'x'; 20_000], b"omega"].concat();
         prop_assert_eq!(session_in_pieces(&Site::new(), &sizes), expected);
     }
 

@@ -1,0 +1,213 @@
+//! What each target does with its bytes. A function returns, or has found a bug.
+
+use dp_proto::http::HttpClient;
+use dp_proto::tls::TlsClient;
+use dp_proto::ws::{WsClient, WsFault, WsKind, WsSink};
+use dp_types::Decimal;
+use dp_wire::json::{DEPTH_MAX, Doc, Value};
+use std::cell::RefCell;
+use std::sync::OnceLock;
+
+#[path = "../../../dataplane/proto/tests/rig/mod.rs"]
+mod rig;
+
+/// Must fail: shows that the machinery around it notices when a target does.
+pub fn canary(bytes: &[u8]) {
+    assert!(!bytes.starts_with(b"fly"), "the canary is found");
+}
+
+/// Parses and prints; what was printed must parse to the same number.
+pub fn decimal(bytes: &[u8]) {
+    let Ok(number) = Decimal::parse(bytes) else {
+        return;
+    };
+    let mut buffer = [0; Decimal::TEXT_MAX];
+    let text = number.write(&mut buffer);
+    match Decimal::parse(text.as_bytes()) {
+        Ok(again) if number.exponent <= 0 => assert_eq!(again, number),
+        Ok(again) => assert_eq!(again.to_increments(0), number.to_increments(0)),
+        // Written out, a power of ten may need more digits than are read.
+        Err(_) => assert!(number.exponent > 0),
+    }
+    for decimals in [0, 8, 18] {
+        let _ = number.to_increments(decimals);
+    }
+}
+
+/// Parses and visits every value; lengths told must be lengths found.
+pub fn json(bytes: &[u8]) {
+    thread_local! {
+        static DOC: RefCell<Doc> = RefCell::new(Doc::new(4 << 10));
+    }
+    DOC.with_borrow_mut(|doc| {
+        if let Ok(tree) = doc.parse(&mut bytes.to_vec()) {
+            visit(tree.root(), 0);
+        }
+    });
+}
+
+fn visit(value: Value<'_>, depth: usize) {
+    assert!(depth <= DEPTH_MAX);
+    let _ = (
+        value.as_decimal(),
+        value.as_i64(),
+        value.as_u64(),
+        value.as_bool(),
+        value.is_null(),
+    );
+    if let Some(items) = value.as_array() {
+        assert_eq!(items.len(), value.len());
+        assert_eq!(
+            items.map(|item| visit(item, depth + 1)).count(),
+            value.len()
+        );
+        assert!(value.at(value.len()).is_none());
+    }
+    if let Some(fields) = value.as_object() {
+        let mut count = 0;
+        for (key, inner) in fields {
+            assert!(value.get(key).is_some());
+            visit(inner, depth + 1);
+            count += 1;
+        }
+        assert_eq!(count, value.len());
+    }
+}
+
+#[derive(Default, PartialEq, Eq, Debug)]
+struct Log(Vec<(u16, Vec<u8>)>);
+
+impl WsSink for Log {
+    fn open(&mut self) {
+        self.0.push((0, Vec::new()));
+    }
+    fn message(&mut self, kind: WsKind, payload: &mut [u8]) {
+        self.0
+            .push((1 + u16::from(kind == WsKind::Text), payload.to_vec()));
+        payload.fill(0xff);
+    }
+    fn ping(&mut self, payload: &[u8]) {
+        self.0.push((3, payload.to_vec()));
+    }
+    fn pong(&mut self, payload: &[u8]) {
+        self.0.push((4, payload.to_vec()));
+    }
+    fn close(&mut self, code: u16, reason: &str) {
+        self.0.push((code, reason.as_bytes().to_vec()));
+    }
+}
+
+/// The first byte is the size of the pieces, odd = after the upgrade. Events, answers and fault must
+/// not depend on the pieces.
+pub fn ws(bytes: &[u8]) {
+    let Some((&first, rest)) = bytes.split_first() else {
+        return;
+    };
+    let run = |size: usize| -> (Log, Vec<u8>, Result<(), WsFault>) {
+        let mut client = WsClient::new(1);
+        let (mut log, mut out) = (Log::default(), Vec::new());
+        let start = client.start("venue.test", "/ws", &[], *b"the sample nonce", &mut out);
+        assert_eq!(start, Ok(()));
+        if first % 2 == 1 {
+            let mut answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+                Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+                .to_vec();
+            assert_eq!(client.on_bytes(&mut answer, &mut out, &mut log), Ok(()));
+        }
+        let mut copy = rest.to_vec();
+        for piece in copy.chunks_mut(size) {
+            if let Err(fault) = client.on_bytes(piece, &mut out, &mut log) {
+                return (log, out, Err(fault));
+            }
+        }
+        (log, out, Ok(()))
+    };
+    assert_eq!(run(usize::from(first / 2).max(1)), run(usize::MAX));
+}
+
+/// The first byte is the size of the pieces, odd = answer to a HEAD. Answers and fault must not
+/// depend on the pieces.
+pub fn http(bytes: &[u8]) {
+    let Some((&first, rest)) = bytes.split_first() else {
+        return;
+    };
+    let run = |size: usize| {
+        let mut client = HttpClient::new();
+        let method = if first % 2 == 1 { "HEAD" } else { "GET" };
+        let asked = client.request(method, "/", "venue.test", &[], b"", &mut Vec::new());
+        assert_eq!(asked, Ok(()));
+        let (mut heard, mut end) = (Vec::new(), Ok(()));
+        for piece in rest.chunks(size) {
+            end = client.on_bytes(piece, &mut |response| {
+                assert!(response.head.fields().count() <= dp_wire::http::FIELDS_MAX);
+                heard.push((response.head.status, response.body.to_vec()));
+            });
+            if end.is_err() {
+                break;
+            }
+        }
+        let tail = client
+            .on_end()
+            .map(|last| last.map(|response| response.body.to_vec()));
+        (heard, end, tail)
+    };
+    assert_eq!(run(usize::from(first / 2).max(1)), run(usize::MAX));
+}
+
+/// The first byte: odd = raw bytes to a client that said hello; even = an open connection whose
+/// records are damaged: each further pair of bytes is a place and what is XORed there. The second byte
+/// is the size of the pieces. No other plaintext may come of damaged records.
+pub fn tls_records(bytes: &[u8]) {
+    static SITE: OnceLock<rig::Site> = OnceLock::new();
+    let &[mode, size, ref rest @ ..] = bytes else {
+        return;
+    };
+    let site = SITE.get_or_init(rig::Site::new);
+    let size = usize::from(size).max(1);
+    let mut out = Vec::new();
+    if mode % 2 == 1 {
+        let mut client = site.client();
+        assert_eq!(client.start(&mut out), Ok(()));
+        let (_, plain) = pour(&mut client, &mut rest.to_vec(), size, &mut out);
+        assert!(plain.is_empty() && !client.is_open());
+        return;
+    }
+    let (mut client, mut server) = rig::open(site, &rustls::version::TLS13);
+    let text = b"a message of the venue, sealed";
+    let sent = rig::server_says(&mut server, text);
+    let mut damaged = sent.clone();
+    for pair in rest.chunks_exact(2) {
+        let len = damaged.len();
+        damaged[usize::from(pair[0]) % len] ^= pair[1];
+    }
+    let (is_good, plain) = pour(&mut client, &mut damaged.clone(), size, &mut out);
+    if damaged == sent {
+        assert!(is_good && plain == text);
+    } else {
+        // Type and version in a TLS 1.3 record's header are constants; rustls authenticates the
+        // constants, not what came, so such a record may still give its own plaintext.
+        assert!(
+            plain.is_empty() || plain == text,
+            "damaged records gave other plaintext"
+        );
+    }
+}
+
+/// Feeds in pieces with an order sealed after each; `false` once it failed.
+fn pour(
+    client: &mut TlsClient,
+    bytes: &mut [u8],
+    size: usize,
+    out: &mut Vec<u8>,
+) -> (bool, Vec<u8>) {
+    let mut plain = Vec::new();
+    for piece in bytes.chunks_mut(size) {
+        let fed = client.on_bytes(piece, &mut |part| plain.extend_from_slice(part), out);
+        let _ = client.seal(b"order", out);
+        if fed.is_err() {
+            assert!(!client.is_open());
+            return (false, plain);
+        }
+    }
+    (true, plain)
+}
