@@ -9,6 +9,16 @@
 //! same way: `next(bytes, &mut cursor, out)` gives one thing at a time until `None`, so the caller may
 //! send between two messages of one burst; what a machine wants sent is appended to `out`.
 #![forbid(unsafe_code)]
+// Bytes from outside never panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 pub mod http;
 pub mod tls;

@@ -18,7 +18,7 @@
 //! certificate, so a pin could not be checked.
 //!
 //! Cost in steady state, counted by `tests/allocations.rs`: rustls allocates once per record in each
-//! direction, of the record's size; nothing here allocates beside it.
+//! direction (in: the plaintext's bytes; out: those and 22 in TLS 1.3, 29 in 1.2); nothing here allocates.
 
 use rustls::ClientConfig;
 use rustls::client::UnbufferedClientConnection;

@@ -404,6 +404,41 @@ impl ExactSizeIterator for Fields<'_> {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn count(value: Value<'_>) -> usize {
+        let items = value.as_array().into_iter().flatten().map(count);
+        let fields = value
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(_, inner)| count(inner));
+        1 + items.sum::<usize>() + fields.sum::<usize>()
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_parse_or_fail_without_panic(mut bytes: Vec<u8>) {
+            let _ = Doc::new(64).parse(&mut bytes).map(|tree| count(tree.root()));
+        }
+
+        #[test]
+        fn any_text_of_json_bytes_parses_or_fails_without_panic(
+            text in r#"[\[\]{},:"\\0-9eE.+ truefalsn-]{0,60}"#,
+        ) {
+            let mut doc = Doc::new(64);
+            let fresh = doc.parse(&mut text.clone().into_bytes()).map(|tree| count(tree.root()));
+            // A used parser says the same as a fresh one.
+            let again = doc.parse(&mut text.into_bytes()).map(|tree| count(tree.root()));
+            prop_assert_eq!(fresh, again);
+        }
+
+        #[test]
+        fn a_cut_message_is_an_error(at in 1usize..40) {
+            let text = r#"{"b":[["1.50","2"],[3,-4]],"ok":true,"n":null}"#;
+            prop_assert!(Doc::new(64).parse(&mut text.as_bytes()[..at].to_vec()).is_err());
+        }
+    }
 
     fn with<R>(text: &str, check: impl FnOnce(Result<Value<'_>, JsonError>) -> R) -> R {
         let mut bytes = text.as_bytes().to_vec();

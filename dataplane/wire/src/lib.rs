@@ -8,6 +8,16 @@
 //! What is deliberately not here: anything that remembers a byte between two calls (that is
 //! `dp-proto`), any venue's field names (that is `venues/*`), any float.
 #![forbid(unsafe_code)]
+// Bytes from outside never panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 pub mod buf;
 pub mod http;
