@@ -8,8 +8,9 @@
 //! ```
 //!
 //! No pipelining: an answer then always belongs to the one request outstanding. No redirects, no
-//! compression, no cookies. The body is gathered whole, at most [`HTTP_BODY_MAX`] bytes, since the JSON
-//! parser above wants it in one piece. REST is off the hot path: buffers grow with the answers.
+//! compression, no cookies. The body is gathered whole, at most [`HTTP_BODY_MAX`] bytes, since the
+//! JSON parser above wants it in one piece. REST is off the hot path: buffers grow with the
+//! answers.
 
 use dp_types::limit::{HTTP_BODY_MAX, HTTP_HEAD_MAX};
 use dp_wire::http::{HttpError, RequestHead, ResponseHead, find_head_end};
@@ -21,8 +22,8 @@ use chunked::Chunked;
 /// Interim (1xx) answers accepted before the real one.
 const INTERIM_MAX: u8 = 8;
 
-/// Why a request was not written, or an answer not understood. The connection is finished except after
-/// `Busy`, `Request` and `Finished`, which refuse the call alone.
+/// Why a request was not written, or an answer not understood. The connection is finished except
+/// after `Busy`, `Request` and `Finished`, which refuse the call alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HttpFault {
     /// A request is outstanding.
@@ -110,7 +111,8 @@ impl HttpClient {
     /// Appends one request to `out`. `Content-Length` is written for a body, and for methods that
     /// expect one.
     ///
-    /// Errors: [`HttpFault::Busy`], [`HttpFault::Finished`], [`HttpFault::Request`]; `out` is unchanged.
+    /// Errors: [`HttpFault::Busy`], [`HttpFault::Finished`], [`HttpFault::Request`]; `out` is
+    /// unchanged.
     pub fn request(
         &mut self,
         method: &str,
@@ -144,11 +146,11 @@ impl HttpClient {
         Ok(())
     }
 
-    /// Reads the answer. `at` is the caller's cursor into `bytes`, moved past what was used; call again
-    /// with the same `bytes` until `None`: then all of it was used.
+    /// Reads the answer. `at` is the caller's cursor into `bytes`, moved past what was used; call
+    /// again with the same `bytes` until `None`: then all of it was used.
     ///
-    /// Cost: one copy of the body. Errors: [`HttpFault`]; the connection is finished, and whether the
-    /// request was carried out is unknown.
+    /// Cost: one copy of the body. Errors: [`HttpFault`]; the connection is finished, and whether
+    /// the request was carried out is unknown.
     pub fn next(
         &mut self,
         bytes: &[u8],
@@ -164,7 +166,8 @@ impl HttpClient {
         }
     }
 
-    /// Feeds bytes and hands on the answer, if it is whole. Cost and errors as [`HttpClient::next`].
+    /// Feeds bytes and hands on the answer, if it is whole. Cost and errors as
+    /// [`HttpClient::next`].
     pub fn on_bytes(
         &mut self,
         bytes: &[u8],

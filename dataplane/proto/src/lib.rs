@@ -5,9 +5,10 @@
 //!   cipher ◀─      seal      ◀─       └▶ http::HttpClient ─▶ responses
 //! ```
 //!
-//! No socket, no timer, no thread. The three nest by hand in the lane, each tested alone. All read the
-//! same way: `next(bytes, &mut cursor, out)` gives one thing at a time until `None`, so the caller may
-//! send between two messages of one burst; what a machine wants sent is appended to `out`.
+//! No socket, no timer, no thread. The three nest by hand in the lane, each tested alone. All read
+//! the same way: `next(bytes, &mut cursor, out)` gives one thing at a time until `None`, so the
+//! caller may send between two messages of one burst; what a machine wants sent is appended to
+//! `out`.
 #![forbid(unsafe_code)]
 // Bytes from outside never panic.
 #![cfg_attr(

@@ -10,15 +10,16 @@
 //!
 //! Whole records are opened in the caller's bytes. What is left of a split record is kept here, not
 //! by the caller: rustls remembers places inside such a rest (a handshake message over several
-//! records is put together in it), so the rest is part of the machine's state and the very same bytes
-//! must be shown to it again. `a_split_handshake_message_survives_a_seal` holds that.
+//! records is put together in it), so the rest is part of the machine's state and the very same
+//! bytes must be shown to it again. `a_split_handshake_message_survives_a_seal` holds that.
 //!
-//! Not here: a random source and a wall clock of ours. rustls reads both itself, in the handshake only
-//! (key shares, validity of certificates). Session resumption is off: a resumed session shows no
-//! certificate, so a pin could not be checked.
+//! Not here: a random source and a wall clock of ours. rustls reads both itself, in the handshake
+//! only (key shares, validity of certificates). Session resumption is off: a resumed session shows
+//! no certificate, so a pin could not be checked.
 //!
-//! Cost in steady state, counted by `tests/allocations.rs`: rustls allocates once per record in each
-//! direction (in: the plaintext's bytes; out: those and 22 in TLS 1.3, 29 in 1.2); nothing here allocates.
+//! Cost in steady state, counted by `tests/allocations.rs`: rustls allocates once per record in
+//! each direction (in: the plaintext's bytes; out: those and 22 in TLS 1.3, 29 in 1.2); nothing
+//! here allocates.
 
 use rustls::ClientConfig;
 use rustls::client::UnbufferedClientConnection;
@@ -34,10 +35,11 @@ pub use fault::TlsFault;
 
 /// Plaintext of one record.
 const RECORD_MAX: usize = 1 << 14;
-/// What sealing adds to a record at most: header 5, explicit nonce 8, content type 1, tag 16, rounded up.
+/// What sealing adds to a record at most: header 5, explicit nonce 8, content type 1, tag 16,
+/// rounded up.
 const SEAL_OVERHEAD_MAX: usize = 40;
-/// Bytes of unfinished records kept. A handshake message may have 64 KiB; cut into records with their
-/// overhead it may be somewhat longer.
+/// Bytes of unfinished records kept. A handshake message may have 64 KiB; cut into records with
+/// their overhead it may be somewhat longer.
 const TAIL_MAX: usize = 160 << 10;
 
 /// One TLS connection, client side.
@@ -74,7 +76,8 @@ enum Turn {
 }
 
 impl TlsClient {
-    /// A connection to `server_name` (a DNS name or an IP address), which its certificate must bear.
+    /// A connection to `server_name` (a DNS name or an IP address), which its certificate must
+    /// bear.
     ///
     /// Errors: [`TlsConfigError::ServerName`], [`TlsConfigError::Rustls`].
     pub fn new(config: Arc<ClientConfig>, server_name: &str) -> Result<Self, TlsConfigError> {
@@ -101,11 +104,11 @@ impl TlsClient {
     }
 
     /// Opens the next record. `at` is the caller's cursor into `cipher`, moved past what was used;
-    /// call again with the same `cipher` until `None`: then all of it was used, and the beginning of
-    /// a record not yet whole is kept here.
+    /// call again with the same `cipher` until `None`: then all of it was used, and the beginning
+    /// of a record not yet whole is kept here.
     ///
-    /// Between two calls [`TlsClient::seal`] may be called, so an order can leave before the rest of a
-    /// burst is opened. Handshake answers and alerts are appended to `out`.
+    /// Between two calls [`TlsClient::seal`] may be called, so an order can leave before the rest
+    /// of a burst is opened. Handshake answers and alerts are appended to `out`.
     ///
     /// Cost: decryption in place, one copy of the plaintext, one allocation inside rustls. Errors:
     /// [`TlsFault`]; the connection is dead and `out` holds the alert for the peer.
@@ -191,9 +194,9 @@ impl TlsClient {
 
     /// Appends `plain`, sealed, to `out`.
     ///
-    /// Cost: one encryption and one allocation inside rustls per 16 KiB; none here while `out` has room
-    /// for `plain` and 40 bytes a record. Errors: [`TlsFault::NotOpen`], [`TlsFault::Closed`]; `out` is
-    /// then unchanged.
+    /// Cost: one encryption and one allocation inside rustls per 16 KiB; none here while `out` has
+    /// room for `plain` and 40 bytes a record. Errors: [`TlsFault::NotOpen`], [`TlsFault::Closed`];
+    /// `out` is then unchanged.
     pub fn seal(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsFault> {
         let records = plain.len() / RECORD_MAX + 1;
         self.write(
@@ -249,7 +252,8 @@ impl TlsClient {
         Ok(())
     }
 
-    /// Brings rustls to its writing state and lets `seal` fill `room` bytes, or what it needs, at the end of `out`.
+    /// Brings rustls to its writing state and lets `seal` fill `room` bytes, or what it needs, at
+    /// the end of `out`.
     fn write(
         &mut self,
         out: &mut Vec<u8>,
@@ -316,7 +320,8 @@ impl TlsClient {
     }
 }
 
-/// Runs rustls over `bytes` until it has one record's plaintext or wants more. Returns the bytes used.
+/// Runs rustls over `bytes` until it has one record's plaintext or wants more. Returns the bytes
+/// used.
 fn turn(
     conn: &mut UnbufferedClientConnection,
     bytes: &mut [u8],

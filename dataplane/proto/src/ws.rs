@@ -11,8 +11,9 @@
 //! ```
 //!
 //! No extension and no subprotocol is offered, so none is accepted. Pings are answered at once into
-//! `out`. Entropy (upgrade key, seed of the masks) is the caller's: a run with the same seed writes the
-//! same bytes. Masks exist to protect old proxies from chosen bytes; inside TLS a xorshift is enough.
+//! `out`. Entropy (upgrade key, seed of the masks) is the caller's: a run with the same seed writes
+//! the same bytes. Masks exist to protect old proxies from chosen bytes; inside TLS a xorshift is
+//! enough.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -47,8 +48,8 @@ pub enum WsEvent<'a> {
     Ping(&'a [u8]),
     /// A pong.
     Pong(&'a [u8]),
-    /// The peer closes, with its code (1005 = none given) and reason; the answer is in `out`. The last
-    /// event there is.
+    /// The peer closes, with its code (1005 = none given) and reason; the answer is in `out`. The
+    /// last event there is.
     Close(u16, &'a str),
 }
 
@@ -148,8 +149,8 @@ impl WsClient {
         }
     }
 
-    /// Appends the upgrade request to `out`. `entropy` becomes the request's key; `fields` are extra
-    /// header fields.
+    /// Appends the upgrade request to `out`. `entropy` becomes the request's key; `fields` are
+    /// extra header fields.
     ///
     /// Errors: [`WsFault::Request`] when a part cannot stand in a request.
     pub fn start(
@@ -186,8 +187,8 @@ impl WsClient {
         Ok(())
     }
 
-    /// Reads the next event. `at` is the caller's cursor into `bytes`, moved past what was used; call
-    /// again with the same `bytes` until `None`: then all of it was used.
+    /// Reads the next event. `at` is the caller's cursor into `bytes`, moved past what was used;
+    /// call again with the same `bytes` until `None`: then all of it was used.
     ///
     /// Cost: one header, one UTF-8 check; a message split over calls is copied once; no allocation.
     /// Errors: [`WsFault`]; the connection is
@@ -282,7 +283,8 @@ impl WsClient {
         self.send(Opcode::Text, payload, out)
     }
 
-    /// Appends a ping of at most 125 bytes to `out`. Errors: [`WsFault::NotOpen`], [`WsFault::TooLarge`].
+    /// Appends a ping of at most 125 bytes to `out`. Errors: [`WsFault::NotOpen`],
+    /// [`WsFault::TooLarge`].
     pub fn send_ping(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), WsFault> {
         if payload.len() > CONTROL_MAX {
             return Err(WsFault::TooLarge);
@@ -510,7 +512,8 @@ fn next_key(state: &mut u64) -> [u8; 4] {
     [a, b, c, d]
 }
 
-/// A close frame's code and reason. Source: RFC 6455, 5.5.1 and 7.4; IANA's registry for 1012 to 1014.
+/// A close frame's code and reason. Source: RFC 6455, 5.5.1 and 7.4; IANA's registry for 1012 to
+/// 1014.
 fn parse_close(payload: &[u8]) -> Result<(u16, &str), WsFault> {
     /// "No code was given": never on the wire.
     const NO_CODE: u16 = 1005;

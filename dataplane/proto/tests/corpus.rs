@@ -1,5 +1,5 @@
-//! Every committed fuzz corpus file, through the very functions the fuzz targets call, on the stable
-//! toolchain.
+//! Every committed fuzz corpus file, through the very functions the fuzz targets call, on the
+//! stable toolchain.
 
 #[path = "../../../tests/fuzz/src/entries.rs"]
 mod entries;

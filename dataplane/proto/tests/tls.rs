@@ -198,8 +198,9 @@ fn key_updates_of_the_peer_are_followed() {
     }
 }
 
-/// Session tickets cut into many records, and an order sealed between any two of them: the rest that
-/// was kept is part of the machine's state. With the rest left at the caller this panics inside rustls.
+/// Session tickets cut into many records, and an order sealed between any two of them: the rest
+/// that was kept is part of the machine's state. With the rest left at the caller this panics
+/// inside rustls.
 #[test]
 fn a_split_handshake_message_survives_a_seal() {
     let site = Site::new();

@@ -745,7 +745,8 @@ fn interop_with_tungstenite_as_the_server() {
         code: 1012.into(),
         reason: "maintenance".into(),
     };
-    // The pong first: this server keeps one pending control frame, and a close would take its place.
+    // The pong first: this server keeps one pending control frame, and a close would take its
+    // place.
     server.flush().unwrap();
     server.close(Some(bye)).unwrap();
     server.flush().unwrap();

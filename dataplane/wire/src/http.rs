@@ -432,7 +432,9 @@ mod tests {
         }
 
         #[test]
-        fn a_head_end_is_found_wherever_the_search_was_left(before in "[a\r\n]{0,20}", from in 0usize..30) {
+        fn a_head_end_is_found_wherever_the_search_was_left(
+            before in "[a\r\n]{0,20}", from in 0usize..30,
+        ) {
             let bytes = before.as_bytes();
             let whole = find_head_end(bytes, 0);
             // Legal only where nothing was found before `from`.

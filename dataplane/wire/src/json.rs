@@ -7,14 +7,14 @@
 //! ```
 //!
 //! ```text
-//! let mut doc = Doc::new(64 << 10);            // once; no allocation later for messages up to 64 KiB
+//! let mut doc = Doc::new(64 << 10);   // once; later none of <= 64 KiB allocates
 //! let tree = doc.parse(&mut bytes)?;           // Result<Tree<'_>, JsonError>
 //! let root = tree.root();                      // Value<'_>: Copy, two words, borrows `tree`
 //!
 //! root.get("p")                                // Option<Value>   first field of that name
 //! root.at(0)                                   // Option<Value>   element of an array
 //! value.as_str() / as_i64() / as_u64() / as_bool()    // Option, None when of another kind
-//! value.as_decimal()                           // Result<Decimal, JsonError>: string or integer, exact
+//! value.as_decimal()                           // Result<Decimal, _>: string or integer
 //! value.as_array()                             // Option<Items>:  iterator of Value
 //! value.as_object()                            // Option<Fields>: iterator of (&str, Value)
 //! value.is_null() / len()                      // elements or fields; 0 for scalars
@@ -22,7 +22,8 @@
 //! ```
 //!
 //! In a venue machine split the borrow, since the tree borrows the `Doc`:
-//! `let Self { doc, state, .. } = self; let tree = doc.parse(text)?; state.on_message(tree.root())`.
+//! `let Self { doc, state, .. } = self; let tree = doc.parse(text)?;
+//! state.on_message(tree.root())`.
 //!
 //! The parser is simd-json. It is iterative; depth is bounded by [`DEPTH_MAX`], size by the `Doc`.
 //! Unknown and duplicate keys are harmless: the first one wins. A number with a fraction or an
@@ -235,8 +236,8 @@ impl<'a> Value<'a> {
 
     /// A number printed as a string, or a bare integer; exact.
     ///
-    /// Errors: [`JsonError::Decimal`] for other texts, [`JsonError::Inexact`] for a bare number with
-    /// fraction or exponent, [`JsonError::Kind`] for anything else.
+    /// Errors: [`JsonError::Decimal`] for other texts, [`JsonError::Inexact`] for a bare number
+    /// with fraction or exponent, [`JsonError::Kind`] for anything else.
     pub fn as_decimal(self) -> Result<Decimal, JsonError> {
         let integer = |mantissa| Decimal {
             mantissa,
@@ -451,7 +452,8 @@ mod tests {
 
     #[test]
     fn walks_nested_values() {
-        let text = r#"{"e":"depth","u":7,"n":-3,"ok":true,"no":null,"b":[["1.50","2"],["3","4"]],"o":{"k":"v"},"t":"end"}"#;
+        let text = r#"{"e":"depth","u":7,"n":-3,"ok":true,"no":null,
+            "b":[["1.50","2"],["3","4"]],"o":{"k":"v"},"t":"end"}"#;
         with(text, |root| {
             let root = root.unwrap();
             assert_eq!(root.len(), 8);

@@ -1,4 +1,5 @@
-//! Allocations per message, counted: none in JSON once the `Doc` is warm, none in frames and orders.
+//! Allocations per message, counted: none in JSON once the `Doc` is warm, none in frames and
+//! orders.
 
 mod alloc_count;
 

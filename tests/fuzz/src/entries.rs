@@ -97,8 +97,8 @@ impl WsSink for Log {
     }
 }
 
-/// The first byte is the size of the pieces, odd = after the upgrade. Events, answers and fault must
-/// not depend on the pieces.
+/// The first byte is the size of the pieces, odd = after the upgrade. Events, answers and fault
+/// must not depend on the pieces.
 pub fn ws(bytes: &[u8]) {
     let Some((&first, rest)) = bytes.split_first() else {
         return;
@@ -155,8 +155,8 @@ pub fn http(bytes: &[u8]) {
 }
 
 /// The first byte: odd = raw bytes to a client that said hello; even = an open connection whose
-/// records are damaged: each further pair of bytes is a place and what is XORed there. The second byte
-/// is the size of the pieces. No other plaintext may come of damaged records.
+/// records are damaged: each further pair of bytes is a place and what is XORed there. The second
+/// byte is the size of the pieces. No other plaintext may come of damaged records.
 pub fn tls_records(bytes: &[u8]) {
     static SITE: OnceLock<rig::Site> = OnceLock::new();
     let &[mode, size, ref rest @ ..] = bytes else {

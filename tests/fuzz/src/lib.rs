@@ -1,5 +1,6 @@
-//! Fuzz targets of the dataplane. A target is one line; what it does with its bytes is a function here,
-//! so that ordinary tests run the same function over the committed corpora on a stable toolchain.
+//! Fuzz targets of the dataplane. A target is one line; what it does with its bytes is a function
+//! here, so that ordinary tests run the same function over the committed corpora on a stable
+//! toolchain.
 //!
 //! ```text
 //!   targets/ws.rs ─┐                       ┌─ corpus/ws/*      committed, small

@@ -1,4 +1,5 @@
-//! The chunked transfer coding (RFC 9112, 7.1), byte by byte where it must be, in runs where it can.
+//! The chunked transfer coding (RFC 9112, 7.1), byte by byte where it must be, in runs where it
+//! can.
 //!
 //! ```text
 //!   size [;extension] CRLF  data CRLF  size CRLF  data CRLF ... 0 CRLF  trailer CRLF ... CRLF
@@ -58,7 +59,8 @@ impl Chunked {
         self.state == State::Done
     }
 
-    /// Moves data from `bytes` to `body` until the coding ends or the bytes do; returns the bytes used.
+    /// Moves data from `bytes` to `body` until the coding ends or the bytes do; returns the bytes
+    /// used.
     pub(super) fn take(
         &mut self,
         bytes: &[u8],
