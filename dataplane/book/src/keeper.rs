@@ -219,15 +219,16 @@ impl<R: SyncRule> Keeper<R> {
         self.replay(instrument, now)
     }
 
-    /// Whether deltas held back begin after the snapshot ends.
+    /// Whether deltas held back begin after the snapshot ends. The chain is the deltas': a snapshot does
+    /// not show how its product chains.
     fn is_too_old(&self, msg: &BookMsg<'_>) -> bool {
-        let Some((first_id, prev_id)) = self.splice.first() else {
+        let Some(first) = self.splice.get(0, msg.instrument) else {
             return false;
         };
-        match self.rule.chain(msg) {
-            Chain::Contiguous => first_id > msg.last_id.saturating_add(1),
-            Chain::Linked if first_id >= 0 && msg.last_id >= 0 => {
-                prev_id > msg.last_id && first_id > msg.last_id
+        match self.rule.chain(&first) {
+            Chain::Contiguous => first.first_id > msg.last_id.saturating_add(1),
+            Chain::Linked if first.first_id >= 0 && msg.last_id >= 0 => {
+                first.prev_id > msg.last_id && first.first_id > msg.last_id
             }
             _ => false,
         }
@@ -457,6 +458,17 @@ mod tests {
         assert_eq!(run(&mut keeper, Delta, (110, 120, 105)), Outcome::Buffered);
         assert_eq!(run(&mut keeper, Snapshot, (100, 100, -1)), Outcome::Applied);
         assert_eq!(keeper.proof().last_id, 120);
+    }
+
+    #[test]
+    fn futures_snapshot_between_two_events() {
+        // Ids skip: the snapshot at 100 lies after pu 95 and before U 102. Nothing is missing.
+        let mut keeper = Keeper::new(Rule(Chain::Linked, Bootstrap::Rest));
+        assert_eq!(run(&mut keeper, Delta, (90, 95, 89)), Outcome::NeedSnapshot);
+        assert_eq!(run(&mut keeper, Delta, (102, 105, 95)), Outcome::Buffered);
+        assert_eq!(run(&mut keeper, Snapshot, (100, 100, -1)), Outcome::Applied);
+        assert_eq!(keeper.proof().last_id, 105);
+        assert_eq!(keeper.counts().gaps, 0);
     }
 
     #[test]

@@ -87,11 +87,6 @@ impl Splice {
         })
     }
 
-    /// First id of the oldest held delta, the oldest a snapshot may be.
-    pub(crate) fn first(&self) -> Option<(i64, i64)> {
-        self.held.first().map(|held| (held.first_id, held.prev_id))
-    }
-
     pub(crate) fn clear(&mut self) {
         self.held.clear();
         self.levels.clear();

@@ -110,17 +110,14 @@ fn linked(ids: Ids, msg: &BookMsg<'_>) -> Step {
         return Step::Apply;
     }
     if ids.is_fresh {
-        // Splice over a REST snapshot. Binance futures: drop u < snapshot, first has U <= id <= u.
-        // OKX: drop seqId <= snapshot, first has prevSeqId <= snapshot < seqId.
-        if msg.last_id < ids.last || (msg.last_id == ids.last && msg.first_id == msg.last_id) {
+        // Splice over a fetched snapshot: what it contains is dropped, and the first delta must follow
+        // something it contains. OKX words it prevSeqId <= snapshot < seqId; Binance futures words it
+        // U <= id <= u, which is stricter than needed: its ids skip, so a snapshot may fall between pu and
+        // U, and then nothing is missing (seen in recordings).
+        if msg.last_id <= ids.last {
             return Step::Drop;
         }
-        let lower = if msg.first_id == msg.last_id {
-            msg.prev_id
-        } else {
-            msg.first_id
-        };
-        if lower <= ids.last {
+        if msg.prev_id <= ids.last {
             return Step::Apply;
         }
     }
