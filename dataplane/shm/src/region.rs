@@ -64,7 +64,8 @@ pub struct Region {
 impl Region {
     /// Opens this node's region for its dataplane, making it where there is none.
     ///
-    /// All pages are there when this returns. Errors: [`ShmError::Held`] when another dataplane runs on
+    /// All pages are there when this returns. The file belongs on tmpfs (`/dev/shm`): on a disk its pages are
+    /// written back under the lanes' hands. Errors: [`ShmError::Held`] when another dataplane runs on
     /// it, [`ShmError::Foreign`] when the file is not ours to replace, [`ShmError::Shape`],
     /// [`ShmError::Io`].
     pub fn open_or_create(path: &Path, shape: &Shape) -> Result<(Self, Opened), ShmError> {
