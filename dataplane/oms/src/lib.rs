@@ -1,1 +1,23 @@
-//! dp-oms
+//! What we have sent and what became of it: orders, fills, positions, P&L. Pure, integers only.
+//!
+//! ```text
+//!   NewOrder ─▶ admit ─▶ New ─▶ Pending ─┬▶ Ack ─▶ PartiallyFilled ─▶ Filled
+//!                                        ├▶ Rejected · Cancelled · Expired
+//!                                        └▶ Unknown ─▶ (only the venue tells) any of the above
+//! ```
+//!
+//! The OMS sends nothing and decides nothing: it records evidence. What it returns ([`Change`]) the
+//! lane journals. An order whose fate is not known stays [`dp_types::OrderState::Unknown`], counts as
+//! working in full, and is asked about; it is never sent again.
+#![forbid(unsafe_code)]
+
+mod order;
+mod orders;
+mod position;
+mod seen;
+mod transition;
+
+pub use order::{Change, Order, Recovered};
+pub use orders::{Exposure, FillOutcome, Oms, OmsFault, Tally};
+pub use position::{Position, PositionFault, Positions};
+pub use transition::{Verdict, judge};

@@ -1,0 +1,135 @@
+//! One order and what can be said to have happened to it.
+
+use dp_types::{
+    CancelOrder, ClientOrderId, InstrumentId, LiveOrder, NewOrder, OrderId, OrderKind, OrderState,
+    Price, Qty, RejectReason, Side, StrategyId, Tif, UnixNanos, VenueId, VenueNanos,
+};
+
+/// All we know of one order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// Our id.
+    pub client_id: ClientOrderId,
+    /// The venue's id, 0 when not known yet.
+    pub order_id: OrderId,
+    /// What.
+    pub instrument: InstrumentId,
+    /// Where.
+    pub venue: VenueId,
+    /// On whose wish.
+    pub strategy: StrategyId,
+    /// Side.
+    pub side: Side,
+    /// Kind.
+    pub kind: OrderKind,
+    /// Life.
+    pub tif: Tif,
+    /// Where it stands.
+    pub state: OrderState,
+    /// Limit price, increments.
+    pub price: Price,
+    /// Total quantity, increments.
+    pub qty: Qty,
+    /// Done: the larger of what reports say and what fills add up to.
+    pub cum: Qty,
+    /// What the counted fills add up to.
+    pub filled: Qty,
+    /// A cancel was written and not answered.
+    pub is_cancelling: bool,
+    /// An amend was written and not answered.
+    pub is_amending: bool,
+    /// When it, or the latest request about it, was written.
+    pub sent_at: UnixNanos,
+    /// Its venue has named it since reconciliation began.
+    pub is_seen: bool,
+}
+
+impl Order {
+    /// What is left of it (FIX 151), never negative.
+    pub const fn leaves(&self) -> Qty {
+        let left = self.qty.0.saturating_sub(self.cum.0);
+        Qty(if left < 0 { 0 } else { left })
+    }
+
+    /// As strategies and recovery see it.
+    pub const fn live(&self) -> LiveOrder {
+        LiveOrder {
+            instrument: self.instrument,
+            client_id: self.client_id,
+            order_id: self.order_id,
+            side: self.side,
+            state: self.state,
+            price: self.price,
+            leaves: self.leaves(),
+            is_cancelling: self.is_cancelling,
+        }
+    }
+
+    /// As a cancel or a query names it.
+    pub const fn named(&self) -> CancelOrder {
+        CancelOrder {
+            instrument: self.instrument,
+            client_id: self.client_id,
+            order_id: self.order_id,
+        }
+    }
+
+    pub(crate) const fn new(
+        order: &NewOrder,
+        venue: VenueId,
+        strategy: StrategyId,
+        now: UnixNanos,
+    ) -> Self {
+        Self {
+            client_id: order.client_id,
+            order_id: OrderId(0),
+            instrument: order.instrument,
+            venue,
+            strategy,
+            side: order.side,
+            kind: order.kind,
+            tif: order.tif,
+            state: OrderState::New,
+            price: order.price,
+            qty: order.qty,
+            cum: Qty(0),
+            filled: Qty(0),
+            is_cancelling: false,
+            is_amending: false,
+            sent_at: now,
+            is_seen: false,
+        }
+    }
+}
+
+/// An order found in the journal at a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovered {
+    /// As the journal left it.
+    pub live: LiveOrder,
+    /// Where.
+    pub venue: VenueId,
+    /// On whose wish.
+    pub strategy: StrategyId,
+    /// Kind.
+    pub kind: OrderKind,
+    /// Life.
+    pub tif: Tif,
+    /// Total quantity, increments.
+    pub qty: Qty,
+}
+
+/// An order stands elsewhere than before: what the lane journals and tells the strategy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The order after the change.
+    pub order: Order,
+    /// Where it stood.
+    pub from: OrderState,
+    /// Why, when refused.
+    pub reason: RejectReason,
+    /// The venue's code, 0 = none.
+    pub code: i32,
+    /// Venue time, 0 = none.
+    pub venue_ns: VenueNanos,
+}

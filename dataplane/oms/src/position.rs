@@ -1,0 +1,225 @@
+//! Positions and P&L by average cost, in integers.
+//!
+//! ```text
+//! cost        what the open quantity cost, 10⁻¹² quote units; its sign is the position's
+//! realised    what closing brought in, less what the closed part had cost (fees apart)
+//! unrealised  value of the open quantity at the mark, less its cost
+//! identity    realised + unrealised == value at mark − net cash paid
+//! ```
+//! Closing part of a position takes the same part of its cost; the division rounds towards zero and the
+//! remainder stays with the open part, so the identity holds to the last 10⁻¹².
+
+use dp_types::{Instrument, InstrumentId, Notional, Price, Qty, Side};
+
+/// Why a fill could not be booked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PositionFault {
+    /// The instrument is not in the table.
+    #[error("instrument {0} has no position line")]
+    NoLine(u32),
+    /// A number left its range.
+    #[error("the position left the range of its integers")]
+    Overflow,
+}
+
+/// The position of one instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// Net quantity, increments; negative = short.
+    pub qty: Qty,
+    /// What the open quantity cost.
+    pub cost: Notional,
+    /// P&L of what was closed, fees apart.
+    pub realised: Notional,
+    /// Fees paid, quote units (a rebate is negative).
+    pub fees: Notional,
+    /// Fills booked.
+    pub fills: u64,
+}
+
+impl Position {
+    /// Books one fill. `value` is its [`Instrument::notional`], `fee` in quote units.
+    ///
+    /// Errors: [`PositionFault::Overflow`]; nothing changed.
+    pub fn book(
+        &mut self,
+        side: Side,
+        qty: Qty,
+        value: Notional,
+        fee: Notional,
+    ) -> Result<(), PositionFault> {
+        let next = self
+            .after(side, qty, value, fee)
+            .ok_or(PositionFault::Overflow)?;
+        *self = next;
+        Ok(())
+    }
+
+    fn after(&self, side: Side, qty: Qty, value: Notional, fee: Notional) -> Option<Self> {
+        let signed = qty.0.checked_mul(side.sign())?;
+        let value = value.0.checked_mul(i128::from(side.sign()))?;
+        let held = i128::from(self.qty.0);
+        let added = i128::from(signed);
+        let is_closing = held.signum() == -added.signum() && held != 0;
+        let mut next = *self;
+        next.qty = Qty(self.qty.0.checked_add(signed)?);
+        next.fees = self.fees.checked_add(fee)?;
+        next.fills = self.fills.saturating_add(1);
+        if !is_closing {
+            next.cost = self.cost.checked_add(Notional(value))?;
+            return Some(next);
+        }
+        let closed = added.abs().min(held.abs());
+        // The closed part of the cost, and the closing part of this fill's value.
+        let cost_out = self.cost.0.checked_mul(closed)?.checked_div(held.abs())?;
+        let value_in = value.checked_mul(closed)?.checked_div(added.abs())?;
+        let gain = value_in.checked_add(cost_out)?.checked_neg()?;
+        next.realised = self.realised.checked_add(Notional(gain))?;
+        // What is left: the rest of the old position, or the rest of this fill the other way.
+        let cost = self.cost.0.checked_sub(cost_out)?;
+        let value_over = value.checked_sub(value_in)?;
+        next.cost = Notional(cost.checked_add(value_over)?);
+        if next.qty.0 == 0 {
+            // A remainder of the divisions belongs to what is closed now.
+            next.realised = next.realised.checked_add(Notional(-next.cost.0))?;
+            next.cost = Notional(0);
+        }
+        Some(next)
+    }
+
+    /// P&L of what is open, at `mark`. `None` when it leaves the range.
+    pub fn unrealised(&self, instrument: &Instrument, mark: Price) -> Option<Notional> {
+        let value = instrument.notional(mark, self.qty)?;
+        value.0.checked_sub(self.cost.0).map(Notional)
+    }
+}
+
+/// Positions of one lane, by instrument.
+#[derive(Debug)]
+pub struct Positions {
+    lines: Vec<Position>,
+}
+
+impl Positions {
+    /// Flat in everything. Takes all its memory here.
+    pub fn new(instruments: usize) -> Self {
+        Self {
+            lines: vec![Position::default(); instruments],
+        }
+    }
+
+    /// Sets a line from what an earlier run left.
+    pub fn restore(&mut self, instrument: InstrumentId, position: Position) {
+        if let Some(line) = self.lines.get_mut(instrument.0 as usize) {
+            *line = position;
+        }
+    }
+
+    /// The position of an instrument; flat when it is not in the table.
+    pub fn get(&self, instrument: InstrumentId) -> Position {
+        self.lines
+            .get(instrument.0 as usize)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Books one fill at `price` with a fee in quote units. Returns the position after it.
+    ///
+    /// Errors: [`PositionFault`]; nothing changed.
+    pub fn book(
+        &mut self,
+        instrument: &Instrument,
+        side: Side,
+        price: Price,
+        qty: Qty,
+        fee: Notional,
+    ) -> Result<Position, PositionFault> {
+        let value = instrument
+            .notional(price, qty)
+            .ok_or(PositionFault::Overflow)?;
+        let line = self.lines.get_mut(instrument.id.0 as usize);
+        let line = line.ok_or(PositionFault::NoLine(instrument.id.0))?;
+        line.book(side, qty, value, fee)?;
+        Ok(*line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dp_types::{Text, VenueId};
+    use proptest::prelude::*;
+
+    /// One increment of price and quantity each are one unit: a value is price x qty x 10^12.
+    fn instrument() -> Instrument {
+        Instrument::bare(InstrumentId(0), VenueId::BINANCE, Text::EMPTY, 0, 0)
+    }
+
+    const ONE: i128 = 1_000_000_000_000;
+
+    /// Worked by hand: (side, qty, price) → (qty, cost, realised) in whole units.
+    #[test]
+    fn a_ledger_worked_by_hand() {
+        let ledger = [
+            (Side::Buy, 10, 100, (10, 1_000, 0)),
+            (Side::Buy, 10, 110, (20, 2_100, 0)),  // average 105
+            (Side::Sell, 5, 120, (15, 1_575, 75)), // 5 x (120 - 105)
+            (Side::Sell, 20, 90, (-5, -450, -150)), // 15 x (90 - 105) = -225, then short 5 at 90
+            (Side::Sell, 5, 100, (-10, -950, -150)),
+            (Side::Buy, 4, 80, (-6, -570, -90)), // 4 x (95 - 80) = 60
+            (Side::Buy, 6, 100, (0, 0, -120)),   // 6 x (95 - 100) = -30
+        ];
+        let mut positions = Positions::new(1);
+        for (side, qty, price, (want_qty, want_cost, want_realised)) in ledger {
+            let after = positions
+                .book(&instrument(), side, Price(price), Qty(qty), Notional(0))
+                .unwrap();
+            assert_eq!(after.qty, Qty(want_qty));
+            assert_eq!(
+                after.cost,
+                Notional(want_cost * ONE),
+                "{side:?} {qty} at {price}"
+            );
+            assert_eq!(
+                after.realised,
+                Notional(want_realised * ONE),
+                "{side:?} {qty} at {price}"
+            );
+        }
+        assert_eq!(positions.get(InstrumentId(0)).fills, 7);
+    }
+
+    #[test]
+    fn overflow_is_refused_and_changes_nothing() {
+        let mut position = Position {
+            qty: Qty(i64::MAX),
+            ..Position::default()
+        };
+        let before = position;
+        let fault = position.book(Side::Buy, Qty(1), Notional(1), Notional(0));
+        assert_eq!((fault, position), (Err(PositionFault::Overflow), before));
+    }
+
+    proptest! {
+        /// realised + unrealised == value at mark - net cash paid, exactly, whatever was traded.
+        #[test]
+        fn pnl_identity(
+            fills in proptest::collection::vec((any::<bool>(), 1i64..1_000_000, 1i64..10_000_000), 1..60),
+            mark in 1i64..10_000_000
+        ) {
+            let instrument = instrument();
+            let mut positions = Positions::new(1);
+            let mut paid = 0i128;
+            for (is_buy, qty, price) in fills {
+                let side = if is_buy { Side::Buy } else { Side::Sell };
+                positions.book(&instrument, side, Price(price), Qty(qty), Notional(0)).unwrap();
+                paid += i128::from(side.sign()) * i128::from(qty) * i128::from(price) * ONE;
+                let held = positions.get(InstrumentId(0));
+                let open = held.unrealised(&instrument, Price(mark)).unwrap();
+                let value = i128::from(held.qty.0) * i128::from(mark) * ONE;
+                prop_assert_eq!(held.realised.0 + open.0, value - paid);
+                prop_assert!(held.qty.0 != 0 || held.cost.0 == 0);
+            }
+        }
+    }
+}
