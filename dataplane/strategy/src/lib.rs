@@ -1,1 +1,104 @@
-//! dp-strategy
+//! The one trait a strategy is written against: the same code live, on paper, in replay and in backtest.
+//!
+//! A strategy is a pure machine. It is shown the market and its own orders ([`View`]) and says what it
+//! wants ([`Intents`]); risk, order ids, sending and bookkeeping are the engine's. It reads no clock, keeps
+//! no order table, allocates nothing after it was made, and works in integers.
+//!
+//! ```
+//! use dp_strategy::{Intents, Strategy, View};
+//! use dp_types::{OrderKind, Qty, Side, Tif};
+//!
+//! /// Buys once, one tick under the best bid, and waits.
+//! struct OneBid {
+//!     qty: Qty,
+//!     is_done: bool,
+//! }
+//!
+//! impl Strategy for OneBid {
+//!     fn name(&self) -> &'static str {
+//!         "one_bid"
+//!     }
+//!
+//!     fn on_book(&mut self, view: &View<'_>, out: &mut Intents) {
+//!         let Some(bid) = view.book.best_bid() else { return };
+//!         if view.can_trade && !self.is_done && view.live.is_empty() {
+//!             let price = view.instrument.tick_down(dp_types::Price(bid.price.0 - 1));
+//!             out.new_order(Side::Buy, OrderKind::PostOnly, Tif::Gtc, price, self.qty);
+//!             self.is_done = true;
+//!         }
+//!     }
+//! }
+//! ```
+#![forbid(unsafe_code)]
+
+mod intent;
+mod market_maker;
+
+pub use intent::{INTENTS_MAX, Intent, Intents};
+pub use market_maker::{MarketMaker, Params};
+
+use dp_book::Book;
+use dp_types::{
+    FillReport, Instrument, LiveOrder, Notional, Now, OrderState, Qty, QuoteMsg, TradeMsg,
+};
+
+/// What a strategy may look at when it is called.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// Now, the same for the whole turn.
+    pub now: Now,
+    /// Rules and increments.
+    pub instrument: &'a Instrument,
+    /// The book. Whole and fresh while `can_trade`; else only to look at.
+    pub book: &'a Book,
+    /// Net position of this instrument, increments.
+    pub position: Qty,
+    /// What the position cost, 10⁻¹² quote units.
+    pub cost: Notional,
+    /// This strategy's orders on this instrument that are not final, oldest first.
+    pub live: &'a [LiveOrder],
+    /// The gate would look at an order now: book proven, venue reconciled, lease held, not killed.
+    pub can_trade: bool,
+}
+
+/// One strategy on one instrument. Every method but the name may be left out.
+pub trait Strategy {
+    /// For logs, tables and the database.
+    fn name(&self) -> &'static str;
+
+    /// The book changed (after the change; once a message, not once a level).
+    fn on_book(&mut self, view: &View<'_>, out: &mut Intents) {
+        let _ = (view, out);
+    }
+
+    /// Somebody traded.
+    fn on_trade(&mut self, view: &View<'_>, trade: &TradeMsg, out: &mut Intents) {
+        let _ = (view, trade, out);
+    }
+
+    /// The venue's best-quote channel spoke; it may be ahead of the book.
+    fn on_quote(&mut self, view: &View<'_>, quote: &QuoteMsg, out: &mut Intents) {
+        let _ = (view, quote, out);
+    }
+
+    /// One of our orders traded; the position in `view` has it.
+    fn on_fill(&mut self, view: &View<'_>, fill: &FillReport, out: &mut Intents) {
+        let _ = (view, fill, out);
+    }
+
+    /// One of our orders moved to `state`.
+    fn on_order(
+        &mut self,
+        view: &View<'_>,
+        order: &LiveOrder,
+        state: OrderState,
+        out: &mut Intents,
+    ) {
+        let _ = (view, order, state, out);
+    }
+
+    /// Called about every 100 ms, market or not.
+    fn on_timer(&mut self, view: &View<'_>, out: &mut Intents) {
+        let _ = (view, out);
+    }
+}

@@ -1,0 +1,131 @@
+//! What a strategy wants: a short list, in order, of fixed size.
+
+use dp_types::{ClientOrderId, OrderKind, Price, Qty, Side, Tif};
+
+/// Wishes one call may utter. A strategy that wants more has them at its next call.
+pub const INTENTS_MAX: usize = 16;
+
+/// One wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// A new order.
+    New {
+        /// Side.
+        side: Side,
+        /// Kind.
+        kind: OrderKind,
+        /// Life.
+        tif: Tif,
+        /// Limit price, increments.
+        price: Price,
+        /// Quantity, increments.
+        qty: Qty,
+    },
+    /// A change of a live order.
+    Amend {
+        /// Which.
+        client_id: ClientOrderId,
+        /// New price; `None` = unchanged.
+        price: Option<Price>,
+        /// New total quantity; `None` = unchanged.
+        qty: Option<Qty>,
+    },
+    /// The end of a live order.
+    Cancel {
+        /// Which.
+        client_id: ClientOrderId,
+    },
+}
+
+/// The wishes of one call.
+#[derive(Debug, Clone, Default)]
+pub struct Intents {
+    items: [Option<Intent>; INTENTS_MAX],
+    len: usize,
+    /// Wishes that did not fit, since it was made.
+    pub overflows: u64,
+}
+
+impl Intents {
+    /// No wishes.
+    pub const fn new() -> Self {
+        Self {
+            items: [None; INTENTS_MAX],
+            len: 0,
+            overflows: 0,
+        }
+    }
+
+    /// Adds a wish; one too many is dropped and counted.
+    pub fn push(&mut self, intent: Intent) {
+        match self.items.get_mut(self.len) {
+            Some(slot) => {
+                *slot = Some(intent);
+                self.len += 1;
+            }
+            None => self.overflows += 1,
+        }
+    }
+
+    /// Wishes for a new order.
+    pub fn new_order(&mut self, side: Side, kind: OrderKind, tif: Tif, price: Price, qty: Qty) {
+        self.push(Intent::New {
+            side,
+            kind,
+            tif,
+            price,
+            qty,
+        });
+    }
+
+    /// Wishes for a cancel.
+    pub fn cancel(&mut self, client_id: ClientOrderId) {
+        self.push(Intent::Cancel { client_id });
+    }
+
+    /// Takes the wish at `at`, in the order they were uttered.
+    pub fn get(&self, at: usize) -> Option<Intent> {
+        self.items
+            .get(at)
+            .copied()
+            .flatten()
+            .filter(|_| at < self.len)
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Forgets them.
+    pub const fn clear(&mut self) {
+        self.len = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_too_many_is_dropped_and_counted() {
+        let mut intents = Intents::new();
+        for at in 0..INTENTS_MAX + 3 {
+            intents.cancel(ClientOrderId(at as u64));
+        }
+        assert_eq!((intents.len(), intents.overflows), (INTENTS_MAX, 3));
+        assert_eq!(
+            intents.get(1),
+            Some(Intent::Cancel {
+                client_id: ClientOrderId(1)
+            })
+        );
+        intents.clear();
+        assert_eq!((intents.is_empty(), intents.get(0)), (true, None));
+    }
+}

@@ -1,0 +1,345 @@
+//! A simple market maker: one post-only quote a side around the mid, leaning against its inventory.
+//!
+//! ```text
+//!   fair = mid − skew,  skew = half spread x position / position_max      (long: both quotes lower)
+//!   bid  = fair − half spread, rounded down, never at or above the best ask
+//!   ask  = fair + half spread, rounded up,   never at or below the best bid
+//! ```
+//! A quote is left alone until it is more than `requote_ticks` off; then it is cancelled, and a new one
+//! goes out when the venue has said that the old one is gone. So there is never more than one live order
+//! a side, and a lost cancel costs a quote, not a position.
+
+use crate::{Intents, Strategy, View};
+use dp_types::{FillReport, LiveOrder, OrderKind, OrderState, Price, Qty, Side, Tif, UnixNanos};
+
+/// What the market maker is set to. Quantities in increments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Params {
+    /// Quantity of each quote.
+    pub quote_qty: Qty,
+    /// Distance of each quote from the fair price, ticks.
+    pub half_spread_ticks: u32,
+    /// Ticks a quote may be off before it is replaced.
+    pub requote_ticks: u32,
+    /// Position at which the side that would add to it is not quoted; above 0.
+    pub position_max: Qty,
+    /// Shortest time between two actions on one side, ns.
+    pub requote_ns_min: u64,
+}
+
+/// The strategy. One instrument.
+#[derive(Debug)]
+pub struct MarketMaker {
+    params: Params,
+    /// When each side was last acted upon: bid, ask.
+    acted: [UnixNanos; 2],
+}
+
+impl MarketMaker {
+    /// A market maker that has done nothing yet.
+    pub const fn new(params: Params) -> Self {
+        Self {
+            params,
+            acted: [UnixNanos(0); 2],
+        }
+    }
+
+    /// Where a side's quote should stand; `None` when it should not.
+    fn target(&self, view: &View<'_>, side: Side) -> Option<Price> {
+        let (bid, ask) = (view.book.best_bid()?.price.0, view.book.best_ask()?.price.0);
+        let position = view.position.0.checked_mul(side.sign())?;
+        if position.checked_add(self.params.quote_qty.0)? > self.params.position_max.0 {
+            return None;
+        }
+        let tick = view.instrument.tick.0.max(1);
+        let half = i64::from(self.params.half_spread_ticks).checked_mul(tick)?;
+        // Doubled prices: the mid of two prices has half an increment.
+        let skew = i128::from(half) * 2 * i128::from(view.position.0)
+            / i128::from(self.params.position_max.0.max(1));
+        let fair = bid
+            .checked_add(ask)?
+            .checked_sub(i64::try_from(skew).ok()?)?;
+        let raw = match side {
+            Side::Buy => fair.checked_sub(half.checked_mul(2)?)?.div_euclid(2),
+            Side::Sell => -(-fair.checked_add(half.checked_mul(2)?)?).div_euclid(2),
+        };
+        let price = match side {
+            Side::Buy => view
+                .instrument
+                .tick_down(Price(raw.min(ask.checked_sub(tick)?))),
+            Side::Sell => view
+                .instrument
+                .tick_up(Price(raw.max(bid.checked_add(tick)?))),
+        };
+        (price.0 > 0).then_some(price)
+    }
+
+    fn quote(&mut self, view: &View<'_>, side: Side, out: &mut Intents) {
+        let acted = &mut self.acted[usize::from(side == Side::Sell)];
+        if view.now.unix.since(*acted) < self.params.requote_ns_min {
+            return;
+        }
+        let acted = *acted;
+        let target = if view.can_trade {
+            self.target(view, side)
+        } else {
+            None
+        };
+        let mut live = view.live.iter().filter(|order| order.side == side);
+        let first = live.next();
+        // Two of a side can only come from an earlier run: the later ones go.
+        let extra = live.next();
+        let now = match (first, target) {
+            (None, Some(price)) => {
+                out.new_order(
+                    side,
+                    OrderKind::PostOnly,
+                    Tif::Gtc,
+                    price,
+                    self.params.quote_qty,
+                );
+                view.now.unix
+            }
+            (Some(order), target) if is_off(view, order, target, self.params.requote_ticks) => {
+                cancel(order, out);
+                view.now.unix
+            }
+            _ => acted,
+        };
+        if let Some(order) = extra {
+            cancel(order, out);
+        }
+        self.acted[usize::from(side == Side::Sell)] = now;
+    }
+
+    fn quote_both(&mut self, view: &View<'_>, out: &mut Intents) {
+        self.quote(view, Side::Buy, out);
+        self.quote(view, Side::Sell, out);
+    }
+}
+
+/// Whether a live quote should go: no longer wanted, or too far from where it should be.
+fn is_off(view: &View<'_>, order: &LiveOrder, target: Option<Price>, ticks: u32) -> bool {
+    let Some(target) = target else { return true };
+    let tick = view.instrument.tick.0.max(1);
+    let distance = order.price.0.saturating_sub(target.0).unsigned_abs();
+    distance > u64::from(ticks).saturating_mul(tick.unsigned_abs())
+}
+
+/// Cancels an order that stands; one that is on its way, unknown or already being cancelled is left to
+/// the venue's word.
+fn cancel(order: &LiveOrder, out: &mut Intents) {
+    let stands = matches!(order.state, OrderState::Ack | OrderState::PartiallyFilled);
+    if stands && !order.is_cancelling {
+        out.cancel(order.client_id);
+    }
+}
+
+impl Strategy for MarketMaker {
+    fn name(&self) -> &'static str {
+        "market_maker"
+    }
+
+    fn on_book(&mut self, view: &View<'_>, out: &mut Intents) {
+        self.quote_both(view, out);
+    }
+
+    fn on_fill(&mut self, view: &View<'_>, _fill: &FillReport, out: &mut Intents) {
+        self.quote_both(view, out);
+    }
+
+    fn on_timer(&mut self, view: &View<'_>, out: &mut Intents) {
+        self.quote_both(view, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Intent, Strategy};
+    use dp_book::Book;
+    use dp_types::{
+        ClientOrderId, Instrument, InstrumentId, Level, Notional, Now, OrderId, Text, VenueId,
+    };
+    use proptest::prelude::*;
+
+    fn instrument() -> Instrument {
+        Instrument {
+            tick: Price(5),
+            ..Instrument::bare(InstrumentId(0), VenueId::OKX, Text::EMPTY, 1, 2)
+        }
+    }
+
+    const PARAMS: Params = Params {
+        quote_qty: Qty(10),
+        half_spread_ticks: 2,
+        requote_ticks: 1,
+        position_max: Qty(100),
+        requote_ns_min: 0,
+    };
+
+    fn book(bid: i64, ask: i64) -> Book {
+        let mut book = Book::new(8);
+        let level = |price| Level {
+            price: Price(price),
+            qty: Qty(1),
+            price_printed: 1,
+            qty_printed: 2,
+        };
+        book.apply_level(Side::Buy, &level(bid));
+        book.apply_level(Side::Sell, &level(ask));
+        book
+    }
+
+    fn live(side: Side, price: i64, state: OrderState) -> LiveOrder {
+        LiveOrder {
+            instrument: InstrumentId(0),
+            client_id: ClientOrderId(1 << 32 | price as u64),
+            order_id: OrderId(1),
+            side,
+            state,
+            price: Price(price),
+            leaves: Qty(10),
+            is_cancelling: false,
+        }
+    }
+
+    fn call(
+        params: Params,
+        book: &Book,
+        position: i64,
+        live: &[LiveOrder],
+        can_trade: bool,
+    ) -> Vec<Intent> {
+        let instrument = instrument();
+        let now = Now {
+            unix: UnixNanos(1_000),
+            ..Now::default()
+        };
+        let position = Qty(position);
+        let view = View {
+            now,
+            instrument: &instrument,
+            book,
+            position,
+            cost: Notional(0),
+            live,
+            can_trade,
+        };
+        let mut out = Intents::new();
+        MarketMaker::new(params).on_book(&view, &mut out);
+        (0..out.len()).filter_map(|at| out.get(at)).collect()
+    }
+
+    fn prices(intents: &[Intent]) -> Vec<(Side, i64)> {
+        let of = |intent: &Intent| match intent {
+            Intent::New { side, price, .. } => Some((*side, price.0)),
+            _ => None,
+        };
+        intents.iter().filter_map(of).collect()
+    }
+
+    #[test]
+    fn quotes_both_sides_around_mid() {
+        let intents = call(PARAMS, &book(1_000, 1_010), 0, &[], true);
+        assert_eq!(prices(&intents), [(Side::Buy, 995), (Side::Sell, 1_015)]);
+    }
+
+    #[test]
+    fn leans_against_its_inventory() {
+        let long = call(PARAMS, &book(1_000, 1_010), 90, &[], true);
+        assert_eq!(prices(&long), [(Side::Buy, 985), (Side::Sell, 1_010)]);
+        let full = call(PARAMS, &book(1_000, 1_010), 95, &[], true);
+        assert_eq!(
+            prices(&full),
+            [(Side::Sell, 1_010)],
+            "no bid beyond the largest position"
+        );
+    }
+
+    #[test]
+    fn replaces_what_is_off_by_cancelling_first() {
+        let book = book(1_000, 1_010);
+        let near = [
+            live(Side::Buy, 990, OrderState::Ack),
+            live(Side::Sell, 1_015, OrderState::Ack),
+        ];
+        assert_eq!(call(PARAMS, &book, 0, &near, true), []);
+        let off = [
+            live(Side::Buy, 980, OrderState::Ack),
+            live(Side::Sell, 1_015, OrderState::Ack),
+        ];
+        assert_eq!(
+            call(PARAMS, &book, 0, &off, true),
+            [Intent::Cancel {
+                client_id: off[0].client_id
+            }]
+        );
+    }
+
+    #[test]
+    fn leaves_unsettled_orders_to_the_venue() {
+        for state in [OrderState::Pending, OrderState::Unknown, OrderState::New] {
+            let off = [
+                live(Side::Buy, 900, state),
+                live(Side::Sell, 1_015, OrderState::Ack),
+            ];
+            assert_eq!(
+                call(PARAMS, &book(1_000, 1_010), 0, &off, true),
+                [],
+                "{state:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn pulls_its_quotes_when_it_may_not_trade() {
+        let quotes = [
+            live(Side::Buy, 995, OrderState::Ack),
+            live(Side::Sell, 1_015, OrderState::Ack),
+        ];
+        let intents = call(PARAMS, &book(1_000, 1_010), 0, &quotes, false);
+        assert_eq!(intents.len(), 2);
+        assert!(
+            intents
+                .iter()
+                .all(|intent| matches!(intent, Intent::Cancel { .. }))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn never_two_a_side_never_crossing_never_beyond_the_largest_position(
+            bid in 1i64..1_000_000, spread in 1i64..1_000, position in -200i64..200,
+            half in 0u32..50, has_bid: bool, has_ask: bool
+        ) {
+            let book = book(bid, bid + spread);
+            let params = Params { half_spread_ticks: half, ..PARAMS };
+            let mut held = Vec::new();
+            if has_bid { held.push(live(Side::Buy, bid, OrderState::Ack)); }
+            if has_ask { held.push(live(Side::Sell, bid + spread, OrderState::Ack)); }
+            let news = prices(&call(params, &book, position, &held, true));
+            for (side, price) in &news {
+                prop_assert!(price % 5 == 0 && *price > 0);
+                match side {
+                    Side::Buy => prop_assert!(*price < bid + spread && !has_bid && position + 10 <= 100),
+                    Side::Sell => prop_assert!(*price > bid && !has_ask && position - 10 >= -100),
+                }
+            }
+            prop_assert!(news.len() <= 2);
+            if let [(_, first), (_, second)] = news[..] { prop_assert!(first < second); }
+        }
+
+        #[test]
+        fn extreme_numbers_never_panic(bid: i64, ask: i64, position: i64, tick: i64) {
+            let book = book(bid, ask);
+            let mut instrument = instrument();
+            instrument.tick = Price(tick.saturating_abs());
+            let view = View {
+                now: Now::default(), instrument: &instrument, book: &book, position: Qty(position),
+                cost: Notional(0), live: &[], can_trade: true,
+            };
+            MarketMaker::new(PARAMS).on_book(&view, &mut Intents::new());
+        }
+    }
+}
