@@ -5,13 +5,14 @@
 //! live               -                   Ack
 //! partially_filled   -                   PartiallyFilled
 //! filled             -                   Filled
-//! canceled           31 (post-only)      Rejected(PostOnlyCross): accepted, then cancelled by the venue
+//! canceled           31 (post-only)      Rejected(PostOnlyCross): accepted before
 //! canceled           13, 14 (FOK, IOC)   Expired
-//! canceled           anything else       Cancelled (1 user, 20 dead man's switch, 32 self-trade, ...)
+//! canceled           anything else       Cancelled (1 user, 20 dead man, 32 self-trade)
 //! ```
-//! A fill is booked only when `tradeId` is there: market orders end with an echo that repeats the state
-//! without one. The fill goes out before the state it led to, so that a final state never precedes its last
-//! fill. Fees: the venue's minus is a charge, ours a plus. An empty string is an absent value.
+//! A fill is booked only when `tradeId` is there: market orders end with an echo that repeats the
+//! state without one. The fill goes out before the state it led to, so that a final state never
+//! precedes its last fill. Fees: the venue's minus is a charge, ours a plus. An empty string is an
+//! absent value.
 //! Source: venue page, section 4.1, read 2026-11-20; fixtures `account_*.json`.
 
 use crate::feed::{at, instrument, millis, optional, side};
@@ -149,8 +150,8 @@ pub(crate) fn listed_fill(
 
 /// Every item of an orders push.
 ///
-/// Errors: the first item that cannot be read; items before it are out. The rest of the push is lost to us
-/// and found again by reconciliation.
+/// Errors: the first item that cannot be read; items before it are out. The rest of the push is
+/// lost to us and found again by reconciliation.
 pub(crate) fn on_orders(
     registry: &Registry,
     root: Value<'_>,

@@ -4,9 +4,9 @@
 //! REST   timestamp (ISO, ms) + METHOD + target with query + body  → OK-ACCESS-SIGN
 //! login  timestamp (s)       + "GET"  + "/users/self/verify"       → args[0].sign
 //! ```
-//! Orders go over the logged-in link and carry no signature. The key is kept as `ring`'s precomputed
-//! HMAC state, so a signature costs only the message's own blocks. Key life: none; a login lasts as long as
-//! its link. Source: venue page, section 5, read 2026-11-20.
+//! Orders go over the logged-in link and carry no signature. The key is kept as `ring`'s
+//! precomputed HMAC state, so a signature costs only the message's own blocks. Key life: none; a
+//! login lasts as long as its link. Source: venue page, section 5, read 2026-11-20.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -82,7 +82,8 @@ impl IsoTime {
     }
 }
 
-/// Year, month and day of a day counted from 1970-01-01 (proleptic Gregorian, years starting in March).
+/// Year, month and day of a day counted from 1970-01-01 (proleptic Gregorian, years starting in
+/// March).
 const fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468; // days from 0000-03-01 to 1970-01-01
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097); // 400 years have 146,097 days

@@ -1,14 +1,14 @@
 //! Order entry over the logged-in private link: new, amend, cancel, batch cancel.
 //!
 //! ```text
-//! request id   n1z141z5I3        what it was (n new, a amend, c cancel, b batch), base-36 client id,
+//! request id   n1z141z5I3        n new, a amend, c cancel or b batch, base-36 client id,
 //!                                I and the instrument's number
-//! {"id":"n1z141z5I3","op":"order","expTime":"1760000000500","args":[{"instIdCode":10001,"tdMode":"cash",
-//!   "side":"buy","ordType":"post_only","px":"65000","sz":"0.01","clOrdId":"sl1z141z5"}]}
+//! {"id":"n1z141z5I3","op":"order","expTime":"1760000000500","args":[{"instIdCode":10001,
+//!   "tdMode":"cash","side":"buy","ordType":"post_only","px":"65000","sz":"0.01","clOrdId":"sl1z141z5"}]}
 //! ```
-//! The id says what an answer is about even when the answer carries no item, so no table of requests in
-//! flight is kept. `expTime` is the venue's own deadline for the request: place and amend
-//! only. Cancels and amends name the order by our id, which is known from the first instant.
+//! The id says what an answer is about even when the answer carries no item, so no table of
+//! requests in flight is kept. `expTime` is the venue's own deadline for the request: place and
+//! amend only. Cancels and amends name the order by our id, which is known from the first instant.
 //! Source: venue page, sections 4 and 4.3, read 2026-11-20.
 
 use crate::account::{id, text};
@@ -241,7 +241,8 @@ pub fn write_batch_cancel(
 
 /// A code printed as a string of digits; 0 when absent or empty.
 ///
-/// Errors: text that is not a code. An answer whose verdict cannot be read is never taken for success.
+/// Errors: text that is not a code. An answer whose verdict cannot be read is never taken for
+/// success.
 pub(crate) fn code_of(value: Value<'_>, key: &'static str) -> Result<i32, DecodeError> {
     match value.get(key) {
         None => Ok(0),
@@ -253,8 +254,9 @@ pub(crate) fn code_of(value: Value<'_>, key: &'static str) -> Result<i32, Decode
     }
 }
 
-/// Says what an answer means for one order. A refused new order is final; one whose outcome the venue left
-/// open is unknown; an accepted one is only acknowledged here, its state comes from the orders channel.
+/// Says what an answer means for one order. A refused new order is final; one whose outcome the
+/// venue left open is unknown; an accepted one is only acknowledged here, its state comes from the
+/// orders channel.
 fn answer(registry: &Registry, kind: Option<RequestKind>, ack: RequestAck, out: &mut impl Sink) {
     out.event(&Event::Ack(ack));
     let state = match ack.reason {
@@ -284,8 +286,8 @@ fn answer(registry: &Registry, kind: Option<RequestKind>, ack: RequestAck, out: 
 /// Reads an answer to an order request, or an `error` event that names one. Returns the code to act
 /// on (a rate stop), 0 when there is none.
 ///
-/// Envelope code 0 means all items passed, 1 none, 2 some: each item's `sCode` decides. Another code
-/// refuses the whole request; without items the request id says whose.
+/// Envelope code 0 means all items passed, 1 none, 2 some: each item's `sCode` decides. Another
+/// code refuses the whole request; without items the request id says whose.
 /// Errors: [`DecodeError`]; a shape or code that cannot be read.
 pub(crate) fn on_answer(
     registry: &Registry,

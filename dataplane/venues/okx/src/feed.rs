@@ -8,10 +8,11 @@
 //!     C = trades, trades-all                    Trade, one per item
 //!     C = anything else                         Ignored, with its reason
 //! ```
-//! Two book channels of one instrument share their counter but are different books: the first one seen
-//! on a link is the book, the other is ignored. Fields are found by name, in any order; unknown
-//! ones are passed over. Recordings older than 2022 carry no `seqId`: then every id is -1 and the checksum
-//! alone proves the book. A `checksum` of 0 means the venue sends none (all messages since June 2026).
+//! Two book channels of one instrument share their counter but are different books: the first one
+//! seen on a link is the book, the other is ignored. Fields are found by name, in any order;
+//! unknown ones are passed over. Recordings older than 2022 carry no `seqId`: then every id is -1
+//! and the checksum alone proves the book. A `checksum` of 0 means the venue sends none (all
+//! messages since June 2026).
 //! Source: venue page, section 3, read 2026-11-20; fixtures `feed_*.json`.
 
 use crate::ID;

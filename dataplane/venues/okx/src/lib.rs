@@ -1,14 +1,14 @@
 //! OKX V5 as one sans-IO machine: market data, order entry, account, reconciliation.
 //!
 //! ```text
-//! link 0 rest     instruments → InstrumentsReady · book snapshots · reconciliation · dead man's switch
+//! link 0 rest     instruments → InstrumentsReady · snapshots · reconciliation · dead man's switch
 //! link 1 public   (instruments known) subscribe books, trades, bbo-tbt → Subscribed
 //! link 2 private  login → subscribe orders, account → LoggedIn → orders may go out
 //!
-//! every 20 s of silence on a WebSocket: text "ping", the venue answers "pong" or the link is replaced
+//! every 20 s of silence on a WebSocket: text "ping"; without a "pong" the link is replaced
 //! ```
-//! It does not own books: depth goes to a keeper, which asks back through `request_snapshot`. It does not
-//! remember orders: request ids say what an answer is about. It never resends an order.
+//! It does not own books: depth goes to a keeper, which asks back through `request_snapshot`. It
+//! does not remember orders: request ids say what an answer is about. It never resends an order.
 #![forbid(unsafe_code)]
 
 pub mod account;
@@ -64,8 +64,8 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_depth: 400,
 };
 
-/// Increments a symbol starts with until its rules are known: room for prices to 10^8 and quantities to
-/// 10^10 in 64 bits, and for the finest prices in recordings (9 decimals).
+/// Increments a symbol starts with until its rules are known: room for prices to 10^8 and
+/// quantities to 10^10 in 64 bits, and for the finest prices in recordings (9 decimals).
 const PRICE_DECIMALS_BARE: u8 = 10;
 const QTY_DECIMALS_BARE: u8 = 8;
 /// A 400-level snapshot is near 25 KiB; messages up to this size never allocate.
@@ -260,8 +260,9 @@ impl Venue for Okx {
         )
     }
 
-    /// Sends what fits the venue's window. Errors: [`EntryError::RateLimited`] when some of the list had to
-    /// be left out; batches before it are on their way and the caller calls again with what still lives.
+    /// Sends what fits the venue's window. Errors: [`EntryError::RateLimited`] when some of the
+    /// list had to be left out; batches before it are on their way and the caller calls again with
+    /// what still lives.
     fn cancel_all(
         &mut self,
         registry: &Registry,

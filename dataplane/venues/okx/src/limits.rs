@@ -1,10 +1,11 @@
-//! What we may send: exact sliding windows per instrument and operation, per sub-account, per link, per
-//! REST endpoint.
+//! What we may send: exact sliding windows per instrument and operation, per sub-account, per link,
+//! per REST endpoint.
 //!
-//! The venue counts in windows of 2 s and tells nothing of what is used, so we count ourselves. A token bucket
-//! of N per 2 s lets almost 2N pass in an unlucky 2 s; here the time of the last N requests is kept, which
-//! allows the full burst and never more. Cancels have pools of their own at this venue and do not count
-//! against the sub-account's cap: no reserve has to be held back for them.
+//! The venue counts in windows of 2 s and tells nothing of what is used, so we count ourselves. A
+//! token bucket of N per 2 s lets almost 2N pass in an unlucky 2 s; here the time of the last N
+//! requests is kept, which allows the full burst and never more. Cancels have pools of their own at
+//! this venue and do not count against the sub-account's cap: no reserve has to be held back for
+//! them.
 //! Source: venue page, sections 1, 4 and 6, read 2026-11-20.
 
 use dp_types::{InstrumentId, UnixNanos};
@@ -49,7 +50,8 @@ impl Window {
         if cost > self.times.len() {
             return false;
         }
-        // The slot the last of them would take holds the oldest time that must have left the window.
+        // The slot the last of them would take holds the oldest time that must have left the
+        // window.
         let slot = (self.next + cost - 1) % self.times.len();
         match self.times.get(slot) {
             Some(0) => true,

@@ -1,7 +1,9 @@
-//! Venue code → [`RejectReason`], total: a code without a name is `Other`, counted and treated as refused.
+//! Venue code → [`RejectReason`], total: a code without a name is `Other`, counted and treated as
+//! refused.
 //!
-//! Three sorts matter more than their names: codes that leave the outcome open (`UnknownOutcome`: the
-//! order is asked about, never sent again), codes that stop us for rate, and the rest, where nothing was done.
+//! Three sorts matter more than their names: codes that leave the outcome open (`UnknownOutcome`:
+//! the order is asked about, never sent again), codes that stop us for rate, and the rest, where
+//! nothing was done.
 //! Source: venue page, section 4.2, read 2026-11-20.
 
 use dp_types::RejectReason;
@@ -10,14 +12,16 @@ use dp_types::RejectReason;
 pub const fn reason(code: i32) -> RejectReason {
     match code {
         0 => RejectReason::None,
-        // 50004 is the venue's own timeout, 50026 and 63999 its internal errors: it may have been done.
+        // 50004 is the venue's own timeout, 50026 and 63999 its internal errors: it may have been
+        // done.
         50004 | 50026 | 63999 => RejectReason::UnknownOutcome,
         50001 | 50013 | 64008 => RejectReason::VenueDown,
         50011 | 50061 | 60014 => RejectReason::RateLimit,
         50102 | 60004 | 60006 => RejectReason::Timestamp,
         50103..=50107 | 50111 | 50113 | 60001 | 60005 | 60007 | 60009 => RejectReason::Auth,
         60011 => RejectReason::Permission,
-        // 51019 is, by the venue's list, a rule of options under cross margin; not a post-only refusal.
+        // 51019 is, by the venue's list, a rule of options under cross margin; not a post-only
+        // refusal.
         50014 | 50036 | 51000 | 51015 | 51019 | 51020 | 51121 | 51403 | 60012 => {
             RejectReason::Invalid
         }

@@ -2,12 +2,12 @@
 //! reconciliation, the dead man's switch.
 //!
 //! ```text
-//! instruments  → registry, instrument rules           books      → Book snapshot, spliced by the keeper
-//! orders-pending, fills, balance → reconciliation     order      → one order's report (then its fills)
+//! instruments → registry, rules        books → Book snapshot, spliced by the keeper
+//! orders-pending, fills, balance → reconciliation     order → its report, then its fills
 //! cancel-all-after → dead man's switch re-armed
 //! ```
-//! The tag of a request carries what was asked, so an answer needs no table; the same function reads
-//! answers live and in replay ([`tag_of_url`]).
+//! The tag of a request carries what was asked, so an answer needs no table; the same function
+//! reads answers live and in replay ([`tag_of_url`]).
 //! Source: venue page, sections 2, 3.2, 4 and 4.3, read 2026-11-20; fixtures `rest_*.json`.
 
 use crate::account::text;
@@ -87,8 +87,8 @@ impl Ask {
     }
 }
 
-/// The tag under which a recorded answer is read, from the URL it came from (replay, tools). `None` when
-/// the URL is not one we ask, or names a symbol that is not in the registry.
+/// The tag under which a recorded answer is read, from the URL it came from (replay, tools). `None`
+/// when the URL is not one we ask, or names a symbol that is not in the registry.
 pub fn tag_of_url(registry: &Registry, url: &str) -> Option<RestTag> {
     let path = url.find("/api/v5/").and_then(|start| url.get(start..))?;
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
@@ -180,9 +180,10 @@ pub(crate) fn instruments(registry: &mut Registry, root: Value<'_>) -> Result<us
     Ok(count)
 }
 
-/// Books hold orders from before tick or lot were made coarser (recorded: lot 0.01, a level of 3055.18631369),
-/// so increments are finer than the rules: prices by two places, quantities by six but to no more than the
-/// eight places the venue has ever printed. With six places 64 bits hold 9.2 x 10^12 units a level.
+/// Books hold orders from before tick or lot were made coarser (recorded: lot 0.01, a level of
+/// 3055.18631369), so increments are finer than the rules: prices by two places, quantities by six
+/// but to no more than the eight places the venue has ever printed. With six places 64 bits hold
+/// 9.2 x 10^12 units a level.
 const PRICE_DECIMALS_FINER: u8 = 2;
 const QTY_DECIMALS_FINER: u8 = 6;
 const QTY_DECIMALS_MAX: u8 = 8;
@@ -226,8 +227,8 @@ fn multiplier(item: Value<'_>) -> Result<Decimal, DecodeError> {
 
 /// One instrument's rules over what we knew of it.
 ///
-/// Increments are finer than tick and lot ([`QTY_DECIMALS_FINER`]). `quote` is what profit is settled in; an inverse contract's
-/// value in it is not price x quantity (README, "Contracts").
+/// Increments are finer than tick and lot ([`QTY_DECIMALS_FINER`]). `quote` is what profit is
+/// settled in; an inverse contract's value in it is not price x quantity (README, "Contracts").
 fn rules(
     registry: &mut Registry,
     known: Instrument,

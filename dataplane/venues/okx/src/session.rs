@@ -1,12 +1,13 @@
-//! Links and their upkeep: login, subscriptions, pings, snapshots, reconciliation, the dead man's switch.
+//! Links and their upkeep: login, subscriptions, pings, snapshots, reconciliation, the dead man's
+//! switch.
 //!
 //! ```text
 //! public   open ─(instruments known)─▶ subscribe ─acks─▶ Subscribed
 //! private  open ─▶ login ─ack─▶ subscribe orders, account ─acks─▶ LoggedIn ─▶ orders
 //! reconcile   Pending pages ─▶ Fills pages back to the last known bill ─▶ Balance ─▶ Reconciled
 //! ```
-//! Whatever cannot be done now (link down, window full, answer lost) is tried again at a deadline; nothing
-//! here waits, and nothing here sends an order twice.
+//! Whatever cannot be done now (link down, window full, answer lost) is tried again at a deadline;
+//! nothing here waits, and nothing here sends an order twice.
 
 use crate::auth::{Auth, LOGIN_MAX};
 use crate::entry::{self, code_of};
@@ -201,7 +202,8 @@ fn min_of(deadlines: impl IntoIterator<Item = Option<UnixNanos>>) -> Option<Unix
     deadlines.into_iter().flatten().min()
 }
 
-/// The lists that hold these symbols: one a type, one a family for options (the venue wants it named).
+/// The lists that hold these symbols: one a type, one a family for options (the venue wants it
+/// named).
 fn lists(symbols: &[String]) -> Vec<List> {
     let mut lists: Vec<List> = Vec::new();
     for symbol in symbols {
@@ -369,7 +371,7 @@ impl Session {
         }
     }
 
-    // ---- deadlines -----------------------------------------------------------------------------------
+    // ---- deadlines ----
 
     pub(crate) fn next_deadline(&self) -> Option<UnixNanos> {
         let web_sockets = min_of([self.public.deadline(), self.private.deadline()]);
@@ -411,7 +413,7 @@ impl Session {
         }
     }
 
-    // ---- instruments and subscriptions ---------------------------------------------------------------
+    // ---- instruments and subscriptions ----
 
     fn ask_lists(&mut self, now: Now, out: &mut impl Sink) {
         // Asked again when no answer came in time.
@@ -518,7 +520,7 @@ impl Session {
         out.extend_from_slice(b"]}");
     }
 
-    // ---- pushes --------------------------------------------------------------------------------------
+    // ---- pushes ----
 
     /// A message of a channel.
     pub(crate) fn on_push(
@@ -555,7 +557,7 @@ impl Session {
         Ok(())
     }
 
-    // ---- replies -------------------------------------------------------------------------------------
+    // ---- replies ----
 
     /// Anything else on a WebSocket link: events, answers, strays.
     pub(crate) fn on_reply(
@@ -708,7 +710,7 @@ impl Session {
         })
     }
 
-    // ---- snapshots -----------------------------------------------------------------------------------
+    // ---- snapshots ----
 
     pub(crate) fn request_snapshot(
         &mut self,
@@ -765,7 +767,7 @@ impl Session {
         }
     }
 
-    // ---- reconciliation ------------------------------------------------------------------------------
+    // ---- reconciliation ----
 
     pub(crate) fn reconcile(&mut self, now: Now, out: &mut impl Sink) {
         if self.auth.is_none() {
@@ -824,8 +826,8 @@ impl Session {
 
     /// A page of a list arrived: the next page, or the next step.
     ///
-    /// Errors: more pages than [`PAGES_MAX`]. Open orders then start over (trading stays blocked: a list we
-    /// cannot finish proves nothing); fills go on with what was read.
+    /// Errors: more pages than [`PAGES_MAX`]. Open orders then start over (trading stays blocked: a
+    /// list we cannot finish proves nothing); fills go on with what was read.
     fn turn_page(
         &mut self,
         number: u32,
@@ -919,7 +921,7 @@ impl Session {
         );
     }
 
-    // ---- REST answers --------------------------------------------------------------------------------
+    // ---- REST answers ----
 
     pub(crate) fn on_response(
         &mut self,
@@ -1091,7 +1093,7 @@ impl Session {
         Ok(())
     }
 
-    // ---- orders --------------------------------------------------------------------------------------
+    // ---- orders ----
 
     /// Checks link and limits, then writes and sends. Nothing leaves when it errs.
     pub(crate) fn send_order(

@@ -103,7 +103,8 @@ pub fn parse_base36(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// A decimal integer id, 0 for empty text. Errors: `None` when its text would not come back exactly.
+/// A decimal integer id, 0 for empty text. Errors: `None` when its text would not come back
+/// exactly.
 pub fn parse_id(text: &[u8]) -> Option<u128> {
     if text.is_empty() {
         return Some(0);

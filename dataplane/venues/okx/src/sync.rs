@@ -1,15 +1,15 @@
 //! How an OKX book is kept: the `prevSeqId` chain, both bootstraps, the old checksum.
 //!
 //! ```text
-//! snapshot   prevSeqId -1, seqId S        pushed after subscribing, or fetched: deltas up to S are dropped,
+//! snapshot   prevSeqId -1, seqId S        pushed, or fetched: deltas up to S are dropped,
 //!                                         the first applied has prevSeqId <= S < seqId
 //! update     prevSeqId == last            also when seqId == prevSeqId (heartbeat) and when
 //!                                         seqId < prevSeqId (counter restarted by maintenance)
 //! anything else                           a gap: stale at once, snapshot asked for
 //! ```
 //! Recordings from before the ids rely on the checksum alone: signed CRC-32 of
-//! `bid:size:ask:size:...` over the 25 best levels, from the digits as printed; where a side ends the other
-//! goes on. Since June 2026 the venue sends 0, which `feed` reads as "none".
+//! `bid:size:ask:size:...` over the 25 best levels, from the digits as printed; where a side ends
+//! the other goes on. Since June 2026 the venue sends 0, which `feed` reads as "none".
 //! Source: venue page, sections 3.2 and 3.3, read 2026-11-20; fixtures `feed_delta_*.json`.
 
 use dp_book::{Book, Bootstrap, Chain, SyncRule};

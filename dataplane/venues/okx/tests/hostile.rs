@@ -1,5 +1,5 @@
-//! Bytes nobody should send: whatever arrives, the machine answers with events or a typed error, never
-//! panics, and stays usable.
+//! Bytes nobody should send: whatever arrives, the machine answers with events or a typed error,
+//! never panics, and stays usable.
 #![allow(missing_docs)]
 
 mod rig;

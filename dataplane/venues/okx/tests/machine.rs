@@ -1,4 +1,5 @@
-//! The machine over time: start, login, pings, snapshots, reconciliation, the dead man's switch, limits.
+//! The machine over time: start, login, pings, snapshots, reconciliation, the dead man's switch,
+//! limits.
 #![allow(missing_docs)]
 
 mod rig;
