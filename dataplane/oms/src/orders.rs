@@ -7,7 +7,7 @@ use dp_types::limit::LIVE_ORDERS_MAX;
 use dp_types::{
     CancelOrder, ClientOrderId, Epoch, FillReport, Instrument, InstrumentId, LaneId, LiveOrder,
     NewOrder, OrderId, OrderReport, OrderState, Price, Qty, RejectReason, Side, StrategyId,
-    UnixNanos, VenueId, VenueNanos,
+    TradeId, UnixNanos, VenueId, VenueNanos,
 };
 use std::collections::{HashMap, VecDeque};
 
@@ -174,12 +174,9 @@ impl Oms {
         }
     }
 
-    /// Remembers a fill counted by an earlier run.
-    pub fn adopt_fill(&mut self, report: &FillReport) {
-        if let Some(client_id) = report.client_id {
-            self.seen
-                .insert((report.instrument, report.trade_id, client_id));
-        }
+    /// Remembers a fill counted by an earlier run, whichever of our orders it was of.
+    pub fn adopt_fill(&mut self, instrument: InstrumentId, trade_id: TradeId) {
+        self.seen.insert((instrument, trade_id, ClientOrderId(0)));
     }
 
     /// The bytes of a new order are with the transport.
@@ -546,7 +543,7 @@ impl Oms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dp_types::{AssetId, Decimal, Liquidity, OrderKind, Text, Tif, TradeId};
+    use dp_types::{AssetId, Decimal, Liquidity, OrderKind, Text, Tif};
     use proptest::prelude::*;
 
     const VENUE: VenueId = VenueId::OKX;

@@ -26,9 +26,10 @@ impl Seen {
     }
 
     /// Remembers a fill; false when it was known. The client id is part of the key: both sides of a
-    /// trade with ourselves bear one trade id.
+    /// trade with ourselves bear one trade id. A key with client id 0 stands for any (an earlier run's).
     pub(crate) fn insert(&mut self, key: Key) -> bool {
-        if !self.set.insert(key) {
+        let any = (key.0, key.1, ClientOrderId(0));
+        if self.set.contains(&any) || !self.set.insert(key) {
             return false;
         }
         self.order.push_back(key);
