@@ -81,6 +81,7 @@ pub struct Drain<'r> {
     session: Option<Session>,
     /// A batch that is not known to be in, and where the journals stand after it.
     pending: Option<(Batch, Vec<u64>)>,
+    is_writing: bool,
     status: DrainStatus,
     back_off: Duration,
 }
@@ -100,6 +101,7 @@ impl<'r> Drain<'r> {
             names: Catalog::new(names),
             session: None,
             pending: None,
+            is_writing: false,
             status: DrainStatus::default(),
             back_off: BACK_OFF.0,
         }
@@ -107,6 +109,7 @@ impl<'r> Drain<'r> {
 
     /// Moves what is waiting, at most one batch of each ring. Returns whether there was anything.
     ///
+    /// May be dropped half-way: the next call finds out what became of the batch.
     /// Errors: only those that trying again cannot mend; while the database is away this waits a little
     /// (the back-off) and returns `Ok(true)`.
     pub async fn step(&mut self, source: &mut Source, node: &str) -> Result<bool, StoreError> {
@@ -155,10 +158,15 @@ impl<'r> Drain<'r> {
     }
 
     async fn try_step(&mut self, source: &mut Source, node: &str) -> Result<bool, StoreError> {
+        if self.is_writing {
+            // The call before was dropped inside a transaction, whose end only a new connection can tell.
+            self.session = None;
+        }
         if self.session.is_none() {
             let session = Session::open(source, node).await?;
             self.resume(&session).await?;
             self.session = Some(session);
+            self.is_writing = false;
             self.status.is_connected = true;
             self.status.error = None;
             tracing::info!("database connected");
@@ -170,16 +178,19 @@ impl<'r> Drain<'r> {
             return Ok(false);
         };
         let started = Instant::now();
+        self.is_writing = true;
         // A server that hangs looks like one that is slow, until now.
         let written = tokio::time::timeout(WRITE_TIMEOUT, session.write(batch));
         let written = written.await.map_err(|_| StoreError::Gone)??;
+        self.is_writing = false;
         self.committed(written, started.elapsed());
         Ok(true)
     }
 
     /// After a reconnect: numbers go on, and ticks of a batch that turned out to be in are not sent again.
     async fn resume(&mut self, session: &Session) -> Result<(), StoreError> {
-        let committed = session.tick_batches().await?;
+        let lanes: Vec<i16> = self.lanes.iter().map(|lane| lane.id).collect();
+        let committed = session.tick_batches(&lanes).await?;
         for lane in &mut self.lanes {
             let last = committed.get(&lane.id).copied().unwrap_or(0);
             if let Some((batch, _)) = &mut self.pending

@@ -80,10 +80,21 @@ impl Session {
     }
 
     /// The number of the last tick batch of each lane that is in.
-    pub async fn tick_batches(&self) -> Result<HashMap<i16, i64>, StoreError> {
+    ///
+    /// An earlier connection of ours may still be committing: its transaction holds the cursor's row, so
+    /// both statements wait for its end, whatever that is.
+    pub async fn tick_batches(&self, lanes: &[i16]) -> Result<HashMap<i16, i64>, StoreError> {
+        self.client
+            .execute(
+                "insert into drain_cursor (lane, epoch, seq, tick_batch, updated_at)
+                   select lane, 0, 0, 0, now() from unnest($1::smallint[]) as lane
+                   on conflict do nothing",
+                &[&lanes],
+            )
+            .await?;
         let rows = self
             .client
-            .query("select lane, tick_batch from drain_cursor", &[])
+            .query("select lane, tick_batch from drain_cursor for update", &[])
             .await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }

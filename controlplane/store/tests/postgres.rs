@@ -395,3 +395,38 @@ fn a_drain_can_move_between_threads() {
     fn is_send<T: Send>() {}
     is_send::<Drain<'static>>();
 }
+
+/// SIGTERM may drop a step anywhere: inside COPY, inside the merge, with the commit on its way.
+#[tokio::test]
+async fn a_step_dropped_half_way_loses_and_doubles_nothing() {
+    need_postgres!();
+    let dir = open_dir();
+    let mut source = Source::open("", dir.path()).await.unwrap();
+    let node = Node::new(2);
+    let guard = node.region.lock(Lock::Drainer).unwrap();
+    let mut drain = Drain::new(&node.region, &guard, Names::default());
+    drain.step(&mut source, NODE).await.unwrap();
+    let mut writer = node.writer(0, 1);
+    let mut ticks = node.ticks();
+    for round in 0..60u32 {
+        for n in 0..10 {
+            writer.life_of_order(round * 10 + n);
+            ticks.push(&quote_at(now().0)).unwrap();
+        }
+        let step = drain.step(&mut source, NODE);
+        let patience = Duration::from_micros(u64::from(round) * 400);
+        tokio::time::timeout(patience, step).await.ok();
+    }
+    drain_all(&mut drain, &mut source).await;
+    let Source::Private(cluster) = &source else {
+        unreachable!()
+    };
+    let picture = picture(&client(&cluster.dsn()).await).await;
+    assert_eq!(
+        (picture.orders, picture.ticks),
+        (600, 600),
+        "{:?}",
+        drain.status()
+    );
+    source.close().await.unwrap();
+}

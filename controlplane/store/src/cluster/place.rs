@@ -1,7 +1,7 @@
 //! Where a private cluster lives: programs, user, directories, socket.
 //!
 //! ```text
-//!   STATE_DIR/postgres            a directory, or a link to /var/lib/spinlane/pg-… when the server's user
+//!   STATE_DIR/pg                  a directory, or a link to /var/lib/spinlane/pg-… when the server's user
 //!     ├── data/                   cannot reach STATE_DIR (root's home is closed to others)
 //!     ├── run/.s.PGSQL.5432       or a short directory under /run or /tmp when the path is over 107 bytes
 //!     ├── server.log
@@ -145,9 +145,9 @@ fn server_user() -> Result<Option<User>, ClusterError> {
         .ok_or(ClusterError::NoUser)
 }
 
-/// `STATE_DIR/postgres`, or where its link points, or a new directory elsewhere and a link to it.
+/// `STATE_DIR/pg`, or where its link points, or a new directory elsewhere and a link to it.
 fn base_dir(state_dir: &Path, user: Option<&User>) -> Result<PathBuf, ClusterError> {
-    let base = state_dir.join("postgres");
+    let base = state_dir.join("pg");
     if let Ok(found) = base.canonicalize() {
         return Ok(found);
     }
