@@ -147,7 +147,7 @@ fn replay<T: Tool>(path: &Path) -> anyhow::Result<Value> {
         }
     }
     let mut registry = Registry::new();
-    names.register::<T>(&mut registry);
+    names.register_assets(&mut registry);
     let symbols: Vec<_> = names.symbols.into_iter().collect();
     let rest = T::machine(symbols.clone(), &mut registry)
         .with_context(|| format!("{}: {} symbols", path.display(), symbols.len()))?;

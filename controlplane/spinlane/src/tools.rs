@@ -27,8 +27,6 @@ pub trait Tool {
     type Rule: SyncRule;
     /// Which venue.
     const ID: VenueId;
-    /// Decimals a symbol starts with until its rules are read.
-    const BARE_DECIMALS: (u8, u8);
     /// The link recorded messages are fed to, public and private alike.
     const LINK: LinkId;
 
@@ -90,12 +88,17 @@ impl Names {
         }
     }
 
-    /// Registers everything for `T`, as far as there is room.
+    /// Registers everything for `T`, as far as there is room. Decoding alone needs no increments: the
+    /// ones given here are never used.
     pub fn register<T: Tool>(&self, registry: &mut Registry) {
-        let (price, qty) = T::BARE_DECIMALS;
         for symbol in &self.symbols {
-            let _ = registry.register(T::ID, symbol, price, qty);
+            let _ = registry.register(T::ID, symbol, 8, 8);
         }
+        self.register_assets(registry);
+    }
+
+    /// Registers the assets only: a machine registers its symbols itself, with its own increments.
+    pub fn register_assets(&self, registry: &mut Registry) {
         for asset in &self.assets {
             let _ = registry.asset(asset);
         }

@@ -249,8 +249,7 @@ impl<T: Tool> Decoder<T> {
     }
 }
 
-// ---- signing
-// -------------------------------------------------------------------------------------------
+// ---- signing ----
 
 fn text<'a>(object: &'a Map<String, Value>, key: &str) -> &'a str {
     object.get(key).and_then(Value::as_str).unwrap_or("")
@@ -423,9 +422,17 @@ fn fix_logon_payload(message: &str) -> Option<String> {
     Some(fields?.join("\u{1}"))
 }
 
+/// Percent-encodes what a base64 signature holds beside letters and digits.
+fn percent_encode(signature: &str) -> String {
+    signature
+        .replace('+', "%2B")
+        .replace('/', "%2F")
+        .replace('=', "%3D")
+}
+
 /// Signs for Binance: a REST request, WebSocket-API parameters, a FIX logon, or a bare payload.
 pub(crate) fn sign_binance(object: &Map<String, Value>) -> anyhow::Result<Signed> {
-    use dp_venue_binance::auth::{Auth, percent_encode};
+    use dp_venue_binance::auth::Auth;
     let auth = Auth::new(&secrets(object)?)?.context("`key` is empty")?;
     let signature_of = |payload: &str| auth.sign(payload.as_bytes()).as_str().to_owned();
     let given = text(object, "signed_payload");

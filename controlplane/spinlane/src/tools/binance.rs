@@ -13,10 +13,6 @@ impl Tool for BinanceTool {
     type Machine = dp_venue_binance::Binance;
     type Rule = dp_venue_binance::sync::BinanceSync;
     const ID: VenueId = VenueId::BINANCE;
-    const BARE_DECIMALS: (u8, u8) = (
-        dp_venue_binance::DECIMALS_BARE,
-        dp_venue_binance::DECIMALS_BARE,
-    );
     const LINK: LinkId = dp_venue_binance::LINK_MD;
 
     fn machine(
@@ -35,25 +31,7 @@ impl Tool for BinanceTool {
     }
 
     fn tag_of_url(registry: &Registry, url: &str) -> Option<RestTag> {
-        use dp_venue_binance::rest::Kind;
-        let (path, query) = url.split_once('?').unwrap_or((url, ""));
-        let field = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name));
-        let instrument = || {
-            let symbol = field("symbol=")?.to_ascii_uppercase();
-            registry.find(Self::ID, symbol.as_bytes())
-        };
-        // Spot and futures, every version: the bodies we read are the same.
-        Some(
-            match path.rsplit('/').next()? {
-                "exchangeInfo" => Kind::ExchangeInfo,
-                "depth" => Kind::Depth(instrument()?),
-                "openOrders" => Kind::OpenOrders(instrument()?),
-                "myTrades" | "userTrades" => Kind::Trades(instrument()?),
-                "account" => Kind::Account,
-                _ => return None,
-            }
-            .tag(),
-        )
+        dp_venue_binance::rest::tag_of_url(registry, url)
     }
 
     fn names(message: &Value, url: Option<&str>, names: &mut Names) {

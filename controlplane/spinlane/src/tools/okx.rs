@@ -13,7 +13,6 @@ impl Tool for OkxTool {
     type Machine = dp_venue_okx::Okx;
     type Rule = dp_venue_okx::sync::OkxSync;
     const ID: VenueId = VenueId::OKX;
-    const BARE_DECIMALS: (u8, u8) = (10, 8);
     const LINK: LinkId = dp_venue_okx::LINK_PUBLIC;
 
     fn machine(
