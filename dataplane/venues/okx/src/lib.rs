@@ -10,6 +10,16 @@
 //! It does not own books: depth goes to a keeper, which asks back through `request_snapshot`. It
 //! does not remember orders: request ids say what an answer is about. It never resends an order.
 #![forbid(unsafe_code)]
+// Bytes from outside never panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 pub mod account;
 pub mod auth;
