@@ -1,37 +1,56 @@
-//! Our orders, fills and balances as the venue tells them: user stream, replies and queries.
+//! User data → events: order reports, fills, balances.
 //!
-//! | evidence | state |
-//! |---|---|
-//! | `X` NEW, x REPLACED | ACK (PARTIALLY_FILLED when some is done) |
-//! | PARTIALLY_FILLED, FILLED | the same |
-//! | CANCELED | CANCELLED |
-//! | EXPIRED, EXPIRED_IN_MATCH | EXPIRED |
-//! | REJECTED | REJECTED |
-//!
+//! ```text
+//! x                 X                          evidence for
+//! NEW, REPLACED     NEW / PARTIALLY_FILLED     Ack / PartiallyFilled
+//! TRADE             PARTIALLY_FILLED, FILLED   a fill, then PartiallyFilled / Filled
+//! CANCELED          CANCELED                   Cancelled
+//! EXPIRED           EXPIRED                    Expired (IOC, FOK remainder, price-range rule: PriceBand)
+//! TRADE_PREVENTION  EXPIRED_IN_MATCH           Cancelled (self-trade prevention)
+//! REJECTED          REJECTED                   Rejected (legs of lists and cancel-replace only)
+//! ```
+//! On a cancel `c` is the id of the request and `C` the order's own; else `c` is the order's. A fill goes
+//! out before the state it led to, so that a final state never precedes its last fill. Fees are charges;
+//! a rebate would be negative. A futures or foreign symbol is not an error: the account may trade elsewhere.
 //! Source: venue page, sections 4.2 and 4.3, read 2026-11-20; fixtures `account_*.json`.
 
-use crate::entry::id_of;
 use crate::feed::{at, instrument, millis};
-use crate::symbols::{order_id, trade_id};
+use crate::symbols::parse_client_id;
 use dp_types::{
-    AssetId, Balance, Decimal, FillReport, InstrumentId, Liquidity, OrderReport, OrderState,
-    RejectReason, Side, VenueNanos,
+    AssetId, Balance, ClientOrderId, Decimal, FillReport, InstrumentId, Liquidity, OrderId,
+    OrderReport, OrderState, RejectReason, Side, TradeId,
 };
 use dp_venue_api::{DecodeError, Event, Registry, Sink};
 use dp_wire::json::Value;
 
-/// The state a venue status shows. `PENDING_NEW` and `PENDING_CANCEL` are not used with plain orders.
-fn state(status: &str, cum: Decimal) -> Result<OrderState, DecodeError> {
-    match status {
-        "NEW" | "PENDING_NEW" | "PENDING_CANCEL" if cum.is_zero() => Ok(OrderState::Ack),
-        "NEW" | "PENDING_NEW" | "PENDING_CANCEL" | "PARTIALLY_FILLED" => {
-            Ok(OrderState::PartiallyFilled)
-        }
-        "FILLED" => Ok(OrderState::Filled),
-        "CANCELED" => Ok(OrderState::Cancelled),
-        "REJECTED" => Ok(OrderState::Rejected),
-        "EXPIRED" | "EXPIRED_IN_MATCH" => Ok(OrderState::Expired),
-        _ => Err(DecodeError::Field("status")),
+/// The text of a field, empty when absent.
+pub(crate) fn text<'a>(value: Value<'a>, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or("")
+}
+
+/// The instrument, or a word that it is not ours.
+fn followed(
+    registry: &Registry,
+    value: Value<'_>,
+    key: &'static str,
+    out: &mut impl Sink,
+) -> Result<Option<InstrumentId>, DecodeError> {
+    let symbol = value.str(key).map_err(at(key))?;
+    let found = instrument(registry, symbol).ok();
+    if found.is_none() {
+        out.event(&Event::Ignored("an instrument we do not follow"));
+    }
+    Ok(found)
+}
+
+/// An id; 0 when absent.
+fn order_id(value: Value<'_>, key: &'static str) -> Result<OrderId, DecodeError> {
+    match value.get(key) {
+        None => Ok(OrderId(0)),
+        Some(id) => id
+            .as_u64()
+            .map(|id| OrderId(u128::from(id)))
+            .ok_or(DecodeError::Field(key)),
     }
 }
 
@@ -43,147 +62,270 @@ fn side(value: Value<'_>, key: &'static str) -> Result<Side, DecodeError> {
     }
 }
 
-fn asset(registry: &Registry, value: Value<'_>, key: &str) -> AssetId {
-    let name = value.get(key).and_then(|name| name.as_str()).unwrap_or("");
+/// What an order status (`X`, or `status` in answers) shows. `eR` explains an expiry.
+pub(crate) fn evidence(
+    status: &str,
+    expiry: &str,
+) -> Result<(OrderState, RejectReason), DecodeError> {
+    let none = RejectReason::None;
+    Ok(match status {
+        "NEW" | "PENDING_NEW" => (OrderState::Ack, none),
+        "PARTIALLY_FILLED" => (OrderState::PartiallyFilled, none),
+        "FILLED" => (OrderState::Filled, none),
+        "CANCELED" | "EXPIRED_IN_MATCH" => (OrderState::Cancelled, none),
+        "EXPIRED" if expiry.contains("PRICE_RANGE") => {
+            (OrderState::Expired, RejectReason::PriceBand)
+        }
+        "EXPIRED" => (OrderState::Expired, none),
+        "REJECTED" => (OrderState::Rejected, RejectReason::Other),
+        _ => return Err(DecodeError::Field("status")),
+    })
+}
+
+/// An `executionReport`.
+pub(crate) fn on_report(
+    registry: &Registry,
+    data: Value<'_>,
+    out: &mut impl Sink,
+) -> Result<(), DecodeError> {
+    let Some(instrument) = followed(registry, data, "s", out)? else {
+        return Ok(());
+    };
+    let own = match text(data, "C") {
+        "" => text(data, "c"),
+        original => original,
+    };
+    let client_id = parse_client_id(own);
+    if data.str("x").map_err(at("x"))? == "TRADE" {
+        out.event(&Event::Fill(fill(registry, instrument, client_id, data)?));
+    }
+    let (state, reason) = evidence(data.str("X").map_err(at("X"))?, text(data, "eR"))?;
+    let decimal = |key: &'static str| data.decimal(key).map_err(at(key));
+    out.event(&Event::Order(OrderReport {
+        instrument,
+        client_id,
+        order_id: order_id(data, "i")?,
+        side: Some(side(data, "S")?),
+        state,
+        reason,
+        price: Some(decimal("p")?),
+        qty: Some(decimal("q")?),
+        cum: Some(decimal("z")?),
+        venue_ns: millis(data, "T")?,
+    }));
+    Ok(())
+}
+
+fn fill(
+    registry: &Registry,
+    instrument: InstrumentId,
+    client_id: Option<ClientOrderId>,
+    data: Value<'_>,
+) -> Result<FillReport, DecodeError> {
+    Ok(FillReport {
+        instrument,
+        client_id,
+        order_id: order_id(data, "i")?,
+        trade_id: TradeId(u128::from(data.u64("t").map_err(at("t"))?)),
+        side: side(data, "S")?,
+        price: data.decimal("L").map_err(at("L"))?,
+        qty: data.decimal("l").map_err(at("l"))?,
+        fee: fee(data, "n")?,
+        fee_asset: asset(registry, text(data, "N")),
+        liquidity: liquidity(data.bool("m").map_err(at("m"))?),
+        venue_ns: millis(data, "T")?,
+    })
+}
+
+fn fee(data: Value<'_>, key: &'static str) -> Result<Decimal, DecodeError> {
+    match data.get(key) {
+        None => Ok(Decimal::ZERO),
+        Some(fee) if fee.is_null() => Ok(Decimal::ZERO),
+        Some(fee) => fee.as_decimal().map_err(at(key)),
+    }
+}
+
+fn asset(registry: &Registry, name: &str) -> AssetId {
     registry.find_asset(name).unwrap_or(AssetId::NONE)
 }
 
-/// `executionReport` of the user stream: an order report, and a fill when there was one.
-///
-/// Errors: [`DecodeError`]; nothing was emitted.
-pub fn on_execution(
-    registry: &Registry,
-    event: Value<'_>,
-    out: &mut impl Sink,
-) -> Result<(), DecodeError> {
-    // On a cancel `c` is the cancel's own id and `C` the order's.
-    let original = event.get("C").and_then(|id| id.as_str()).unwrap_or("");
-    let client_id = id_of(event, if original.is_empty() { "c" } else { "C" });
-    let cum = event.decimal("z").map_err(at("z"))?;
-    let report = OrderReport {
-        instrument: instrument(registry, event, "s")?,
-        client_id,
-        order_id: order_id(event.i64("i").map_err(at("i"))?),
-        side: Some(side(event, "S")?),
-        state: state(event.str("X").map_err(at("X"))?, cum)?,
-        reason: match event.str("x").map_err(at("x"))? {
-            "REJECTED" => RejectReason::Other,
-            _ => RejectReason::None,
-        },
-        price: Some(event.decimal("p").map_err(at("p"))?),
-        qty: Some(event.decimal("q").map_err(at("q"))?),
-        cum: Some(cum),
-        venue_ns: millis(event, "T"),
-    };
-    let trade = event.i64("t").unwrap_or(-1);
-    if event.str("x") == Ok("TRADE") && trade >= 0 {
-        let is_maker = event.bool("m").map_err(at("m"))?;
-        out.event(&Event::Fill(FillReport {
-            instrument: report.instrument,
-            client_id,
-            order_id: report.order_id,
-            trade_id: trade_id(trade),
-            side: side(event, "S")?,
-            price: event.decimal("L").map_err(at("L"))?,
-            qty: event.decimal("l").map_err(at("l"))?,
-            fee: event.decimal("n").unwrap_or(Decimal::ZERO),
-            fee_asset: asset(registry, event, "N"),
-            liquidity: if is_maker {
-                Liquidity::Maker
-            } else {
-                Liquidity::Taker
-            },
-            venue_ns: report.venue_ns,
-        }));
+const fn liquidity(is_maker: bool) -> Liquidity {
+    if is_maker {
+        Liquidity::Maker
+    } else {
+        Liquidity::Taker
     }
-    out.event(&Event::Order(report));
-    Ok(())
 }
 
-/// An order as REST and the WS-API print it, with our id under `key`.
-///
-/// Errors: [`DecodeError`]; nothing was emitted.
-pub fn on_order_body(
+/// Balances of `outboundAccountPosition` (changed ones).
+pub(crate) fn on_balances(
     registry: &Registry,
-    order: Value<'_>,
-    key: &str,
+    data: Value<'_>,
     out: &mut impl Sink,
 ) -> Result<(), DecodeError> {
-    let status = order.str("status").map_err(at("status"))?;
-    let cum = order.decimal("executedQty").map_err(at("executedQty"))?;
-    // `amendedOrder` says `qty` where the others say `origQty`.
-    let qty = order
-        .decimal("origQty")
-        .or_else(|_| order.decimal("qty"))
-        .map_err(at("origQty"))?;
-    let time = ["transactTime", "updateTime", "time"]
-        .iter()
-        .find(|key| order.get(key).is_some());
-    out.event(&Event::Order(OrderReport {
-        instrument: instrument(registry, order, "symbol")?,
-        client_id: id_of(order, key),
-        order_id: order_id(order.i64("orderId").map_err(at("orderId"))?),
-        side: Some(side(order, "side")?),
-        state: state(status, cum)?,
-        reason: RejectReason::None,
-        price: Some(order.decimal("price").map_err(at("price"))?),
-        qty: Some(qty),
-        cum: Some(cum),
-        venue_ns: time.map_or(VenueNanos(0), |key| millis(order, key)),
-    }));
+    for item in data.array("B").map_err(at("B"))? {
+        out.event(&Event::Balance(balance(registry, item, ["a", "f", "l"])?));
+    }
     Ok(())
 }
 
-/// One entry of `myTrades`: a fill without our id (the OMS knows the venue's). Returns the trade's id.
-///
-/// Errors: [`DecodeError`]; nothing was emitted.
-pub fn on_trade_body(
-    registry: &Registry,
-    instrument: InstrumentId,
-    trade: Value<'_>,
-    out: &mut impl Sink,
-) -> Result<i64, DecodeError> {
-    let id = trade.i64("id").map_err(at("id"))?;
-    let is_buy = trade.bool("isBuyer").map_err(at("isBuyer"))?;
-    let is_maker = trade.bool("isMaker").map_err(at("isMaker"))?;
-    out.event(&Event::Fill(FillReport {
-        instrument,
-        client_id: None,
-        order_id: order_id(trade.i64("orderId").map_err(at("orderId"))?),
-        trade_id: trade_id(id),
-        side: if is_buy { Side::Buy } else { Side::Sell },
-        price: trade.decimal("price").map_err(at("price"))?,
-        qty: trade.decimal("qty").map_err(at("qty"))?,
-        fee: trade.decimal("commission").unwrap_or(Decimal::ZERO),
-        fee_asset: asset(registry, trade, "commissionAsset"),
-        liquidity: if is_maker {
-            Liquidity::Maker
-        } else {
-            Liquidity::Taker
-        },
-        venue_ns: millis(trade, "time"),
-    }));
-    Ok(id)
-}
-
-/// Balances under `list`, with the names of their fields.
-///
-/// Errors: [`DecodeError`]; balances before the bad one were emitted.
-pub fn on_balances(
+/// Balances of the account query (all that are not zero).
+pub(crate) fn on_account(
     registry: &Registry,
     root: Value<'_>,
-    list: &'static str,
-    name: &'static str,
-    free: &'static str,
-    locked: &'static str,
     out: &mut impl Sink,
 ) -> Result<(), DecodeError> {
-    for balance in root.array(list).map_err(at(list))? {
-        out.event(&Event::Balance(Balance {
-            asset: asset(registry, balance, name),
-            free: balance.decimal(free).map_err(at(free))?,
-            locked: balance.decimal(locked).map_err(at(locked))?,
-        }));
+    for item in root.array("balances").map_err(at("balances"))? {
+        let balance = balance(registry, item, ["asset", "free", "locked"])?;
+        out.event(&Event::Balance(balance));
     }
     Ok(())
+}
+
+fn balance(
+    registry: &Registry,
+    item: Value<'_>,
+    [name, free, locked]: [&'static str; 3],
+) -> Result<Balance, DecodeError> {
+    Ok(Balance {
+        asset: asset(registry, item.str(name).map_err(at(name))?),
+        free: item.decimal(free).map_err(at(free))?,
+        locked: item.decimal(locked).map_err(at(locked))?,
+    })
+}
+
+/// An order as queries and lists show it; `Ok(None)` when it is of an instrument we do not follow.
+pub(crate) fn on_listed(
+    registry: &Registry,
+    item: Value<'_>,
+    out: &mut impl Sink,
+) -> Result<Option<OrderReport>, DecodeError> {
+    let Some(instrument) = followed(registry, item, "symbol", out)? else {
+        return Ok(None);
+    };
+    let (state, reason) = evidence(item.str("status").map_err(at("status"))?, "")?;
+    let decimal = |key: &'static str| item.decimal(key).map_err(at(key));
+    let time = ["updateTime", "transactTime", "time"]
+        .into_iter()
+        .find(|key| item.get(key).is_some());
+    let report = OrderReport {
+        instrument,
+        client_id: parse_client_id(item.str("clientOrderId").map_err(at("clientOrderId"))?),
+        order_id: order_id(item, "orderId")?,
+        side: Some(side(item, "side")?),
+        state,
+        reason,
+        price: Some(decimal("price")?),
+        qty: Some(decimal("origQty")?),
+        cum: Some(decimal("executedQty")?),
+        venue_ns: millis(item, time.unwrap_or("time"))?,
+    };
+    out.event(&Event::Order(report));
+    Ok(Some(report))
+}
+
+/// A fill of `myTrades`; returns its id. The list names orders by the venue's id only: `client_id` is ours
+/// where it was asked for one order, else [`Names`] finds it.
+pub(crate) fn on_listed_fill(
+    registry: &Registry,
+    client_id: Option<ClientOrderId>,
+    item: Value<'_>,
+    out: &mut impl Sink,
+) -> Result<u64, DecodeError> {
+    let trade_id = item.u64("id").map_err(at("id"))?;
+    let Some(instrument) = followed(registry, item, "symbol", out)? else {
+        return Ok(trade_id);
+    };
+    let is_buyer = item.bool("isBuyer").map_err(at("isBuyer"))?;
+    out.event(&Event::Fill(FillReport {
+        instrument,
+        client_id,
+        order_id: order_id(item, "orderId")?,
+        trade_id: TradeId(u128::from(trade_id)),
+        side: if is_buyer { Side::Buy } else { Side::Sell },
+        price: item.decimal("price").map_err(at("price"))?,
+        qty: item.decimal("qty").map_err(at("qty"))?,
+        fee: fee(item, "commission")?,
+        fee_asset: asset(registry, text(item, "commissionAsset")),
+        liquidity: liquidity(item.bool("isMaker").map_err(at("isMaker"))?),
+        venue_ns: millis(item, "time")?,
+    }));
+    Ok(trade_id)
+}
+
+/// Orders whose names are remembered: as many as one lane may have live, twice.
+const NAMES: usize = 2 * dp_types::limit::LIVE_ORDERS_MAX;
+
+/// The venue's order id → ours, for lists that name orders by the venue's only. A cache, not a truth: a
+/// newer order takes the place of an older one, and what is not found stays unnamed.
+#[derive(Debug)]
+pub(crate) struct Names {
+    slots: Box<[(OrderId, ClientOrderId)]>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        let none = (OrderId(0), ClientOrderId(0));
+        Self {
+            slots: vec![none; NAMES].into_boxed_slice(),
+        }
+    }
+}
+
+impl Names {
+    /// Ids of one venue are handed out in sequence: the remainder spreads them evenly.
+    fn slot(&mut self, id: OrderId) -> Option<&mut (OrderId, ClientOrderId)> {
+        self.slots.get_mut((id.0 % NAMES as u128) as usize)
+    }
+
+    fn learn(&mut self, id: OrderId, client_id: ClientOrderId) {
+        if id.0 != 0
+            && let Some(slot) = self.slot(id)
+        {
+            *slot = (id, client_id);
+        }
+    }
+
+    fn find(&mut self, id: OrderId) -> Option<ClientOrderId> {
+        let (held, client_id) = *self.slot(id)?;
+        (held == id && id.0 != 0).then_some(client_id)
+    }
+}
+
+/// A sink that learns the names of orders as they pass and puts them on fills that lack one.
+#[derive(Debug)]
+pub(crate) struct Naming<'a, S> {
+    pub(crate) names: &'a mut Names,
+    pub(crate) out: &'a mut S,
+}
+
+impl<S: Sink> Sink for Naming<'_, S> {
+    #[inline]
+    fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Ack(ack) => self.names.learn(ack.order_id, ack.client_id),
+            Event::Order(OrderReport {
+                order_id,
+                client_id: Some(client_id),
+                ..
+            }) => self.names.learn(*order_id, *client_id),
+            Event::Fill(fill) if fill.client_id.is_none() => {
+                let client_id = self.names.find(fill.order_id);
+                return self
+                    .out
+                    .event(&Event::Fill(FillReport { client_id, ..*fill }));
+            }
+            _ => {}
+        }
+        self.out.event(event);
+    }
+    fn send_text(&mut self, link: dp_types::LinkId, text: &[u8]) {
+        self.out.send_text(link, text);
+    }
+    fn request(&mut self, link: dp_types::LinkId, request: &dp_venue_api::RestRequest<'_>) {
+        self.out.request(link, request);
+    }
+    fn reconnect(&mut self, link: dp_types::LinkId, why: &'static str) {
+        self.out.reconnect(link, why);
+    }
 }

@@ -1,561 +1,529 @@
 //! Order entry over the WebSocket API: requests out, answers in.
 //!
 //! ```text
-//! {"id":"n-<base36 client id>","method":"order.place","params":{…}}
-//! {"id":…,"status":200,"result":{…}} or {"id":…,"status":400,"error":{"code":-2010,"msg":…}}
-//!
-//! id   n- new · c- cancel · a- amend · x-<instrument> cancel all · logon · user
+//! {"id":"n-1z141z5-0","method":"order.place","params":{...}}          new        Ack; the effect is streamed
+//! {"id":"a-...","method":"order.amend.keepPriority","params":{...}}   amend      quantity down only
+//! {"id":"c-...","method":"order.cancel","params":{...}}               cancel
+//! {"id":"x-0","method":"openOrders.cancelAll","params":{...}}         cancel all of one symbol
+//! {"id":"q-...","method":"order.status","params":{...}}               query      the order as it is
 //! ```
-//! The id says what an answer is about, so nothing is remembered. Parameters go out sorted by name: the
-//! same order the signature wants. On a logged-on session neither key nor signature is sent.
-//! Batch: this venue has none on spot. Dead man's switch: none on spot. Source: venue page, section 4.
+//! Parameters are written sorted by name, because that is what is signed; on a logged-on session neither
+//! key nor signature is there. Answers find their order by the request's own id. A refusal of a new order
+//! settles it (Rejected) unless the outcome is open (Unknown); a success only acknowledges: what became
+//! of the order is the user stream's to say. "Duplicate order sent" leaves the order open too: one of that
+//! id lives at the venue.
+//! Source: venue page, sections 4.1 to 4.4, read 2026-11-20; fixtures `entry_*.json`.
 
-use crate::auth::Auth;
-use crate::symbols::{base36, client_id, client_text, from_base36, order_id};
+use crate::account::{self, text};
+use crate::auth::{API_KEY_MAX, Auth};
+use crate::feed::{Heard, Notice, Stop, absent, at};
+use crate::limits::usages;
+use crate::reject::{reason, reason_of};
+use crate::symbols::{RequestId, client_id_text, trimmed};
 use dp_types::{
-    AmendOrder, CancelOrder, ClientOrderId, Instrument, InstrumentId, NewOrder, OrderKind, Side,
-    Tif, UnixNanos,
+    AmendOrder, CancelOrder, ClientOrderId, Decimal, Instrument, InstrumentId, NewOrder, Now,
+    OrderId, OrderKind, OrderReport, OrderState, RejectReason, Side, Tif, VenueNanos,
 };
-use dp_venue_api::{Control, DecodeError, Event, Registry, RequestAck, Sink};
-use dp_wire::buf::Buf;
+use dp_venue_api::{DecodeError, Event, Fault, Registry, RequestAck, Sink};
+use dp_wire::buf::{Buf, Overflow};
 use dp_wire::json::Value;
-use dp_wire::json::write::{Object, string};
+use dp_wire::json::write::string;
 
-use crate::account;
-use crate::feed::at;
-use crate::reject::{is_unknown_outcome, reason};
-use dp_types::{OrderReport, OrderState, RejectReason};
+/// Longest message: twelve parameters, the key, a signature.
+pub const MESSAGE_MAX: usize = 1_024;
+/// Longest text signed: the same without JSON around it.
+const PAYLOAD_MAX: usize = MESSAGE_MAX;
+const _: () = assert!(MESSAGE_MAX > 640 + API_KEY_MAX + crate::auth::SIGNATURE_MAX);
 
-/// Longest request: key 64, signature 88, ids 36, numbers 20 each, names.
-pub const REQUEST_MAX: usize = 1_024;
-
-/// What a request was about, read back from its id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
-    /// `order.place`.
-    New(ClientOrderId),
-    /// `order.cancel`.
-    Cancel(ClientOrderId),
-    /// `order.amend.keepPriority`.
-    Amend(ClientOrderId),
-    /// `openOrders.cancelAll`.
-    CancelAll(InstrumentId),
-    /// `session.logon`.
-    LogOn,
-    /// `userDataStream.subscribe`.
-    UserStream,
-}
-
-impl Request {
-    /// Reads an id this file wrote.
-    pub fn of_id(id: &str) -> Option<Self> {
-        let order = |digits: &str| from_base36(digits.as_bytes()).and_then(ClientOrderId::from_raw);
-        match id.split_at_checked(2) {
-            Some(("n-", digits)) => order(digits).map(Self::New),
-            Some(("c-", digits)) => order(digits).map(Self::Cancel),
-            Some(("a-", digits)) => order(digits).map(Self::Amend),
-            Some(("x-", digits)) => {
-                let raw = from_base36(digits.as_bytes())?;
-                u32::try_from(raw)
-                    .ok()
-                    .map(InstrumentId)
-                    .map(Self::CancelAll)
-            }
-            _ if id == "logon" => Some(Self::LogOn),
-            _ if id == "user" => Some(Self::UserStream),
-            _ => None,
-        }
-    }
-}
-
-/// Parameters being written twice in one pass: as JSON and as the text to sign.
-struct Params<'a> {
-    json: Object<'a, REQUEST_MAX>,
-    payload: Buf<REQUEST_MAX>,
-}
-
-impl Params<'_> {
-    fn name(&mut self, key: &str) {
-        if !self.payload.is_empty() {
-            self.payload.push(b'&');
-        }
-        self.payload.push_str(key);
-        self.payload.push(b'=');
-    }
-
-    fn str(&mut self, key: &str, value: &str) {
-        self.name(key);
-        self.payload.push_str(value);
-        self.json.str(key, value);
-    }
-
-    fn u64(&mut self, key: &str, value: u64) {
-        self.name(key);
-        self.payload.push_u64(value);
-        self.json.u64(key, value);
-    }
-
-    fn decimal(&mut self, key: &str, value: dp_types::Decimal) {
-        self.name(key);
-        self.payload.push_decimal(value);
-        self.json.decimal(key, value);
-    }
-}
-
-/// What every request carries beside its own parameters.
+/// How requests of a link are authorised.
 #[derive(Debug, Clone, Copy)]
-pub struct Envelope<'a> {
-    /// The key.
-    pub auth: &'a Auth,
-    /// The session is logged on: no key, no signature.
-    pub is_logged_on: bool,
-    /// Validity window, milliseconds; 0 = the venue's default.
-    pub window_ms: u32,
-    /// Now.
-    pub now: UnixNanos,
+pub enum Signing<'a> {
+    /// The session is logged on: nothing to add.
+    Session,
+    /// Each request carries key and signature.
+    Each(&'a Auth),
 }
 
-impl Envelope<'_> {
-    fn write(
-        &self,
-        out: &mut Buf<REQUEST_MAX>,
-        id: (&str, u64),
+/// One request being written: parameters must come sorted by name.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    json: &'a mut Buf<MESSAGE_MAX>,
+    payload: Buf<PAYLOAD_MAX>,
+    signing: Signing<'a>,
+    is_first: bool,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(
+        json: &'a mut Buf<MESSAGE_MAX>,
+        id: RequestId,
         method: &str,
-        fill: impl FnOnce(&mut Params<'_>, &Self),
-    ) {
-        out.clear();
-        out.push_str("{\"id\":\"");
-        out.push_str(id.0);
-        if id.0.ends_with('-') {
-            out.push_str(base36(id.1).as_str());
-        }
-        out.push_str("\",\"method\":");
-        string(out, method);
-        out.push_str(",\"params\":");
-        let mut params = Params {
-            json: Object::new(out),
+        signing: Signing<'a>,
+    ) -> Self {
+        json.clear();
+        json.push_str(r#"{"id":""#);
+        json.push_bytes(id.text().as_bytes());
+        json.push_str(r#"","method":""#);
+        json.push_str(method);
+        json.push_str(r#"","params":{"#);
+        let mut request = Self {
+            json,
             payload: Buf::new(),
+            signing,
+            is_first: true,
         };
-        if !self.is_logged_on {
-            params.str("apiKey", self.auth.api_key());
+        if let Signing::Each(auth) = signing {
+            request.text("apiKey", auth.api_key()); // sorts before all others we use
         }
-        fill(&mut params, self);
-        if !self.is_logged_on {
-            let signature = self.auth.sign(params.payload.as_bytes());
-            params.json.str("signature", signature.as_str());
+        request
+    }
+
+    fn name(&mut self, name: &str) {
+        if !self.is_first {
+            self.json.push(b',');
         }
-        params.json.end();
-        out.push(b'}');
-    }
-
-    fn window(&self, params: &mut Params<'_>) {
-        if self.window_ms > 0 {
-            params.u64("recvWindow", u64::from(self.window_ms));
-        }
-    }
-
-    /// `session.logon`, always signed.
-    pub fn log_on(&self, out: &mut Buf<REQUEST_MAX>) {
-        let signed = Self {
-            is_logged_on: false,
-            ..*self
-        };
-        signed.write(out, ("logon", 0), "session.logon", |params, me| {
-            params.u64("timestamp", me.now.millis());
-        });
-    }
-
-    /// `userDataStream.subscribe`, by the session or by a signature of its own.
-    pub fn user_stream(&self, out: &mut Buf<REQUEST_MAX>) {
-        if self.is_logged_on {
-            out.clear();
-            out.push_str("{\"id\":\"user\",\"method\":\"userDataStream.subscribe\"}");
-            return;
-        }
-        let method = "userDataStream.subscribe.signature";
-        self.write(out, ("user", 0), method, |params, me| {
-            params.u64("timestamp", me.now.millis());
-        });
-    }
-
-    /// `order.place`.
-    pub fn new_order(&self, instrument: &Instrument, order: &NewOrder, out: &mut Buf<REQUEST_MAX>) {
-        self.write(
-            out,
-            ("n-", order.client_id.0),
-            "order.place",
-            |params, me| {
-                params.str("newClientOrderId", client_text(order.client_id).as_str());
-                params.str("newOrderRespType", "ACK");
-                if order.kind != OrderKind::Market {
-                    params.decimal("price", instrument.price_decimal(order.price));
-                }
-                params.decimal("quantity", instrument.qty_decimal(order.qty));
-                me.window(params);
-                params.str(
-                    "side",
-                    if order.side == Side::Buy {
-                        "BUY"
-                    } else {
-                        "SELL"
-                    },
-                );
-                params.str("symbol", instrument.symbol.as_str());
-                if order.kind == OrderKind::Limit {
-                    let tif = match order.tif {
-                        Tif::Gtc => "GTC",
-                        Tif::Ioc => "IOC",
-                        Tif::Fok => "FOK",
-                    };
-                    params.str("timeInForce", tif);
-                }
-                params.u64("timestamp", me.now.millis());
-                let kind = match order.kind {
-                    OrderKind::Limit => "LIMIT",
-                    OrderKind::PostOnly => "LIMIT_MAKER",
-                    OrderKind::Market => "MARKET",
-                };
-                params.str("type", kind);
-            },
-        );
-    }
-
-    /// `order.cancel`, by the venue's id where it is known (quicker there).
-    pub fn cancel(
-        &self,
-        instrument: &Instrument,
-        cancel: &CancelOrder,
-        out: &mut Buf<REQUEST_MAX>,
-    ) {
-        self.write(
-            out,
-            ("c-", cancel.client_id.0),
-            "order.cancel",
-            |params, me| {
-                match u64::try_from(cancel.order_id.0) {
-                    Ok(id) if id > 0 => params.u64("orderId", id),
-                    _ => params.str("origClientOrderId", client_text(cancel.client_id).as_str()),
-                }
-                me.window(params);
-                params.str("symbol", instrument.symbol.as_str());
-                params.u64("timestamp", me.now.millis());
-            },
-        );
-    }
-
-    /// `order.amend.keepPriority`: a smaller total quantity, the same client order id.
-    pub fn amend(
-        &self,
-        instrument: &Instrument,
-        amend: &AmendOrder,
-        qty: dp_types::Qty,
-        out: &mut Buf<REQUEST_MAX>,
-    ) {
-        let method = "order.amend.keepPriority";
-        self.write(out, ("a-", amend.client_id.0), method, |params, me| {
-            let text = client_text(amend.client_id);
-            params.str("newClientOrderId", text.as_str());
-            params.decimal("newQty", instrument.qty_decimal(qty));
-            match u64::try_from(amend.order_id.0) {
-                Ok(id) if id > 0 => params.u64("orderId", id),
-                _ => params.str("origClientOrderId", text.as_str()),
+        self.json.push(b'"');
+        self.json.push_str(name);
+        self.json.push_str(r#"":"#);
+        if matches!(self.signing, Signing::Each(_)) {
+            if !self.is_first {
+                self.payload.push(b'&');
             }
-            me.window(params);
-            params.str("symbol", instrument.symbol.as_str());
-            params.u64("timestamp", me.now.millis());
-        });
+            self.payload.push_str(name);
+            self.payload.push(b'=');
+        }
+        self.is_first = false;
     }
 
-    /// `openOrders.cancelAll` of one symbol.
-    pub fn cancel_all(&self, instrument: &Instrument, out: &mut Buf<REQUEST_MAX>) {
-        let id = ("x-", u64::from(instrument.id.0));
-        self.write(out, id, "openOrders.cancelAll", |params, me| {
-            me.window(params);
-            params.str("symbol", instrument.symbol.as_str());
-            params.u64("timestamp", me.now.millis());
-        });
+    fn sign_bytes(&mut self, bytes: &[u8]) {
+        if matches!(self.signing, Signing::Each(_)) {
+            self.payload.push_bytes(bytes);
+        }
+    }
+
+    pub(crate) fn text(&mut self, name: &str, value: &str) -> &mut Self {
+        self.name(name);
+        string(self.json, value);
+        self.sign_bytes(value.as_bytes());
+        self
+    }
+
+    pub(crate) fn number(&mut self, name: &str, value: u64) -> &mut Self {
+        self.name(name);
+        let mut digits = Buf::<20>::new();
+        digits.push_u64(value);
+        self.json.push_bytes(digits.as_bytes());
+        self.sign_bytes(digits.as_bytes());
+        self
+    }
+
+    fn decimal(&mut self, name: &str, value: Decimal) -> &mut Self {
+        let mut digits = [0; Decimal::TEXT_MAX];
+        self.text(name, trimmed(value).write(&mut digits))
+    }
+
+    fn client_id(&mut self, name: &str, id: ClientOrderId) -> &mut Self {
+        let id = client_id_text(id);
+        self.text(name, core::str::from_utf8(id.as_bytes()).unwrap_or(""))
+    }
+
+    /// The order by the venue's id, which it finds fastest, or by ours.
+    fn order(&mut self, order: &CancelOrder) -> &mut Self {
+        match u64::try_from(order.order_id.0) {
+            Ok(id) if id != 0 => self.number("orderId", id),
+            _ => self.client_id("origClientOrderId", order.client_id),
+        }
+    }
+
+    /// Signs and closes the message.
+    pub(crate) fn end(self) -> Result<(), Overflow> {
+        if let Signing::Each(auth) = self.signing {
+            let signature = auth.sign(self.payload.finish()?);
+            self.json.push_str(r#","signature":""#);
+            self.json.push_str(signature.as_str());
+            self.json.push(b'"');
+        }
+        self.json.push_str("}}");
+        self.json.finish().map(|_| ())
     }
 }
 
-/// An answer, as far as the session needs to know it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
-    /// What it answers; `None` = an id that is not ours (or null: the session was ended).
-    pub request: Option<Request>,
-    /// HTTP meaning.
-    pub status: u16,
-    /// Our name for the error; [`RejectReason::None`] when it went well.
-    pub reason: RejectReason,
-    /// The venue's code, 0 when it went well.
-    pub code: i32,
-    /// `retryAfter` of a 429 or 418, Unix milliseconds.
-    pub retry_after_ms: Option<u64>,
+const fn side_text(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "BUY",
+        Side::Sell => "SELL",
+    }
 }
 
-/// Reads an answer and emits what it says of orders.
+const fn tif_text(tif: Tif) -> &'static str {
+    match tif {
+        Tif::Gtc => "GTC",
+        Tif::Ioc => "IOC",
+        Tif::Fok => "FOK",
+    }
+}
+
+/// The validity window: the venue refuses the order when it comes later than this after `timestamp`.
+fn window(request: &mut Request<'_>, window_ms: u32) {
+    if window_ms > 0 {
+        // 60,000 is the venue's maximum.
+        request.number("recvWindow", u64::from(window_ms.min(60_000)));
+    }
+}
+
+/// Writes a new order. Post-only is a type of its own here; market orders have no price and no TIF.
 ///
-/// Errors: [`DecodeError`]; the answer then settles nothing (the order times out to UNKNOWN).
-pub fn on_answer(
+/// Cost: no allocation. Errors: [`Overflow`] cannot happen with keys [`Auth`] takes.
+pub(crate) fn write_new(
+    instrument: &Instrument,
+    order: &NewOrder,
+    now: Now,
+    window_ms: u32,
+    signing: Signing<'_>,
+    out: &mut Buf<MESSAGE_MAX>,
+) -> Result<(), Overflow> {
+    let id = RequestId::New(order.client_id, order.instrument);
+    let mut request = Request::new(out, id, "order.place", signing);
+    request
+        .client_id("newClientOrderId", order.client_id)
+        .text("newOrderRespType", "ACK");
+    if order.kind != OrderKind::Market {
+        request.decimal("price", instrument.price_decimal(order.price));
+    }
+    request.decimal("quantity", instrument.qty_decimal(order.qty));
+    window(&mut request, window_ms);
+    request
+        .text("side", side_text(order.side))
+        .text("symbol", instrument.symbol.as_str());
+    if order.kind == OrderKind::Limit {
+        request.text("timeInForce", tif_text(order.tif));
+    }
+    request.number("timestamp", now.unix.millis()).text(
+        "type",
+        match order.kind {
+            OrderKind::Limit => "LIMIT",
+            OrderKind::PostOnly => "LIMIT_MAKER",
+            OrderKind::Market => "MARKET",
+        },
+    );
+    request.end()
+}
+
+/// Writes an amend to the smaller total quantity `amend.qty`. The order keeps its id and its place.
+pub(crate) fn write_amend(
+    instrument: &Instrument,
+    amend: &AmendOrder,
+    qty: dp_types::Qty,
+    now: Now,
+    window_ms: u32,
+    signing: Signing<'_>,
+    out: &mut Buf<MESSAGE_MAX>,
+) -> Result<(), Overflow> {
+    let id = RequestId::Amend(amend.client_id, amend.instrument);
+    let mut request = Request::new(out, id, "order.amend.keepPriority", signing);
+    request
+        .client_id("newClientOrderId", amend.client_id) // else the venue makes one up
+        .decimal("newQty", instrument.qty_decimal(qty))
+        .order(&CancelOrder {
+            instrument: amend.instrument,
+            client_id: amend.client_id,
+            order_id: amend.order_id,
+        });
+    window(&mut request, window_ms);
+    request
+        .text("symbol", instrument.symbol.as_str())
+        .number("timestamp", now.unix.millis());
+    request.end()
+}
+
+/// Writes a cancel (`order.cancel`) or a query (`order.status`) of one order.
+pub(crate) fn write_about(
+    instrument: &Instrument,
+    order: &CancelOrder,
+    is_query: bool,
+    now: Now,
+    signing: Signing<'_>,
+    out: &mut Buf<MESSAGE_MAX>,
+) -> Result<(), Overflow> {
+    let (id, method) = if is_query {
+        (
+            RequestId::Query(order.client_id, order.instrument),
+            "order.status",
+        )
+    } else {
+        (
+            RequestId::Cancel(order.client_id, order.instrument),
+            "order.cancel",
+        )
+    };
+    let mut request = Request::new(out, id, method, signing);
+    request
+        .order(order)
+        .text("symbol", instrument.symbol.as_str())
+        .number("timestamp", now.unix.millis());
+    request.end()
+}
+
+/// Writes a cancel of everything open in one symbol.
+pub(crate) fn write_cancel_all(
+    instrument: &Instrument,
+    now: Now,
+    signing: Signing<'_>,
+    out: &mut Buf<MESSAGE_MAX>,
+) -> Result<(), Overflow> {
+    let id = RequestId::CancelAll(instrument.id);
+    let mut request = Request::new(out, id, "openOrders.cancelAll", signing);
+    request
+        .text("symbol", instrument.symbol.as_str())
+        .number("timestamp", now.unix.millis());
+    request.end()
+}
+
+/// Writes `session.logon` (always signed) for an Ed25519 key.
+pub(crate) fn write_logon(
+    auth: &Auth,
+    now: Now,
+    out: &mut Buf<MESSAGE_MAX>,
+) -> Result<(), Overflow> {
+    let signing = Signing::Each(auth);
+    let mut request = Request::new(out, RequestId::Logon, "session.logon", signing);
+    request.number("timestamp", now.unix.millis());
+    request.end()
+}
+
+/// Writes the subscription to the user data stream: bare on a session, else signed.
+pub(crate) fn write_user_stream(
+    signing: Signing<'_>,
+    now: Now,
+    out: &mut Buf<MESSAGE_MAX>,
+) -> Result<(), Overflow> {
+    let id = RequestId::UserStream;
+    match signing {
+        Signing::Session => Request::new(out, id, "userDataStream.subscribe", signing).end(),
+        Signing::Each(_) => {
+            let method = "userDataStream.subscribe.signature";
+            let mut request = Request::new(out, id, method, signing);
+            request.number("timestamp", now.unix.millis());
+            request.end()
+        }
+    }
+}
+
+/// What the venue said when it said no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) code: i32,
+    pub(crate) reason: RejectReason,
+    /// A time named for the end of a stop, Unix milliseconds; 0 = none.
+    pub(crate) until_ms: u64,
+}
+
+impl Refusal {
+    pub(crate) fn fault(self) -> Fault {
+        Fault::Venue {
+            code: self.code,
+            reason: self.reason,
+        }
+    }
+}
+
+/// Reads `{"code","msg","data"}`; `None` when it is not there. An own status that is not of HTTP
+/// (stream control errors 0 to 3) keeps its code.
+pub(crate) fn refusal(error: Value<'_>, status: u16) -> Option<Refusal> {
+    let code = error
+        .get("code")
+        .and_then(Value::as_i64)
+        .and_then(|code| i32::try_from(code).ok())?;
+    let message = error.get("msg").and_then(Value::as_str)?;
+    let retry_after = error
+        .get("data")
+        .and_then(|data| data.get("retryAfter"))
+        .and_then(Value::as_u64);
+    let reason = match reason_of(status, code, message) {
+        RejectReason::None => reason(code, message),
+        reason => reason,
+    };
+    Some(Refusal {
+        code,
+        reason,
+        until_ms: retry_after.or_else(|| banned_until(message)).unwrap_or(0),
+    })
+}
+
+/// "... IP banned until 1573126800000. ...": the time is only in the words.
+fn banned_until(message: &str) -> Option<u64> {
+    let (_, rest) = message.split_once("until ")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit());
+    rest.get(..end.unwrap_or(rest.len()))?.parse().ok()
+}
+
+/// A report that knows only the order's name and what became of it.
+pub(crate) const fn bare_report(
+    instrument: InstrumentId,
+    client_id: ClientOrderId,
+    state: OrderState,
+    reason: RejectReason,
+) -> OrderReport {
+    OrderReport {
+        instrument,
+        client_id: Some(client_id),
+        order_id: OrderId(0),
+        side: None,
+        state,
+        reason,
+        price: None,
+        qty: None,
+        cum: None,
+        venue_ns: VenueNanos(0),
+    }
+}
+
+/// An answer of the WebSocket API. Errors: a refusal of a request that is not ours, or a broken answer.
+pub(crate) fn on_reply(
     registry: &Registry,
     root: Value<'_>,
     out: &mut impl Sink,
-) -> Result<Answer, DecodeError> {
+) -> Result<Heard, Fault> {
     let status = root.u64("status").map_err(at("status"))?;
     let status = u16::try_from(status).map_err(|_| DecodeError::Field("status"))?;
-    let error = root.get("error");
-    let code = error
-        .and_then(|error| error.get("code"))
-        .and_then(|code| code.as_i64());
-    let code = code.unwrap_or(0);
-    let message = error
-        .and_then(|error| error.get("msg"))
-        .and_then(|msg| msg.as_str());
-    let why = match (status, code) {
-        (200, _) => RejectReason::None,
-        (status, _) if is_unknown_outcome(status) => RejectReason::UnknownOutcome,
-        (429 | 418, _) => RejectReason::RateLimit,
-        (_, code) => reason(code, message.unwrap_or("")),
+    let id = root.get("id").and_then(Value::as_str);
+    let request = id.and_then(RequestId::parse);
+    let mut heard = Heard {
+        usages: usages(root),
+        ..Heard::default()
     };
-    let request = root
-        .get("id")
-        .and_then(|id| id.as_str())
-        .and_then(Request::of_id);
-    let answer = Answer {
-        request,
-        status,
-        reason: why,
-        code: i32::try_from(code).unwrap_or(i32::MIN),
-        retry_after_ms: error
-            .and_then(|error| error.get("data"))
-            .and_then(|data| data.get("retryAfter"))
-            .and_then(|time| time.as_u64()),
+    if (200..300).contains(&status) {
+        let result = root.get("result").ok_or(DecodeError::Field("result"))?;
+        heard.notice = on_success(registry, request, result, out)?;
+        return Ok(heard);
+    }
+    let error = root.get("error").ok_or(DecodeError::Field("error"))?;
+    let refused = refusal(error, status).ok_or(DecodeError::Field("error"))?;
+    if refused.reason == RejectReason::RateLimit && matches!(status, 418 | 429) {
+        heard.stop = Some(Stop {
+            is_ban: status == 418,
+            until_ms: refused.until_ms,
+        });
+    }
+    match request {
+        // A revoked key ends the session by an answer to nothing.
+        None if status == 401 => heard.notice = Notice::Refused(refused.reason),
+        None if heard.stop.is_some() => out.event(&Event::Ignored("refused for rate")),
+        None => return Err(refused.fault()),
+        Some(request) => heard.notice = on_refusal(registry, request, refused, out),
+    }
+    Ok(heard)
+}
+
+fn ack(client_id: ClientOrderId, result: Value<'_>) -> RequestAck {
+    // An amend answers with the order inside.
+    let order = result.get("amendedOrder").unwrap_or(result);
+    let id = order.get("orderId").and_then(Value::as_u64).unwrap_or(0);
+    let ms = result.get("transactTime").and_then(Value::as_u64);
+    RequestAck {
+        client_id,
+        order_id: OrderId(u128::from(id)),
+        reason: RejectReason::None,
+        code: 0,
+        venue_ns: VenueNanos::from_millis(ms.unwrap_or(0)),
+    }
+}
+
+fn on_success(
+    registry: &Registry,
+    request: Option<RequestId>,
+    result: Value<'_>,
+    out: &mut impl Sink,
+) -> Result<Notice, DecodeError> {
+    match request {
+        Some(RequestId::New(client, _)) => {
+            out.event(&Event::Ack(ack(client, result)));
+            // Ours ask for ACK; RESULT and FULL say where the order stands as well.
+            if result.get("status").is_some() {
+                account::on_listed(registry, result, out)?;
+            }
+        }
+        Some(RequestId::Amend(client, _) | RequestId::Cancel(client, _)) => {
+            out.event(&Event::Ack(ack(client, result)));
+        }
+        Some(RequestId::Query(client, _)) => return on_queried(registry, client, result, out),
+        Some(RequestId::CancelAll(_)) => {
+            out.event(&Event::Ignored("all cancelled; each is streamed"));
+        }
+        Some(RequestId::Logon) => {
+            out.event(&Event::Ignored(
+                "logged on; LoggedIn follows the user stream",
+            ));
+            return Ok(Notice::LoggedOn);
+        }
+        Some(RequestId::UserStream) => {
+            out.event(&Event::Ignored("user data stream on"));
+            return Ok(Notice::UserStreamOn);
+        }
+        None if text(result, "symbol").is_empty() || result.get("status").is_none() => {
+            out.event(&Event::Ignored("an answer to a request that is not ours"));
+        }
+        None => {
+            account::on_listed(registry, result, out)?;
+        }
+    }
+    Ok(Notice::None)
+}
+
+/// An order that was asked about is here: its report, and a wish for its fills if there are any.
+pub(crate) fn on_queried(
+    registry: &Registry,
+    client: ClientOrderId,
+    item: Value<'_>,
+    out: &mut impl Sink,
+) -> Result<Notice, DecodeError> {
+    let report = account::on_listed(registry, item, out)?;
+    Ok(match report {
+        Some(report) if report.cum.is_some_and(|cum| !cum.is_zero()) => {
+            Notice::Found(report.instrument, client, report.order_id)
+        }
+        _ => Notice::None,
+    })
+}
+
+/// A request of ours was refused.
+fn on_refusal(
+    registry: &Registry,
+    request: RequestId,
+    refused: Refusal,
+    out: &mut impl Sink,
+) -> Notice {
+    let Refusal { code, reason, .. } = refused;
+    let ack = |client_id| {
+        Event::Ack(RequestAck {
+            client_id,
+            order_id: OrderId(0),
+            reason,
+            code,
+            venue_ns: VenueNanos(0),
+        })
     };
     match request {
-        Some(Request::New(id)) => on_new(registry, id, &answer, root, out)?,
-        Some(Request::Cancel(id)) => on_cancel(registry, id, &answer, root, out)?,
-        Some(Request::Amend(id)) => on_amend(registry, id, &answer, root, out)?,
-        Some(Request::CancelAll(_)) => on_cancel_all(registry, root, out)?,
-        Some(Request::LogOn | Request::UserStream) | None => {}
-    }
-    Ok(answer)
-}
-
-fn ack(id: ClientOrderId, answer: &Answer, result: Option<Value<'_>>) -> RequestAck {
-    let order = result
-        .and_then(|result| result.get("orderId"))
-        .and_then(|id| id.as_i64());
-    RequestAck {
-        client_id: id,
-        order_id: order_id(order.unwrap_or(0)),
-        reason: answer.reason,
-        code: answer.code,
-        venue_ns: result.map_or_else(Default::default, |result| {
-            crate::feed::millis(result, "transactTime")
-        }),
-    }
-}
-
-fn on_new(
-    registry: &Registry,
-    id: ClientOrderId,
-    answer: &Answer,
-    root: Value<'_>,
-    out: &mut impl Sink,
-) -> Result<(), DecodeError> {
-    let result = root.get("result");
-    let ack = ack(id, answer, result);
-    out.event(&Event::Ack(ack));
-    if let Some(result) = result {
-        out.event(&Event::Order(OrderReport {
-            state: OrderState::Ack,
-            instrument: crate::feed::instrument(registry, result, "symbol")?,
-            client_id: Some(id),
-            order_id: ack.order_id,
-            side: None,
-            reason: RejectReason::None,
-            price: None,
-            qty: None,
-            cum: None,
-            venue_ns: ack.venue_ns,
-        }));
-    }
-    Ok(())
-}
-
-fn on_cancel(
-    registry: &Registry,
-    id: ClientOrderId,
-    answer: &Answer,
-    root: Value<'_>,
-    out: &mut impl Sink,
-) -> Result<(), DecodeError> {
-    let result = root.get("result");
-    out.event(&Event::Ack(ack(id, answer, result)));
-    match result {
-        Some(result) => account::on_order_body(registry, result, "origClientOrderId", out),
-        None => Ok(()),
-    }
-}
-
-fn on_amend(
-    registry: &Registry,
-    id: ClientOrderId,
-    answer: &Answer,
-    root: Value<'_>,
-    out: &mut impl Sink,
-) -> Result<(), DecodeError> {
-    let result = root.get("result");
-    out.event(&Event::Ack(ack(id, answer, result)));
-    match result.and_then(|result| result.get("amendedOrder")) {
-        Some(order) => account::on_order_body(registry, order, "clientOrderId", out),
-        None => Ok(()),
-    }
-}
-
-fn on_cancel_all(
-    registry: &Registry,
-    root: Value<'_>,
-    out: &mut impl Sink,
-) -> Result<(), DecodeError> {
-    let Some(orders) = root.get("result").and_then(|result| result.as_array()) else {
-        // -2011: there was none to cancel.
-        return Ok(());
-    };
-    for order in orders {
-        account::on_order_body(registry, order, "origClientOrderId", out)?;
-    }
-    Ok(())
-}
-
-/// What an unasked message on the order link means for it.
-pub fn on_event(
-    registry: &Registry,
-    link: dp_types::LinkId,
-    event: Value<'_>,
-    out: &mut impl Sink,
-) -> Result<(), DecodeError> {
-    match event.get("e").and_then(|name| name.as_str()) {
-        Some("executionReport") => account::on_execution(registry, event, out),
-        Some("outboundAccountPosition") => {
-            account::on_balances(registry, event, "B", "a", "f", "l", out)
+        RequestId::New(client, instrument) => {
+            out.event(&ack(client));
+            let state = match reason {
+                RejectReason::UnknownOutcome | RejectReason::DuplicateId => OrderState::Unknown,
+                _ => OrderState::Rejected,
+            };
+            out.event(&Event::Order(bare_report(
+                instrument, client, state, reason,
+            )));
         }
-        Some("balanceUpdate" | "externalLockUpdate") => {
-            out.event(&Event::Ignored(
-                "a balance change; the whole balance follows",
-            ));
-            Ok(())
+        RequestId::Amend(client, _) | RequestId::Cancel(client, _) => out.event(&ack(client)),
+        RequestId::Query(client, instrument) if reason == RejectReason::UnknownOrder => {
+            absent(registry, instrument, client, out);
         }
-        Some("listStatus") => {
-            out.event(&Event::Ignored("order lists are not used"));
-            Ok(())
+        RequestId::Query(client, _) => out.event(&ack(client)),
+        RequestId::CancelAll(_) if reason == RejectReason::UnknownOrder => {
+            out.event(&Event::Ignored("nothing was open"));
         }
-        Some("eventStreamTerminated") => {
-            out.reconnect(link, "the venue ended the user stream");
-            Ok(())
-        }
-        Some("serverShutdown") => {
-            out.event(&Event::Control(Control::ClosingSoon(link)));
-            Ok(())
-        }
-        _ => Err(DecodeError::Shape("user stream event")),
+        RequestId::CancelAll(_) => out.event(&Event::Ignored("a mass cancel was refused")),
+        RequestId::Logon | RequestId::UserStream => return Notice::Refused(reason),
     }
-}
-
-/// Our id in a text field, `None` when the order is not ours.
-pub(crate) fn id_of(value: Value<'_>, key: &str) -> Option<ClientOrderId> {
-    value
-        .get(key)
-        .and_then(|text| text.as_str())
-        .and_then(client_id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use dp_types::{OrderId, Price, Qty, Text, VenueId};
-    use dp_venue_api::Secrets;
-
-    fn auth() -> Auth {
-        let secrets = Secrets {
-            api_key: "KEY".into(),
-            api_secret: "SECRET".into(),
-            ..Secrets::default()
-        };
-        Auth::new(&secrets).unwrap().unwrap()
-    }
-
-    fn instrument() -> Instrument {
-        let symbol = Text::new("BTCUSDT").unwrap();
-        Instrument::bare(InstrumentId(3), VenueId::BINANCE, symbol, 2, 5)
-    }
-
-    fn order() -> NewOrder {
-        NewOrder {
-            instrument: InstrumentId(3),
-            client_id: ClientOrderId(1 << 32),
-            side: Side::Buy,
-            kind: OrderKind::Limit,
-            tif: Tif::Gtc,
-            price: Price(6_500_000),
-            qty: Qty(1_000),
-        }
-    }
-
-    #[test]
-    fn a_logged_on_order_carries_no_key_and_no_signature() {
-        let auth = auth();
-        let envelope = Envelope {
-            auth: &auth,
-            is_logged_on: true,
-            window_ms: 1_000,
-            now: UnixNanos::from_millis(1_760_000_000_000),
-        };
-        let mut out = Buf::new();
-        envelope.new_order(&instrument(), &order(), &mut out);
-        assert_eq!(
-            core::str::from_utf8(out.finish().unwrap()).unwrap(),
-            "{\"id\":\"n-1z141z4\",\"method\":\"order.place\",\"params\":{\
-             \"newClientOrderId\":\"sl-1z141z4\",\"newOrderRespType\":\"ACK\",\"price\":\"65000.00\",\
-             \"quantity\":\"0.01000\",\"recvWindow\":1000,\"side\":\"BUY\",\"symbol\":\"BTCUSDT\",\
-             \"timeInForce\":\"GTC\",\"timestamp\":1760000000000,\"type\":\"LIMIT\"}}"
-        );
-    }
-
-    #[test]
-    fn a_signed_request_signs_exactly_what_it_sends() {
-        let auth = auth();
-        let envelope = Envelope {
-            auth: &auth,
-            is_logged_on: false,
-            window_ms: 0,
-            now: UnixNanos::from_millis(5),
-        };
-        let cancel = CancelOrder {
-            instrument: InstrumentId(3),
-            client_id: ClientOrderId(1 << 32),
-            order_id: OrderId(77),
-        };
-        let mut out = Buf::new();
-        envelope.cancel(&instrument(), &cancel, &mut out);
-        let text = core::str::from_utf8(out.finish().unwrap())
-            .unwrap()
-            .to_owned();
-        let want = auth.sign_hmac(b"apiKey=KEY&orderId=77&symbol=BTCUSDT&timestamp=5");
-        assert!(text.contains(want.as_str()), "{text}");
-        assert!(text.contains("\"orderId\":77"), "{text}");
-    }
-
-    #[test]
-    fn request_ids_come_back() {
-        for (text, want) in [
-            ("n-1z141z4", Some(Request::New(ClientOrderId(1 << 32)))),
-            ("c-1z141z4", Some(Request::Cancel(ClientOrderId(1 << 32)))),
-            ("x-3", Some(Request::CancelAll(InstrumentId(3)))),
-            ("logon", Some(Request::LogOn)),
-            ("n-", None),
-            ("é", None),
-        ] {
-            assert_eq!(Request::of_id(text), want, "{text}");
-        }
-    }
+    Notice::None
 }

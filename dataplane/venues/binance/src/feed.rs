@@ -1,26 +1,31 @@
-//! Public messages → events.
+//! Messages → events. [`Decoder`] is what the live machine, replay and the tools all use.
 //!
 //! ```text
-//! {"stream":S,"data":{…}} or {…} alone
-//!   e = depthUpdate            Book delta (futures: with pu)
-//!   e = trade, aggTrade        Trade
-//!   e = bookTicker, or no e and u, b, B, a, A     Quote
-//!   lastUpdateId               partial depth: Ignored (the diff stream is what we follow)
-//!   e = serverShutdown         Control::ClosingSoon
-//!   result / code              answer to a control message
-//!   anything else              Ignored, with its reason
+//! {"stream":S,"data":D}               combined stream         D alone: raw stream
+//!     e = depthUpdate                 Book (delta; S = @depth5, 10, 20: snapshot)
+//!     e = trade, aggTrade             Trade
+//!     e = bookTicker, or u b B a A    Quote
+//!     lastUpdateId bids asks          Book (snapshot), the symbol from S or `symbol`
+//!     e = serverShutdown              Control::ClosingSoon
+//!     e = executionReport ...         account.rs (user data, also inside {"subscriptionId","event"})
+//!     e = anything else               Ignored, with its reason
+//! {"id","status",...}                 entry.rs (WebSocket API answers)
+//! {"result","id"}, {"code","msg"}     answers to stream control messages
 //! ```
-//! Fields are found by name in any order; unknown ones are passed over. Source: venue page, section 3,
-//! read 2026-11-20; fixtures `feed_*.json`.
+//! Fields are found by name, in any order; unknown ones are passed over. The decoder keeps no state
+//! between messages: what a message means for the session comes back as [`Heard`].
+//! Source: venue page, sections 3 and 9, read 2026-11-20; fixtures `feed_*.json`.
 
-use crate::ID;
-use crate::symbols::trade_id;
+use crate::limits::{USAGES_MAX, Usage};
+use crate::rest::{self, Ask};
+use crate::{ID, account, entry};
 use dp_types::limit::MSG_LEVELS_MAX;
 use dp_types::{
-    BookMsg, BookMsgKind, InstrumentId, LinkId, QuoteMsg, RawLevel, Side, TradeMsg, VenueNanos,
+    BookMsg, BookMsgKind, ClientOrderId, InstrumentId, LinkId, OrderId, QuoteMsg, RawLevel,
+    RejectReason, Side, TradeId, TradeMsg, VenueNanos,
 };
-use dp_venue_api::{Control, DecodeError, Event, Registry, Sink};
-use dp_wire::json::{JsonError, Value};
+use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, RegistryError, Sink};
+use dp_wire::json::{Doc, JsonError, Value};
 
 /// Names a field in the error of reading it.
 pub(crate) fn at(field: &'static str) -> impl Fn(JsonError) -> DecodeError {
@@ -40,21 +45,82 @@ pub(crate) fn of_json(error: JsonError) -> DecodeError {
     }
 }
 
-/// Venue milliseconds, 0 when absent.
-pub(crate) fn millis(value: Value<'_>, key: &str) -> VenueNanos {
-    VenueNanos::from_millis(value.get(key).and_then(|time| time.as_u64()).unwrap_or(0))
+/// Venue milliseconds; 0 when absent.
+pub(crate) fn millis(value: Value<'_>, key: &'static str) -> Result<VenueNanos, DecodeError> {
+    match value.get(key) {
+        None => Ok(VenueNanos(0)),
+        Some(ms) => time(ms, key),
+    }
+}
+
+fn time(ms: Value<'_>, field: &'static str) -> Result<VenueNanos, DecodeError> {
+    let ms = ms.as_u64().ok_or(DecodeError::Field(field))?;
+    Ok(VenueNanos::from_millis(ms))
 }
 
 /// The instrument a symbol names.
-pub(crate) fn instrument(
+pub(crate) fn instrument(registry: &Registry, symbol: &str) -> Result<InstrumentId, DecodeError> {
+    registry
+        .find(ID, symbol.as_bytes())
+        .ok_or(DecodeError::UnknownSymbol)
+}
+
+/// The instrument of a message's own symbol field.
+pub(crate) fn own_instrument(
     registry: &Registry,
     value: Value<'_>,
     key: &'static str,
 ) -> Result<InstrumentId, DecodeError> {
-    let symbol = value.str(key).map_err(at(key))?;
-    registry
-        .find(ID, symbol.as_bytes())
-        .ok_or(DecodeError::UnknownSymbol)
+    instrument(registry, value.str(key).map_err(at(key))?)
+}
+
+/// What a message means for the session, beside the events it made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Heard {
+    /// What to do about it.
+    pub notice: Notice,
+    /// The venue refused for rate.
+    pub stop: Option<Stop>,
+    /// The venue's own counts.
+    pub usages: [Option<Usage>; USAGES_MAX],
+}
+
+/// Something the session acts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Notice {
+    /// Nothing.
+    #[default]
+    None,
+    /// The venue will close this link.
+    ClosingSoon,
+    /// The user data subscription ended.
+    StreamEnded,
+    /// `session.logon` accepted.
+    LoggedOn,
+    /// The user data subscription is on.
+    UserStreamOn,
+    /// Logon or subscription refused, or the key was revoked.
+    Refused(RejectReason),
+    /// One order was found; its fills are worth asking for.
+    Found(InstrumentId, ClientOrderId, OrderId),
+}
+
+/// A refusal for rate (429) or a ban (418).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// A ban.
+    pub is_ban: bool,
+    /// Unix milliseconds the venue named; 0 = it did not.
+    pub until_ms: u64,
+}
+
+impl From<Notice> for Heard {
+    fn from(notice: Notice) -> Self {
+        Self {
+            notice,
+            ..Self::default()
+        }
+    }
 }
 
 /// Room for the levels of one message, taken once.
@@ -66,15 +132,226 @@ pub struct Levels {
 
 impl Default for Levels {
     fn default() -> Self {
-        let room = || Vec::with_capacity(MSG_LEVELS_MAX);
         Self {
-            bids: room(),
-            asks: room(),
+            bids: Vec::with_capacity(MSG_LEVELS_MAX),
+            asks: Vec::with_capacity(MSG_LEVELS_MAX),
         }
     }
 }
 
-/// `[price, quantity]`; more items (older snapshots carry an empty array) are passed over.
+/// A message decoder without state: a parser and room for levels.
+#[derive(Debug)]
+pub struct Decoder {
+    doc: Doc,
+    levels: Levels,
+}
+
+/// A 100 ms depth event of a busy symbol is near 10 KiB, a 1,000-level snapshot near 60 KiB; messages up
+/// to this size never allocate.
+const WARM_BYTES: usize = 128 << 10;
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self {
+            doc: Doc::with_limit(WARM_BYTES, dp_types::limit::HTTP_BODY_MAX),
+            levels: Levels::default(),
+        }
+    }
+}
+
+impl Decoder {
+    /// Decodes one WebSocket message that came over `link`. The bytes are parsed in place.
+    ///
+    /// Cost: one pass of parsing, one of reading; no allocation once warm. Errors: [`Fault`].
+    pub fn text(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        text: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<Heard, Fault> {
+        let Self { doc, levels } = self;
+        let tree = doc.parse(text).map_err(of_json)?;
+        let root = tree.root();
+        // Market data first: it is nearly all there is, and `stream` its first field.
+        if let Some(data) = root.get("data")
+            && let Some(stream) = root.get("stream").and_then(Value::as_str)
+        {
+            return on_push(registry, link, stream, data, levels, out);
+        }
+        if let Some(event) = root.get("event") {
+            return on_push(registry, link, "", event, levels, out);
+        }
+        if root.get("status").is_some_and(|s| s.as_u64().is_some()) {
+            return entry::on_reply(registry, root, out);
+        }
+        if root.get("e").is_some() || root.get("u").is_some() || root.get("lastUpdateId").is_some()
+        {
+            return on_push(registry, link, "", root, levels, out);
+        }
+        on_control(root, out)
+    }
+
+    /// Decodes the body of a successful REST answer to `ask`. Cold. Errors: [`DecodeError`].
+    pub fn answer(
+        &mut self,
+        registry: &mut Registry,
+        ask: Ask,
+        body: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<rest::Answer, DecodeError> {
+        let Self { doc, levels } = self;
+        let tree = doc.parse(body).map_err(of_json)?;
+        rest::read(registry, ask, tree.root(), levels, out)
+    }
+
+    /// The venue's code and message of a REST refusal; `None` when the body is not the venue's.
+    /// The message is cut to what names the reason.
+    pub(crate) fn refusal(&mut self, body: &mut [u8], status: u16) -> Option<entry::Refusal> {
+        let tree = self.doc.parse(body).ok()?;
+        entry::refusal(tree.root(), status)
+    }
+}
+
+/// Decodes one message of unknown origin for tools: symbols that are not in the registry are added to it
+/// first. `url` is the REST URL the text was the answer of, if it was one.
+///
+/// Errors: [`Fault`]; symbols beyond the registry's room stay unknown. Allocates: not for lanes.
+pub fn decode_any(
+    decoder: &mut Decoder,
+    registry: &mut Registry,
+    url: Option<&str>,
+    text: &mut [u8],
+    out: &mut impl Sink,
+) -> Result<Heard, Fault> {
+    let mut copy = text.to_vec();
+    let symbols = match url.and_then(rest::symbol_of_url) {
+        Some(symbol) => vec![symbol],
+        None => {
+            let tree = decoder.doc.parse(&mut copy).map_err(of_json)?;
+            symbols(tree.root())
+        }
+    };
+    for symbol in symbols {
+        match register(registry, &symbol) {
+            Ok(_) | Err(RegistryError::Full) => {}
+            Err(RegistryError::TooLong) => return Err(DecodeError::UnknownSymbol.into()),
+        }
+    }
+    let Some(url) = url else {
+        return decoder.text(registry, LinkId::default(), text, out);
+    };
+    let ask = rest::ask_of_url(registry, url).ok_or(DecodeError::Shape("a URL we do not ask"))?;
+    decoder.answer(registry, ask, text, out)?;
+    Ok(Heard::default())
+}
+
+/// Adds a symbol with bare increments, or finds it.
+pub(crate) fn register(
+    registry: &mut Registry,
+    symbol: &str,
+) -> Result<InstrumentId, RegistryError> {
+    registry.register(ID, symbol, DECIMALS_BARE, DECIMALS_BARE)
+}
+
+/// Increments until a symbol's rules are known: no symbol of this venue prints more than 8 decimals, and
+/// with 8 an `i64` holds 9.2 x 10^10.
+const DECIMALS_BARE: u8 = 8;
+
+/// Every symbol a message speaks of, as order entry and REST write it.
+fn symbols(root: Value<'_>) -> Vec<String> {
+    let data = root.get("data").or(root.get("event")).unwrap_or(root);
+    let of = |value: Value<'_>| {
+        ["s", "symbol"].iter().find_map(|key| {
+            value
+                .get(key)
+                .and_then(Value::as_str)
+                .map(str::to_ascii_uppercase)
+        })
+    };
+    let listed = data.get("symbols").and_then(Value::as_array);
+    let mut found: Vec<String> = listed.into_iter().flatten().filter_map(of).collect();
+    found.extend(of(data));
+    if found.is_empty() && data.get("lastUpdateId").is_some() {
+        found.extend(root.str("stream").ok().and_then(stream_symbol));
+    }
+    found
+}
+
+/// `btcusdt@depth20` → `BTCUSDT`.
+fn stream_symbol(stream: &str) -> Option<String> {
+    Some(stream.split_once('@')?.0.to_ascii_uppercase())
+}
+
+/// Whether a stream carries the top levels only: `@depth5`, `@depth10`, `@depth20`.
+fn is_partial(stream: &str) -> bool {
+    stream
+        .split_once("@depth")
+        .is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+fn on_push(
+    registry: &Registry,
+    link: LinkId,
+    stream: &str,
+    data: Value<'_>,
+    levels: &mut Levels,
+    out: &mut impl Sink,
+) -> Result<Heard, Fault> {
+    let Some(kind) = data.get("e") else {
+        on_nameless(registry, stream, data, levels, out)?;
+        return Ok(Heard::default());
+    };
+    match kind.as_str().ok_or(DecodeError::Field("e"))? {
+        "depthUpdate" => on_depth(registry, is_partial(stream), data, levels, out)?,
+        "bookTicker" => on_quote(registry, data, out)?,
+        "trade" => on_trade(registry, "t", data, out)?,
+        "aggTrade" => on_trade(registry, "l", data, out)?,
+        "serverShutdown" => {
+            out.event(&Event::Control(Control::ClosingSoon(link)));
+            return Ok(Notice::ClosingSoon.into());
+        }
+        "eventStreamTerminated" => {
+            out.event(&Event::Ignored("the user data subscription ended"));
+            return Ok(Notice::StreamEnded.into());
+        }
+        "executionReport" => account::on_report(registry, data, out)?,
+        "outboundAccountPosition" => account::on_balances(registry, data, out)?,
+        other => out.event(&Event::Ignored(ignored(other))),
+    }
+    Ok(Heard::default())
+}
+
+/// Messages without `e`: best quotes of spot, partial depth of spot, arrays of all symbols.
+fn on_nameless(
+    registry: &Registry,
+    stream: &str,
+    data: Value<'_>,
+    levels: &mut Levels,
+    out: &mut impl Sink,
+) -> Result<(), DecodeError> {
+    if data.get("B").is_some() {
+        return on_quote(registry, data, out);
+    }
+    if data.get("lastUpdateId").is_some() {
+        let id = match (data.get("symbol").and_then(Value::as_str), stream) {
+            (Some(symbol), _) => instrument(registry, symbol)?,
+            (None, "") => return Err(DecodeError::Shape("depth without a symbol")),
+            (None, stream) => {
+                let symbol = stream_symbol(stream).ok_or(DecodeError::Field("stream"))?;
+                instrument(registry, &symbol)?
+            }
+        };
+        return on_snapshot(id, data, levels, out);
+    }
+    if data.as_array().is_some() {
+        out.event(&Event::Ignored("a list of all symbols"));
+        return Ok(());
+    }
+    Err(DecodeError::Shape("a stream message without a kind"))
+}
+
+/// `[price, quantity]`.
 fn level(value: Value<'_>) -> Result<RawLevel, DecodeError> {
     let mut items = value.as_array().ok_or(DecodeError::Field("level"))?;
     let mut next = |field| {
@@ -91,12 +368,13 @@ fn level(value: Value<'_>) -> Result<RawLevel, DecodeError> {
 }
 
 fn read_levels(
-    data: Value<'_>,
-    key: &'static str,
+    side: Option<Value<'_>>,
+    field: &'static str,
     levels: &mut Vec<RawLevel>,
 ) -> Result<(), DecodeError> {
     levels.clear();
-    for item in data.array(key).map_err(at(key))? {
+    let items = side.and_then(Value::as_array);
+    for item in items.ok_or(DecodeError::Field(field))? {
         if levels.len() >= MSG_LEVELS_MAX {
             return Err(DecodeError::TooMuch("levels"));
         }
@@ -105,86 +383,83 @@ fn read_levels(
     Ok(())
 }
 
-/// Decodes one public message into `out`. Cost: one pass, no allocation.
-///
-/// Errors: [`DecodeError`]; nothing was emitted.
-pub fn decode(
-    registry: &Registry,
-    link: LinkId,
-    root: Value<'_>,
-    levels: &mut Levels,
-    out: &mut impl Sink,
-) -> Result<(), DecodeError> {
-    let data = root.get("data").unwrap_or(root);
-    match data.get("e").and_then(|event| event.as_str()) {
-        Some("depthUpdate") => depth_update(registry, data, levels, out),
-        Some("trade") => trade(registry, data, "t", out),
-        Some("aggTrade") => trade(registry, data, "a", out),
-        Some("bookTicker") => quote(registry, data, out),
-        Some("serverShutdown") => {
-            out.event(&Event::Control(Control::ClosingSoon(link)));
-            Ok(())
-        }
-        Some("24hrTicker" | "24hrMiniTicker" | "1hTicker" | "4hTicker" | "1dTicker") => {
-            ignored("24 h statistics", out)
-        }
-        Some("kline" | "continuous_kline" | "indexPrice_kline" | "markPrice_kline") => {
-            ignored("candle", out)
-        }
-        Some(_) => ignored("a stream we do not follow", out),
-        None if data.get("B").is_some() && data.get("A").is_some() => quote(registry, data, out),
-        None if data.get("lastUpdateId").is_some() => ignored("partial depth", out),
-        None if root.get("result").is_some() => ignored("answer to a control message", out),
-        None if root.get("code").is_some() => Err(DecodeError::Shape("control message refused")),
-        None if data.as_array().is_some() => ignored("array of statistics", out),
-        None => Err(DecodeError::Shape("neither an event nor an answer")),
-    }
+fn id_of(value: Option<Value<'_>>, field: &'static str) -> Result<i64, DecodeError> {
+    value
+        .and_then(Value::as_i64)
+        .filter(|id| *id >= 0)
+        .ok_or(DecodeError::Field(field))
 }
 
-fn ignored(why: &'static str, out: &mut impl Sink) -> Result<(), DecodeError> {
-    out.event(&Event::Ignored(why));
-    Ok(())
-}
-
-fn depth_update(
+/// One diff event. Cost: one pass over its fields, one over its levels.
+fn on_depth(
     registry: &Registry,
+    is_partial: bool,
     data: Value<'_>,
     levels: &mut Levels,
     out: &mut impl Sink,
 ) -> Result<(), DecodeError> {
-    let instrument = instrument(registry, data, "s")?;
-    read_levels(data, "b", &mut levels.bids)?;
-    read_levels(data, "a", &mut levels.asks)?;
-    let prev_id = match data.get("pu") {
-        Some(id) => id.as_i64().ok_or(DecodeError::Field("pu"))?,
-        None => -1,
+    let (mut symbol, mut event_time, mut engine_time) = (None, None, None);
+    let (mut first, mut last, mut prev) = (None, None, None);
+    let (mut bids, mut asks) = (None, None);
+    for (key, value) in data.as_object().ok_or(DecodeError::Field("data"))? {
+        let slot = match key {
+            "s" => &mut symbol,
+            "U" => &mut first,
+            "u" => &mut last,
+            "b" => &mut bids,
+            "a" => &mut asks,
+            "E" => &mut event_time,
+            "T" => &mut engine_time,
+            "pu" => &mut prev,
+            _ => continue,
+        };
+        slot.get_or_insert(value);
+    }
+    let symbol = symbol.and_then(Value::as_str);
+    let instrument = instrument(registry, symbol.ok_or(DecodeError::Field("s"))?)?;
+    read_levels(bids, "b", &mut levels.bids)?;
+    read_levels(asks, "a", &mut levels.asks)?;
+    let last_id = id_of(last, "u")?;
+    let venue_ns = match (engine_time, event_time) {
+        (Some(ms), _) => time(ms, "T")?,
+        (None, Some(ms)) => time(ms, "E")?,
+        (None, None) => VenueNanos(0),
+    };
+    let (kind, first_id, prev_id) = if is_partial {
+        (BookMsgKind::Snapshot, last_id, -1)
+    } else {
+        // -1 is the venue's own word for "no event before".
+        let prev = prev.map(|id| id.as_i64().ok_or(DecodeError::Field("pu")));
+        (
+            BookMsgKind::Delta,
+            id_of(first, "U")?,
+            prev.transpose()?.unwrap_or(-1),
+        )
     };
     out.event(&Event::Book(BookMsg {
         instrument,
-        kind: BookMsgKind::Delta,
-        first_id: data.i64("U").map_err(at("U"))?,
-        last_id: data.i64("u").map_err(at("u"))?,
+        kind,
+        first_id,
+        last_id,
         prev_id,
         checksum: None,
         bids: &levels.bids,
         asks: &levels.asks,
-        venue_ns: millis(data, "E"),
+        venue_ns,
     }));
     Ok(())
 }
 
-/// A REST depth answer: the snapshot of `instrument`.
-///
-/// Errors: [`DecodeError`]; nothing was emitted.
-pub fn snapshot(
+/// A whole book: a REST answer or a partial depth message.
+pub(crate) fn on_snapshot(
     instrument: InstrumentId,
-    root: Value<'_>,
+    data: Value<'_>,
     levels: &mut Levels,
     out: &mut impl Sink,
 ) -> Result<(), DecodeError> {
-    let last_id = root.i64("lastUpdateId").map_err(at("lastUpdateId"))?;
-    read_levels(root, "bids", &mut levels.bids)?;
-    read_levels(root, "asks", &mut levels.asks)?;
+    read_levels(data.get("bids"), "bids", &mut levels.bids)?;
+    read_levels(data.get("asks"), "asks", &mut levels.asks)?;
+    let last_id = id_of(data.get("lastUpdateId"), "lastUpdateId")?;
     out.event(&Event::Book(BookMsg {
         instrument,
         kind: BookMsgKind::Snapshot,
@@ -194,45 +469,113 @@ pub fn snapshot(
         checksum: None,
         bids: &levels.bids,
         asks: &levels.asks,
-        venue_ns: millis(root, "E"),
+        venue_ns: millis(data, "T")?, // spot gives none
     }));
     Ok(())
 }
 
-fn trade(
-    registry: &Registry,
-    data: Value<'_>,
-    id: &'static str,
-    out: &mut impl Sink,
-) -> Result<(), DecodeError> {
-    // `m`: the buyer was the maker, so the aggressor sold.
-    let is_sell = data.bool("m").map_err(at("m"))?;
-    let event = TradeMsg {
-        instrument: instrument(registry, data, "s")?,
-        trade_id: trade_id(data.i64(id).map_err(at(id))?),
-        taker: if is_sell { Side::Sell } else { Side::Buy },
-        price: data.decimal("p").map_err(at("p"))?,
-        qty: data.decimal("q").map_err(at("q"))?,
-        venue_ns: millis(data, "T"),
-    };
-    out.event(&Event::Trade(event));
-    Ok(())
-}
-
-fn quote(registry: &Registry, data: Value<'_>, out: &mut impl Sink) -> Result<(), DecodeError> {
-    let level = |price: &'static str, qty: &'static str| -> Result<RawLevel, DecodeError> {
+fn on_quote(registry: &Registry, data: Value<'_>, out: &mut impl Sink) -> Result<(), DecodeError> {
+    let side = |price: &'static str, qty: &'static str| {
         Ok(RawLevel {
             price: data.decimal(price).map_err(at(price))?,
             qty: data.decimal(qty).map_err(at(qty))?,
         })
     };
-    let event = QuoteMsg {
-        instrument: instrument(registry, data, "s")?,
-        update_id: data.get("u").and_then(|id| id.as_i64()).unwrap_or(-1),
-        bid: level("b", "B")?,
-        ask: level("a", "A")?,
-        venue_ns: millis(data, "T"),
-    };
-    out.event(&Event::Quote(event));
+    out.event(&Event::Quote(QuoteMsg {
+        instrument: own_instrument(registry, data, "s")?,
+        update_id: id_of(data.get("u"), "u")?,
+        bid: side("b", "B")?,
+        ask: side("a", "A")?,
+        venue_ns: millis(data, "T")?,
+    }));
     Ok(())
+}
+
+/// A trade; `m` says that the buyer rested, so the aggressor sold.
+fn on_trade(
+    registry: &Registry,
+    id_key: &'static str,
+    data: Value<'_>,
+    out: &mut impl Sink,
+) -> Result<(), DecodeError> {
+    let is_buyer_maker = data.bool("m").map_err(at("m"))?;
+    let trade = TradeMsg {
+        instrument: own_instrument(registry, data, "s")?,
+        trade_id: TradeId(u128::from(data.u64(id_key).map_err(at(id_key))?)),
+        taker: if is_buyer_maker {
+            Side::Sell
+        } else {
+            Side::Buy
+        },
+        price: data.decimal("p").map_err(at("p"))?,
+        qty: data.decimal("q").map_err(at("q"))?,
+        venue_ns: millis(data, "T")?,
+    };
+    // Futures mark what left the insurance fund by zeros ("X":"NA"): no trade of the book.
+    if trade.qty.is_zero() {
+        out.event(&Event::Ignored("a trade of nothing"));
+    } else {
+        out.event(&Event::Trade(trade));
+    }
+    Ok(())
+}
+
+/// Answers to SUBSCRIBE and its like, refusals without an envelope, strays of other interfaces.
+fn on_control(root: Value<'_>, out: &mut impl Sink) -> Result<Heard, Fault> {
+    if let Some(refusal) = entry::refusal(root, 400) {
+        return Err(refusal.fault());
+    }
+    if root.get("result").is_some() {
+        out.event(&Event::Ignored("a control answer"));
+        return Ok(Heard::default());
+    }
+    let why = if root.as_array().is_some() {
+        "a list of all symbols"
+    } else if root.get("openInterest").is_some() {
+        "open interest"
+    } else if root.get("symbol").is_some() || root.get("symbols").is_some() {
+        "a REST answer without its URL"
+    } else {
+        return Err(DecodeError::Shape("neither a stream message nor an answer").into());
+    };
+    out.event(&Event::Ignored(why));
+    Ok(Heard::default())
+}
+
+/// Why an event kind is of no use to us.
+fn ignored(kind: &str) -> &'static str {
+    match kind {
+        "24hrTicker" | "24hrMiniTicker" | "1hTicker" | "4hTicker" | "1dTicker" => "ticker",
+        "kline" | "continuous_kline" | "indexPrice_kline" | "markPrice_kline" => "candle",
+        "avgPrice" | "referencePrice" => "average or reference price",
+        "markPriceUpdate" | "indexPriceUpdate" => "mark or index price",
+        "forceOrder" => "liquidation",
+        "blockTrade" => "block trade: not of the book",
+        "balanceUpdate" => "a deposit, withdrawal or transfer; the balance is told apart",
+        "externalLockUpdate" => "a lock from outside trading",
+        "listStatus" => "order list: we place none",
+        "listenKeyExpired" => "listen keys are retired",
+        "ORDER_TRADE_UPDATE" | "TRADE_LITE" | "ACCOUNT_UPDATE" => "a futures account",
+        "trade_all" | "ticker_all" => "options",
+        _ => "an event we do not use",
+    }
+}
+
+/// The venue has no order of this id: it was never placed.
+pub(crate) fn absent(
+    registry: &Registry,
+    instrument: InstrumentId,
+    client_id: ClientOrderId,
+    out: &mut impl Sink,
+) {
+    if registry.get(instrument).is_none() {
+        out.event(&Event::Ignored("no such order"));
+        return;
+    }
+    out.event(&Event::Order(entry::bare_report(
+        instrument,
+        client_id,
+        dp_types::OrderState::Rejected,
+        RejectReason::UnknownOrder,
+    )));
 }

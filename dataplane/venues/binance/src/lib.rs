@@ -1,7 +1,15 @@
 //! Binance spot as one sans-IO machine: market data, order entry, account, reconciliation.
 //!
-//! It owns no books (depth goes to a keeper, which asks back through `request_snapshot`) and remembers
-//! no orders (request ids say what an answer is about). It never resends an order.
+//! ```text
+//! link 0 rest    exchangeInfo → InstrumentsReady · book snapshots · reconciliation
+//! link 1 md      combined streams in the URL: depth 100 ms, trades, best quotes
+//! link 2 orders  WebSocket API: logon, orders, user data stream → LoggedIn → orders may go out
+//!
+//! every link is replaced before the venue's 24 h end; its pings are WebSocket frames
+//! ```
+//! It does not own books: depth goes to a keeper, which asks back through `request_snapshot`. Request ids
+//! say what an answer is about; the only memory of orders is a cache of their names. It never resends an
+//! order. The decoder also reads the venue's US and futures market data, for replay.
 #![forbid(unsafe_code)]
 
 pub mod account;
@@ -15,36 +23,39 @@ mod session;
 pub mod symbols;
 pub mod sync;
 
-use crate::auth::Auth;
-use crate::session::Session;
-use dp_types::limit::HTTP_BODY_MAX;
+use crate::feed::Decoder;
+use crate::session::{Op, Session};
+use crate::symbols::order_id_text;
 use dp_types::{
-    AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
+    AmendOrder, CancelOrder, Instrument, InstrumentId, LinkId, NewOrder, Now, OrderId, Text,
+    UnixNanos, VenueId,
 };
 use dp_venue_api::{
     Capabilities, EntryError, EntryLink, Fault, LinkSpec, Registry, RegistryError, RestResponse,
     Sink, Venue, VenueConfig,
 };
-use dp_wire::json::Doc;
 
 /// This venue.
 pub const ID: VenueId = VenueId::BINANCE;
 /// REST.
 pub const LINK_REST: LinkId = LinkId(0);
-/// Combined market streams.
+/// Market streams.
 pub const LINK_MD: LinkId = LinkId(1);
 /// WebSocket API: order entry and user stream.
 pub const LINK_ORDERS: LinkId = LinkId(2);
 
+/// The asset fees are paid in when the account holds it.
+const FEE_ASSET: &str = "BNB";
+
 /// What the venue offers and we use.
 pub const CAPABILITIES: Capabilities = Capabilities {
     entry: EntryLink::WebSocket,
-    amend_price: false, // cancelReplace loses the queue place; we cancel and place
+    amend_price: false, // cancel and place: the place in the queue is lost either way
     amend_qty: true,
     amend_reduce_only: true,
     cancel_all: true,
-    batch: false,           // none on spot
-    dead_man_switch: false, // none on spot
+    batch: false,
+    dead_man_switch: false, // none on spot: cancel-all is ours to send
     market: true,
     ioc: true,
     fok: true,
@@ -54,37 +65,34 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_depth: 0,
 };
 
-/// Binance prints eight decimals; instruments keep these until `exchangeInfo` tells their steps.
-pub const DECIMALS_BARE: u8 = 8;
-/// Messages up to this size never allocate; a 1,000-level snapshot is near 60 KiB.
-const WARM_BYTES: usize = 128 << 10;
-
 /// The Binance machine.
 #[derive(Debug)]
 pub struct Binance {
-    doc: Doc,
-    rest_doc: Doc,
+    decoder: Decoder,
     session: Session,
 }
 
 impl Binance {
-    /// Builds the machine and registers its symbols. A key that cannot be read leaves market data only,
-    /// which shows as a missing login.
+    /// Builds the machine and registers its symbols.
     ///
-    /// Errors: [`RegistryError`] when the registry is full or a symbol is too long.
+    /// Errors: [`RegistryError`] when the registry is full or a symbol is too long. Unusable keys are told when the
+    /// links open, as `LoginRefused`; market data runs without.
     pub fn new(config: VenueConfig, registry: &mut Registry) -> Result<Self, RegistryError> {
         let instruments = config
             .symbols
             .iter()
-            .map(|symbol| registry.register(ID, symbol, DECIMALS_BARE, DECIMALS_BARE))
+            .map(|symbol| feed::register(registry, symbol))
             .collect::<Result<Vec<_>, _>>()?;
-        let auth = Auth::new(&config.secrets).ok().flatten();
+        registry.asset(FEE_ASSET)?;
         Ok(Self {
-            doc: Doc::new(WARM_BYTES),
-            rest_doc: Doc::with_limit(0, HTTP_BODY_MAX),
-            session: Session::new(config, instruments, auth),
+            decoder: Decoder::default(),
+            session: Session::new(config, &instruments),
         })
     }
+}
+
+fn known(registry: &Registry, id: InstrumentId) -> Result<&Instrument, EntryError> {
+    registry.get(id).ok_or(EntryError::UnknownInstrument)
 }
 
 impl Venue for Binance {
@@ -100,8 +108,8 @@ impl Venue for Binance {
         self.session.links()
     }
 
-    fn on_open(&mut self, _registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
-        self.session.on_open(link, now, out);
+    fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
+        self.session.on_open(registry, link, now, out);
     }
 
     fn on_text(
@@ -112,9 +120,8 @@ impl Venue for Binance {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        let Self { doc, session, .. } = self;
-        let tree = doc.parse(text).map_err(feed::of_json)?;
-        session.on_text(registry, link, now, tree.root(), out)
+        let Self { decoder, session } = self;
+        session.on_text(decoder, registry, link, now, text, out)
     }
 
     fn on_response(
@@ -125,14 +132,12 @@ impl Venue for Binance {
         response: RestResponse<'_>,
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        let Self {
-            rest_doc, session, ..
-        } = self;
-        session.on_response(rest_doc, registry, now, response, out)
+        let Self { decoder, session } = self;
+        session.on_response(decoder, registry, now, response, out)
     }
 
-    fn on_closed(&mut self, link: LinkId, _now: Now, _out: &mut impl Sink) {
-        self.session.on_closed(link);
+    fn on_closed(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
+        self.session.on_closed(link, now, out);
     }
 
     fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
@@ -165,7 +170,8 @@ impl Venue for Binance {
         now: Now,
         out: &mut impl Sink,
     ) -> Result<(), EntryError> {
-        self.session.query_order(registry, order, now, out)
+        let instrument = known(registry, order.instrument)?;
+        self.session.query_order(instrument, order, now, out)
     }
 
     fn new_order(
@@ -175,9 +181,14 @@ impl Venue for Binance {
         now: Now,
         out: &mut impl Sink,
     ) -> Result<(), EntryError> {
-        self.session.new_order(registry, order, now, out)
+        let instrument = known(registry, order.instrument)?;
+        self.session.admit(Op::New, now)?;
+        self.session.send(out, |signing, window_ms, message| {
+            entry::write_new(instrument, order, now, window_ms, signing, message)
+        })
     }
 
+    /// Reduces the quantity in place. Errors: [`EntryError::Unsupported`] for a new price.
     fn amend_order(
         &mut self,
         registry: &Registry,
@@ -185,7 +196,14 @@ impl Venue for Binance {
         now: Now,
         out: &mut impl Sink,
     ) -> Result<(), EntryError> {
-        self.session.amend_order(registry, amend, now, out)
+        let instrument = known(registry, amend.instrument)?;
+        let (None, Some(qty)) = (amend.price, amend.qty) else {
+            return Err(EntryError::Unsupported);
+        };
+        self.session.admit(Op::Amend, now)?;
+        self.session.send(out, |signing, window_ms, message| {
+            entry::write_amend(instrument, amend, qty, now, window_ms, signing, message)
+        })
     }
 
     fn cancel_order(
@@ -195,9 +213,15 @@ impl Venue for Binance {
         now: Now,
         out: &mut impl Sink,
     ) -> Result<(), EntryError> {
-        self.session.cancel_order(registry, cancel, now, out)
+        let instrument = known(registry, cancel.instrument)?;
+        self.session.admit(Op::Cancel, now)?;
+        self.session.send(out, |signing, _, message| {
+            entry::write_about(instrument, cancel, false, now, signing, message)
+        })
     }
 
+    /// One request cancels everything of the symbol, orders of others on this account included; the list is
+    /// not needed.
     fn cancel_all(
         &mut self,
         registry: &Registry,
@@ -206,10 +230,14 @@ impl Venue for Binance {
         now: Now,
         out: &mut impl Sink,
     ) -> Result<(), EntryError> {
-        self.session.cancel_all(registry, instrument, now, out)
+        let instrument = known(registry, instrument)?;
+        self.session.admit(Op::Cancel, now)?;
+        self.session.send(out, |signing, _, message| {
+            entry::write_cancel_all(instrument, now, signing, message)
+        })
     }
 
     fn order_id_text(&self, id: OrderId) -> Text<40> {
-        symbols::order_id_text(id)
+        order_id_text(id)
     }
 }

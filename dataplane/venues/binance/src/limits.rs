@@ -1,155 +1,315 @@
-//! Binance's budgets: request weight per IP, orders per account, both corrected by what the venue says.
-//! Source: venue page, section 6, read 2026-11-20. Every number is the venue's default until
-//! `exchangeInfo` tells the live one.
+//! What we may send: request weight per address, orders per account, and the venue's stops.
+//!
+//! ```text
+//! weight   6000 in 1 min   every request; a fifth is kept for cancels
+//! orders   50 in 10 s      new orders only (100 on most accounts: read from exchangeInfo)
+//! orders   160000 in 1 day
+//! 429 / 418                nothing leaves, cancels included, until the time the venue names
+//! ```
+//! The venue counts in windows aligned to its clock. A token bucket of N per window lets almost 2N pass in
+//! an unlucky one; here the last window is counted in tenths, and one tenth more, so that no span of a
+//! window's length ever holds more than its limit. The defaults are replaced by the values of `exchangeInfo` and corrected by the
+//! `rateLimits` of each answer, never downwards: the venue gives capacity back for fills, we don't count on it.
+//! Source: venue page, section 6, read 2026-11-20.
 
 use dp_types::UnixNanos;
-use dp_venue_api::{Bucket, RateGate};
+use dp_wire::json::Value;
 
-const SECOND: u64 = 1_000_000_000;
+const SECOND_NS: u64 = 1_000_000_000;
+const MINUTE_NS: u64 = 60 * SECOND_NS;
+const DAY_NS: u64 = 86_400 * SECOND_NS;
+/// Parts of a window that are counted apart.
+const PARTS: u64 = 10;
+/// Share of the weight only cancels may use: one in this many.
+const RESERVE_SHARE: u32 = 5;
+/// A refusal for rate without a time: the weight's own window.
+const STOP_NS: u64 = MINUTE_NS;
+/// A ban without a time: the venue's shortest.
+const BAN_NS: u64 = 2 * MINUTE_NS;
+/// The venue's longest ban, three days: a later time is a wrong one.
+const BAN_NS_MAX: u64 = 3 * DAY_NS;
 
-/// Request weight a minute and IP.
-const WEIGHT_PER_MINUTE: u32 = 6_000;
-/// Unfilled orders per ten seconds and account.
-const ORDERS_PER_10S: u32 = 50;
-/// Unfilled orders a day and account.
-const ORDERS_PER_DAY: u32 = 160_000;
-/// How long nothing is sent after a 418 that names no time: the shortest ban.
-const BAN_NS: u64 = 120 * SECOND;
-/// How long nothing is sent after a 429 that names no time.
-const PAUSE_NS: u64 = 10 * SECOND;
-
-/// Weight of each request, by its REST twin.
-pub mod weight {
-    /// `exchangeInfo`.
-    pub const EXCHANGE_INFO: u32 = 20;
-    /// `depth` with 1,000 levels.
-    pub const DEPTH: u32 = 50;
-    /// `order.place` and cancels (0 when they succeed; charged in full beforehand).
-    pub const ORDER: u32 = 1;
-    /// `order.amend.keepPriority`.
-    pub const AMEND: u32 = 4;
-    /// `order.status`.
-    pub const QUERY: u32 = 4;
-    /// `openOrders` of one symbol.
-    pub const OPEN_ORDERS: u32 = 6;
-    /// `myTrades`.
-    pub const MY_TRADES: u32 = 20;
-    /// `account`.
-    pub const ACCOUNT: u32 = 20;
+/// A limit over any span of `window_ns`.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    limit: u32,
+    window_ns: u64,
+    counts: [u32; PARTS as usize + 1],
+    /// Number of the newest part, counted from 1970.
+    newest: u64,
 }
 
-/// The budgets of one key and address.
-#[derive(Debug)]
+impl Window {
+    /// An empty window. `window_ns` is raised to [`PARTS`] so that a part is never empty.
+    pub const fn new(limit: u32, window_ns: u64) -> Self {
+        let window_ns = if window_ns < PARTS { PARTS } else { window_ns };
+        Self {
+            limit,
+            window_ns,
+            counts: [0; PARTS as usize + 1],
+            newest: 0,
+        }
+    }
+
+    /// Forgets parts that have left the window. Time that runs backwards forgets nothing.
+    fn advance(&mut self, now: UnixNanos) {
+        let part = now.0 / (self.window_ns / PARTS);
+        let gone = part.saturating_sub(self.newest);
+        if gone == 0 {
+            return;
+        }
+        let gone =
+            usize::try_from(gone).map_or(self.counts.len(), |gone| gone.min(self.counts.len()));
+        self.counts.rotate_right(gone);
+        if let Some(fresh) = self.counts.get_mut(..gone) {
+            fresh.fill(0);
+        }
+        self.newest = part;
+    }
+
+    /// Units counted in the window that ends at `now`.
+    pub fn used(&mut self, now: UnixNanos) -> u32 {
+        self.advance(now);
+        self.counts
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    fn fits(&mut self, now: UnixNanos, cost: u32, reserve: u32) -> bool {
+        self.used(now).saturating_add(cost).saturating_add(reserve) <= self.limit
+    }
+
+    fn charge(&mut self, now: UnixNanos, cost: u32) {
+        self.advance(now);
+        if let Some(count) = self.counts.first_mut() {
+            *count = count.saturating_add(cost);
+        }
+    }
+
+    /// Takes the venue's own limit and count.
+    fn tell(&mut self, now: UnixNanos, usage: Usage) {
+        self.limit = usage.limit;
+        let missing = usage.count.saturating_sub(self.used(now));
+        self.charge(now, missing);
+    }
+}
+
+/// One entry of `rateLimits`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Orders, or request weight.
+    pub is_orders: bool,
+    /// Its window, nanoseconds.
+    pub window_ns: u64,
+    /// What a window allows.
+    pub limit: u32,
+    /// What the venue counted in it; 0 where it does not say.
+    pub count: u32,
+}
+
+/// Entries of one answer we keep: weight and two of orders.
+pub const USAGES_MAX: usize = 3;
+
+/// The entries of `rateLimits` that concern us. Unknown kinds are passed over.
+pub fn usages(root: Value<'_>) -> [Option<Usage>; USAGES_MAX] {
+    let mut found = [None; USAGES_MAX];
+    let items = root.get("rateLimits").and_then(Value::as_array);
+    let usages = items.into_iter().flatten().filter_map(usage);
+    for (slot, usage) in found.iter_mut().zip(usages) {
+        *slot = Some(usage);
+    }
+    found
+}
+
+fn usage(item: Value<'_>) -> Option<Usage> {
+    let unit = match item.str("interval").ok()? {
+        "SECOND" => SECOND_NS,
+        "MINUTE" => MINUTE_NS,
+        "HOUR" => 60 * MINUTE_NS,
+        "DAY" => DAY_NS,
+        _ => return None,
+    };
+    let is_orders = match item.str("rateLimitType").ok()? {
+        "ORDERS" => true,
+        "REQUEST_WEIGHT" => false,
+        _ => return None,
+    };
+    let small = |key| item.u64(key).ok().and_then(|n| u32::try_from(n).ok());
+    Some(Usage {
+        is_orders,
+        window_ns: unit.checked_mul(item.u64("intervalNum").ok()?)?,
+        limit: small("limit")?,
+        count: small("count").unwrap_or(0),
+    })
+}
+
+/// Everything that limits us at this venue.
+#[derive(Debug, Clone)]
 pub struct Limits {
-    gate: RateGate<3>,
+    weight: Window,
+    orders: [Window; 2],
+    stopped_until: UnixNanos,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            gate: RateGate::new([
-                Bucket::new(WEIGHT_PER_MINUTE, 60 * SECOND),
-                Bucket::new(ORDERS_PER_10S, 10 * SECOND),
-                Bucket::new(ORDERS_PER_DAY, 86_400 * SECOND),
-            ]),
+            weight: Window::new(6_000, MINUTE_NS),
+            orders: [
+                Window::new(50, 10 * SECOND_NS),
+                Window::new(160_000, DAY_NS),
+            ],
+            stopped_until: UnixNanos(0),
         }
     }
 }
 
 impl Limits {
-    /// Takes weight for a request that is not a new order.
-    pub fn take(&mut self, now: UnixNanos, weight: u32, is_cancel: bool) -> bool {
-        self.gate.take(now, [weight, 0, 0], is_cancel)
+    /// Takes room for a request of this weight that is no cancel.
+    pub fn request(&mut self, now: UnixNanos, weight: u32) -> bool {
+        let reserve = self.weight.limit / RESERVE_SHARE;
+        if now < self.stopped_until || !self.weight.fits(now, weight, reserve) {
+            return false;
+        }
+        self.weight.charge(now, weight);
+        true
     }
 
-    /// Takes weight and an order for a new order.
-    pub fn take_order(&mut self, now: UnixNanos) -> bool {
-        self.gate.take(now, [weight::ORDER, 1, 1], false)
+    /// Takes room for a new order.
+    pub fn new_order(&mut self, now: UnixNanos) -> bool {
+        if !self.orders.iter_mut().all(|window| window.fits(now, 1, 0)) || !self.request(now, 1) {
+            return false;
+        }
+        for window in &mut self.orders {
+            window.charge(now, 1);
+        }
+        true
     }
 
-    /// The venue's own limit, from `exchangeInfo`.
-    pub fn set(&mut self, kind: &str, interval_ns: u64, limit: u32) {
-        let [weight, fast, daily] = &mut self.gate.buckets;
-        match (kind, interval_ns) {
-            ("REQUEST_WEIGHT", interval) => *weight = Bucket::new(limit, interval),
-            ("ORDERS", interval) if interval <= 60 * SECOND => *fast = Bucket::new(limit, interval),
-            ("ORDERS", interval) => *daily = Bucket::new(limit, interval),
-            _ => {}
+    /// Takes room for a cancel or a mass cancel: no order count, and the reserve is theirs.
+    pub fn cancel(&mut self, now: UnixNanos) -> bool {
+        if now < self.stopped_until || !self.weight.fits(now, 1, 0) {
+            return false;
+        }
+        self.weight.charge(now, 1);
+        true
+    }
+
+    /// Takes the venue's own limits and counts.
+    pub fn tell(&mut self, now: UnixNanos, usages: &[Option<Usage>]) {
+        for usage in usages.iter().flatten() {
+            let windows = if usage.is_orders {
+                &mut self.orders[..]
+            } else {
+                core::slice::from_mut(&mut self.weight)
+            };
+            if let Some(window) = windows
+                .iter_mut()
+                .find(|window| window.window_ns == usage.window_ns)
+            {
+                window.tell(now, *usage);
+            }
         }
     }
 
-    /// The venue's own count of what was used, from `rateLimits[]`.
-    pub fn correct(&mut self, now: UnixNanos, kind: &str, interval_ns: u64, used: u32) {
-        let [weight, fast, daily] = &mut self.gate.buckets;
-        match (kind, interval_ns) {
-            ("REQUEST_WEIGHT", _) => weight.correct(now, used),
-            ("ORDERS", interval) if interval <= 60 * SECOND => fast.correct(now, used),
-            ("ORDERS", _) => daily.correct(now, used),
-            _ => {}
-        }
+    /// The venue said stop. `until` is its own time, if it named one; returns ours.
+    pub fn stop(&mut self, now: UnixNanos, is_ban: bool, until: Option<UnixNanos>) -> UnixNanos {
+        let default = now.after(if is_ban { BAN_NS } else { STOP_NS });
+        let until = until
+            .filter(|until| until.since(now) > 0 && until.since(now) <= BAN_NS_MAX)
+            .unwrap_or(default);
+        self.stopped_until = self.stopped_until.max(until);
+        self.stopped_until
     }
 
-    /// 429 or 418: nothing is sent until then. `retry_after_s` or `until_ms` as the venue gave them.
-    pub fn stop(
-        &mut self,
-        now: UnixNanos,
-        status: u16,
-        retry_after_s: Option<u32>,
-        until_ms: Option<u64>,
-    ) -> UnixNanos {
-        let default_ns = if status == 418 { BAN_NS } else { PAUSE_NS };
-        let until = match (until_ms, retry_after_s) {
-            (Some(ms), _) => UnixNanos::from_millis(ms),
-            (None, Some(seconds)) => now.after(u64::from(seconds) * SECOND),
-            (None, None) => now.after(default_ns),
-        };
-        self.gate.stop_until(until);
-        until
+    /// Until when nothing may be sent.
+    pub const fn stopped_until(&self) -> UnixNanos {
+        self.stopped_until
     }
-}
-
-/// `interval` and `intervalNum` of a rate limit, in nanoseconds.
-pub fn interval_ns(interval: &str, count: u64) -> u64 {
-    let unit = match interval {
-        "SECOND" => SECOND,
-        "MINUTE" => 60 * SECOND,
-        "HOUR" => 3_600 * SECOND,
-        _ => 86_400 * SECOND,
-    };
-    unit.saturating_mul(count.clamp(1, 1_000))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    const T0: UnixNanos = UnixNanos(1_760_000_000_000_000_000);
 
     #[test]
-    fn orders_stop_before_cancels() {
+    fn fifty_orders_then_none_until_the_window_has_passed() {
         let mut limits = Limits::default();
-        let now = UnixNanos(1_000 * SECOND);
-        let orders = (0..200).filter(|_| limits.take_order(now)).count();
-        assert_eq!(orders, 40, "a fifth of 50 is kept");
-        assert!(limits.take(now, weight::ORDER, true));
+        let passed = (0..100).filter(|_| limits.new_order(T0)).count();
+        assert_eq!(passed, 50);
+        assert!(limits.cancel(T0), "cancels have no order count");
+        assert!(!limits.new_order(T0.after(10 * SECOND_NS)));
+        assert!(limits.new_order(T0.after(11 * SECOND_NS)));
     }
 
     #[test]
-    fn the_venue_is_believed() {
+    fn a_fifth_of_the_weight_is_kept_for_cancels() {
         let mut limits = Limits::default();
-        let now = UnixNanos(1_000 * SECOND);
-        limits.set("ORDERS", 10 * SECOND, 100);
-        limits.correct(now, "ORDERS", 10 * SECOND, 79);
-        assert!(limits.take_order(now));
-        assert!(!limits.take_order(now));
+        let snapshots = (0..200).filter(|_| limits.request(T0, 50)).count();
+        assert_eq!(snapshots, 96, "4800 of 6000");
+        assert!(!limits.new_order(T0));
+        assert_eq!((0..2_000).filter(|_| limits.cancel(T0)).count(), 1_200);
     }
 
     #[test]
-    fn a_ban_is_obeyed() {
+    fn the_venue_knows_better() {
         let mut limits = Limits::default();
-        let now = UnixNanos(1_000 * SECOND);
-        let until = limits.stop(now, 429, Some(7), None);
-        assert_eq!(until, now.after(7 * SECOND));
-        assert!(!limits.take(now.after(6 * SECOND), 1, true));
-        assert!(limits.take(until, 1, true));
-        assert_eq!(limits.stop(now, 418, None, None), now.after(BAN_NS));
+        let usage = Usage {
+            is_orders: true,
+            window_ns: 10 * SECOND_NS,
+            limit: 100,
+            count: 97,
+        };
+        limits.tell(T0, &[Some(usage), None]);
+        assert_eq!((0..9).filter(|_| limits.new_order(T0)).count(), 3);
+        let lower = Usage { count: 0, ..usage };
+        limits.tell(T0, &[Some(lower)]);
+        assert!(!limits.new_order(T0), "never downwards");
+    }
+
+    #[test]
+    fn a_stop_holds_everything() {
+        let mut limits = Limits::default();
+        let named = T0.after(5 * SECOND_NS);
+        assert_eq!(limits.stop(T0, false, Some(named)), named);
+        assert!(!limits.cancel(T0) && !limits.new_order(T0) && !limits.request(T0, 1));
+        assert!(limits.cancel(named) && limits.new_order(named));
+        assert_eq!(limits.stop(named, true, None), named.after(BAN_NS));
+        let absurd = Some(UnixNanos(u64::MAX));
+        assert_eq!(Limits::default().stop(T0, false, absurd), T0.after(STOP_NS));
+    }
+
+    proptest! {
+        /// Law: whatever the pace and cost, no span of the window's length holds more than its limit.
+        #[test]
+        fn never_more_than_the_limit_in_any_window(
+            steps in proptest::collection::vec((0u64..400_000_000, 1u32..4), 1..400),
+        ) {
+            let mut window = Window::new(9, SECOND_NS);
+            let (mut now, mut passed) = (T0.0, Vec::new());
+            for (step, cost) in steps {
+                now += step;
+                if window.fits(UnixNanos(now), cost, 0) {
+                    window.charge(UnixNanos(now), cost);
+                    passed.push((now, cost));
+                }
+            }
+            for (at, (start, _)) in passed.iter().enumerate() {
+                let inside = passed.iter().skip(at).take_while(|(time, _)| time - start < SECOND_NS);
+                prop_assert!(inside.map(|(_, cost)| cost).sum::<u32>() <= 9);
+            }
+        }
+
+        #[test]
+        fn time_in_any_order_never_panics(times: Vec<u64>, window_ns: u64) {
+            let mut window = Window::new(3, window_ns);
+            for time in times {
+                window.charge(UnixNanos(time), 1);
+                let _ = window.used(UnixNanos(time));
+            }
+        }
     }
 }

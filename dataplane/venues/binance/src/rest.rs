@@ -1,202 +1,330 @@
-//! The cold path: instruments, snapshots, reconciliation and order queries over REST.
+//! REST: what is asked and what the answers mean. Cold path: start, resync, reconciliation.
 //!
 //! ```text
-//! tag = kind << 56 | what        what: instrument, or the client order id asked about
+//! exchangeInfo → registry, instrument rules, rate limits      depth → Book snapshot, spliced by the keeper
+//! openOrders, myTrades per symbol, account → reconciliation   order → one order's report (then its fills)
 //! ```
-//! Source: venue page, sections 2, 3, 4.1; fixtures `rest_*.json`.
+//! The tag of a request carries what was asked, so an answer needs no table; [`ask_of_url`] finds the same
+//! for recorded answers.
+//! Source: venue page, sections 2, 3, 4.1 and 6, read 2026-11-20; fixtures `rest_*.json`.
 
-use crate::auth::{Auth, percent_encode};
-use crate::feed::at;
-use crate::limits::{Limits, interval_ns};
-use dp_types::{Decimal, Instrument, InstrumentId, Notional, Price, Qty, UnixNanos};
-use dp_venue_api::{DecodeError, Registry, RestTag};
+use crate::account::{self, text};
+use crate::feed::{Levels, Notice, at, on_snapshot};
+use crate::limits::{USAGES_MAX, Usage, usages};
+use crate::symbols::{parse_client_id, trimmed};
+use crate::{ID, LINK_REST, entry};
+use dp_types::{ClientOrderId, Decimal, Instrument, InstrumentId, Notional, NumError, Price, Qty};
+use dp_venue_api::{DecodeError, Registry, RegistryError, RestMethod, RestRequest, RestTag, Sink};
 use dp_wire::json::Value;
-use std::fmt::Write as _;
 
-/// What a REST request was about, read back from its tag.
+/// Levels a side of the snapshots we ask for, and their weight.
+pub const DEPTH_LIMIT: usize = 1_000;
+/// Trades on one page.
+pub const TRADES_LIMIT: usize = 1_000;
+
+/// A client order id has 45 bits; beside it and the kind's 8 a tag has 11 for the instrument.
+const CLIENT_BITS: u32 = 45;
+const CLIENT_MASK: u64 = (1 << CLIENT_BITS) - 1;
+const _: () = assert!(dp_types::limit::INSTRUMENTS_MAX <= 1 << (64 - 8 - CLIENT_BITS));
+
+/// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `exchangeInfo` of our symbols.
-    ExchangeInfo,
-    /// A depth snapshot.
+pub enum Ask {
+    /// Rules of our instruments.
+    Rules,
+    /// A book snapshot.
     Depth(InstrumentId),
-    /// Open orders of a symbol.
-    OpenOrders(InstrumentId),
-    /// Our trades of a symbol.
-    Trades(InstrumentId),
-    /// Balances.
-    Account,
-    /// One order, by our id.
-    Order(u64),
+    /// All open orders, in this run of reconciliation.
+    OpenOrders(u32),
+    /// A page of trades of one instrument, in this run of reconciliation.
+    Trades(u32),
+    /// Balances, in this run of reconciliation.
+    Account(u32),
+    /// One order by our id.
+    Order(InstrumentId, ClientOrderId),
+    /// The trades of one order of ours.
+    OrderTrades(InstrumentId, ClientOrderId),
 }
 
-impl Kind {
-    /// The tag that comes back with the answer.
+impl Ask {
+    /// As a tag: the kind in the low byte, its number above.
     pub const fn tag(self) -> RestTag {
-        let (kind, what) = match self {
-            Self::ExchangeInfo => (1, 0),
+        let (kind, number) = match self {
+            Self::Rules => (1, 0),
             Self::Depth(id) => (2, id.0 as u64),
-            Self::OpenOrders(id) => (3, id.0 as u64),
-            Self::Trades(id) => (4, id.0 as u64),
-            Self::Account => (5, 0),
-            Self::Order(client_id) => (6, client_id),
+            Self::OpenOrders(run) => (3, run as u64),
+            Self::Trades(run) => (4, run as u64),
+            Self::Account(run) => (5, run as u64),
+            Self::Order(id, client) => (6, pack(id, client)),
+            Self::OrderTrades(id, client) => (7, pack(id, client)),
         };
-        RestTag(kind << 56 | what)
+        RestTag(kind | number << 8)
     }
 
-    /// The inverse of [`Kind::tag`].
-    pub const fn of_tag(tag: RestTag) -> Option<Self> {
-        let what = tag.0 & ((1 << 56) - 1);
-        let instrument = InstrumentId(what as u32);
-        match tag.0 >> 56 {
-            1 => Some(Self::ExchangeInfo),
-            2 => Some(Self::Depth(instrument)),
-            3 => Some(Self::OpenOrders(instrument)),
-            4 => Some(Self::Trades(instrument)),
-            5 => Some(Self::Account),
-            6 => Some(Self::Order(what)),
-            _ => None,
+    /// From a tag. `None` when it is not one of ours.
+    pub fn of(tag: RestTag) -> Option<Self> {
+        let wide = tag.0 >> 8;
+        let (id, client) = (
+            InstrumentId((wide >> CLIENT_BITS) as u32), // 11 bits are left
+            ClientOrderId(wide & CLIENT_MASK),
+        );
+        let number = || u32::try_from(wide).ok();
+        Some(match tag.0 & 0xff {
+            1 if wide == 0 => Self::Rules,
+            2 => Self::Depth(InstrumentId(number()?)),
+            3 => Self::OpenOrders(number()?),
+            4 => Self::Trades(number()?),
+            5 => Self::Account(number()?),
+            6 => Self::Order(id, client),
+            7 => Self::OrderTrades(id, client),
+            _ => return None,
+        })
+    }
+
+    /// Weight of the request at the venue.
+    pub const fn weight(self) -> u32 {
+        match self {
+            Self::Rules | Self::Account(_) | Self::Trades(_) => 20,
+            Self::Depth(_) => 50,
+            Self::OpenOrders(_) => 80,
+            Self::Order(..) => 4,
+            Self::OrderTrades(..) => 5,
         }
     }
 }
 
-/// `GET exchangeInfo` of these symbols.
-pub fn exchange_info(symbols: &[String]) -> String {
-    let quoted: Vec<String> = symbols
-        .iter()
-        .map(|symbol| format!("%22{symbol}%22"))
-        .collect();
-    format!("/api/v3/exchangeInfo?symbols=%5B{}%5D", quoted.join("%2C"))
+const fn pack(id: InstrumentId, client: ClientOrderId) -> u64 {
+    client.0 & CLIENT_MASK | (id.0 as u64) << CLIENT_BITS
 }
 
-/// `GET depth`, 1,000 levels a side.
-pub fn depth(symbol: &str) -> String {
-    format!("/api/v3/depth?symbol={symbol}&limit=1000")
+fn query_field<'a>(url: &'a str, name: &str) -> Option<&'a str> {
+    let (_, query) = url.split_once('?')?;
+    query.split('&').find_map(|pair| pair.strip_prefix(name))
 }
 
-/// A signed target: `path?query&timestamp=…&recvWindow=…&signature=…`.
-pub fn signed(auth: &Auth, path: &str, query: &str, now: UnixNanos, window_ms: u32) -> String {
-    let mut text = query.to_owned();
-    if !text.is_empty() {
-        text.push('&');
-    }
-    // Writing to a String does not fail.
-    let _ = write!(text, "timestamp={}", now.millis());
-    if window_ms > 0 {
-        let _ = write!(text, "&recvWindow={window_ms}");
-    }
-    let signature = percent_encode(auth.sign(text.as_bytes()).as_str());
-    format!("{path}?{text}&signature={signature}")
+/// The symbol a REST URL names.
+pub fn symbol_of_url(url: &str) -> Option<String> {
+    query_field(url, "symbol=").map(str::to_owned)
 }
 
-/// Decimals of a step, trailing zeros aside: `0.01000000` → 2. Steps of zero have no rule: 8.
-fn decimals(step: Decimal) -> u8 {
-    if step.is_zero() {
-        return 8;
-    }
-    let (mut mantissa, mut decimals) = (step.mantissa, step.decimals());
-    while decimals > 0 && mantissa % 10 == 0 {
-        mantissa /= 10;
-        decimals -= 1;
-    }
-    decimals
-}
-
-fn filter<'a>(symbol: Value<'a>, name: &str) -> Option<Value<'a>> {
-    symbol
-        .get("filters")?
-        .as_array()?
-        .find(|filter| filter.get("filterType").and_then(|kind| kind.as_str()) == Some(name))
-}
-
-/// Reads `exchangeInfo` into the registry and the limits. Symbols we do not follow are passed over.
-///
-/// Errors: [`DecodeError`]; symbols before the bad one were taken.
-pub fn on_exchange_info(
-    registry: &mut Registry,
-    limits: &mut Limits,
-    root: Value<'_>,
-) -> Result<usize, DecodeError> {
-    for limit in root
-        .get("rateLimits")
-        .and_then(|limits| limits.as_array())
-        .into_iter()
-        .flatten()
-    {
-        let text = |key| {
-            limit
-                .get(key)
-                .and_then(|value| value.as_str())
-                .unwrap_or("")
-        };
-        let count = limit.u64("intervalNum").unwrap_or(1);
-        if let Ok(most) = limit.u64("limit") {
-            let interval = interval_ns(text("interval"), count);
-            limits.set(
-                text("rateLimitType"),
-                interval,
-                u32::try_from(most).unwrap_or(u32::MAX),
-            );
-        }
-    }
-    let mut taken = 0;
-    for symbol in root.array("symbols").map_err(at("symbols"))? {
-        let name = symbol.str("symbol").map_err(at("symbol"))?;
-        let Some(id) = registry.find(crate::ID, name.as_bytes()) else {
-            continue;
-        };
-        let Some(held) = registry.get(id).copied() else {
-            continue;
-        };
-        let instrument = read_symbol(registry, held, symbol)?;
-        registry.update(instrument);
-        taken += 1;
-    }
-    Ok(taken)
-}
-
-fn read_symbol(
-    registry: &mut Registry,
-    held: Instrument,
-    symbol: Value<'_>,
-) -> Result<Instrument, DecodeError> {
-    let price = filter(symbol, "PRICE_FILTER").ok_or(DecodeError::Field("PRICE_FILTER"))?;
-    let lot = filter(symbol, "LOT_SIZE").ok_or(DecodeError::Field("LOT_SIZE"))?;
-    let tick = price.decimal("tickSize").map_err(at("tickSize"))?;
-    let step = lot.decimal("stepSize").map_err(at("stepSize"))?;
-    let (price_decimals, qty_decimals) = (decimals(tick), decimals(step));
-    let qty = |key: &'static str| -> Result<Qty, DecodeError> {
-        let value = lot.decimal(key).map_err(at(key))?;
-        // A maximum that 64 bits of increments cannot hold is no rule for us.
-        Ok(Qty(value.to_increments(qty_decimals).unwrap_or(0)))
+/// What a recorded answer was the answer to, from its URL (spot, US and futures hosts; replay, tools). `None`
+/// when the URL is not one we ask, or names a symbol that is not in the registry.
+pub fn ask_of_url(registry: &Registry, url: &str) -> Option<Ask> {
+    let path = url.split('?').next()?;
+    let instrument = || registry.find(ID, query_field(url, "symbol=")?.as_bytes());
+    let client = || {
+        query_field(url, "origClientOrderId=")
+            .and_then(parse_client_id)
+            .unwrap_or_default()
     };
-    let notional = filter(symbol, "NOTIONAL").or_else(|| filter(symbol, "MIN_NOTIONAL"));
-    let notional_min = match notional {
-        Some(rule) => {
-            let least = rule.decimal("minNotional").map_err(at("minNotional"))?;
-            i128::from(least.to_increments(12).unwrap_or(0))
-        }
-        None => 0,
-    };
-    let mut asset = |key: &'static str| -> Result<_, DecodeError> {
-        let name = symbol.str(key).map_err(at(key))?;
-        registry
-            .asset(name)
-            .map_err(|_| DecodeError::TooMuch("assets"))
-    };
-    Ok(Instrument {
-        price_decimals,
-        qty_decimals,
-        is_live: symbol.str("status") == Ok("TRADING"),
-        base: asset("baseAsset")?,
-        quote: asset("quoteAsset")?,
-        tick: Price(tick.to_increments(price_decimals).unwrap_or(0)),
-        lot: Qty(step.to_increments(qty_decimals).unwrap_or(0)),
-        qty_min: qty("minQty")?,
-        qty_max: qty("maxQty")?,
-        notional_min: Notional(notional_min),
-        ..held
+    Some(match path.rsplit('/').next()? {
+        "exchangeInfo" => Ask::Rules,
+        "depth" => Ask::Depth(instrument()?),
+        "openOrders" => Ask::OpenOrders(u32::MAX),
+        "myTrades" => Ask::Trades(u32::MAX),
+        "account" => Ask::Account(u32::MAX),
+        "order" => Ask::Order(instrument()?, client()),
+        _ => return None,
     })
+}
+
+/// The tag under which the machine reads a recorded answer; `None` as [`ask_of_url`].
+pub fn tag_of_url(registry: &Registry, url: &str) -> Option<RestTag> {
+    ask_of_url(registry, url).map(Ask::tag)
+}
+
+/// Queues a GET; signed targets come with the key's name.
+pub(crate) fn get(ask: Ask, target: &str, api_key: Option<&str>, out: &mut impl Sink) {
+    let header = api_key.map(|key| ("X-MBX-APIKEY", key));
+    out.request(
+        LINK_REST,
+        &RestRequest {
+            tag: ask.tag(),
+            method: RestMethod::Get,
+            target,
+            headers: header.as_slice(),
+            body: &[],
+        },
+    );
+}
+
+/// What an answer said, beside its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// How many instruments have rules now, and the venue's limits.
+    Rules(usize, [Option<Usage>; USAGES_MAX]),
+    /// A snapshot went out.
+    Depth,
+    /// All open orders went out.
+    OpenOrders,
+    /// How many trades went out, and the newest of them.
+    Trades(usize, u64),
+    /// Balances went out.
+    Account,
+    /// One order; its fills may be worth asking for.
+    Order(Notice),
+}
+
+/// Reads the body of a successful answer. Errors: [`DecodeError`].
+pub(crate) fn read(
+    registry: &mut Registry,
+    ask: Ask,
+    root: Value<'_>,
+    levels: &mut Levels,
+    out: &mut impl Sink,
+) -> Result<Answer, DecodeError> {
+    match ask {
+        Ask::Rules => Ok(Answer::Rules(rules(registry, root)?, usages(root))),
+        Ask::Depth(id) => {
+            on_snapshot(id, root, levels, out)?;
+            Ok(Answer::Depth)
+        }
+        Ask::OpenOrders(_) => {
+            for item in root.as_array().ok_or(DecodeError::Shape("no list"))? {
+                account::on_listed(registry, item, out)?;
+            }
+            Ok(Answer::OpenOrders)
+        }
+        Ask::Trades(_) | Ask::OrderTrades(..) => {
+            let client = match ask {
+                Ask::OrderTrades(_, client) => Some(client),
+                _ => None,
+            };
+            let (mut count, mut newest) = (0, 0);
+            for item in root.as_array().ok_or(DecodeError::Shape("no list"))? {
+                newest = newest.max(account::on_listed_fill(registry, client, item, out)?);
+                count += 1;
+            }
+            Ok(Answer::Trades(count, newest))
+        }
+        Ask::Account(_) => {
+            account::on_account(registry, root, out)?;
+            Ok(Answer::Account)
+        }
+        Ask::Order(_, client) => Ok(Answer::Order(entry::on_queried(
+            registry, client, root, out,
+        )?)),
+    }
+}
+
+/// Registers the rules of every listed instrument we follow; returns how many there were.
+///
+/// Errors: an instrument of ours whose numbers cannot be read.
+fn rules(registry: &mut Registry, root: Value<'_>) -> Result<usize, DecodeError> {
+    let mut count = 0;
+    for item in root.array("symbols").map_err(at("symbols"))? {
+        let symbol = item.str("symbol").map_err(at("symbol"))?;
+        let id = registry.find(ID, symbol.as_bytes());
+        let Some(&known) = id.and_then(|id| registry.get(id)) else {
+            continue;
+        };
+        let mut made = with_rules(known, item)?;
+        made.base = asset(registry, text(item, "baseAsset"))?;
+        made.quote = asset(registry, text(item, "quoteAsset"))?;
+        registry.update(made);
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn asset(registry: &mut Registry, name: &str) -> Result<dp_types::AssetId, DecodeError> {
+    registry.asset(name).map_err(|error| match error {
+        RegistryError::Full => DecodeError::TooMuch("assets"),
+        RegistryError::TooLong => DecodeError::Field("asset"),
+    })
+}
+
+/// Books may hold orders from before a tick or lot was made coarser, so increments are finer than the rules:
+/// prices by two places, quantities by six, but to no more than the eight the venue prints. With six
+/// places 64 bits hold 9.2 x 10^12 units a level.
+const PRICE_DECIMALS_FINER: u8 = 2;
+const QTY_DECIMALS_FINER: u8 = 6;
+const DECIMALS_MAX: u8 = 8;
+
+const fn finer(decimals: u8, by: u8) -> u8 {
+    let more = decimals.saturating_add(by);
+    let capped = if more > DECIMALS_MAX {
+        DECIMALS_MAX
+    } else {
+        more
+    };
+    if capped > decimals { capped } else { decimals }
+}
+
+fn number(field: &'static str) -> impl Fn(NumError) -> DecodeError {
+    move |error| DecodeError::Number { field, error }
+}
+
+/// A filter's number; `None` when the filter has no such field.
+fn filter_field(filter: Value<'_>, key: &'static str) -> Result<Option<Decimal>, DecodeError> {
+    filter
+        .get(key)
+        .map(|value| value.as_decimal().map(trimmed).map_err(at(key)))
+        .transpose()
+}
+
+/// One instrument's rules over what we knew of it. A zero disables a rule, by the venue's own word.
+fn with_rules(known: Instrument, item: Value<'_>) -> Result<Instrument, DecodeError> {
+    let (mut tick, mut lot) = (Decimal::ZERO, Decimal::ZERO);
+    let (mut qty_min, mut qty_max, mut notional) = (Decimal::ZERO, Decimal::ZERO, Decimal::ZERO);
+    for filter in item.array("filters").map_err(at("filters"))? {
+        let field = |key| filter_field(filter, key);
+        match text(filter, "filterType") {
+            "PRICE_FILTER" => tick = field("tickSize")?.unwrap_or(tick),
+            "LOT_SIZE" => {
+                lot = field("stepSize")?.unwrap_or(lot);
+                qty_min = field("minQty")?.unwrap_or(qty_min);
+                qty_max = field("maxQty")?.unwrap_or(qty_max);
+            }
+            "NOTIONAL" | "MIN_NOTIONAL" => {
+                let futures = field("notional")?;
+                notional = field("minNotional")?.or(futures).unwrap_or(notional);
+            }
+            _ => {}
+        }
+    }
+    let decimals = |rule: Decimal, by| {
+        if rule.is_zero() {
+            DECIMALS_MAX
+        } else {
+            finer(rule.decimals(), by)
+        }
+    };
+    let status = match text(item, "status") {
+        "" => text(item, "contractStatus"),
+        status => status,
+    };
+    let may_trade = item.get("isSpotTradingAllowed").and_then(Value::as_bool);
+    let mut made = Instrument {
+        price_decimals: decimals(tick, PRICE_DECIMALS_FINER),
+        qty_decimals: decimals(lot, QTY_DECIMALS_FINER),
+        is_live: status == "TRADING" && may_trade != Some(false),
+        ..known
+    };
+    made.tick = made.price(tick).map_err(number("tickSize"))?;
+    made.lot = made.qty(lot).map_err(number("stepSize"))?;
+    made.qty_min = made.qty(qty_min).map_err(number("minQty"))?;
+    // A limit beyond 64 bits of increments is no limit to us.
+    made.qty_max = made.qty(qty_max).unwrap_or(Qty(0));
+    made.notional_min = money(notional).ok_or(DecodeError::Field("minNotional"))?;
+    if let Some(size) = item.get("contractSize") {
+        made.multiplier = size.as_decimal().map_err(at("contractSize"))?;
+    }
+    // Half a rule is none: without tick and lot an instrument must not be traded.
+    made.is_live &= made.tick != Price(0) && made.lot != Qty(0);
+    Ok(made)
+}
+
+/// A decimal in 10^-12 units; `None` when it leaves the range.
+fn money(amount: Decimal) -> Option<Notional> {
+    let power = 12 + i32::from(amount.exponent);
+    let scale = 10i128.checked_pow(power.unsigned_abs())?;
+    let mantissa = i128::from(amount.mantissa);
+    Some(Notional(if power >= 0 {
+        mantissa.checked_mul(scale)?
+    } else {
+        mantissa / scale
+    }))
 }
 
 #[cfg(test)]
@@ -204,34 +332,69 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_come_back() {
-        for kind in [
-            Kind::ExchangeInfo,
-            Kind::Depth(InstrumentId(7)),
-            Kind::OpenOrders(InstrumentId(1023)),
-            Kind::Trades(InstrumentId(0)),
-            Kind::Account,
-            Kind::Order((1 << 45) - 1),
-        ] {
-            assert_eq!(Kind::of_tag(kind.tag()), Some(kind));
-        }
-        assert_eq!(Kind::of_tag(RestTag(99 << 56)), None);
+    fn increments_are_finer_than_the_rules_within_bounds() {
+        assert_eq!(
+            (
+                finer(2, 2),
+                finer(8, 2),
+                finer(0, 6),
+                finer(5, 6),
+                finer(9, 6)
+            ),
+            (4, 8, 6, 8, 9)
+        );
     }
 
     #[test]
-    fn steps_become_decimals() {
-        for (step, want) in [
-            ("0.01000000", 2),
-            ("1.00000000", 0),
-            ("0.00001000", 5),
-            ("0", 8),
-            ("10", 0),
+    fn money_is_exact_or_refused() {
+        let of = |mantissa, exponent| money(Decimal { mantissa, exponent });
+        assert_eq!(of(5, 0), Some(Notional(5_000_000_000_000)));
+        assert_eq!(of(1, -4), Some(Notional(100_000_000)));
+        assert_eq!(of(7, -13), Some(Notional(0)));
+        assert_eq!(of(i64::MAX, 18), None);
+    }
+
+    #[test]
+    fn tags_come_back() {
+        let client = ClientOrderId((1 << 45) - 1);
+        for ask in [
+            Ask::Rules,
+            Ask::Depth(InstrumentId(u32::MAX)),
+            Ask::OpenOrders(7),
+            Ask::Trades(u32::MAX),
+            Ask::Account(0),
+            Ask::Order(InstrumentId(1023), client),
+            Ask::OrderTrades(InstrumentId(0), client),
         ] {
-            assert_eq!(
-                decimals(Decimal::parse(step.as_bytes()).unwrap()),
-                want,
-                "{step}"
-            );
+            assert_eq!(Ask::of(ask.tag()), Some(ask));
         }
+        for raw in [0, 8, 255, 1 << 60 | 2, u64::MAX, 1 << 8 | 1] {
+            assert_eq!(Ask::of(RestTag(raw)), None);
+        }
+    }
+
+    #[test]
+    fn urls_name_their_answers() {
+        let mut registry = Registry::new();
+        let id = crate::feed::register(&mut registry, "BTCUSDT").unwrap();
+        let of = |url: &str| ask_of_url(&registry, url);
+        for url in [
+            "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000",
+            "https://www.binance.com/api/v1/depth?symbol=BTCUSDT&limit=1000",
+            "https://fapi.binance.com/fapi/v1/depth?symbol=BTCUSDT&limit=1000",
+            "/depth?symbol=BTCUSDT",
+        ] {
+            assert_eq!(of(url), Some(Ask::Depth(id)), "{url}");
+        }
+        assert_eq!(
+            of("https://dapi.binance.com/dapi/v1/exchangeInfo"),
+            Some(Ask::Rules)
+        );
+        assert_eq!(of("/depth?symbol=X"), None);
+        assert_eq!(
+            of("https://api.binance.com/api/v3/klines?symbol=BTCUSDT"),
+            None
+        );
+        assert_eq!(of(""), None);
     }
 }

@@ -1,40 +1,44 @@
-//! Names: client order ids as Binance text, the venue's numeric ids, symbols in both cases.
+//! Symbols and ids: the venue's text ⇄ ours.
 //!
-//! A client order id is `sl-` and base 36: inside `^[a-zA-Z0-9-_]{1,36}$`, unique among all orders ever.
+//! ```text
+//! BTCUSDT                   symbol in messages, REST and orders; base and quote come from metadata only
+//! btcusdt@depth@100ms       stream names use it in lower case
+//! sl-1z141z5                our client order id: "sl-" + base 36, within ^[a-zA-Z0-9-_]{1,36}$
+//! n-1z141z5-0               our request id: what was asked, which order, which instrument (base 36)
+//! 12510053279               the venue's order id: a number, packed as it is
+//! ```
+//! Source: venue page, sections 2 and 4.1, read 2026-11-20.
 
-use dp_types::{ClientOrderId, OrderId, Text, TradeId};
+use dp_types::{ClientOrderId, Decimal, InstrumentId, OrderId, Text};
+use dp_wire::buf::Buf;
 
-/// Longest base-36 text of a `u64`.
-const BASE36_MAX: usize = 13;
-const PREFIX: &[u8] = b"sl-";
+/// Marks our client order ids.
+const CLIENT_PREFIX: &str = "sl-";
+/// Longest client order id we write: the prefix and 45 bits in base 36.
+pub const CLIENT_ID_MAX: usize = 3 + 9;
+const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
-/// A `u64` in base 36, in place.
-pub fn base36(mut value: u64) -> Text<16> {
-    let mut digits = [b'0'; BASE36_MAX];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        if let Some(slot) = digits.get_mut(at) {
-            *slot = b"0123456789abcdefghijklmnopqrstuvwxyz"[(value % 36) as usize];
-        }
-        value /= 36;
-        if value == 0 || at == 0 {
+/// Appends `value` in base 36, lower case.
+pub fn push_base36<const N: usize>(value: u64, out: &mut Buf<N>) {
+    let mut text = [b'0'; 13]; // 36^13 > 2^64
+    let (mut rest, mut start) = (value, text.len());
+    for (at, slot) in text.iter_mut().enumerate().rev() {
+        *slot = DIGITS.get((rest % 36) as usize).copied().unwrap_or(b'0');
+        rest /= 36;
+        start = at;
+        if rest == 0 {
             break;
         }
     }
-    digits
-        .get(at..)
-        .and_then(|text| core::str::from_utf8(text).ok())
-        .and_then(Text::new)
-        .unwrap_or_default()
+    out.push_bytes(text.get(start..).unwrap_or(&[]));
 }
 
-/// The inverse of [`base36`]. `None` for other texts and for numbers over 64 bits.
-pub fn from_base36(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > BASE36_MAX {
+/// A canonical base-36 number (no leading zero, lower case).
+pub fn parse_base36(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || (text.starts_with(b"0") && text.len() > 1) {
         return None;
     }
-    text.iter().try_fold(0u64, |value, byte| {
+    text.iter().try_fold(0u64, |value, &byte| {
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',
             b'a'..=b'z' => byte - b'a' + 10,
@@ -44,72 +48,109 @@ pub fn from_base36(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// A client order id as Binance text.
-pub fn client_text(id: ClientOrderId) -> Text<20> {
-    let mut text = [0; 20];
-    let digits = base36(id.0);
-    let len = PREFIX.len() + digits.as_bytes().len();
-    for (slot, byte) in text.iter_mut().zip(PREFIX.iter().chain(digits.as_bytes())) {
-        *slot = *byte;
+/// A client order id as the venue gets it.
+pub fn client_id_text(id: ClientOrderId) -> Buf<CLIENT_ID_MAX> {
+    let mut text = Buf::new();
+    text.push_str(CLIENT_PREFIX);
+    push_base36(id.0, &mut text);
+    text
+}
+
+/// Our id from the venue's text; `None` when the order is not one of ours.
+pub fn parse_client_id(text: &str) -> Option<ClientOrderId> {
+    ClientOrderId::from_raw(parse_base36(text.strip_prefix(CLIENT_PREFIX)?.as_bytes())?)
+}
+
+/// What a WebSocket API request was, carried in its own `id`: an answer needs no table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestId {
+    /// A new order.
+    New(ClientOrderId, InstrumentId),
+    /// An amend.
+    Amend(ClientOrderId, InstrumentId),
+    /// A cancel.
+    Cancel(ClientOrderId, InstrumentId),
+    /// A query of one order.
+    Query(ClientOrderId, InstrumentId),
+    /// A cancel of everything of an instrument.
+    CancelAll(InstrumentId),
+    /// `session.logon`.
+    Logon,
+    /// The user data subscription.
+    UserStream,
+}
+
+/// Longest request id: kind, 45 bits, 32 bits, two dashes.
+pub const REQUEST_ID_MAX: usize = 1 + 1 + 9 + 1 + 7;
+
+impl RequestId {
+    /// As text.
+    pub fn text(self) -> Buf<REQUEST_ID_MAX> {
+        let mut text = Buf::new();
+        let (kind, client, instrument) = match self {
+            Self::New(client, id) => (b'n', Some(client), Some(id)),
+            Self::Amend(client, id) => (b'a', Some(client), Some(id)),
+            Self::Cancel(client, id) => (b'c', Some(client), Some(id)),
+            Self::Query(client, id) => (b'q', Some(client), Some(id)),
+            Self::CancelAll(id) => (b'x', None, Some(id)),
+            Self::Logon => (b'l', None, None),
+            Self::UserStream => (b'u', None, None),
+        };
+        text.push(kind);
+        for number in [client.map(|id| id.0), instrument.map(|id| u64::from(id.0))]
+            .into_iter()
+            .flatten()
+        {
+            text.push(b'-');
+            push_base36(number, &mut text);
+        }
+        text
     }
-    text.get(..len)
-        .and_then(|text| core::str::from_utf8(text).ok())
-        .and_then(Text::new)
-        .unwrap_or_default()
+
+    /// From the text of an answer; `None` when the request was not ours.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let kind = parts.next()?;
+        let mut number = || parts.next().and_then(|part| parse_base36(part.as_bytes()));
+        let (first, second) = (number(), number());
+        let id = |raw: u64| u32::try_from(raw).ok().map(InstrumentId);
+        let order = || Some((ClientOrderId::from_raw(first?)?, id(second?)?));
+        let made = match kind {
+            "n" => order().map(|(client, id)| Self::New(client, id)),
+            "a" => order().map(|(client, id)| Self::Amend(client, id)),
+            "c" => order().map(|(client, id)| Self::Cancel(client, id)),
+            "q" => order().map(|(client, id)| Self::Query(client, id)),
+            "x" => id(first?).map(Self::CancelAll),
+            "l" => Some(Self::Logon),
+            "u" => Some(Self::UserStream),
+            _ => None,
+        }?;
+        // Canonical or not ours: nothing may follow.
+        (made.text().as_bytes() == text.as_bytes()).then_some(made)
+    }
 }
 
-/// The inverse of [`client_text`]; `None` when the order is not one of ours.
-pub fn client_id(text: &str) -> Option<ClientOrderId> {
-    let digits = text.as_bytes().strip_prefix(PREFIX)?;
-    let id = from_base36(digits).and_then(ClientOrderId::from_raw)?;
-    (client_text(id).as_str() == text).then_some(id)
+/// The number without zeros after its last digit: `65000.0100` is written `65000.01`, never finer than
+/// the tick it is a multiple of.
+pub fn trimmed(number: Decimal) -> Decimal {
+    let mut trimmed = number;
+    while trimmed.exponent < 0 && trimmed.mantissa % 10 == 0 {
+        trimmed.mantissa /= 10;
+        trimmed.exponent += 1;
+    }
+    trimmed
 }
 
-/// An order id: Binance's are positive 64-bit numbers. -1 and 0 mean none.
-pub fn order_id(raw: i64) -> OrderId {
-    OrderId(u128::try_from(raw).unwrap_or(0))
-}
-
-/// A trade id. -1 means none.
-pub fn trade_id(raw: i64) -> TradeId {
-    TradeId(u128::try_from(raw).unwrap_or(0))
-}
-
-/// The venue's text of an order id.
+/// The venue's text of an order id; empty for 0.
 pub fn order_id_text(id: OrderId) -> Text<40> {
-    let mut digits = [b'0'; 39];
-    let (mut rest, mut at) = (id.0, digits.len());
-    loop {
-        at -= 1;
-        if let Some(slot) = digits.get_mut(at) {
-            *slot = b'0' + (rest % 10) as u8;
-        }
-        rest /= 10;
-        if rest == 0 || at == 0 {
-            break;
-        }
-    }
-    digits
-        .get(at..)
-        .and_then(|text| core::str::from_utf8(text).ok())
-        .and_then(Text::new)
-        .unwrap_or_default()
-}
-
-/// The symbol of a stream name (`btcusdt@depth`), in the upper case everything else uses.
-pub fn of_stream(stream: &str) -> Text<31> {
-    let lower = stream.split('@').next().unwrap_or_default();
-    let mut upper = [0; 31];
-    let Some(slots) = upper.get_mut(..lower.len()) else {
+    let Ok(number) = u64::try_from(id.0) else {
         return Text::EMPTY;
     };
-    for (slot, byte) in slots.iter_mut().zip(lower.bytes()) {
-        *slot = byte.to_ascii_uppercase();
+    let mut digits = Buf::<20>::new();
+    if number != 0 {
+        digits.push_u64(number);
     }
-    core::str::from_utf8(slots)
-        .ok()
-        .and_then(Text::new)
-        .unwrap_or_default()
+    Text::lossy(core::str::from_utf8(digits.as_bytes()).unwrap_or(""))
 }
 
 #[cfg(test)]
@@ -119,45 +160,95 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn foreign_ids_are_not_ours() {
-        for text in [
+    fn first_client_id_and_foreign_ones() {
+        let id = ClientOrderId::new(Epoch(1), LaneId(0), 1).unwrap();
+        assert_eq!(client_id_text(id).finish(), Ok(&b"sl-1z141z5"[..]));
+        assert_eq!(parse_client_id("sl-1z141z5"), Some(id));
+        for foreign in [
             "",
             "sl-",
-            "sl-zzzzzzzzzzzzzz",
-            "sl-A",
-            "hbx-1",
+            "sl-0",
+            "sl-01z141z5",
+            "SL-1z141z5",
+            "sl1z141z5",
             "sl-1",
-            "sl-01z141z4",
+            "sl-zzzzzzzzzzzzzzzzz",
+            "web_1z141z5",
         ] {
-            assert_eq!(client_id(text), None, "{text}");
+            assert_eq!(parse_client_id(foreign), None, "{foreign}");
         }
     }
 
     #[test]
-    fn symbols_of_streams() {
-        assert_eq!(of_stream("btcusdt@depth@100ms").as_str(), "BTCUSDT");
-        assert_eq!(of_stream("!miniTicker@arr").as_str(), "!MINITICKER");
+    fn order_ids_come_back() {
+        assert_eq!(
+            order_id_text(OrderId(12_510_053_279)).as_str(),
+            "12510053279"
+        );
+        assert_eq!(
+            order_id_text(OrderId(u128::from(u64::MAX))).as_str(),
+            "18446744073709551615"
+        );
+        assert_eq!(order_id_text(OrderId(0)).as_str(), "");
+        assert_eq!(order_id_text(OrderId(u128::MAX)).as_str(), "");
+    }
+
+    #[test]
+    fn zeros_are_trimmed_and_nothing_else() {
+        for (mantissa, exponent, text) in [
+            (650_000_100, -4, "65000.01"),
+            (650_000_000, -4, "65000"),
+            (0, -4, "0"),
+            (5, 2, "500"),
+            (-1_500, -3, "-1.5"),
+        ] {
+            let number = Decimal { mantissa, exponent };
+            assert_eq!(trimmed(number).to_string(), text);
+        }
+    }
+
+    fn any_client() -> impl Strategy<Value = ClientOrderId> {
+        (1u16..=Epoch::MAX, 0u8..16, 0..=ClientOrderId::SEQUENCE_MAX).prop_map(
+            |(epoch, lane, sequence)| {
+                ClientOrderId::new(Epoch(epoch), LaneId(lane), sequence).unwrap()
+            },
+        )
     }
 
     proptest! {
         #[test]
-        fn client_ids_come_back(epoch in 1u16..=8191, lane in 0u8..16, sequence in 0u32..1 << 28) {
-            let id = ClientOrderId::new(Epoch(epoch), LaneId(lane), sequence).unwrap();
-            let text = client_text(id);
-            prop_assert!(text.as_str().len() <= 36);
-            prop_assert_eq!(client_id(text.as_str()), Some(id));
+        fn client_ids_come_back(id in any_client()) {
+            let text = client_id_text(id);
+            let text = core::str::from_utf8(text.finish().unwrap()).unwrap();
+            prop_assert!(text.len() <= 36);
+            prop_assert_eq!(parse_client_id(text), Some(id));
         }
 
         #[test]
-        fn numbers_come_back(value: u64) {
-            prop_assert_eq!(from_base36(base36(value).as_bytes()), Some(value));
-            let text = order_id_text(OrderId(value.into()));
-            prop_assert_eq!(text.as_str(), value.to_string());
+        fn request_ids_come_back(client in any_client(), raw: u32) {
+            let id = InstrumentId(raw);
+            for request in [
+                RequestId::New(client, id),
+                RequestId::Amend(client, id),
+                RequestId::Cancel(client, id),
+                RequestId::Query(client, id),
+                RequestId::CancelAll(id),
+                RequestId::Logon,
+                RequestId::UserStream,
+            ] {
+                let text = request.text();
+                let text = core::str::from_utf8(text.finish().unwrap()).unwrap();
+                prop_assert_eq!(RequestId::parse(text), Some(request));
+            }
         }
 
         #[test]
-        fn hostile_texts_never_panic(text: String) {
-            let _ = (client_id(&text), of_stream(&text));
+        fn any_text_is_an_id_or_none(text: String) {
+            let _ = parse_client_id(&text);
+            if let Some(request) = RequestId::parse(&text) {
+                let again = request.text();
+                prop_assert_eq!(again.as_bytes(), text.as_bytes());
+            }
         }
     }
 }

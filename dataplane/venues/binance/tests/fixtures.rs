@@ -1,0 +1,275 @@
+//! Each fixture through the machine, and what must come out.
+#![allow(missing_docs)]
+
+mod rig;
+
+use dp_types::RejectReason;
+use dp_venue_api::{DecodeError, Fault};
+use dp_venue_binance::{LINK_MD, LINK_ORDERS};
+use rig::{Keys, Rig, fixture};
+
+/// Feeds a fixture to a ready machine and compares the events.
+fn check(name: &str, expected: &[&str]) {
+    let mut rig = Rig::ready(Keys::Ed25519);
+    let (said, result) = rig.text(LINK_ORDERS, 100, fixture(name));
+    assert_eq!(result, Ok(()), "{name}");
+    assert_eq!(said.events, expected, "{name}");
+}
+
+#[test]
+fn market_data() {
+    check("feed_delta", &["Book Delta 1000101..1000104 prev -1 2x1"]);
+    check(
+        "feed_delta_raw",
+        &["Book Delta 1000101..1000104 prev -1 0x0"],
+    );
+    check(
+        "feed_delta_gap",
+        &["Book Delta 1000107..1000109 prev -1 1x0"],
+    );
+    check(
+        "feed_delta_futures",
+        &["Book Delta 9000101..9000110 prev 9000087 1x1"],
+    );
+    check(
+        "feed_partial_depth",
+        &["Book Snapshot 1000104..1000104 prev -1 1x2"],
+    );
+    check(
+        "feed_partial_depth_futures",
+        &["Book Snapshot 9000110..9000110 prev -1 0x1"],
+    );
+    check(
+        "feed_trade",
+        &["Trade 4500000001 buy 0.01000000 @ 65000.01000000"],
+    );
+    check(
+        "feed_agg_trade",
+        &["Trade 4500000002 sell 0.01500000 @ 65000.00000000"],
+    );
+    let quote = "Quote 1000105 0.51200000 @ 65000.00000000 / 1.19000000 @ 65000.01000000";
+    check("feed_quote", &[quote]);
+    check("feed_quote_raw", &[quote]);
+    check(
+        "feed_quote_futures",
+        &["Quote 9000110 3.100 @ 65010.10 / 0.200 @ 65010.30"],
+    );
+    check("feed_ticker", &["Ignored ticker"]);
+    check("feed_candle", &["Ignored candle"]);
+    check("feed_subscribe_ack", &["Ignored a control answer"]);
+}
+
+#[test]
+fn order_answers() {
+    let order = "12510053279";
+    check("entry_new_ack", &[&format!("Ack 1 order {order} None 0")]);
+    check(
+        "entry_new_result",
+        &[
+            &format!("Ack 1 order {order} None 0"),
+            "Order 1 ACK None px 65000.00000000 qty 0.01000000 cum 0.00000000",
+        ],
+    );
+    for (name, reason, code, state) in [
+        ("funds", "InsufficientFunds", -2010, "REJECTED"),
+        ("post_only", "PostOnlyCross", -2010, "REJECTED"),
+        ("filter", "Invalid", -1013, "REJECTED"),
+        ("late", "Timestamp", -1021, "REJECTED"),
+        ("overloaded", "VenueDown", -1008, "REJECTED"),
+        // One of that id lives at the venue: it must not be forgotten.
+        ("duplicate", "DuplicateId", -2010, "UNKNOWN"),
+    ] {
+        check(
+            &format!("entry_reject_{name}"),
+            &[
+                &format!("Ack 1 order 0 {reason} {code}"),
+                &format!("Order 1 {state} {reason} px - qty - cum -"),
+            ],
+        );
+    }
+    check(
+        "entry_unknown_outcome",
+        &[
+            "Ack 1 order 0 UnknownOutcome -1007",
+            "Order 1 UNKNOWN UnknownOutcome px - qty - cum -",
+        ],
+    );
+    check(
+        "entry_cancel_ack",
+        &[&format!("Ack 1 order {order} None 0")],
+    );
+    check("entry_cancel_reject", &["Ack 1 order 0 UnknownOrder -2011"]);
+    check("entry_amend_ack", &[&format!("Ack 1 order {order} None 0")]);
+    check("entry_amend_reject", &["Ack 1 order 0 Invalid -2038"]);
+    check(
+        "entry_cancel_all_ack",
+        &["Ignored all cancelled; each is streamed"],
+    );
+    check("entry_cancel_all_none", &["Ignored nothing was open"]);
+    check(
+        "entry_query_partial",
+        &["Order 1 PARTIALLY_FILLED None px 65000.00000000 qty 0.01000000 cum 0.00400000"],
+    );
+    check(
+        "entry_query_none",
+        &["Order 1 REJECTED UnknownOrder px - qty - cum -"],
+    );
+}
+
+#[test]
+fn refusals_for_rate() {
+    for (name, until) in [
+        ("entry_reject_rate", 1_760_000_020_000u64),
+        ("entry_banned", 1_760_000_200_000),
+    ] {
+        check(
+            name,
+            &[
+                "Ack 1 order 0 RateLimit -1003",
+                "Order 1 REJECTED RateLimit px - qty - cum -",
+                &format!("RateLimited {{ until_ms: {until} }}"),
+            ],
+        );
+    }
+}
+
+#[test]
+fn user_data() {
+    let order = |state: &str, qty: &str, cum: &str| {
+        format!("Order 1 {state} px 65000.00000000 qty {qty} cum {cum}")
+    };
+    let whole = "0.01000000";
+    check("account_new", &[&order("ACK None", whole, "0.00000000")]);
+    check(
+        "account_fill_partial",
+        &[
+            "Fill 1 trade 4500000002 buy 0.00400000 @ 65000.00000000 fee 0.00000400 AssetId(1) maker",
+            &order("PARTIALLY_FILLED None", whole, "0.00400000"),
+        ],
+    );
+    check(
+        "account_fill_last",
+        &[
+            "Fill 1 trade 4500000003 buy 0.00600000 @ 64999.99000000 fee 0.00031000 AssetId(0) taker",
+            &order("FILLED None", whole, whole),
+        ],
+    );
+    check(
+        "account_canceled",
+        &[&order("CANCELLED None", whole, "0.00400000")],
+    );
+    check(
+        "account_expired_ioc",
+        &[&order("EXPIRED None", whole, "0.00000000")],
+    );
+    check(
+        "account_expired_band",
+        &[&order("EXPIRED PriceBand", whole, "0.00000000")],
+    );
+    check(
+        "account_self_trade",
+        &[&order("CANCELLED None", whole, "0.00000000")],
+    );
+    check(
+        "account_replaced",
+        &[&order("PARTIALLY_FILLED None", "0.00900000", "0.00400000")],
+    );
+    check(
+        "account_foreign",
+        &["Order - ACK None px 65000.00000000 qty 0.01000000 cum 0.00000000"],
+    );
+    check(
+        "account_balance",
+        &[
+            "Balance AssetId(2) free 9350.00000000 locked 390.00000000",
+            "Balance AssetId(1) free 0.00399600 locked 0.00000000",
+            "Balance AssetId(65535) free 1.00000000 locked 0.00000000",
+        ],
+    );
+    check(
+        "account_balance_update",
+        &["Ignored a deposit, withdrawal or transfer; the balance is told apart"],
+    );
+    check(
+        "account_list_status",
+        &["Ignored order list: we place none"],
+    );
+}
+
+#[test]
+fn session_events() {
+    let mut rig = Rig::ready(Keys::Ed25519);
+    let (said, result) = rig.text(LINK_MD, 0, fixture("feed_server_shutdown"));
+    assert_eq!(result, Ok(()));
+    assert_eq!(said.events, ["ClosingSoon(LinkId(1))"]);
+    assert_eq!(said.reconnects.len(), 1);
+
+    let (said, result) = rig.text(LINK_MD, 0, fixture("feed_control_error"));
+    assert!(said.events.is_empty());
+    let expected = Fault::Venue {
+        code: 2,
+        reason: RejectReason::Other,
+    };
+    assert_eq!(result, Err(expected));
+}
+
+#[test]
+fn what_cannot_be_read_is_a_typed_error() {
+    let depth = |inner: &str| format!(r#"{{"stream":"x","data":{{"e":"depthUpdate",{inner}}}}}"#);
+    let ids = r#""s":"BTCUSDT","U":1,"u":2"#;
+    for (text, error) in [
+        (String::new(), DecodeError::Json),
+        ("pong".into(), DecodeError::Json),
+        ("{".into(), DecodeError::Json),
+        (
+            "{}".into(),
+            DecodeError::Shape("neither a stream message nor an answer"),
+        ),
+        (
+            r#"{"stream":"x","data":{}}"#.into(),
+            DecodeError::Shape("a stream message without a kind"),
+        ),
+        (
+            fixture("rest_depth").into(),
+            DecodeError::Shape("depth without a symbol"),
+        ),
+        (
+            depth(r#""s":"XYZ","U":1,"u":2,"b":[],"a":[]"#),
+            DecodeError::UnknownSymbol,
+        ),
+        (
+            depth(r#""U":1,"u":2,"b":[],"a":[]"#),
+            DecodeError::Field("s"),
+        ),
+        (depth(&format!(r#"{ids},"b":[]"#)), DecodeError::Field("a")),
+        (
+            depth(&format!(r#"{ids},"b":[["1"]],"a":[]"#)),
+            DecodeError::Field("quantity"),
+        ),
+        (
+            depth(&format!(r#"{ids},"b":[[1.5,"1"]],"a":[]"#)),
+            DecodeError::Field("price"),
+        ),
+        (
+            depth(r#""s":"BTCUSDT","U":1,"u":-2,"b":[],"a":[]"#),
+            DecodeError::Field("u"),
+        ),
+        (
+            r#"{"id":"n-1z141z5-0","status":200}"#.into(),
+            DecodeError::Field("result"),
+        ),
+        (
+            r#"{"id":"n-1z141z5-0","status":400}"#.into(),
+            DecodeError::Field("error"),
+        ),
+        (
+            r#"{"id":"n-1z141z5-0","status":70000}"#.into(),
+            DecodeError::Field("status"),
+        ),
+    ] {
+        let mut rig = Rig::ready(Keys::Hmac);
+        let (said, result) = rig.text(LINK_MD, 0, &text);
+        assert_eq!(result, Err(error.into()), "{text}");
+        assert!(said.events.is_empty());
+    }
+}
