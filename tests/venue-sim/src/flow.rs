@@ -104,7 +104,11 @@ impl Flow {
 
     /// When [`Flow::step`] next has work.
     pub fn next_deadline(&self) -> u64 {
-        if self.config.ticks_per_s == 0 { u64::MAX } else { self.next_ns }
+        if self.config.ticks_per_s == 0 {
+            u64::MAX
+        } else {
+            self.next_ns
+        }
     }
 
     fn wait(&mut self) -> u64 {
@@ -132,7 +136,11 @@ impl Flow {
     }
 
     fn side(&mut self) -> Side {
-        if self.rng.random() { Side::Buy } else { Side::Sell }
+        if self.rng.random() {
+            Side::Buy
+        } else {
+            Side::Sell
+        }
     }
 
     fn price(&self, side: Side, depth: i64) -> i64 {
@@ -157,7 +165,11 @@ impl Flow {
             price,
             size: Size::Base(qty),
             tif,
-            post_only: if tif == Tif::Gtc { PostOnly::Refuse } else { PostOnly::No },
+            post_only: if tif == Tif::Gtc {
+                PostOnly::Refuse
+            } else {
+                PostOnly::No
+            },
             client_id: self.name.clone(),
             type_name: "",
             echo: self.name.clone(),
@@ -195,13 +207,13 @@ impl Flow {
                 Side::Sell => *at <= price,
             })
             .find(|(at, _)| *at == price)
-            .and_then(|(_, level)| self.last_of_market(engine, level.queue.iter().copied()));
+            .and_then(|(_, level)| Self::last_of_market(engine, level.queue.iter().copied()));
         if let Some(id) = mine {
             let _ = engine.cancel(now, id, Cause::User);
         }
     }
 
-    fn last_of_market(&self, engine: &Engine, ids: impl Iterator<Item = u64>) -> Option<u64> {
+    fn last_of_market(engine: &Engine, ids: impl Iterator<Item = u64>) -> Option<u64> {
         ids.filter(|&id| {
             engine
                 .order(id)
@@ -219,7 +231,7 @@ impl Flow {
             .book(self.inst)
             .levels(side)
             .last()
-            .and_then(|(_, level)| self.last_of_market(engine, level.queue.iter().copied()));
+            .and_then(|(_, level)| Self::last_of_market(engine, level.queue.iter().copied()));
         if let Some(id) = deepest {
             let _ = engine.cancel(now, id, Cause::User);
         }
@@ -269,7 +281,7 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Event, Fees, Ledger, Spec};
+    use crate::engine::{Event, Fees, FirstIds, Ledger, Spec};
 
     fn market(seed: u64) -> (Engine, Flow) {
         let spec = Spec {
@@ -291,7 +303,7 @@ mod tests {
             taker_ppm: 0,
             decimals: 8,
         };
-        let mut engine = Engine::new(vec![spec], Ledger::new(1, 2), fees, 1, 0);
+        let mut engine = Engine::new(vec![spec], Ledger::new(1, 2), fees, 1, FirstIds::default());
         let mut flow = Flow::new(&engine, 0, FlowConfig::default(), seed, 0);
         flow.open(&mut engine, 0);
         (engine, flow)
@@ -302,7 +314,11 @@ mod tests {
         for second in 1..=30 {
             flow.step(&mut engine, second * 1_000_000_000);
         }
-        engine.drain().iter().map(|event| format!("{event:?}")).collect()
+        engine
+            .drain()
+            .iter()
+            .map(|event| format!("{event:?}"))
+            .collect()
     }
 
     #[test]

@@ -14,6 +14,16 @@
 //! The core takes virtual time and never reads a clock; only [`edge`] touches sockets and the clock.
 
 #![forbid(unsafe_code)]
+// The venues' largest JSON objects have some 60 keys; the macro that writes them recurses once a key.
+#![recursion_limit = "512"]
 
+pub mod config;
+pub mod core;
+pub mod edge;
 pub mod engine;
+pub mod fault;
 pub mod flow;
+pub mod keys;
+pub mod record;
+pub mod text;
+pub mod venues;

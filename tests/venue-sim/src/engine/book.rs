@@ -66,7 +66,9 @@ impl Book {
 
     /// Orders at a price.
     pub fn count(&self, side: Side, price: i64) -> usize {
-        self.side(side).get(&price).map_or(0, |level| level.queue.len())
+        self.side(side)
+            .get(&price)
+            .map_or(0, |level| level.queue.len())
     }
 
     /// Levels of one side, best first.

@@ -94,6 +94,17 @@ pub struct Fees {
     pub decimals: u8,
 }
 
+/// The ids before the first ones given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FirstIds {
+    /// Of orders.
+    pub order: u64,
+    /// Of trades.
+    pub trade: u64,
+    /// Of level changes, for each instrument.
+    pub update: u64,
+}
+
 /// Last day's figures of an instrument, since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Day {
@@ -141,13 +152,13 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine without orders. `clients` accounts are 1..=clients; ids start from the given numbers.
+    /// An engine without orders. `clients` accounts are 1..=clients; ids follow the given ones.
     pub fn new(
         specs: Vec<Spec>,
         ledger: Ledger,
         fees: Fees,
         clients: usize,
-        first_id: u64,
+        first: FirstIds,
     ) -> Self {
         Self {
             instruments: specs
@@ -162,7 +173,7 @@ impl Engine {
                     },
                     spec,
                     book: Book::default(),
-                    update_id: first_id,
+                    update_id: first.update,
                 })
                 .collect(),
             ledger,
@@ -171,8 +182,8 @@ impl Engine {
             open: vec![BTreeSet::new(); clients + 1],
             by_client: HashMap::new(),
             finished: VecDeque::new(),
-            next_order: first_id,
-            next_trade: first_id,
+            next_order: first.order,
+            next_trade: first.trade,
             events: Vec::new(),
         }
     }
@@ -376,7 +387,11 @@ impl Engine {
 
     fn open_order(&self, id: u64) -> Result<&Order, Refusal> {
         let order = self.orders.get(&id).ok_or(Refusal::Unknown)?;
-        if order.state.is_open() { Ok(order) } else { Err(Refusal::Unknown) }
+        if order.state.is_open() {
+            Ok(order)
+        } else {
+            Err(Refusal::Unknown)
+        }
     }
 
     fn check_client_id(&self, ask: &NewOrder) -> Result<(), Refusal> {
@@ -446,7 +461,8 @@ impl Engine {
         if ask.account != MARKET {
             self.open[ask.account].insert(id);
             if !ask.client_id.is_empty() {
-                self.by_client.insert((ask.account, ask.client_id.clone()), id);
+                self.by_client
+                    .insert((ask.account, ask.client_id.clone()), id);
             }
         }
         let qty = match ask.size {
@@ -500,7 +516,10 @@ impl Engine {
             let Some((price, level)) = book.best(ask.side.opposite()) else {
                 return false;
             };
-            if ask.price.is_some_and(|limit| !self.crosses(ask.inst, ask.side, limit)) {
+            if ask
+                .price
+                .is_some_and(|limit| !self.crosses(ask.inst, ask.side, limit))
+            {
                 return false;
             }
             let Some(&maker) = level.queue.front() else {
@@ -518,7 +537,12 @@ impl Engine {
             if qty > 0 {
                 self.fill(now, id, maker, price, qty);
             }
-            if qty <= 0 || self.orders.get(&id).is_none_or(|o| o.state == State::Filled) {
+            if qty <= 0
+                || self
+                    .orders
+                    .get(&id)
+                    .is_none_or(|o| o.state == State::Filled)
+            {
                 self.end_budget(now, id);
                 return false;
             }
@@ -572,14 +596,21 @@ impl Engine {
             Side::Buy => (taker, maker),
             Side::Sell => (maker, taker),
         };
-        let accounts = (self.orders[&buyer].ask.account, self.orders[&seller].ask.account);
+        let accounts = (
+            self.orders[&buyer].ask.account,
+            self.orders[&seller].ask.account,
+        );
         let (base_asset, quote_asset) = (spec.base_asset, spec.quote_asset);
-        self.ledger.pay((accounts.0, true), accounts.1, quote_asset, cost);
-        self.ledger.pay((accounts.1, true), accounts.0, base_asset, base);
+        self.ledger
+            .pay((accounts.0, true), accounts.1, quote_asset, cost);
+        self.ledger
+            .pay((accounts.1, true), accounts.0, base_asset, base);
         self.instruments[inst].day.print(&trade, cost);
         let maker_side = side.opposite();
         if self.orders[&maker].leaves() == qty {
-            self.instruments[inst].book.remove(maker_side, price, maker, qty);
+            self.instruments[inst]
+                .book
+                .remove(maker_side, price, maker, qty);
         } else {
             self.instruments[inst].book.reduce(maker_side, price, qty);
         }
@@ -598,7 +629,11 @@ impl Engine {
             Side::Buy => (base, spec.base_asset, cost),
             Side::Sell => (cost, spec.quote_asset, base),
         };
-        let fee = if account == MARKET { 0 } else { self.fees.of(received, is_maker) };
+        let fee = if account == MARKET {
+            0
+        } else {
+            self.fees.of(received, is_maker)
+        };
         let venue = self.ledger.venue();
         self.ledger.pay((account, false), venue, asset, fee);
         let fill = Fill {
@@ -717,7 +752,8 @@ impl Engine {
         if let Some(order) = self.orders.get(&id)
             && order.ask.account != MARKET
         {
-            self.events.push(Event::Order(Box::new(order.clone()), what));
+            self.events
+                .push(Event::Order(Box::new(order.clone()), what));
         }
     }
 
@@ -736,7 +772,11 @@ impl Engine {
 
 impl Fees {
     fn of(self, received: Amount, is_maker: bool) -> Amount {
-        let ppm = if is_maker { self.maker_ppm } else { self.taker_ppm };
+        let ppm = if is_maker {
+            self.maker_ppm
+        } else {
+            self.taker_ppm
+        };
         let grain = 10i128.pow(12 - u32::from(self.decimals.min(12)));
         received * i128::from(ppm) / 1_000_000 / grain * grain
     }

@@ -36,8 +36,12 @@ impl Naive {
                     (Some(limit), Side::Sell) => price >= limit,
                 }
         };
-        let available: i64 =
-            self.resting.iter().filter(|o| crossing(o)).map(|o| o.leaves).sum();
+        let available: i64 = self
+            .resting
+            .iter()
+            .filter(|o| crossing(o))
+            .map(|o| o.leaves)
+            .sum();
         if (is_post_only && available > 0) || (tif == Tif::Fok && available < order.leaves) {
             return;
         }

@@ -31,7 +31,7 @@ fn engine() -> Engine {
         ledger.deposit(account, 0, 1_000 * UNIT);
         ledger.deposit(account, 1, 1_000_000 * UNIT);
     }
-    Engine::new(vec![spec()], ledger, FEES, 3, 0)
+    Engine::new(vec![spec()], ledger, FEES, 3, FirstIds::default())
 }
 
 fn ask(account: AccountId, side: Side, price: Option<i64>, qty: i64) -> NewOrder {
@@ -111,22 +111,32 @@ fn a_reduced_order_keeps_its_place_and_a_repriced_one_loses_it() {
     engine.place(6, ask(3, Side::Buy, Some(100), 1)).unwrap();
     assert_eq!(fills(&engine.drain())[0].0, second);
     assert_eq!(engine.reduce(7, first, 9), Err(Refusal::Amend));
-    assert_eq!(engine.reduce(7, first, 1), Err(Refusal::Amend), "1 is already done");
+    assert_eq!(
+        engine.reduce(7, first, 1),
+        Err(Refusal::Amend),
+        "1 is already done"
+    );
 }
 
 #[test]
 fn quote_budget_buys_whole_lots_and_is_filled() {
     let mut engine = engine();
-    engine.place(1, ask(1, Side::Sell, Some(100), 500_000)).unwrap();
+    engine
+        .place(1, ask(1, Side::Sell, Some(100), 500_000))
+        .unwrap();
     let mut buy = ask(2, Side::Buy, None, 0);
     buy.size = Size::Quote(UNIT); // 1 quote unit at 1.00 = 1 base = 100000 lots
     let id = engine.place(2, buy).unwrap();
     let order = engine.order(id).unwrap();
     assert_eq!((order.state, order.cum), (State::Filled, 100_000));
-    let last = engine.drain().into_iter().rev().find_map(|event| match event {
-        Event::Order(order, What::Fill(_)) => Some(order.state),
-        _ => None,
-    });
+    let last = engine
+        .drain()
+        .into_iter()
+        .rev()
+        .find_map(|event| match event {
+            Event::Order(order, What::Fill(_)) => Some(order.state),
+            _ => None,
+        });
     assert_eq!(last, Some(State::Filled));
 }
 
@@ -188,7 +198,7 @@ proptest! {
         let deposits = [engine.ledger().total(0), engine.ledger().total(1)];
         let mut ids: Vec<u64> = Vec::new();
         let mut trades = Vec::new();
-        let mut rebuilt: std::collections::BTreeMap<(Side, i64), i64> = Default::default();
+        let mut rebuilt = std::collections::BTreeMap::<(Side, i64), i64>::new();
         let mut last_update = engine.update_id(0);
         for (now, op) in ops.into_iter().enumerate() {
             let now = now as u64;
@@ -250,10 +260,10 @@ proptest! {
                 for order in engine.open_orders(account) {
                     held[usize::from(order.ask.side == Side::Buy)] += order.held;
                 }
-                for asset in 0..2 {
+                for (asset, held) in held.into_iter().enumerate() {
                     let balance = engine.ledger().balance(account, asset);
                     prop_assert!(balance.free >= 0 && balance.locked >= 0);
-                    prop_assert_eq!(balance.locked, held[asset]);
+                    prop_assert_eq!(balance.locked, held);
                 }
             }
         }

@@ -1,0 +1,381 @@
+//! What both venues share: engine, other traders, faults, the record, and the box of outgoing things.
+//!
+//! Nothing here touches a socket or a clock. `now` is Unix time in nanoseconds as the caller says.
+//!
+//! ```text
+//!  face ──send / publish / answer──▶ silence? fault? ──▶ out (now)
+//!                                                └─────▶ later (a time) ──step──▶ out
+//! ```
+
+use crate::engine::{AccountId, Engine, Event};
+use crate::fault::{Fault, Faults, Kind, Link};
+use crate::flow::Flow;
+use crate::keys::Credential;
+use crate::record::Record;
+use std::collections::{BTreeMap, HashMap};
+
+/// A connection, named by the edge.
+pub type ConnId = u64;
+/// An HTTP request waiting for its answer, named by the edge.
+pub type RequestId = u64;
+
+/// An HTTP request as the faces see it.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// Path without the query.
+    pub path: String,
+    /// Query as sent, without the question mark.
+    pub query: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Body as sent.
+    pub body: String,
+}
+
+impl Request {
+    /// A header's value, by lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// An HTTP answer; the body is JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// Status code.
+    pub status: u16,
+    /// Headers beside the usual ones.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON.
+    pub body: String,
+}
+
+impl Response {
+    /// An answer without extra headers.
+    pub fn json(status: u16, body: impl ToString) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: body.to_string(),
+        }
+    }
+}
+
+/// What the edge is to do, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Out {
+    /// Send a text frame.
+    Text(ConnId, String),
+    /// Send a PING frame.
+    Ping(ConnId),
+    /// Close; without a code the socket is cut.
+    Close(ConnId, Option<u16>),
+    /// Answer a request.
+    Reply(RequestId, Response),
+    /// Cut the connection of a request that will never be answered.
+    Hang(RequestId),
+}
+
+/// Where an order's answer goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyTo {
+    /// A WebSocket.
+    Ws(ConnId),
+    /// An HTTP request.
+    Http(RequestId),
+}
+
+/// The shared part of a simulated venue.
+pub struct Core {
+    /// The venue's name: `binance`, `okx`.
+    pub name: &'static str,
+    /// Unix nanoseconds, as last told.
+    pub now: u64,
+    /// The matching engine.
+    pub engine: Engine,
+    /// Other traders, one flow per instrument.
+    pub flows: Vec<Flow>,
+    /// Faults planned and armed.
+    pub faults: Faults,
+    /// What happened, for the admin endpoint.
+    pub record: Record,
+    /// Who may log in.
+    pub keys: Vec<Credential>,
+    /// How far the venue's clock is off, milliseconds.
+    pub skew_ms: i64,
+    links: BTreeMap<ConnId, (Link, u64)>,
+    silence: Vec<(Link, u64)>,
+    held: HashMap<String, String>,
+    out: Vec<Out>,
+    later: BTreeMap<(u64, u64), Out>,
+    later_seq: u64,
+    private_floor: u64,
+}
+
+impl Core {
+    /// A venue at time `now`, its book already filled.
+    pub fn new(
+        name: &'static str,
+        now: u64,
+        engine: Engine,
+        flows: Vec<Flow>,
+        keys: Vec<Credential>,
+    ) -> Self {
+        let mut core = Self {
+            name,
+            now,
+            engine,
+            flows,
+            faults: Faults::default(),
+            record: Record::default(),
+            keys,
+            skew_ms: 0,
+            links: BTreeMap::new(),
+            silence: Vec::new(),
+            held: HashMap::new(),
+            out: Vec::new(),
+            later: BTreeMap::new(),
+            later_seq: 0,
+            private_floor: 0,
+        };
+        for flow in &mut core.flows {
+            flow.open(&mut core.engine, now);
+        }
+        core.engine.drain();
+        core
+    }
+
+    /// Moves time: other traders act, delayed things become due. Returns the immediate faults due.
+    pub fn advance(&mut self, now: u64) -> Vec<Fault> {
+        self.now = self.now.max(now);
+        for flow in &mut self.flows {
+            flow.step(&mut self.engine, self.now);
+        }
+        while let Some(entry) = self.later.first_entry() {
+            if entry.key().0 > self.now {
+                break;
+            }
+            self.out.push(entry.remove());
+        }
+        self.silence.retain(|(_, until)| *until > self.now);
+        self.faults.due(self.now)
+    }
+
+    /// When [`Core::advance`] next has work.
+    pub fn next_deadline(&self) -> u64 {
+        let flow = self.flows.iter().map(Flow::next_deadline).min();
+        let later = self.later.keys().next().map(|(at, _)| *at);
+        flow.unwrap_or(u64::MAX)
+            .min(later.unwrap_or(u64::MAX))
+            .min(self.faults.next_deadline())
+    }
+
+    /// Takes what is to be done.
+    pub fn take_out(&mut self) -> Vec<Out> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// The venue's own idea of the time, milliseconds.
+    pub fn venue_ms(&self) -> i64 {
+        (self.now / 1_000_000) as i64 + self.skew_ms
+    }
+
+    /// A key by its public name.
+    pub fn credential(&self, api_key: &str) -> Option<&Credential> {
+        self.keys.iter().find(|key| key.api_key == api_key)
+    }
+
+    /// The name of an account's key.
+    pub fn key_name(&self, account: AccountId) -> &str {
+        self.keys
+            .iter()
+            .find(|key| key.account == account)
+            .map_or("", |key| key.api_key.as_str())
+    }
+
+    /// Notes a connection.
+    pub fn opened(&mut self, conn: ConnId, link: Link) {
+        self.links.insert(conn, (link, self.now));
+    }
+
+    /// Forgets a connection.
+    pub fn closed(&mut self, conn: ConnId) {
+        self.links.remove(&conn);
+    }
+
+    /// A connection's kind.
+    pub fn link(&self, conn: ConnId) -> Option<Link> {
+        self.links.get(&conn).map(|(link, _)| *link)
+    }
+
+    /// Connections a fault is meant for.
+    pub fn fitting(&self, link: Link) -> Vec<ConnId> {
+        self.links
+            .iter()
+            .filter(|(_, (kind, _))| link.fits(*kind))
+            .map(|(conn, _)| *conn)
+            .collect()
+    }
+
+    /// Whether nothing is sent to a connection now.
+    pub fn is_silent(&self, conn: ConnId) -> bool {
+        self.link(conn)
+            .is_some_and(|kind| self.silence.iter().any(|(link, _)| link.fits(kind)))
+    }
+
+    /// Sends nothing on connections of a kind until a time.
+    pub fn silence(&mut self, link: Link, until: u64) {
+        self.silence.push((link, until));
+    }
+
+    /// Sends a text.
+    pub fn send(&mut self, conn: ConnId, text: impl Into<String>) {
+        if !self.is_silent(conn) {
+            if let Some((_, sent)) = self.links.get_mut(&conn) {
+                *sent = self.now;
+            }
+            self.out.push(Out::Text(conn, text.into()));
+        }
+    }
+
+    /// When a connection was last sent something, or opened.
+    pub fn last_sent(&self, conn: ConnId) -> u64 {
+        self.links.get(&conn).map_or(0, |(_, sent)| *sent)
+    }
+
+    /// Sends a PING frame.
+    pub fn ping(&mut self, conn: ConnId) {
+        if !self.is_silent(conn) {
+            self.out.push(Out::Ping(conn));
+        }
+    }
+
+    /// Closes a connection and forgets it.
+    pub fn close(&mut self, conn: ConnId, code: Option<u16>) {
+        self.links.remove(&conn);
+        self.out.push(Out::Close(conn, code));
+    }
+
+    /// Answers a request now.
+    pub fn reply(&mut self, request: RequestId, response: Response) {
+        self.out.push(Out::Reply(request, response));
+    }
+
+    /// Does something at a later time.
+    pub fn at(&mut self, at: u64, out: Out) {
+        self.later_seq += 1;
+        self.later.insert((at, self.later_seq), out);
+    }
+
+    /// Sends a private event, after those that a fault holds back.
+    pub fn send_private(&mut self, conn: ConnId, text: String) {
+        if self.private_floor > self.now {
+            self.at(self.private_floor, Out::Text(conn, text));
+        } else {
+            self.send(conn, text);
+        }
+    }
+
+    /// Sends a public message to its subscribers.
+    pub fn publish(&mut self, conns: &[ConnId], text: String) {
+        let text = self.with_extra_fields(text);
+        for &conn in conns {
+            self.send(conn, text.clone());
+        }
+    }
+
+    /// Sends a book message to its subscribers, unless a fault drops, doubles or reorders it. `key` names
+    /// the stream.
+    pub fn publish_depth(&mut self, key: &str, conns: &[ConnId], text: String) {
+        if conns.is_empty() {
+            return;
+        }
+        if self.faults.take(Kind::Gap).is_some() {
+            return;
+        }
+        let text = self.with_extra_fields(text);
+        if !self.held.contains_key(key) && self.faults.take(Kind::Reorder).is_some() {
+            self.held.insert(key.to_owned(), text);
+            return;
+        }
+        let times = if self.faults.take(Kind::Duplicate).is_some() {
+            2
+        } else {
+            1
+        };
+        let held = self.held.remove(key);
+        for &conn in conns {
+            for _ in 0..times {
+                self.send(conn, text.clone());
+            }
+            if let Some(held) = &held {
+                self.send(conn, held.clone());
+            }
+        }
+    }
+
+    /// Answers an order request and tells the private events it caused, in the order the faults want.
+    pub fn answer(&mut self, to: ReplyTo, response: Response, private: Vec<(ConnId, String)>) {
+        if self.faults.take(Kind::LostAck).is_some() {
+            if let ReplyTo::Http(request) = to {
+                self.out.push(Out::Hang(request));
+            }
+            self.tell_private(private);
+        } else if let Some(fault) = self.faults.take(Kind::SlowAck) {
+            let at = self.now + fault.ms.unsigned_abs() * 1_000_000;
+            match to {
+                ReplyTo::Ws(conn) => self.at(at, Out::Text(conn, response.body)),
+                ReplyTo::Http(request) => self.at(at, Out::Reply(request, response)),
+            }
+            self.tell_private(private);
+        } else if self.faults.take(Kind::ReplyAfterStream).is_some() {
+            self.tell_private(private);
+            self.answer_now(to, response);
+        } else {
+            self.answer_now(to, response);
+            if let Some(fault) = self.faults.take(Kind::StreamAfterReply) {
+                self.private_floor = self.now + fault.ms.unsigned_abs() * 1_000_000;
+            }
+            self.tell_private(private);
+        }
+    }
+
+    /// Sends a response as it is.
+    pub fn answer_now(&mut self, to: ReplyTo, response: Response) {
+        match to {
+            ReplyTo::Ws(conn) => self.send(conn, response.body),
+            ReplyTo::Http(request) => self.reply(request, response),
+        }
+    }
+
+    /// Takes the engine's events, recording what concerns clients.
+    pub fn drain_events(&mut self) -> Vec<Event> {
+        let events = self.engine.drain();
+        for event in &events {
+            if let Event::Order(order, what) = event {
+                self.record.note(order, *what);
+            }
+        }
+        events
+    }
+
+    fn tell_private(&mut self, private: Vec<(ConnId, String)>) {
+        for (conn, text) in private {
+            self.send_private(conn, text);
+        }
+    }
+
+    fn with_extra_fields(&mut self, text: String) -> String {
+        match (self.faults.take(Kind::ExtraFields), text.strip_prefix('{')) {
+            (Some(_), Some(rest)) => {
+                format!("{{\"zz_new\":{{\"list\":[1,\"a\",null,{{}}],\"e\":1e-7}},{rest}")
+            }
+            _ => text,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The edge: sockets, TLS and the clock. Each venue is one task that owns its face; everything else talks
+//! to it through a bounded queue.
+//!
+//! ```text
+//!  TLS ─▶ hyper ─┬─ request ──▶ queue ─▶ venue task ── face ─▶ answer
+//!                └─ upgrade ──▶ WebSocket task ◀── bounded queue of frames
+//! ```
+//! A client that does not read fast enough fills its queue and is cut, as a venue would.
+
+mod admin;
+mod server;
+mod tls;
+mod venue;
+mod ws;
+
+pub use tls::Ca;
+
+use crate::config::SimConfig;
+use crate::fault::Fault;
+use crate::venues::{Face, binance::Binance, okx::Okx};
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use venue::Handle;
+
+/// Venues this build can simulate.
+pub const VENUES: [&str; 2] = ["binance", "okx"];
+
+/// What is to be served, and where.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which venues, by name, each with its port (0 = any).
+    pub venues: Vec<(String, u16)>,
+    /// Address to listen on.
+    pub listen: IpAddr,
+    /// Port of the admin endpoint (0 = any); always on loopback.
+    pub admin_port: u16,
+    /// Where `ca.pem` goes.
+    pub tls_dir: PathBuf,
+    /// The core's parameters.
+    pub sim: SimConfig,
+    /// Faults from the start.
+    pub faults: Vec<Fault>,
+}
+
+/// A running simulator; dropping it stops it.
+#[derive(Debug)]
+pub struct Running {
+    /// Ports by venue.
+    pub ports: Vec<(String, u16)>,
+    /// Port of the admin endpoint.
+    pub admin_port: u16,
+    /// The authority that signed the certificates.
+    pub ca_path: PathBuf,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// The port of a venue.
+    pub fn port(&self, venue: &str) -> Option<u16> {
+        self.ports
+            .iter()
+            .find(|(name, _)| name == venue)
+            .map(|(_, port)| *port)
+    }
+
+    /// The line that says everything is up.
+    pub fn ready_line(&self) -> Value {
+        let venues: serde_json::Map<String, Value> = self
+            .ports
+            .iter()
+            .map(|(name, port)| (name.clone(), json!({"port": port})))
+            .collect();
+        json!({
+            "ready": true, "ca": self.ca_path, "venues": venues,
+            "admin": {"port": self.admin_port},
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Starts everything. Must be called inside a tokio runtime.
+///
+/// Errors: a port that is taken, a directory that cannot be written, an unknown venue.
+pub async fn start(options: &Options) -> anyhow::Result<Running> {
+    let ca = Ca::create(&options.tls_dir)?;
+    let acceptor = ca.acceptor(options.listen)?;
+    let clock = Clock::start();
+    let mut running = Running {
+        ports: Vec::new(),
+        admin_port: 0,
+        ca_path: ca.path().to_owned(),
+        tasks: Vec::new(),
+    };
+    let mut handles: Vec<Handle> = Vec::new();
+    for (name, port) in &options.venues {
+        let mut face = face(name, &options.sim, clock.now())?;
+        for fault in &options.faults {
+            if fault.venue.as_ref().is_none_or(|venue| venue == name) {
+                let now = clock.now();
+                face.core().faults.add(now, fault.clone());
+            }
+        }
+        let listener = listen(options.listen, *port).await?;
+        running
+            .ports
+            .push((name.clone(), listener.local_addr()?.port()));
+        let (handle, task) = venue::spawn(name, face, clock);
+        running.tasks.push(task);
+        let server = server::run(listener, acceptor.clone(), handle.clone());
+        running.tasks.push(tokio::spawn(server));
+        handles.push(handle);
+    }
+    let listener = listen(IpAddr::from([127, 0, 0, 1]), options.admin_port).await?;
+    running.admin_port = listener.local_addr()?.port();
+    running
+        .tasks
+        .push(tokio::spawn(admin::run(listener, handles)));
+    Ok(running)
+}
+
+fn face(name: &str, config: &SimConfig, now: u64) -> anyhow::Result<Box<dyn Face>> {
+    match name {
+        "binance" => Ok(Box::new(Binance::new(config, now))),
+        "okx" => Ok(Box::new(Okx::new(config, now))),
+        _ => anyhow::bail!(
+            "`{name}` is no venue of this build: use {}",
+            VENUES.join(", ")
+        ),
+    }
+}
+
+async fn listen(address: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::new(address, port);
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address}"))
+}
+
+/// Writes a text to a file by way of a neighbour, so that a reader never sees half of it.
+pub fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let partial = path.with_extension("partial");
+    std::fs::write(&partial, text)?;
+    std::fs::rename(&partial, path)
+}
+
+/// Unix time that never goes back: the wall clock once, then the monotonic one.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    base_ns: u64,
+    start: Instant,
+}
+
+impl Clock {
+    /// Reads the wall clock.
+    pub fn start() -> Self {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            base_ns: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
+            start: Instant::now(),
+        }
+    }
+
+    /// Unix nanoseconds.
+    pub fn now(&self) -> u64 {
+        self.base_ns + u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The instant of a time; at once when it is past.
+    pub fn instant(&self, at: u64) -> Instant {
+        self.start + std::time::Duration::from_nanos(at.saturating_sub(self.base_ns))
+    }
+}

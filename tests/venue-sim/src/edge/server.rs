@@ -1,0 +1,130 @@
+//! TLS, HTTP/1.1 and the WebSocket upgrade, REST and WebSocket on one port.
+
+use super::venue::Handle;
+use super::ws;
+use crate::core::{Request, Response};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use hyper::service::service_fn;
+use hyper::{StatusCode, http};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+/// Largest request body.
+const BODY_MAX: usize = 1 << 20;
+
+/// Accepts for ever; aborting the task ends its connections too.
+pub async fn run(listener: TcpListener, acceptor: TlsAcceptor, venue: Handle) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok((socket, _)) = listener.accept().await else {
+            // Out of descriptors, most likely: one may be free in a moment.
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            continue;
+        };
+        let (acceptor, venue) = (acceptor.clone(), venue.clone());
+        connections.spawn(async move {
+            if socket.set_nodelay(true).is_err() {
+                return;
+            }
+            let Ok(stream) = acceptor.accept(socket).await else {
+                return;
+            };
+            let service = service_fn(move |request| answer(request, venue.clone()));
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades()
+                .await;
+        });
+    }
+}
+
+/// A request that is to stay without an answer: the connection is cut.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer on purpose")]
+struct Unanswered;
+
+async fn answer(
+    request: hyper::Request<Incoming>,
+    venue: Handle,
+) -> Result<hyper::Response<Full<Bytes>>, Unanswered> {
+    let is_upgrade = request
+        .headers()
+        .get(UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    if is_upgrade {
+        return Ok(upgrade(request, venue));
+    }
+    let (head, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, BODY_MAX).collect().await else {
+        return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE));
+    };
+    let headers = head
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            (
+                name.as_str().to_owned(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
+        .collect();
+    let request = Request {
+        method: head.method.to_string(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or("").to_owned(),
+        headers,
+        body: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+    };
+    let response = venue.http(request).await.ok_or(Unanswered)?;
+    Ok(http_response(response))
+}
+
+/// A face's answer as hyper wants it.
+pub fn http_response(response: Response) -> hyper::Response<Full<Bytes>> {
+    let mut builder = hyper::Response::builder()
+        .status(response.status)
+        .header(CONTENT_TYPE, "application/json;charset=UTF-8");
+    for (name, value) in response.headers {
+        builder = builder.header(name, value);
+    }
+    builder
+        .body(Full::new(Bytes::from(response.body)))
+        .unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+fn plain(status: StatusCode) -> hyper::Response<Full<Bytes>> {
+    let mut response = hyper::Response::new(Full::new(Bytes::new()));
+    *response.status_mut() = status;
+    response
+}
+
+fn upgrade(mut request: hyper::Request<Incoming>, venue: Handle) -> hyper::Response<Full<Bytes>> {
+    let path = request.uri().path().to_owned();
+    let query = request.uri().query().unwrap_or("").to_owned();
+    if !venue.accepts(&path) {
+        return plain(StatusCode::NOT_FOUND);
+    }
+    let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY) else {
+        return plain(StatusCode::BAD_REQUEST);
+    };
+    let accept = derive_accept_key(key.as_bytes());
+    let upgraded = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        if let Ok(stream) = upgraded.await {
+            ws::run(TokioIo::new(stream), venue, path, query).await;
+        }
+    });
+    http::Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(CONNECTION, "Upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_ACCEPT, accept)
+        .body(Full::new(Bytes::new()))
+        .unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
+}

@@ -1,0 +1,255 @@
+//! The task that owns a face: time, commands in, what is to be done out.
+
+use super::Clock;
+use crate::core::{ConnId, Out, Request, RequestId, Response};
+use crate::fault::Fault;
+use crate::record;
+use crate::venues::Face;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// Commands waiting for a venue.
+const COMMANDS_MAX: usize = 4_096;
+/// Frames waiting for a client.
+pub const FRAMES_MAX: usize = 16_384;
+
+/// What a WebSocket task is to send.
+#[derive(Debug)]
+pub enum Frame {
+    /// A text frame.
+    Text(String),
+    /// A PING frame.
+    Ping,
+    /// A close; without a code the socket is cut.
+    Close(Option<u16>),
+}
+
+enum Command {
+    Http(Request, oneshot::Sender<Option<Response>>),
+    Open(String, String, mpsc::Sender<Frame>, oneshot::Sender<ConnId>),
+    Text(ConnId, String),
+    Pong(ConnId),
+    Closed(ConnId),
+    Fault(Fault),
+    Record(oneshot::Sender<Value>),
+    Stats(oneshot::Sender<Value>),
+}
+
+/// How others talk to a venue.
+#[derive(Clone)]
+pub struct Handle {
+    /// The venue's name.
+    pub name: String,
+    commands: mpsc::Sender<Command>,
+    accepts: std::sync::Arc<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+impl Handle {
+    /// Asks a request; `None` when it is to stay without an answer.
+    pub async fn http(&self, request: Request) -> Option<Response> {
+        let (tx, rx) = oneshot::channel();
+        self.commands.send(Command::Http(request, tx)).await.ok()?;
+        rx.await.ok().flatten()
+    }
+
+    /// Whether a WebSocket may be opened at a path.
+    pub fn accepts(&self, path: &str) -> bool {
+        (self.accepts)(path)
+    }
+
+    /// Tells of a new WebSocket; frames for it go to `frames`.
+    pub async fn open(
+        &self,
+        path: String,
+        query: String,
+        frames: mpsc::Sender<Frame>,
+    ) -> Option<ConnId> {
+        let (tx, rx) = oneshot::channel();
+        self.commands
+            .send(Command::Open(path, query, frames, tx))
+            .await
+            .ok()?;
+        rx.await.ok()
+    }
+
+    /// Tells of a text frame.
+    pub async fn text(&self, conn: ConnId, text: String) {
+        let _ = self.commands.send(Command::Text(conn, text)).await;
+    }
+
+    /// Tells of a PONG.
+    pub async fn pong(&self, conn: ConnId) {
+        let _ = self.commands.send(Command::Pong(conn)).await;
+    }
+
+    /// Tells that a connection is gone.
+    pub async fn closed(&self, conn: ConnId) {
+        let _ = self.commands.send(Command::Closed(conn)).await;
+    }
+
+    /// Gives a fault.
+    pub async fn fault(&self, fault: Fault) {
+        let _ = self.commands.send(Command::Fault(fault)).await;
+    }
+
+    /// The venue's record.
+    pub async fn record(&self) -> Value {
+        self.ask(Command::Record).await
+    }
+
+    /// The venue's counts.
+    pub async fn stats(&self) -> Value {
+        self.ask(Command::Stats).await
+    }
+
+    async fn ask(&self, command: impl FnOnce(oneshot::Sender<Value>) -> Command) -> Value {
+        let (tx, rx) = oneshot::channel();
+        let _ = self.commands.send(command(tx)).await;
+        rx.await.unwrap_or(Value::Null)
+    }
+}
+
+/// Starts the task of a venue.
+pub fn spawn(name: &str, face: Box<dyn Face>, clock: Clock) -> (Handle, JoinHandle<()>) {
+    let (commands, queue) = mpsc::channel(COMMANDS_MAX);
+    let accepts = face.paths();
+    let handle = Handle {
+        name: name.to_owned(),
+        commands,
+        accepts: std::sync::Arc::new(accepts),
+    };
+    let task = Venue {
+        face,
+        clock,
+        conns: HashMap::new(),
+        waiting: HashMap::new(),
+        next_conn: 0,
+        next_request: 0,
+    };
+    (handle, tokio::spawn(task.run(queue)))
+}
+
+struct Venue {
+    face: Box<dyn Face>,
+    clock: Clock,
+    conns: HashMap<ConnId, mpsc::Sender<Frame>>,
+    waiting: HashMap<RequestId, oneshot::Sender<Option<Response>>>,
+    next_conn: ConnId,
+    next_request: RequestId,
+}
+
+impl Venue {
+    async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        loop {
+            let due = self.clock.instant(self.face.next_deadline());
+            tokio::select! {
+                biased;
+                command = queue.recv() => {
+                    let Some(command) = command else { return };
+                    self.face.step(self.clock.now());
+                    self.on_command(command);
+                }
+                () = tokio::time::sleep_until(due.into()) => {
+                    self.face.step(self.clock.now());
+                }
+            }
+            self.flush();
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Http(request, reply) => {
+                self.next_request += 1;
+                self.waiting.insert(self.next_request, reply);
+                self.face.http(self.next_request, &request);
+            }
+            Command::Open(path, query, frames, reply) => {
+                self.next_conn += 1;
+                self.conns.insert(self.next_conn, frames);
+                self.face.open(self.next_conn, &path, &query);
+                let _ = reply.send(self.next_conn);
+            }
+            Command::Text(conn, text) => self.face.text(conn, &text),
+            Command::Pong(conn) => self.face.pong(conn),
+            Command::Closed(conn) => {
+                self.conns.remove(&conn);
+                self.face.closed(conn);
+            }
+            Command::Fault(fault) => {
+                let now = self.clock.now();
+                self.face.core().faults.add(now, fault);
+                self.face.step(now);
+            }
+            Command::Record(reply) => {
+                let _ = reply.send(self.record());
+            }
+            Command::Stats(reply) => {
+                let _ = reply.send(self.stats());
+            }
+        }
+    }
+
+    fn record(&mut self) -> Value {
+        let count = self.face.core().engine.instruments();
+        let symbols: Vec<String> = (0..count).map(|inst| self.face.symbol(inst)).collect();
+        let symbol = |inst: usize| symbols.get(inst).cloned().unwrap_or_default();
+        record::to_json(self.face.core(), &symbol)
+    }
+
+    fn stats(&mut self) -> Value {
+        let mut stats = self.face.stats();
+        let core = self.face.core();
+        let used: serde_json::Map<String, Value> = core
+            .faults
+            .used
+            .iter()
+            .filter_map(|(kind, count)| {
+                let (name, ..) = crate::fault::KINDS
+                    .iter()
+                    .find(|(_, known, _)| known == kind)?;
+                Some(((*name).to_owned(), json!(count)))
+            })
+            .collect();
+        stats["faults"] = Value::Object(used);
+        stats["counts"] = core.record.counts();
+        stats
+    }
+
+    fn flush(&mut self) {
+        for out in self.face.core().take_out() {
+            match out {
+                Out::Text(conn, text) => self.send(conn, Frame::Text(text)),
+                Out::Ping(conn) => self.send(conn, Frame::Ping),
+                Out::Close(conn, code) => {
+                    self.send(conn, Frame::Close(code));
+                    self.conns.remove(&conn);
+                }
+                Out::Reply(request, response) => {
+                    if let Some(reply) = self.waiting.remove(&request) {
+                        let _ = reply.send(Some(response));
+                    }
+                }
+                Out::Hang(request) => {
+                    if let Some(reply) = self.waiting.remove(&request) {
+                        let _ = reply.send(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Queues a frame; a client whose queue is full is cut.
+    fn send(&mut self, conn: ConnId, frame: Frame) {
+        let Some(frames) = self.conns.get(&conn) else {
+            return;
+        };
+        if frames.try_send(frame).is_err() {
+            tracing::warn!(conn, "client is too slow or gone: cut");
+            self.conns.remove(&conn);
+            self.face.closed(conn);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The simulator's own account of what clients did: what their counts are compared with.
+
+use crate::core::Core;
+use crate::engine::{Cause, Fill, Order, Side, State, What};
+use crate::text;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Orders, fills and refusals kept, each; beyond it `truncated` is set and only counts go on.
+pub const RECORD_MAX: usize = 1_000_000;
+
+/// A refused request.
+#[derive(Debug, Clone)]
+struct Refused {
+    op: &'static str,
+    client_id: String,
+    code: i64,
+    text: String,
+    at_ns: u64,
+}
+
+/// A fill with the order it belongs to.
+#[derive(Debug, Clone, Copy)]
+struct FillRow {
+    order: u64,
+    fill: Fill,
+}
+
+/// What clients asked and got. Requests are counted as they came in, duplicates included.
+#[derive(Debug, Default)]
+pub struct Record {
+    orders: BTreeMap<u64, Order>,
+    fills: Vec<FillRow>,
+    refused: Vec<Refused>,
+    requests: BTreeMap<&'static str, u64>,
+    client_ids: BTreeMap<String, u64>,
+    is_truncated: bool,
+}
+
+impl Record {
+    /// Counts a request: `new`, `cancel`, `amend`, `cancel_all`, `query`, … With a new order's client id
+    /// the requests under that id are counted too.
+    pub fn request(&mut self, op: &'static str, client_id: Option<&str>) {
+        *self.requests.entry(op).or_default() += 1;
+        if let Some(id) = client_id.filter(|id| !id.is_empty()) {
+            if self.client_ids.len() < RECORD_MAX {
+                *self.client_ids.entry(id.to_owned()).or_default() += 1;
+            } else {
+                self.is_truncated = true;
+            }
+        }
+    }
+
+    /// Notes a refusal.
+    pub fn refused(&mut self, op: &'static str, id: &str, code: i64, text: &str, at_ns: u64) {
+        if self.refused.len() >= RECORD_MAX {
+            self.is_truncated = true;
+            return;
+        }
+        self.refused.push(Refused {
+            op,
+            client_id: id.to_owned(),
+            code,
+            text: text.to_owned(),
+            at_ns,
+        });
+    }
+
+    /// Notes what happened to a client's order.
+    pub fn note(&mut self, order: &Order, what: What) {
+        if self.orders.len() < RECORD_MAX || self.orders.contains_key(&order.id) {
+            self.orders.insert(order.id, order.clone());
+        } else {
+            self.is_truncated = true;
+        }
+        if let What::Fill(fill) = what {
+            if self.fills.len() < RECORD_MAX {
+                self.fills.push(FillRow {
+                    order: order.id,
+                    fill,
+                });
+            } else {
+                self.is_truncated = true;
+            }
+        }
+    }
+
+    /// An account's fills with their orders, oldest first.
+    pub fn fills(&self, account: usize) -> impl DoubleEndedIterator<Item = (&Order, Fill)> {
+        self.fills.iter().filter_map(move |row| {
+            let order = self.orders.get(&row.order)?;
+            (order.ask.account == account).then_some((order, row.fill))
+        })
+    }
+
+    /// Counts, without the lists.
+    pub fn counts(&self) -> Value {
+        let new = self.requests.get("new").copied().unwrap_or(0);
+        let duplicates: u64 = self.client_ids.values().map(|count| count - 1).sum();
+        json!({
+            "requests": self.requests,
+            "new_requests": new,
+            "duplicate_client_ids": duplicates,
+            "orders": self.orders.len(),
+            "fills": self.fills.len(),
+            "refused": self.refused.len(),
+            "truncated": self.is_truncated,
+        })
+    }
+}
+
+/// The word for a state: `live, partially_filled, filled, canceled`.
+pub fn state_name(state: State) -> &'static str {
+    match state {
+        State::Live => "live",
+        State::Partial => "partially_filled",
+        State::Filled => "filled",
+        State::Canceled(_) => "canceled",
+    }
+}
+
+fn cause_name(state: State) -> Value {
+    let State::Canceled(cause) = state else {
+        return Value::Null;
+    };
+    json!(match cause {
+        Cause::User => "user",
+        Cause::CancelAll => "cancel_all",
+        Cause::Replaced => "replaced",
+        Cause::Ioc => "ioc",
+        Cause::Fok => "fok",
+        Cause::PostOnly => "post_only",
+        Cause::SelfTrade => "self_trade",
+        Cause::DeadMan => "dead_man",
+    })
+}
+
+fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "buy",
+        Side::Sell => "sell",
+    }
+}
+
+/// The whole record of a venue as JSON; `symbol` names an instrument in the venue's words.
+pub fn to_json(core: &Core, symbol: &dyn Fn(usize) -> String) -> Value {
+    let record = &core.record;
+    let orders: Vec<Value> = record
+        .orders
+        .values()
+        .map(|o| order_row(core, symbol, o))
+        .collect();
+    let fills: Vec<Value> = record
+        .fills
+        .iter()
+        .filter_map(|row| {
+            Some(fill_row(
+                core,
+                symbol,
+                record.orders.get(&row.order)?,
+                row.fill,
+            ))
+        })
+        .collect();
+    let refused: Vec<Value> = record
+        .refused
+        .iter()
+        .map(|row| {
+            json!({
+                "venue": core.name, "op": row.op, "client_order_id": row.client_id,
+                "code": row.code, "text": row.text, "at_ns": row.at_ns,
+            })
+        })
+        .collect();
+    json!({
+        "orders": orders,
+        "fills": fills,
+        "refused": refused,
+        "requests_by_client_order_id": record.client_ids,
+        "counts": record.counts(),
+    })
+}
+
+fn order_row(core: &Core, symbol: &dyn Fn(usize) -> String, order: &Order) -> Value {
+    let spec = core.engine.spec(order.ask.inst);
+    json!({
+        "venue": core.name,
+        "api_key": core.key_name(order.ask.account),
+        "client_order_id": &*order.ask.client_id,
+        "order_id": order.id.to_string(),
+        "symbol": symbol(order.ask.inst),
+        "side": side_name(order.ask.side),
+        "type": order.ask.type_name,
+        "price": order.ask.price.map(|price| text::price(spec, price)),
+        "qty": text::qty(spec, order.qty),
+        "state": state_name(order.state),
+        "cause": cause_name(order.state),
+        "cum": text::qty(spec, order.cum),
+        "cum_quote": text::amount(order.cum_quote),
+        "fee": text::amount(order.fee),
+        "created_ns": order.created_ns,
+        "updated_ns": order.updated_ns,
+    })
+}
+
+fn fill_row(core: &Core, symbol: &dyn Fn(usize) -> String, order: &Order, fill: Fill) -> Value {
+    let spec = core.engine.spec(order.ask.inst);
+    let fee_asset = match order.ask.side {
+        Side::Buy => &spec.base,
+        Side::Sell => &spec.quote,
+    };
+    json!({
+        "venue": core.name,
+        "client_order_id": &*order.ask.client_id,
+        "order_id": order.id.to_string(),
+        "trade_id": fill.trade.to_string(),
+        "symbol": symbol(order.ask.inst),
+        "side": side_name(order.ask.side),
+        "price": text::price(spec, fill.price),
+        "qty": text::qty(spec, fill.qty),
+        "fee": text::amount(fill.fee),
+        "fee_asset": fee_asset,
+        "maker": fill.is_maker,
+        "at_ns": fill.at_ns,
+    })
+}

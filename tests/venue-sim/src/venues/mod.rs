@@ -1,0 +1,68 @@
+//! The faces: each speaks one venue's words in front of the same core.
+
+pub mod binance;
+pub mod okx;
+
+use crate::core::{ConnId, Core, Request, RequestId};
+
+/// A simulated venue, sans-IO: the edge tells it what arrived and when, and does what its core's box says.
+pub trait Face: Send {
+    /// The shared part.
+    fn core(&mut self) -> &mut Core;
+    /// Moves time to `now`: other traders act, what is due is published.
+    fn step(&mut self, now: u64);
+    /// When [`Face::step`] next has work, Unix nanoseconds.
+    fn next_deadline(&self) -> u64;
+    /// An HTTP request; the answer may come later, or never.
+    fn http(&mut self, request_id: RequestId, request: &Request);
+    /// Says whether a WebSocket may be opened at a path.
+    fn paths(&self) -> fn(&str) -> bool;
+    /// A WebSocket was opened at `path`, with the query as sent.
+    fn open(&mut self, conn: ConnId, path: &str, query: &str);
+    /// A text frame came.
+    fn text(&mut self, conn: ConnId, text: &str);
+    /// A PONG frame came.
+    fn pong(&mut self, conn: ConnId);
+    /// The connection is gone.
+    fn closed(&mut self, conn: ConnId);
+    /// The venue's symbol of an instrument.
+    fn symbol(&self, inst: usize) -> String;
+    /// Figures for the admin endpoint.
+    fn stats(&self) -> serde_json::Value;
+}
+
+/// Decodes percent-encoding and `+`.
+pub fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let hex = |offset: usize| {
+            bytes
+                .get(at + offset)
+                .and_then(|digit| char::from(*digit).to_digit(16))
+        };
+        match (byte, hex(1), hex(2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                at += 2;
+            }
+            (b'+', ..) => out.push(b' '),
+            _ => out.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Splits `a=b&c=d` into decoded pairs, in order.
+pub fn query_pairs(query: &str) -> Vec<(String, String)> {
+    query
+        .split('&')
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            (percent_decode(key), percent_decode(value))
+        })
+        .collect()
+}
