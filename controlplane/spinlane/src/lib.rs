@@ -1,1 +1,29 @@
-//! spinlane
+//! The control plane: the daemon that keeps history, and the one command line.
+//!
+//! ```text
+//!   main ─▶ cli (what was asked) ─▶ app ─┬─▶ view     shared memory, read-only, always works
+//!                                        ├─▶ control  kill and arm: words in shared memory
+//!                                        ├─▶ daemon   rings → PostgreSQL
+//!                                        ├─▶ report   latency as HTML
+//!                                        ├─▶ demo     simulator + dataplane + daemon, and the verdict
+//!                                        └─▶ replay, venue_tools   the venues' own code, offline
+//! ```
+//!
+//! Nothing here stands in an order's path: all of it may be stopped while a node trades.
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod capture;
+pub mod cli;
+pub mod control;
+pub mod daemon;
+pub mod demo;
+pub mod fail;
+pub mod names;
+pub mod replay;
+pub mod report;
+pub mod table;
+pub mod target;
+pub mod tools;
+pub mod venue_tools;
+pub mod view;

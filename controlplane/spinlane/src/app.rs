@@ -1,0 +1,120 @@
+//! From what was asked to who does it.
+
+use crate::cli::{Cli, Command, LatencyArgs, NodeArgs, OrdersArgs, VenueCommand};
+use crate::target::Target;
+use crate::view::latency::Latency;
+use crate::view::orders::{Order, Orders};
+use crate::view::positions::Positions;
+use crate::view::status::Status;
+use crate::{control, daemon, demo, replay, report, venue_tools};
+use anyhow::Context;
+use clap::CommandFactory;
+use serde::Serialize;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Does what was asked. Errors: see [`crate::fail::exit_code`].
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    log_to_stderr();
+    let as_json = cli.json;
+    match cli.command {
+        Command::Demo(args) => return demo::run(&args, as_json),
+        Command::Run(args) => daemon::run(&Target::find(&cli.node)?, &args)?,
+        Command::Replay(args) => replay::run(&args, as_json)?,
+        Command::Venue(VenueCommand::Decode(args)) => venue_tools::decode(&args.venue)?,
+        Command::Venue(VenueCommand::Sign(args)) => venue_tools::sign(&args.venue)?,
+        Command::Status => {
+            let status = Status::read(&Target::find(&cli.node)?.attach()?);
+            show(as_json, &status, || status.text())?;
+        }
+        Command::Orders(args) => orders(&cli.node, &args, as_json)?,
+        Command::Positions => {
+            let region = Target::find(&cli.node)?.attach()?;
+            show(as_json, &Positions::read(&region), || {
+                Positions::text(&region)
+            })?;
+        }
+        Command::Latency(args) => latency(&cli.node, &args, as_json)?,
+        Command::Kill(args) => return control::kill(&Target::find(&cli.node)?, &args, as_json),
+        Command::Arm(args) => control::arm(&Target::find(&cli.node)?, &args, as_json)?,
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "spinlane",
+                &mut std::io::stdout(),
+            );
+        }
+        Command::Man => clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a view as JSON or as text.
+pub fn show(
+    as_json: bool,
+    view: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> anyhow::Result<()> {
+    let line = if as_json {
+        serde_json::to_string(view)?
+    } else {
+        text()
+    };
+    match writeln!(std::io::stdout(), "{line}") {
+        // `spinlane orders | head` is no failure.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("writing to stdout"),
+    }
+}
+
+fn orders(node: &NodeArgs, args: &OrdersArgs, as_json: bool) -> anyhow::Result<()> {
+    let target = Target::find(node)?;
+    let orders = if args.db {
+        orders_of_database(&target, args)?
+    } else {
+        Orders::read(&target.attach()?, args.all, args.limit)
+    };
+    show(as_json, &orders, || orders.text())
+}
+
+fn orders_of_database(target: &Target, args: &OrdersArgs) -> anyhow::Result<Orders> {
+    let config = target.config("orders --db")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let limit = i64::try_from(args.limit).unwrap_or(i64::MAX);
+    let rows = runtime.block_on(async {
+        let query = daemon::query(config).await?;
+        anyhow::Ok(query.orders(!args.all, limit).await?)
+    })?;
+    Ok(Orders {
+        outcome: "done",
+        source: "database",
+        orders: rows.into_iter().map(Order::from).collect(),
+    })
+}
+
+fn latency(node: &NodeArgs, args: &LatencyArgs, as_json: bool) -> anyhow::Result<()> {
+    let latency = Latency::read(&Target::find(node)?.attach()?);
+    if let Some(path) = &args.html {
+        report::write(path, &latency, None)?;
+    }
+    show(as_json, &latency, || match &args.html {
+        Some(path) => format!("{}\n\nreport: {}", latency.text(), path.display()),
+        None => latency.text(),
+    })
+}
+
+/// Logs are talk: to stderr, at the level `SPINLANE_LOG` says (default: what an operator should know).
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SPINLANE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // A second call (tests) finds a logger in place, which is as good.
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .try_init()
+        .ok();
+}

@@ -1,0 +1,209 @@
+//! The command line: the only source of help, man pages and completions.
+
+use crate::replay::ReplayArgs;
+use crate::venue_tools::VenueArgs;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Spinlane: trades crypto from a colocation cage, and tells the truth about it.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage or configuration. Data goes to stdout, talk to stderr.
+#[derive(Debug, Parser)]
+#[command(
+    name = "spinlane",
+    version,
+    max_term_width = 100,
+    propagate_version = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// Print JSON with stable field names instead of text.
+    #[arg(long, global = true, display_order = 100)]
+    pub json: bool,
+}
+
+/// Which node a command speaks of: one of the three, or none where this machine has just one.
+#[derive(Debug, Clone, Default, Args)]
+pub struct NodeArgs {
+    /// The node's configuration file.
+    #[arg(long, global = true, value_name = "FILE", display_order = 101)]
+    pub config: Option<PathBuf>,
+    /// The node's name: its shared memory is /dev/shm/spinlane-NAME.
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        conflicts_with = "config",
+        display_order = 102
+    )]
+    pub node: Option<String>,
+    /// The node's shared-memory file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        conflicts_with_all = ["config", "node"],
+        display_order = 103
+    )]
+    pub shm: Option<PathBuf>,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Trade against simulated venues on this machine, then show what it took.
+    Demo(DemoArgs),
+    /// Run the control plane of a node: keeps history, in PostgreSQL.
+    Run(RunArgs),
+    /// Run recorded messages of a venue through the live decode and book code.
+    Replay(ReplayArgs),
+    /// A venue's formats and signatures.
+    #[command(subcommand)]
+    Venue(VenueCommand),
+    /// How the node stands: processes, links, books, kill switch.
+    Status,
+    /// Orders, from shared memory or the database.
+    Orders(OrdersArgs),
+    /// Positions and P&L, from shared memory.
+    Positions,
+    /// Where the time goes, stage by stage.
+    Latency(LatencyArgs),
+    /// Stop trading now: nothing new is sent and every open order is cancelled.
+    Kill(KillArgs),
+    /// Allow trading again after a kill.
+    Arm(ArmArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// How long to trade.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
+    /// Plain lines, even on a terminal.
+    #[arg(long)]
+    pub headless: bool,
+    /// Directory for state, logs and the report; made where it is missing. Default: a new one under /tmp.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// Which half of a pair this node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Trades.
+    Primary,
+    /// Waits.
+    Standby,
+}
+
+/// `run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Which half of a pair this node is. In this release there is no pair: only `primary` runs.
+    #[arg(long, value_enum, default_value_t = Role::Primary)]
+    pub role: Role,
+    /// End when the process that started this one ends (for demos and tests).
+    #[arg(long)]
+    pub die_with_parent: bool,
+}
+
+/// `venue`.
+#[derive(Debug, Subcommand)]
+pub enum VenueCommand {
+    /// Decode messages, one a line on stdin, to one line of normalised events each.
+    Decode(VenueArgs),
+    /// Sign a request given as JSON on stdin.
+    Sign(VenueArgs),
+}
+
+/// `orders`.
+#[derive(Debug, Clone, Args)]
+pub struct OrdersArgs {
+    /// All that are remembered, not only those that are open.
+    #[arg(long)]
+    pub all: bool,
+    /// Read the database (all of history) instead of shared memory; needs --config.
+    #[arg(long)]
+    pub db: bool,
+    /// At most so many, the newest.
+    #[arg(long, default_value_t = 1_000)]
+    pub limit: usize,
+}
+
+/// `latency`.
+#[derive(Debug, Clone, Args)]
+pub struct LatencyArgs {
+    /// Also write a report with percentile plots to this file.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+/// `kill`.
+#[derive(Debug, Clone, Args)]
+pub struct KillArgs {
+    /// Why, for the record.
+    #[arg(long, default_value = "operator")]
+    pub reason: String,
+    /// Who, for the record. Default: the user running this.
+    #[arg(long)]
+    pub by: Option<String>,
+    /// Longest wait for the open orders to be gone, seconds.
+    #[arg(long, default_value_t = 10)]
+    pub wait_s: u64,
+}
+
+/// `arm`.
+#[derive(Debug, Clone, Args)]
+pub struct ArmArgs {
+    /// Who takes responsibility, for the record.
+    #[arg(long)]
+    pub by: String,
+    /// Why it is safe again, for the record.
+    #[arg(long, default_value = "operator")]
+    pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_anywhere() {
+        let cli = Cli::parse_from(["spinlane", "status", "--json", "--node", "a"]);
+        assert!(cli.json && cli.node.node.as_deref() == Some("a"));
+        let cli = Cli::parse_from(["spinlane", "--json", "--config", "f", "run"]);
+        assert!(matches!(cli.command, Command::Run(args) if args.role == Role::Primary));
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for line in [
+            &["spinlane"][..],
+            &["spinlane", "arm"],
+            &["spinlane", "demo", "--seconds", "0"],
+            &["spinlane", "status", "--node", "a", "--shm", "b"],
+            &["spinlane", "replay", "x"],
+        ] {
+            assert!(Cli::try_parse_from(line).is_err(), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Names the database and the tables show: venue ids as the venue writes them, risk rules by name.
+
+use dp_types::{ClientOrderId, OrderId, Text, TradeId, VenueId};
+
+/// For the store, which stands on neither the venues nor the risk gate.
+pub fn names() -> cp_store::Names {
+    cp_store::Names {
+        order_id,
+        trade_id,
+        rule,
+    }
+}
+
+/// The venue's text of one of its order ids.
+pub fn order_id(venue: VenueId, id: OrderId) -> Text<40> {
+    match venue {
+        VenueId::OKX => dp_venue_okx::symbols::order_id_text(id),
+        // Every other venue of this release numbers its orders.
+        _ => dp_venue_binance::symbols::order_id_text(id),
+    }
+}
+
+/// The venue's text of a trade id: numbers too, packed like order ids.
+pub fn trade_id(venue: VenueId, id: TradeId) -> Text<40> {
+    order_id(venue, OrderId(id.0))
+}
+
+/// Our id from the venue's text of it; `None` when it is not one of ours.
+pub fn client_id(venue: VenueId, text: &str) -> Option<ClientOrderId> {
+    match venue {
+        VenueId::OKX => dp_venue_okx::symbols::parse_client_id(text.as_bytes()),
+        _ => dp_venue_binance::symbols::parse_client_id(text),
+    }
+}
+
+/// The venue's text of our id: the inverse of [`client_id`].
+pub fn client_text(venue: VenueId, id: ClientOrderId) -> String {
+    match venue {
+        VenueId::OKX => {
+            let mut text = Vec::with_capacity(16);
+            dp_venue_okx::symbols::push_client_id(id, &mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        }
+        _ => {
+            let text = dp_venue_binance::symbols::client_id_text(id);
+            String::from_utf8_lossy(text.as_bytes()).into_owned()
+        }
+    }
+}
+
+/// The risk gate's name of a rule.
+pub fn rule(code: u8) -> &'static str {
+    let index = usize::from(code).checked_sub(1);
+    index
+        .and_then(|index| dp_risk::Refusal::NAMES.get(index))
+        .copied()
+        .unwrap_or("unknown")
+}
+
+/// Cuts the zeros a decimal does not need: `0.0100` → `0.01`, `5.0` → `5`.
+pub fn trim(decimal: &str) -> String {
+    if decimal.contains('.') {
+        decimal
+            .trim_end_matches('0')
+            .trim_end_matches('.')
+            .to_owned()
+    } else {
+        decimal.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_that_say_nothing_go() {
+        for (from, to) in [
+            ("0.0100", "0.01"),
+            ("5.0", "5"),
+            ("100", "100"),
+            ("0.000", "0"),
+            ("-0.50", "-0.5"),
+        ] {
+            assert_eq!(trim(from), to);
+        }
+    }
+
+    #[test]
+    fn rules_have_names() {
+        assert_eq!(rule(1), "killed");
+        assert_eq!(rule(14), "rate");
+        assert_eq!((rule(0), rule(200)), ("unknown", "unknown"));
+    }
+}

@@ -1,0 +1,121 @@
+//! `spinlane positions`.
+
+use super::{instrument, money};
+use crate::table::Table;
+use dp_shm::{PositionState, Region};
+use dp_types::{Instrument, InstrumentId, Notional, VenueId};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Positions and P&L of a node.
+#[derive(Debug, Clone, Serialize)]
+pub struct Positions {
+    /// `done`.
+    pub outcome: &'static str,
+    /// By instrument.
+    pub positions: Vec<Position>,
+    /// P&L by venue, exact decimal quote units: realised + unrealised - fees.
+    pub pnl: BTreeMap<String, String>,
+}
+
+/// One instrument's. Numbers are exact decimal texts.
+#[derive(Debug, Clone, Serialize)]
+pub struct Position {
+    /// Where.
+    pub venue: String,
+    /// What.
+    pub symbol: String,
+    /// Net quantity; negative = short.
+    pub qty: String,
+    /// P&L of what was closed, quote units.
+    pub realised: String,
+    /// P&L of what is open, at `mark`.
+    pub unrealised: String,
+    /// Fees paid, quote units.
+    pub fees: String,
+    /// Realised + unrealised - fees.
+    pub pnl: String,
+    /// Price it is valued at.
+    pub mark: String,
+    /// Executions.
+    pub fills: u64,
+}
+
+/// All position lines that were ever written.
+pub fn lines(region: &Region) -> impl Iterator<Item = (Instrument, PositionState)> + '_ {
+    (0..region.shape().instruments).filter_map(|raw| {
+        let id = InstrumentId(raw);
+        let state = region.position(id)?.read()?;
+        Some((instrument(region, VenueId(0), id), state))
+    })
+}
+
+/// Realised + unrealised - fees; saturates.
+pub fn pnl(state: &PositionState) -> Notional {
+    let sum = state.realised.0.saturating_add(state.unrealised.0);
+    Notional(sum.saturating_sub(state.fees.0))
+}
+
+impl Positions {
+    /// Reads them.
+    pub fn read(region: &Region) -> Self {
+        let mut by_venue: BTreeMap<String, Notional> = BTreeMap::new();
+        let positions = lines(region).map(|(it, state)| {
+            let sum = by_venue.entry(it.venue.name().to_owned()).or_default();
+            sum.0 = sum.0.saturating_add(pnl(&state).0);
+            Position {
+                venue: it.venue.name().to_owned(),
+                symbol: it.symbol.as_str().to_owned(),
+                qty: it.qty_decimal(state.qty).to_string(),
+                realised: state.realised.to_string(),
+                unrealised: state.unrealised.to_string(),
+                fees: state.fees.to_string(),
+                pnl: pnl(&state).to_string(),
+                mark: it.price_decimal(state.mark).to_string(),
+                fills: state.fills,
+            }
+        });
+        let positions = positions.collect();
+        Self {
+            outcome: "done",
+            positions,
+            pnl: by_venue
+                .into_iter()
+                .map(|(venue, sum)| (venue, sum.to_string()))
+                .collect(),
+        }
+    }
+
+    /// For people.
+    pub fn text(region: &Region) -> String {
+        let mut table = Table::new(&[
+            "venue",
+            "symbol",
+            ">qty",
+            ">mark",
+            ">realised",
+            ">unrealised",
+            ">fees",
+            ">P&L",
+            ">fills",
+        ]);
+        for (it, state) in lines(region) {
+            table.row([
+                it.venue.name().to_owned(),
+                it.symbol.as_str().to_owned(),
+                it.qty_decimal(state.qty).to_string(),
+                it.price_decimal(state.mark).to_string(),
+                money(state.realised),
+                money(state.unrealised),
+                money(state.fees),
+                money(pnl(&state)),
+                state.fills.to_string(),
+            ]);
+        }
+        if table.is_empty() {
+            "no positions yet".to_owned()
+        } else {
+            table.render()
+        }
+    }
+}
