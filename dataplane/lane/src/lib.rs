@@ -1,1 +1,21 @@
-//! dp-lane
+//! The dataplane process: lanes, wired from the crates below.
+//!
+//! One lane is one thread: its own io_uring, venue machines, books, strategies, risk gate, orders and
+//! journal ring. Lanes share nothing but the node's shared memory. Nothing in a turn blocks or waits for
+//! the control plane.
+#![forbid(unsafe_code)]
+
+mod any_venue;
+mod books;
+mod engine;
+mod lane;
+mod link;
+pub mod node;
+mod outbox;
+mod wall;
+
+pub use any_venue::AnyVenue;
+pub use engine::{Action, Engine, Setup, VenueState};
+pub use lane::{Lane, Parts};
+pub use link::{Link, LinkEvent, LinkFault};
+pub use wall::Wall;

@@ -1,1 +1,407 @@
-//! tests-system
+//! A whole node on this machine: simulator, dataplane, control plane and PostgreSQL as the processes
+//! people run, driven and killed by tests.
+//!
+//! Nothing here reaches into a process: what a test knows it reads from the command line (`--json`),
+//! the database and the simulator's own record.
+#![forbid(unsafe_code)]
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything that should come about: two cores shared by every process and test.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a rig differs from the default.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Venues and the symbol traded at each.
+    pub venues: Vec<(&'static str, &'static str)>,
+    /// Further arguments of `spinlane-sim`.
+    pub sim_args: Vec<String>,
+    /// Further lines of the configuration.
+    pub config: String,
+    /// Journal ring records.
+    pub journal_records: u32,
+    /// Idle policy of the lanes.
+    pub idle: &'static str,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            venues: vec![("binance", "BTCUSDT"), ("okx", "BTC-USDT")],
+            sim_args: Vec::new(),
+            config: String::new(),
+            journal_records: 1 << 16,
+            idle: "park",
+        }
+    }
+}
+
+/// One node and its simulated venues. Dropping it ends what it started, by pid.
+#[derive(Debug)]
+pub struct Rig {
+    dir: tempfile::TempDir,
+    shm: PathBuf,
+    ready: Value,
+    sim: Child,
+    dataplane: Option<Child>,
+    control: Option<Child>,
+}
+
+/// Where cargo put the binaries this test was built beside.
+pub fn binary(name: &str) -> PathBuf {
+    let mut folder = std::env::current_exe().expect("a test has a path");
+    folder.pop();
+    if folder.ends_with("deps") {
+        folder.pop();
+    }
+    let path = folder.join(name);
+    assert!(
+        path.exists(),
+        "{} is not built: run `cargo build --workspace` (make test does)",
+        path.display()
+    );
+    path
+}
+
+/// Polls `probe` until it gives something. Errors: `what` and the patience that ran out.
+pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return Ok(found);
+        }
+        if start.elapsed() > PATIENCE {
+            bail!("{what}: not within {PATIENCE:?}");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+impl Rig {
+    /// Starts the simulator and writes the node's configuration; nothing of ours runs yet.
+    pub fn new(name: &str, options: &Options) -> Result<Self> {
+        // A short path: PostgreSQL's socket path has 107 bytes.
+        let dir = tempfile::Builder::new()
+            .prefix(&format!("sl-{name}-"))
+            .tempdir_in("/tmp")?;
+        let at = dir.path();
+        let ready_file = at.join("sim.json");
+        let names: Vec<&str> = options.venues.iter().map(|(venue, _)| *venue).collect();
+        let sim = Command::new(binary("spinlane-sim"))
+            .args(["--venues", &names.join(",")])
+            .arg("--tls-dir")
+            .arg(at)
+            .arg("--keys-out")
+            .arg(at)
+            .arg("--ready-file")
+            .arg(&ready_file)
+            .arg("--die-with-parent")
+            .args(&options.sim_args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log(at, "sim")?)
+            .spawn()
+            .context("spinlane-sim")?;
+        let ready = wait_for("the simulator is ready", || {
+            serde_json::from_str(&std::fs::read_to_string(&ready_file).ok()?).ok()
+        })?;
+        let node = format!("{name}-{}", std::process::id());
+        let shm = PathBuf::from(format!("/dev/shm/spinlane-test-{node}"));
+        let config = config_text(&node, &shm, at, &ready, options);
+        std::fs::write(at.join("node.toml"), config)?;
+        Ok(Self {
+            dir,
+            shm,
+            ready,
+            sim,
+            dataplane: None,
+            control: None,
+        })
+    }
+
+    /// Simulator, dataplane and control plane, up and trading: every venue has an acknowledged order.
+    pub fn trading(name: &str, options: &Options) -> Result<Self> {
+        let mut rig = Self::new(name, options)?;
+        rig.start_dataplane()?;
+        rig.start_control()?;
+        rig.wait_acks(1)?;
+        Ok(rig)
+    }
+
+    /// The directory of logs, state and keys.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The node's configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("node.toml")
+    }
+
+    /// Starts `spinlane-dataplane`.
+    pub fn start_dataplane(&mut self) -> Result<()> {
+        let child = Command::new(binary("spinlane-dataplane"))
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log(self.dir(), "dataplane")?)
+            .spawn()
+            .context("spinlane-dataplane")?;
+        self.dataplane = Some(child);
+        Ok(())
+    }
+
+    /// Starts `spinlane run`.
+    pub fn start_control(&mut self) -> Result<()> {
+        let child = Command::new(binary("spinlane"))
+            .args(["run", "--config"])
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log(self.dir(), "control")?)
+            .spawn()
+            .context("spinlane run")?;
+        self.control = Some(child);
+        Ok(())
+    }
+
+    /// `kill -9` of the dataplane, and its reaping.
+    pub fn kill_dataplane(&mut self) -> Result<()> {
+        end(self.dataplane.take(), Signal::SIGKILL).map(drop)
+    }
+
+    /// `kill -9` of the control plane, and its reaping. Its PostgreSQL is not a child of ours and lives on.
+    pub fn kill_control(&mut self) -> Result<()> {
+        end(self.control.take(), Signal::SIGKILL).map(drop)
+    }
+
+    /// SIGTERM to the dataplane: it cancels its orders and exits 0.
+    pub fn stop_dataplane(&mut self) -> Result<()> {
+        let code = end(self.dataplane.take(), Signal::SIGTERM)?;
+        self.expect_zero("spinlane-dataplane", "dataplane", code)
+    }
+
+    /// SIGTERM to the control plane: it drains, stops its PostgreSQL and exits 0.
+    pub fn stop_control(&mut self) -> Result<()> {
+        let code = end(self.control.take(), Signal::SIGTERM)?;
+        self.expect_zero("spinlane run", "control", code)
+    }
+
+    /// The process id of the dataplane.
+    pub fn dataplane_pid(&self) -> Result<i32> {
+        Ok(i32::try_from(
+            self.dataplane.as_ref().context("no dataplane runs")?.id(),
+        )?)
+    }
+
+    fn expect_zero(&self, what: &str, log: &str, code: Option<i32>) -> Result<()> {
+        if code == Some(0) {
+            return Ok(());
+        }
+        let text =
+            std::fs::read_to_string(self.dir().join(format!("{log}.log"))).unwrap_or_default();
+        let tail: Vec<&str> = text.lines().rev().take(30).collect();
+        bail!(
+            "{what} ended with {code:?}; its last lines, newest first:\n{}",
+            tail.join("\n")
+        );
+    }
+
+    /// Runs `spinlane VERB… --json --config …` and parses what it prints.
+    pub fn cli(&self, verb: &[&str]) -> Result<Value> {
+        let output = Command::new(binary("spinlane"))
+            .args(verb)
+            .arg("--json")
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        serde_json::from_str(&text).with_context(|| {
+            format!(
+                "spinlane {verb:?}: {text}{}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })
+    }
+
+    /// One counter, summed over lanes, from `spinlane status`.
+    pub fn counter(&self, name: &str) -> Result<u64> {
+        let status = self.cli(&["status"])?;
+        let lanes = status["lanes"].as_array().context("status.lanes")?;
+        let sum = lanes
+            .iter()
+            .map(|lane| lane["counters"][name].as_u64().unwrap_or(0))
+            .sum();
+        Ok(sum)
+    }
+
+    /// Waits until every lane has at least `count` acknowledged orders more than now.
+    pub fn wait_acks(&self, count: u64) -> Result<()> {
+        let acks = || -> Option<Vec<u64>> {
+            let status = self.cli(&["status"]).ok()?;
+            let lanes = status["lanes"].as_array()?;
+            lanes
+                .iter()
+                .map(|lane| lane["counters"]["acks"].as_u64())
+                .collect()
+        };
+        let before = wait_for("the node answers", acks)?;
+        wait_for("every lane has orders acknowledged", || {
+            let after = acks()?;
+            let is_more = before
+                .iter()
+                .zip(&after)
+                .all(|(before, after)| *after >= before + count);
+            (is_more && !after.is_empty()).then_some(())
+        })
+        .with_context(|| self.tails())
+    }
+
+    /// The last lines of every log: what a failing test prints.
+    pub fn tails(&self) -> String {
+        let mut text = String::new();
+        for name in ["sim", "dataplane", "control"] {
+            let log = std::fs::read_to_string(self.dir().join(format!("{name}.log")));
+            let log = log.unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(20)..];
+            text.push_str(&format!("--- {name}.log\n{}\n", tail.join("\n")));
+        }
+        text
+    }
+
+    /// `GET path` of the simulator's admin port.
+    pub fn sim_get(&self, path: &str) -> Result<Value> {
+        self.sim_http("GET", path, "")
+    }
+
+    /// `POST /fault` of the simulator.
+    pub fn fault(&self, spec: &str) -> Result<()> {
+        self.sim_http("POST", "/fault", spec).map(drop)
+    }
+
+    fn sim_http(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+        let port = self.ready["admin"]["port"].as_u64().context("admin port")?;
+        let mut stream = TcpStream::connect(("127.0.0.1", u16::try_from(port)?))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: sim\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
+        if !head.starts_with("HTTP/1.1 2") {
+            bail!("{method} {path}: {head}\n{body}");
+        }
+        if body.trim().is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(
+            &body[body.find(['{', '[']).unwrap_or(0)
+                ..=body.rfind(['}', ']']).unwrap_or(body.len() - 1)],
+        )
+        .with_context(|| format!("{method} {path}: {body}"))
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let _ = end(self.dataplane.take(), Signal::SIGTERM);
+        // The control plane stops its PostgreSQL on SIGTERM; one that was killed has left it running,
+        // so a new one is started just to stop it.
+        if self.control.is_none() && self.dir().join("state").join("pg").exists() {
+            let _ = self.start_control();
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        let _ = end(self.control.take(), Signal::SIGTERM);
+        let _ = kill(Pid::from_raw(self.sim.id() as i32), Signal::SIGTERM);
+        let _ = self.sim.wait();
+        let _ = std::fs::remove_file(&self.shm);
+    }
+}
+
+fn log(folder: &Path, name: &str) -> Result<std::fs::File> {
+    let path = folder.join(format!("{name}.log"));
+    Ok(std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?)
+}
+
+/// Signals a child and waits for it; a child that ignores SIGTERM for long is killed and reported.
+fn end(child: Option<Child>, signal: Signal) -> Result<Option<i32>> {
+    let Some(mut child) = child else {
+        return Ok(None);
+    };
+    kill(Pid::from_raw(i32::try_from(child.id())?), signal)?;
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status.code());
+        }
+        if start.elapsed() > PATIENCE {
+            child.kill()?;
+            child.wait()?;
+            bail!(
+                "process {} did not end within {PATIENCE:?} of {signal}",
+                child.id()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn config_text(node: &str, shm: &Path, dir: &Path, ready: &Value, options: &Options) -> String {
+    let mut text = format!(
+        "[node]\nname = \"{node}\"\nshm = \"{}\"\nstate_dir = \"{}\"\njournal_records = {}\n\n",
+        shm.display(),
+        dir.join("state").display(),
+        options.journal_records,
+    );
+    for (venue, _) in &options.venues {
+        text.push_str(&format!(
+            "[[lane]]\nvenues = [\"{venue}\"]\nidle = \"{}\"\n\n",
+            options.idle
+        ));
+    }
+    for (venue, symbol) in &options.venues {
+        let at = format!("localhost:{}", ready["venues"][venue]["port"]);
+        text.push_str(&format!(
+            "[venue.{venue}]\nrest = \"{at}\"\npublic = \"{at}\"\nprivate = \"{at}\"\n\
+             symbols = [\"{symbol}\"]\nkeys_file = \"{dir}/{venue}.toml\"\nca_file = \"{ca}\"\n\
+             order_window_ms = 5000\n\n\
+             [[strategy]]\nkind = \"market_maker\"\nvenue = \"{venue}\"\nsymbol = \"{symbol}\"\n\
+             quote_qty = \"0.01\"\nposition_max = \"0.1\"\nhalf_spread_ticks = 2\n\n",
+            dir = dir.display(),
+            ca = ready["ca"].as_str().unwrap_or_default(),
+        ));
+    }
+    let limits = |qty: &str| {
+        let lines: Vec<String> = options
+            .venues
+            .iter()
+            .map(|(_, symbol)| format!("\"{symbol}\" = \"{qty}\""))
+            .collect();
+        lines.join(", ")
+    };
+    text.push_str(&format!(
+        "[risk]\norder_qty_max = {{ {} }}\nposition_max = {{ {} }}\n{}\n",
+        limits("0.05"),
+        limits("0.5"),
+        options.config
+    ));
+    text
+}

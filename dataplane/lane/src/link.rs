@@ -1,0 +1,443 @@
+//! One connection of a venue: TCP, TLS, and WebSocket or HTTP, nested into one machine.
+//!
+//! ```text
+//!  Down ──due──▶ Connecting ──connected──▶ TLS handshake ──▶ WebSocket upgrade ──▶ Up
+//!    ▲               │                          │             (HTTP: up at once)   │
+//!    └── back-off ◀──┴──── fault, close, silence, or the venue machine's own wish ◀┘
+//! ```
+//!
+//! It owns no socket and reads no clock: bytes in, bytes out, time given. What it wants sent stands in
+//! [`Link::take_out`]; the lane hands that to the transport.
+
+use crate::outbox::OwnedRequest;
+use dp_proto::http::{HttpClient, HttpFault};
+use dp_proto::tls::{TlsClient, TlsConfigError, TlsFault};
+use dp_proto::ws::{WsClient, WsEvent, WsFault, WsKind};
+use dp_shm::LinkState;
+use dp_transport::{Backoff, Socket};
+use dp_types::UnixNanos;
+use dp_venue_api::{LinkKind, LinkSpec, RestResponse};
+use rustls::ClientConfig;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// First delay before a lost link is opened again; doubles up to [`RETRY_CAP_NS`].
+const RETRY_BASE_NS: u64 = 250_000_000;
+/// Longest delay.
+const RETRY_CAP_NS: u64 = 30_000_000_000;
+/// A handshake (TCP, TLS, upgrade) that takes longer has failed.
+const HANDSHAKE_NS_MAX: u64 = 10_000_000_000;
+/// A REST answer that takes longer is lost: its outcome is unknown.
+const RESPONSE_NS_MAX: u64 = 10_000_000_000;
+/// REST requests waiting on one link.
+const REQUESTS_MAX: usize = 256;
+/// A link that stood this long has earned a fresh back-off.
+const STABLE_NS: u64 = 10_000_000_000;
+
+/// Why a link ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LinkFault {
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+    /// WebSocket.
+    #[error(transparent)]
+    Ws(#[from] WsFault),
+    /// HTTP.
+    #[error(transparent)]
+    Http(#[from] HttpFault),
+    /// The peer said goodbye.
+    #[error("the peer closed the link ({0})")]
+    Closed(u16),
+    /// Nothing came for longer than the venue allows.
+    #[error("silent for {0} ms")]
+    Silent(u64),
+    /// The handshake took too long.
+    #[error("the handshake took over {} s", HANDSHAKE_NS_MAX / 1_000_000_000)]
+    Slow,
+    /// A REST answer took too long.
+    #[error("no answer within {} s", RESPONSE_NS_MAX / 1_000_000_000)]
+    NoAnswer,
+    /// The venue machine asked for a new link.
+    #[error("{0}")]
+    Wish(&'static str),
+}
+
+/// What a link hands up.
+#[derive(Debug)]
+pub enum LinkEvent<'a> {
+    /// Handshakes done: the venue machine may speak.
+    Up,
+    /// One WebSocket text message.
+    Text(&'a mut [u8]),
+    /// One REST answer.
+    Response(RestResponse<'a>),
+    /// A WebSocket ping was answered.
+    Ping,
+}
+
+#[derive(Debug)]
+enum App {
+    Ws(Box<WsClient>),
+    Http(HttpClient),
+}
+
+/// One live connection.
+#[derive(Debug)]
+struct Session {
+    socket: Socket,
+    tls: TlsClient,
+    app: App,
+    is_up: bool,
+    since: UnixNanos,
+    heard: UnixNanos,
+}
+
+/// A connection a venue asked for, through all its sessions.
+#[derive(Debug)]
+pub struct Link {
+    /// What the venue asked for.
+    pub spec: LinkSpec,
+    /// Sessions opened after the first.
+    pub reopened: u64,
+    peers: Vec<SocketAddr>,
+    next_peer: usize,
+    tls: Arc<ClientConfig>,
+    session: Option<Session>,
+    backoff: Backoff,
+    open_at: UnixNanos,
+    entropy: u64,
+    /// Frames and requests not sealed yet.
+    plain: Vec<u8>,
+    /// Sealed bytes for the transport.
+    out: Vec<u8>,
+    requests: VecDeque<OwnedRequest>,
+    /// The request whose answer is awaited, and since when.
+    asked: Option<(OwnedRequest, UnixNanos)>,
+}
+
+impl Link {
+    /// A link that is due at once. `peers` are the host's addresses, tried in turn; `seed` spreads
+    /// back-off and masks.
+    pub fn new(spec: LinkSpec, peers: Vec<SocketAddr>, tls: Arc<ClientConfig>, seed: u64) -> Self {
+        Self {
+            spec,
+            reopened: 0,
+            peers,
+            next_peer: 0,
+            tls,
+            session: None,
+            backoff: Backoff::new(RETRY_BASE_NS, RETRY_CAP_NS, seed),
+            open_at: UnixNanos(0),
+            entropy: seed,
+            plain: Vec::with_capacity(64 << 10),
+            out: Vec::with_capacity(128 << 10),
+            requests: VecDeque::new(),
+            asked: None,
+        }
+    }
+
+    /// The address to connect to, when it is time to.
+    pub fn due(&mut self, now: UnixNanos) -> Option<SocketAddr> {
+        if self.session.is_some() || now < self.open_at {
+            return None;
+        }
+        let peer = self
+            .peers
+            .get(self.next_peer % self.peers.len().max(1))
+            .copied();
+        self.next_peer = self.next_peer.wrapping_add(1);
+        peer
+    }
+
+    /// A connect was started on `socket`. Errors: the server name or TLS configuration is unusable.
+    pub fn on_opening(&mut self, socket: Socket, now: UnixNanos) -> Result<(), TlsConfigError> {
+        let tls = TlsClient::new(Arc::clone(&self.tls), &self.spec.host)?;
+        let app = match self.spec.kind {
+            LinkKind::WebSocket => App::Ws(Box::new(WsClient::new(self.entropy()))),
+            LinkKind::Http => App::Http(HttpClient::new()),
+        };
+        self.plain.clear();
+        self.out.clear();
+        self.session = Some(Session {
+            socket,
+            tls,
+            app,
+            is_up: false,
+            since: now,
+            heard: now,
+        });
+        Ok(())
+    }
+
+    /// The connect could not even be started: try again later.
+    pub fn on_open_failed(&mut self, now: UnixNanos) {
+        self.open_at = now.after(self.backoff.next_delay_ns());
+    }
+
+    /// TCP is connected: the first flight goes out.
+    pub fn on_connected(&mut self) -> Result<(), LinkFault> {
+        let Some(session) = self.session.as_mut() else {
+            return Ok(());
+        };
+        session.tls.start(&mut self.out)?;
+        Ok(())
+    }
+
+    /// Opens the next record of `cipher` and hands what is in it to `on`. `at` is moved past what was
+    /// used; `Ok(false)` once all of it is. Call again until then, sending [`Link::take_out`] between.
+    ///
+    /// Errors: [`LinkFault`]; the session is over, and [`Link::take_out`] holds what is still to be said.
+    pub fn on_record(
+        &mut self,
+        cipher: &mut [u8],
+        at: &mut usize,
+        now: UnixNanos,
+        on: &mut impl FnMut(LinkEvent<'_>),
+    ) -> Result<bool, LinkFault> {
+        let Some(session) = self.session.as_mut() else {
+            return Ok(false);
+        };
+        session.heard = now;
+        let was_open = session.tls.is_open();
+        let opened = session.tls.next(cipher, at, &mut self.out)?;
+        let has_more = opened.is_some();
+        if let Some(plain) = opened {
+            match &mut session.app {
+                App::Ws(ws) => {
+                    let mut cursor = 0;
+                    while let Some(event) = ws.next(plain, &mut cursor, &mut self.plain)? {
+                        match event {
+                            WsEvent::Open => {
+                                session.is_up = true;
+                                on(LinkEvent::Up);
+                            }
+                            WsEvent::Message(WsKind::Text, text) => on(LinkEvent::Text(text)),
+                            WsEvent::Message(WsKind::Binary, _) | WsEvent::Pong(_) => {}
+                            WsEvent::Ping(_) => on(LinkEvent::Ping),
+                            WsEvent::Close(code, _) => return Err(LinkFault::Closed(code)),
+                        }
+                    }
+                }
+                App::Http(http) => {
+                    let mut cursor = 0;
+                    while let Some(response) = http.next(plain, &mut cursor)? {
+                        let Some((request, _)) = self.asked.take() else {
+                            continue;
+                        };
+                        on(LinkEvent::Response(RestResponse {
+                            tag: request.tag,
+                            status: response.head.status,
+                            retry_after_s: response.head.retry_after_s,
+                            body: response.body,
+                        }));
+                    }
+                }
+            }
+        }
+        if !was_open
+            && self
+                .session
+                .as_ref()
+                .is_some_and(|session| session.tls.is_open())
+        {
+            self.on_secured(on)?;
+        }
+        let is_over = self.session.as_ref().is_some_and(|session| {
+            session.tls.is_peer_closed()
+                || matches!(&session.app, App::Http(http) if http.is_finished())
+        });
+        if is_over {
+            return Err(LinkFault::Closed(0));
+        }
+        Ok(has_more)
+    }
+
+    /// TLS is open: ask for the upgrade, or be up.
+    fn on_secured(&mut self, on: &mut impl FnMut(LinkEvent<'_>)) -> Result<(), LinkFault> {
+        let entropy = u128::from(self.entropy()) << 64 | u128::from(self.entropy());
+        let host = match self.spec.port {
+            443 => self.spec.host.clone(),
+            port => format!("{}:{port}", self.spec.host),
+        };
+        let Some(session) = self.session.as_mut() else {
+            return Ok(());
+        };
+        match &mut session.app {
+            App::Ws(ws) => {
+                ws.start(
+                    &host,
+                    &self.spec.path,
+                    &[],
+                    entropy.to_le_bytes(),
+                    &mut self.plain,
+                )?;
+            }
+            App::Http(_) => {
+                session.is_up = true;
+                on(LinkEvent::Up);
+            }
+        }
+        Ok(())
+    }
+
+    /// Frames one WebSocket text.
+    pub fn send_text(&mut self, text: &[u8]) -> Result<(), LinkFault> {
+        match self.session.as_mut().map(|session| &mut session.app) {
+            Some(App::Ws(ws)) => Ok(ws.send_text(text, &mut self.plain)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Queues a REST request; the oldest go first, one at a time. Says whether there was room.
+    pub fn queue(&mut self, request: OwnedRequest) -> bool {
+        let has_room = self.requests.len() < REQUESTS_MAX;
+        if has_room {
+            self.requests.push_back(request);
+        }
+        has_room
+    }
+
+    /// Writes the next REST request if the connection is free for it. Says whether it did.
+    pub fn pump_requests(&mut self, now: UnixNanos) -> Result<bool, LinkFault> {
+        let Some(session) = self.session.as_mut().filter(|session| session.is_up) else {
+            return Ok(false);
+        };
+        let App::Http(http) = &mut session.app else {
+            return Ok(false);
+        };
+        if self.asked.is_some() || !http.is_ready() {
+            return Ok(false);
+        }
+        let Some(request) = self.requests.pop_front() else {
+            return Ok(false);
+        };
+        let host = format!("{}:{}", self.spec.host, self.spec.port);
+        let host = if self.spec.port == 443 {
+            &self.spec.host
+        } else {
+            &host
+        };
+        let fields: Vec<(&str, &str)> = request
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let method = request.method.as_str();
+        http.request(
+            method,
+            &request.target,
+            host,
+            &fields,
+            &request.body,
+            &mut self.plain,
+        )?;
+        self.asked = Some((request, now));
+        Ok(true)
+    }
+
+    /// Seals what waits. Errors: the session is over.
+    pub fn seal(&mut self) -> Result<(), LinkFault> {
+        let Some(session) = self.session.as_mut() else {
+            return Ok(());
+        };
+        if self.plain.is_empty() || !session.tls.is_open() {
+            return Ok(());
+        }
+        session.tls.seal(&self.plain, &mut self.out)?;
+        self.plain.clear();
+        Ok(())
+    }
+
+    /// Sealed bytes for the socket; cleared by [`Link::sent`].
+    pub fn take_out(&self) -> Option<(Socket, &[u8])> {
+        let session = self.session.as_ref()?;
+        (!self.out.is_empty()).then_some((session.socket, &self.out))
+    }
+
+    /// The transport has taken what [`Link::take_out`] gave.
+    pub fn sent(&mut self) {
+        self.out.clear();
+    }
+
+    /// Judges time: silence, slow handshakes, lost answers. Errors: the session is over.
+    pub fn on_deadline(&mut self, now: UnixNanos) -> Result<(), LinkFault> {
+        let Some(session) = self.session.as_ref() else {
+            return Ok(());
+        };
+        if !session.is_up && now.since(session.since) > HANDSHAKE_NS_MAX {
+            return Err(LinkFault::Slow);
+        }
+        let silence = now.since(session.heard);
+        if session.is_up && self.spec.silence_ns_max > 0 && silence > self.spec.silence_ns_max {
+            return Err(LinkFault::Silent(silence / 1_000_000));
+        }
+        match &self.asked {
+            Some((_, since)) if now.since(*since) > RESPONSE_NS_MAX => Err(LinkFault::NoAnswer),
+            _ => Ok(()),
+        }
+    }
+
+    /// The session is over. Returns its socket and the tags of requests whose outcome is unknown; those
+    /// still waiting stay for the next session.
+    pub fn on_closed(&mut self, now: UnixNanos) -> Option<(Socket, Option<OwnedRequest>)> {
+        let session = self.session.take()?;
+        if session.is_up && now.since(session.since) > STABLE_NS {
+            self.backoff.reset();
+        }
+        self.open_at = now.after(self.backoff.next_delay_ns());
+        self.reopened += 1;
+        self.plain.clear();
+        Some((
+            session.socket,
+            self.asked.take().map(|(request, _)| request),
+        ))
+    }
+
+    /// Whether this socket carries the link now.
+    pub fn holds(&self, socket: Socket) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(|session| session.socket == socket)
+    }
+
+    /// Whether the venue machine may speak.
+    pub fn is_up(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_up)
+    }
+
+    /// Whether nothing is queued, asked or unsent.
+    pub fn is_quiet(&self) -> bool {
+        self.out.is_empty() && self.plain.is_empty()
+    }
+
+    /// When something came last.
+    pub fn heard(&self) -> UnixNanos {
+        self.session
+            .as_ref()
+            .map_or(UnixNanos(0), |session| session.heard)
+    }
+
+    /// For the status line.
+    pub fn state(&self) -> LinkState {
+        match &self.session {
+            None => LinkState::Down,
+            Some(session) if session.is_up => LinkState::Up,
+            Some(session) if session.tls.is_open() || session.heard > session.since => {
+                LinkState::Handshaking
+            }
+            Some(_) => LinkState::Connecting,
+        }
+    }
+
+    /// Next value of a splitmix sequence: masks and upgrade keys need to differ, not to be secret from
+    /// the machine that makes them.
+    fn entropy(&mut self) -> u64 {
+        self.entropy = self.entropy.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.entropy;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}

@@ -1,0 +1,522 @@
+//! From a configuration to running lanes: shared memory, epoch, recovery, venues, strategies, threads.
+//! All of it cold: it may block, allocate and fail with a sentence.
+
+use crate::any_venue::AnyVenue;
+use crate::engine::{Engine, Setup};
+use crate::lane::{Lane, Parts};
+use crate::link::Link;
+use crate::wall::Wall;
+use dp_config::{Config, ConfigError, Keys, host_port};
+use dp_journal::{Entry, entry::EpochStart};
+use dp_proto::tls::{Roots, client_config};
+use dp_shm::layout::Shape;
+use dp_shm::{InstrumentEntry, InstrumentLimits, Lock, NodeLimits, Opened, Region};
+use dp_strategy::{MarketMaker, Params, Strategy};
+use dp_transport::{Clock, Idle, Transport, Uring, clock, pin};
+use dp_types::limit::INSTRUMENTS_MAX;
+use dp_types::{AssetId, Decimal, Epoch, Instrument, LaneId, Qty, StrategyId, Text, VenueId};
+use dp_venue_api::{Registry, Secrets, Venue as _, VenueConfig};
+use rustls::ClientConfig;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Milliseconds the clock is calibrated for.
+const CALIBRATE_MS: u64 = 100;
+
+/// Why the node cannot run: one sentence with what, where and the mend.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The configuration or a keys file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Shared memory.
+    #[error(transparent)]
+    Shm(#[from] dp_shm::ShmError),
+    /// The epoch.
+    #[error(transparent)]
+    Epoch(#[from] dp_journal::epoch::EpochError),
+    /// Anything else, already a sentence.
+    #[error("{0}")]
+    Host(String),
+}
+
+fn host(text: impl Into<String>) -> NodeError {
+    NodeError::Host(text.into())
+}
+
+/// What lanes share while they start: the tables everyone reads by the same ids.
+struct Shared {
+    limits: Vec<InstrumentLimits>,
+    node: NodeLimits,
+}
+
+/// Runs the node until `stop` is set and every lane has stopped in order.
+///
+/// Errors: [`NodeError`], before any lane has started.
+pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
+    let shape = Shape::new(
+        config.lane.len() as u32,
+        INSTRUMENTS_MAX as u32,
+        config.node.journal_records,
+        config.node.tick_records,
+    );
+    std::fs::create_dir_all(&config.node.state_dir).map_err(|error| {
+        host(format!(
+            "{}: cannot be made: {error}",
+            config.node.state_dir.display()
+        ))
+    })?;
+    let (region, opened) = Region::open_or_create(&config.node.shm, &shape)?;
+    match &opened {
+        Opened::Created => tracing::info!(shm = %config.node.shm.display(), "shared memory made"),
+        Opened::Reused => {
+            tracing::info!(shm = %config.node.shm.display(), "shared memory taken up again")
+        }
+        Opened::Replaced { why, kept } => {
+            tracing::warn!(why, kept = %kept.display(), "shared memory replaced");
+        }
+    }
+    let epoch = dp_journal::epoch::next(&config.node.state_dir, region.epoch())?;
+    let clock = Clock::calibrate(CALIBRATE_MS);
+    let now = clock.now().unix;
+    let starts = region.begin_run(epoch, clock.tsc_hz(), now);
+    region.set_node(&config.node.name);
+    // The lease stub: always held, by whoever started last. The check before each send is the real one.
+    region.lease().hold_always(epoch);
+    restore_kill(config, &region);
+    tracing::info!(
+        epoch = epoch.0,
+        starts,
+        lanes = config.lane.len(),
+        "dataplane starts"
+    );
+
+    let registry = seed_registry(config, &region)?;
+    let shared = Mutex::new(Shared {
+        limits: vec![InstrumentLimits::default(); INSTRUMENTS_MAX],
+        node: NodeLimits {
+            collar_bps: config.risk.collar_bps,
+            orders_per_s_max: config.risk.orders_per_s_max,
+            book_age_ms_max: config.risk.book_age_ms_max,
+        },
+    });
+    std::thread::scope(|scope| {
+        let mut lanes = Vec::new();
+        for (index, lane) in config.lane.iter().enumerate() {
+            let id = LaneId(index as u8);
+            let plan = Plan {
+                config,
+                lane,
+                id,
+                epoch,
+                starts,
+                clock,
+                region: &region,
+                shared: &shared,
+            };
+            let venues = plan.venues(&registry)?;
+            let registry = registry.clone();
+            let stop = Arc::clone(stop);
+            let thread = std::thread::Builder::new().name(format!("lane-{index}"));
+            let spawned = thread.spawn_scoped(scope, move || plan.run(registry, venues, &stop));
+            lanes.push(spawned.map_err(|error| host(format!("lane {index}: no thread: {error}")))?);
+        }
+        let mut outcome = Ok(());
+        for lane in lanes {
+            let ended = lane.join().unwrap_or_else(|_| Err(host("a lane panicked")));
+            if let Err(error) = ended {
+                tracing::error!(%error, "a lane could not run");
+                stop.store(true, std::sync::atomic::Ordering::Relaxed);
+                outcome = Err(error);
+            }
+        }
+        outcome
+    })
+}
+
+/// A kill outlives the shared memory: `spinlane kill` leaves a mark in the state directory.
+fn restore_kill(config: &Config, region: &Region) {
+    if let Ok(why) = std::fs::read_to_string(config.node.state_dir.join("killed")) {
+        region.kill().kill("restart", why.trim(), clock::unix_now());
+    }
+    if region.kill().is_killed() {
+        tracing::warn!("the kill switch is on: nothing is sent until `spinlane arm`");
+    }
+}
+
+/// Instruments in the order of the region's ids, then the configuration's new ones.
+fn seed_registry(config: &Config, region: &Region) -> Result<Registry, NodeError> {
+    let mut registry = Registry::new();
+    let full = |error| host(format!("instruments: {error}"));
+    for name in region.assets().iter() {
+        registry.asset(name.as_str()).map_err(full)?;
+    }
+    for entry in region.instruments().iter() {
+        let held = entry.instrument;
+        let id = registry
+            .register(
+                held.venue,
+                held.symbol.as_str(),
+                held.price_decimals,
+                held.qty_decimals,
+            )
+            .map_err(full)?;
+        if id != held.id {
+            return Err(host(format!(
+                "{}: its instruments have holes; move the file away and start again",
+                config.node.shm.display()
+            )));
+        }
+    }
+    for (name, venue) in &config.venue {
+        let Some(id) = VenueId::from_name(name) else {
+            continue;
+        };
+        for symbol in &venue.symbols {
+            registry.register(id, symbol, 8, 8).map_err(full)?;
+        }
+    }
+    Ok(registry)
+}
+
+/// Everything a lane's thread needs to build itself.
+#[derive(Clone, Copy)]
+struct Plan<'a> {
+    config: &'a Config,
+    lane: &'a dp_config::Lane,
+    id: LaneId,
+    epoch: Epoch,
+    starts: u64,
+    clock: Clock,
+    region: &'a Region,
+    shared: &'a Mutex<Shared>,
+}
+
+/// A venue's configuration with everything looked up.
+struct VenueParts {
+    id: VenueId,
+    config: VenueConfig,
+    tls: Arc<ClientConfig>,
+}
+
+impl<'a> Plan<'a> {
+    /// Reads keys and certificates of the lane's venues. Errors name the file and the mend.
+    fn venues(&self, _registry: &Registry) -> Result<Vec<VenueParts>, NodeError> {
+        self.lane
+            .venues
+            .iter()
+            .map(|name| self.venue(name))
+            .collect()
+    }
+
+    fn venue(&self, name: &str) -> Result<VenueParts, NodeError> {
+        let id = VenueId::from_name(name).ok_or_else(|| host(format!("venue.{name}: unknown")))?;
+        let section = self
+            .config
+            .venue
+            .get(name)
+            .ok_or_else(|| host(format!("venue.{name}: no such section")))?;
+        let keys = match &section.keys_file {
+            Some(path) => Keys::load(path)?,
+            None => Keys::default(),
+        };
+        let endpoint = |key: &str, text: &str| {
+            host_port(text).map_err(|why| host(format!("venue.{name}.{key}: {why}")))
+        };
+        let config = VenueConfig {
+            rest: endpoint("rest", &section.rest)?,
+            public: endpoint("public", &section.public)?,
+            private: endpoint("private", &section.private)?,
+            symbols: section.symbols.clone(),
+            secrets: Secrets {
+                api_key: keys.api_key,
+                api_secret: keys.api_secret,
+                passphrase: keys.passphrase,
+                ed25519_pem: keys.ed25519_pem,
+            },
+            order_window_ms: section.order_window_ms,
+        };
+        Ok(VenueParts {
+            id,
+            config,
+            tls: tls_config(name, section)?,
+        })
+    }
+
+    /// The lane's thread: builds and turns it.
+    fn run(
+        self,
+        registry: Registry,
+        venues: Vec<VenueParts>,
+        stop: &AtomicBool,
+    ) -> Result<(), NodeError> {
+        if let Some(core) = self.lane.core {
+            pin(core).map_err(|error| host(format!("lane {}: {error}", self.id.0)))?;
+        }
+        let transport =
+            Uring::new().map_err(|error| host(format!("lane {}: {error}", self.id.0)))?;
+        tracing::info!(lane = self.id.0, core = ?self.lane.core, transport = transport.name(), "lane ready");
+        let mut lane = self.build(registry, venues, transport)?;
+        lane.run(stop);
+        Ok(())
+    }
+
+    fn build<T: Transport>(
+        self,
+        mut registry: Registry,
+        venues: Vec<VenueParts>,
+        transport: T,
+    ) -> Result<Lane<'a, T>, NodeError> {
+        let recovered = dp_journal::recover(self.region, self.id).unwrap_or_default();
+        let writer = self.region.lane_writer(self.id)?;
+        let mut wall = Wall::new(self.region, writer, self.id, self.epoch);
+        let start = Entry::EpochStart(EpochStart {
+            starts: self.starts,
+        });
+        wall.fact(self.clock.now().unix, &start);
+        let mut machines = Vec::new();
+        for parts in venues {
+            let (id, tls) = (parts.id, parts.tls);
+            let machine = AnyVenue::new(id, parts.config, &mut registry)
+                .map_err(|error| host(format!("venue.{id}: {error}")))?
+                .ok_or_else(|| host(format!("venue.{id}: this build has no machine for it")))?;
+            let links = self.links(&machine, &tls)?;
+            machines.push((machine, links));
+        }
+        let setup = Setup {
+            epoch: self.epoch,
+            lane: self.id,
+            limits: self.risk_limits(),
+            venues: machines.iter().map(|(machine, _)| machine.id()).collect(),
+            instruments: registry.instruments().to_vec(),
+        };
+        let mut engine = Engine::new(wall, setup);
+        engine.recover(&recovered);
+        if !recovered.orders.is_empty() {
+            tracing::warn!(
+                lane = self.id.0,
+                orders = recovered.orders.len(),
+                "orders of the last run are open or unknown: asking the venues"
+            );
+        }
+        let mut seated = false;
+        let on_instruments = move |registry: &Registry, engine: &mut Engine<'a>, venue: VenueId| {
+            if let Err(error) = self.instruments_known(registry, engine, venue) {
+                tracing::error!(%error, "instruments cannot be shown");
+            }
+            if !seated || self.lane.venues.len() > 1 {
+                self.seat_strategies(registry, engine, venue);
+                seated = true;
+            }
+        };
+        Ok(Lane::new(Parts {
+            id: self.id,
+            transport,
+            clock: self.clock,
+            registry,
+            engine,
+            venues: machines,
+            idle: match self.lane.idle {
+                dp_config::Idle::Spin => Idle::Spin,
+                dp_config::Idle::Yield => Idle::Yield,
+                dp_config::Idle::Park => Idle::Park,
+            },
+            on_instruments: Box::new(on_instruments),
+        }))
+    }
+
+    fn links(&self, machine: &AnyVenue, tls: &Arc<ClientConfig>) -> Result<Vec<Link>, NodeError> {
+        let seed = self.clock.now().unix.0 ^ u64::from(std::process::id()) << 32;
+        let link = |(at, spec): (usize, &dp_venue_api::LinkSpec)| {
+            let peers = resolve(&spec.host, spec.port)?;
+            let seed = seed ^ (u64::from(self.id.0) << 16 | at as u64);
+            Ok(Link::new(spec.clone(), peers, Arc::clone(tls), seed))
+        };
+        machine.links().iter().enumerate().map(link).collect()
+    }
+
+    fn risk_limits(&self) -> dp_risk::NodeLimits {
+        let risk = &self.config.risk;
+        dp_risk::NodeLimits {
+            collar_bps: risk.collar_bps,
+            orders_per_s_max: risk.orders_per_s_max,
+            book_age_ns_max: u64::from(risk.book_age_ms_max) * 1_000_000,
+        }
+    }
+
+    /// Publishes a venue's instruments and puts its limits in force.
+    fn instruments_known(
+        &self,
+        registry: &Registry,
+        engine: &mut Engine<'_>,
+        venue: VenueId,
+    ) -> Result<(), NodeError> {
+        let ours: Vec<Instrument> = registry
+            .instruments()
+            .iter()
+            .filter(|it| it.venue == venue)
+            .copied()
+            .collect();
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for instrument in &ours {
+            let name = |id: AssetId| Text::lossy(registry.asset_name(id));
+            let (base, quote) = (name(instrument.base), name(instrument.quote));
+            let shown = Instrument {
+                base: self.node_asset(base)?,
+                quote: self.node_asset(quote)?,
+                ..*instrument
+            };
+            let entry = InstrumentEntry {
+                instrument: shown,
+                base,
+                quote,
+            };
+            self.region
+                .instruments()
+                .publish(&entry)
+                .map_err(|error| host(format!("{}: {error}", instrument.symbol)))?;
+            let limits = self.limits_of(instrument)?;
+            engine.set_limits(instrument.id, limits);
+            if let Some(slot) = shared.limits.get_mut(instrument.id.0 as usize) {
+                *slot = limits.map_or_else(InstrumentLimits::default, |limits| InstrumentLimits {
+                    order_qty_max: limits.order_qty_max,
+                    position_max: limits.position_max,
+                });
+            }
+        }
+        let guard = self.region.lock(Lock::Control)?;
+        self.region
+            .config()
+            .publish(&guard, &shared.node, &shared.limits);
+        drop(guard);
+        drop(shared);
+        tracing::info!(venue = %venue, instruments = ours.len(), "instruments known");
+        Ok(())
+    }
+
+    /// The node's id of an asset: lanes learn theirs apart, readers want one table.
+    fn node_asset(&self, name: Text<15>) -> Result<AssetId, NodeError> {
+        let assets = self.region.assets();
+        if let Some(at) = assets.iter().position(|held| held == name) {
+            return Ok(AssetId(at as u16));
+        }
+        let id = AssetId(assets.len() as u16);
+        assets
+            .publish(id, name)
+            .map_err(|error| host(format!("asset {name}: {error}")))?;
+        Ok(id)
+    }
+
+    /// Limits of an instrument by its symbol; `None` when the configuration has no line for it.
+    fn limits_of(&self, instrument: &Instrument) -> Result<Option<dp_risk::Limits>, NodeError> {
+        let risk = &self.config.risk;
+        let symbol = instrument.symbol.as_str();
+        let (Some(order), Some(position)) = (
+            risk.order_qty_max.get(symbol),
+            risk.position_max.get(symbol),
+        ) else {
+            return Ok(None);
+        };
+        Ok(Some(dp_risk::Limits {
+            order_qty_max: quantity(instrument, "risk.order_qty_max", order)?,
+            position_max: quantity(instrument, "risk.position_max", position)?,
+        }))
+    }
+
+    fn seat_strategies(&self, registry: &Registry, engine: &mut Engine<'_>, venue: VenueId) {
+        for (index, section) in self.config.strategy.iter().enumerate() {
+            if VenueId::from_name(&section.venue) != Some(venue) {
+                continue;
+            }
+            let Some(id) = registry.find(venue, section.symbol.as_bytes()) else {
+                continue;
+            };
+            let Some(instrument) = registry.get(id) else {
+                continue;
+            };
+            match strategy(section, instrument) {
+                Ok(made) => {
+                    tracing::info!(strategy = made.name(), symbol = %instrument.symbol, "strategy seated");
+                    engine.seat(StrategyId(index as u16), id, made);
+                }
+                Err(error) => tracing::error!(%error, "strategy[{index}] cannot run"),
+            }
+        }
+    }
+}
+
+/// Builds a strategy from its section. Errors name the key and the mend.
+fn strategy(
+    section: &dp_config::Strategy,
+    instrument: &Instrument,
+) -> Result<Box<dyn Strategy + Send>, NodeError> {
+    match section.kind.as_str() {
+        "market_maker" => Ok(Box::new(MarketMaker::new(Params {
+            quote_qty: quantity(instrument, "strategy.quote_qty", &section.quote_qty)?,
+            half_spread_ticks: section.half_spread_ticks,
+            requote_ticks: section.requote_ticks,
+            position_max: quantity(instrument, "strategy.position_max", &section.position_max)?,
+            requote_ns_min: u64::from(section.requote_ms_min) * 1_000_000,
+        }))),
+        other => Err(host(format!(
+            "strategy.kind: `{other}` is not one of: market_maker"
+        ))),
+    }
+}
+
+/// A quantity of the configuration in an instrument's increments.
+fn quantity(instrument: &Instrument, key: &str, text: &str) -> Result<Qty, NodeError> {
+    let symbol = instrument.symbol;
+    let value = Decimal::parse(text.as_bytes())
+        .map_err(|error| host(format!("{key} of {symbol}: `{text}`: {error}")))?;
+    instrument
+        .qty(value)
+        .map_err(|error| host(format!("{key} of {symbol}: `{text}`: {error}")))
+}
+
+/// Addresses of a host, IPv4 first. Errors name the host.
+fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>, NodeError> {
+    let found = (name, port)
+        .to_socket_addrs()
+        .map_err(|error| host(format!("{name}:{port}: cannot be looked up: {error}")))?;
+    let mut peers: Vec<SocketAddr> = found.collect();
+    peers.sort_by_key(SocketAddr::is_ipv6);
+    if peers.is_empty() {
+        return Err(host(format!("{name}:{port}: has no address")));
+    }
+    Ok(peers)
+}
+
+fn tls_config(name: &str, section: &dp_config::Venue) -> Result<Arc<ClientConfig>, NodeError> {
+    let pin = match &section.pin_sha256 {
+        Some(text) => Some(
+            pin_of(text)
+                .ok_or_else(|| host(format!("venue.{name}.pin_sha256: use 64 hex digits")))?,
+        ),
+        None => None,
+    };
+    let pem = match &section.ca_file {
+        Some(path) => Some(read_pem(name, path)?),
+        None => None,
+    };
+    let roots = pem.as_ref().map_or(Roots::Public, |pem| Roots::Ca(pem));
+    client_config(roots, pin).map_err(|error| host(format!("venue.{name}: TLS: {error}")))
+}
+
+fn read_pem(name: &str, path: &Path) -> Result<Vec<u8>, NodeError> {
+    std::fs::read(path)
+        .map_err(|error| host(format!("venue.{name}.ca_file: {}: {error}", path.display())))
+}
+
+fn pin_of(text: &str) -> Option<[u8; 32]> {
+    let mut pin = [0; 32];
+    if text.len() != 64 {
+        return None;
+    }
+    for (slot, pair) in pin.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *slot = u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(pin)
+}

@@ -1,0 +1,270 @@
+//! The lane's side of the shared memory: what it counts, times, journals and shows.
+//!
+//! One writer: the lane's thread. Nothing here decides anything.
+
+use dp_journal::entry::{Fill, OrderUpdate, Position as PositionEntry};
+use dp_journal::{Entry, Journal, Tick, TickKind};
+use dp_oms::{Change, Position};
+use dp_shm::twin::Words as _;
+use dp_shm::{
+    BookState, BookTop, Consumer, Counter, Counters, Full, LaneWriter, PositionState, Region,
+    Stage, Stages,
+    layout::{BeatLine, COMMAND_WORDS, TICK_WORDS},
+};
+use dp_shm::{Producer, VenueStatus};
+use dp_transport::tsc;
+use dp_types::{
+    Epoch, FillReport, Instrument, LaneId, Notional, Now, Price, Qty, TradeMsg, Tsc, UnixNanos,
+    VenueId,
+};
+
+/// Handles into the region of one lane.
+pub struct Wall<'r> {
+    lane: LaneId,
+    /// The region.
+    pub region: &'r Region,
+    /// Counters.
+    pub counters: Counters<'r>,
+    /// Stage histograms.
+    pub stages: Stages<'r>,
+    /// Liveness.
+    pub beat: &'r BeatLine,
+    /// Commands from the control plane and the command line.
+    pub commands: Consumer<'r, COMMAND_WORDS>,
+    journal: Journal<'r>,
+    ticks: Producer<'r, TICK_WORDS>,
+    /// The journal refused something that cannot wait: no new orders until it has room and the live
+    /// orders stand in it again.
+    pub is_behind: bool,
+}
+
+impl<'r> Wall<'r> {
+    /// Takes over a lane's part of the region for one run.
+    pub fn new(region: &'r Region, writer: LaneWriter<'r>, lane: LaneId, epoch: Epoch) -> Self {
+        Self {
+            lane,
+            region,
+            counters: writer.counters,
+            stages: writer.stages,
+            beat: writer.beat,
+            commands: writer.commands,
+            journal: Journal::new(writer.journal, lane, epoch),
+            ticks: writer.ticks,
+            is_behind: false,
+        }
+    }
+
+    /// Records the cycles since `since` for a stage and returns now.
+    #[inline]
+    pub fn stamp(&self, stage: Stage, since: Tsc) -> Tsc {
+        let now = tsc();
+        self.stages.record(stage, now.since(since));
+        now
+    }
+
+    /// Counts one.
+    #[inline]
+    pub fn count(&self, counter: Counter) {
+        self.counters.count(counter);
+    }
+
+    /// Publishes a wish (order intent, amend, refusal) that may be left undone. False: it must be.
+    pub fn wish(&mut self, now: UnixNanos, entry: &Entry) -> bool {
+        let is_published = !self.is_behind && self.journal.publish(now, entry).is_ok();
+        if !is_published {
+            self.count(Counter::JournalRefusals);
+        }
+        is_published
+    }
+
+    /// Publishes a fact. When even the reserve is used up the lane stops wishing until there is room.
+    pub fn fact(&mut self, now: UnixNanos, entry: &Entry) {
+        if self.journal.publish(now, entry).is_err() {
+            self.fell_behind();
+        }
+    }
+
+    fn fell_behind(&mut self) {
+        self.is_behind = true;
+        self.count(Counter::JournalRefusals);
+    }
+
+    /// Whether live orders must be published again.
+    pub const fn is_checkpoint_due(&self) -> bool {
+        self.is_behind || self.journal.is_checkpoint_due()
+    }
+
+    /// Publishes live orders so that they stay inside the ring.
+    pub fn checkpoint(&mut self, now: UnixNanos, entries: impl Iterator<Item = Entry>) {
+        let mut result = Ok(0);
+        for entry in entries {
+            result = self.journal.publish(now, &entry);
+            if result == Err(Full) {
+                break;
+            }
+        }
+        self.is_behind = result.is_err();
+        if !self.is_behind {
+            self.journal.checkpointed();
+        }
+    }
+
+    /// An order moved.
+    pub fn order_moved(&mut self, now: UnixNanos, change: &Change) {
+        let order = &change.order;
+        let entry = Entry::OrderUpdate(OrderUpdate {
+            client_id: order.client_id,
+            order_id: order.order_id,
+            instrument: order.instrument,
+            venue: order.venue,
+            state: order.state,
+            reason: change.reason,
+            code: change.code,
+            cum_qty: order.cum,
+            price: order.price,
+            qty: order.qty,
+            venue_ns: change.venue_ns,
+        });
+        self.fact(now, &entry);
+    }
+
+    /// A fill was booked: the fill and the position after it, both or neither, and the position's line.
+    pub fn filled(
+        &mut self,
+        now: UnixNanos,
+        order: &dp_oms::Order,
+        report: &FillReport,
+        (price, qty): (Price, Qty),
+        state: &PositionState,
+    ) {
+        let fill = Entry::Fill(Fill {
+            client_id: Some(order.client_id),
+            order_id: order.order_id,
+            trade_id: report.trade_id,
+            instrument: order.instrument,
+            venue: order.venue,
+            side: order.side,
+            price,
+            qty,
+            fee: report.fee,
+            fee_asset: report.fee_asset,
+            liquidity: report.liquidity,
+            venue_ns: report.venue_ns,
+        });
+        let position = Entry::Position(PositionEntry {
+            instrument: order.instrument,
+            venue: order.venue,
+            qty: state.qty,
+            cost: state.cost,
+            realised: state.realised,
+            unrealised: state.unrealised,
+            fees: state.fees,
+            mark: state.mark,
+            fills: state.fills,
+        });
+        if self.journal.publish_all(now, [&fill, &position]).is_err() {
+            self.fell_behind();
+        }
+        self.show_position(order.instrument, *state);
+    }
+
+    /// Renews a position's line.
+    pub fn show_position(&self, instrument: dp_types::InstrumentId, mut state: PositionState) {
+        state.lane = self.lane;
+        state.journal_seq = self.journal.next_seq();
+        if let Some(line) = self.region.position(instrument) {
+            line.write(&state);
+        }
+    }
+
+    /// Renews a book's line.
+    pub fn show_book(&self, instrument: dp_types::InstrumentId, top: &BookTop) {
+        if let Some(line) = self.region.book(instrument) {
+            line.write(top);
+        }
+    }
+
+    /// Renews a venue's line.
+    pub fn show_venue(&self, venue: VenueId, status: &VenueStatus) {
+        if let Some(line) = self.region.venue(venue) {
+            line.write(status);
+        }
+    }
+
+    /// A public trade, for the database.
+    pub fn trade_tick(&mut self, now: UnixNanos, instrument: &Instrument, trade: &TradeMsg) {
+        let (Ok(price), Ok(qty)) = (instrument.price(trade.price), instrument.qty(trade.qty))
+        else {
+            self.count(Counter::DecodeErrors);
+            return;
+        };
+        let kind = TickKind::Trade {
+            taker: trade.taker,
+            price,
+            qty,
+            trade_id: trade.trade_id,
+        };
+        let (venue, venue_ns) = (instrument.venue, trade.venue_ns);
+        self.tick(&Tick {
+            at: now,
+            venue_ns,
+            instrument: instrument.id,
+            venue,
+            kind,
+        });
+    }
+
+    /// New best levels, for the database.
+    pub fn quote_tick(&mut self, now: UnixNanos, instrument: &Instrument, top: &BookTop) {
+        let kind = TickKind::Quote {
+            bid_price: top.bid_price,
+            bid_qty: top.bid_qty,
+            ask_price: top.ask_price,
+            ask_qty: top.ask_qty,
+        };
+        let (venue, venue_ns) = (instrument.venue, top.venue_ns);
+        self.tick(&Tick {
+            at: now,
+            venue_ns,
+            instrument: instrument.id,
+            venue,
+            kind,
+        });
+    }
+
+    fn tick(&mut self, tick: &Tick) {
+        if self.ticks.push(&tick.to_words()).is_err() {
+            self.count(Counter::TicksDropped);
+        }
+    }
+}
+
+/// A position as shared memory and the journal hold it.
+pub fn position_state(
+    instrument: &Instrument,
+    position: &Position,
+    mark: Price,
+    now: Now,
+) -> PositionState {
+    PositionState {
+        qty: position.qty,
+        cost: position.cost,
+        realised: position.realised,
+        unrealised: position.unrealised(instrument, mark).unwrap_or(Notional(0)),
+        fees: position.fees,
+        fills: position.fills,
+        mark,
+        lane: LaneId(0),
+        journal_seq: 0,
+        updated: now.unix,
+    }
+}
+
+/// How a keeper's state reads on the line.
+pub const fn book_state(state: dp_book::State) -> BookState {
+    match state {
+        dp_book::State::Empty => BookState::Empty,
+        dp_book::State::Waiting => BookState::Syncing,
+        dp_book::State::Synced => BookState::Synced,
+    }
+}
