@@ -204,7 +204,13 @@ impl<R: SyncRule> Keeper<R> {
         instrument: &Instrument,
         now: UnixNanos,
     ) -> Outcome {
-        if self.proof.state != State::Synced && self.is_too_old(msg) {
+        let is_synced = self.proof.state == State::Synced;
+        if is_synced && self.rule.bootstrap() == Bootstrap::Rest && msg.last_id <= self.ids.last {
+            // The late answer to an earlier question: the book is past it, and going back would trade on
+            // old prices until the next delta. (A pushed snapshot replaces whatever its id says.)
+            return Outcome::Ignored;
+        }
+        if !is_synced && self.is_too_old(msg) {
             // The first held delta is already past it: nothing connects the two.
             self.proof.state = State::Waiting;
             return Outcome::NeedSnapshot;
@@ -355,7 +361,7 @@ mod tests {
         }
     }
 
-    fn msg<'a>(kind: BookMsgKind, ids: (i64, i64, i64), bids: &'a [RawLevel]) -> BookMsg<'a> {
+    fn msg(kind: BookMsgKind, ids: (i64, i64, i64), bids: &[RawLevel]) -> BookMsg<'_> {
         BookMsg {
             instrument: InstrumentId(0),
             kind,
@@ -458,6 +464,20 @@ mod tests {
         assert_eq!(run(&mut keeper, Delta, (110, 120, 105)), Outcome::Buffered);
         assert_eq!(run(&mut keeper, Snapshot, (100, 100, -1)), Outcome::Applied);
         assert_eq!(keeper.proof().last_id, 120);
+    }
+
+    #[test]
+    fn a_late_snapshot_does_not_turn_a_synced_book_back() {
+        let mut keeper = Keeper::new(Rule(Chain::Contiguous, Bootstrap::Rest));
+        assert_eq!(run(&mut keeper, Delta, (5, 7, -1)), Outcome::NeedSnapshot);
+        assert_eq!(run(&mut keeper, Snapshot, (7, 7, -1)), Outcome::Applied);
+        assert_eq!(run(&mut keeper, Delta, (8, 9, -1)), Outcome::Applied);
+        assert_eq!(run(&mut keeper, Snapshot, (8, 8, -1)), Outcome::Ignored);
+        assert_eq!(keeper.proof().last_id, 9);
+        // A newer one is taken, and the chain goes on from it.
+        assert_eq!(run(&mut keeper, Snapshot, (12, 12, -1)), Outcome::Applied);
+        assert_eq!(run(&mut keeper, Delta, (10, 13, -1)), Outcome::Applied);
+        assert_eq!(keeper.counts().gaps, 0);
     }
 
     #[test]
