@@ -11,13 +11,15 @@
 //! working in full, and is asked about; it is never sent again.
 #![forbid(unsafe_code)]
 
+mod index;
 mod order;
 mod orders;
 mod position;
 mod seen;
+mod table;
 mod transition;
 
 pub use order::{Change, Order, Recovered};
-pub use orders::{Exposure, FillOutcome, Oms, OmsFault, Tally};
+pub use orders::{Exposure, FillOutcome, Oms, OmsFault, Room, Tally};
 pub use position::{Position, PositionFault, Positions};
 pub use transition::{Verdict, judge};

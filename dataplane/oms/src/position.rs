@@ -71,8 +71,8 @@ impl Position {
         }
         let closed = added.abs().min(held.abs());
         // The closed part of the cost, and the closing part of this fill's value.
-        let cost_out = self.cost.0.checked_mul(closed)?.checked_div(held.abs())?;
-        let value_in = value.checked_mul(closed)?.checked_div(added.abs())?;
+        let cost_out = share(self.cost.0, closed, held.abs())?;
+        let value_in = share(value, closed, added.abs())?;
         let gain = value_in.checked_add(cost_out)?.checked_neg()?;
         next.realised = self.realised.checked_add(Notional(gain))?;
         // What is left: the rest of the old position, or the rest of this fill the other way.
@@ -92,6 +92,15 @@ impl Position {
         let value = instrument.notional(mark, self.qty)?;
         value.0.checked_sub(self.cost.0).map(Notional)
     }
+}
+
+/// `whole` x `part` / `of`, rounded towards zero, for `0 < part <= of < 2^64`: by quotient and remainder,
+/// because the plain product leaves an `i128` at positions that can be held.
+fn share(whole: i128, part: i128, of: i128) -> Option<i128> {
+    let (quotient, remainder) = (whole.checked_div(of)?, whole.checked_rem(of)?);
+    quotient
+        .checked_mul(part)?
+        .checked_add(remainder.checked_mul(part)?.checked_div(of)?)
 }
 
 /// Positions of one lane, by instrument.
@@ -200,6 +209,20 @@ mod tests {
         assert_eq!((fault, position), (Err(PositionFault::Overflow), before));
     }
 
+    #[test]
+    fn a_position_near_the_end_of_the_range_is_still_booked() {
+        // 2^62 increments that cost 10^30: the product with a quantity would need 162 bits.
+        let (qty, value) = (Qty(1 << 62), Notional(10i128.pow(30)));
+        let mut position = Position::default();
+        position.book(Side::Buy, qty, value, Notional(0)).unwrap();
+        let half = (Qty(1 << 61), Notional(6 * 10i128.pow(29)));
+        position
+            .book(Side::Sell, half.0, half.1, Notional(0))
+            .unwrap();
+        assert_eq!(position.cost, Notional(5 * 10i128.pow(29)));
+        assert_eq!(position.realised, Notional(10i128.pow(29)));
+    }
+
     proptest! {
         /// realised + unrealised == value at mark - net cash paid, exactly, whatever was traded.
         #[test]
@@ -219,6 +242,33 @@ mod tests {
                 let value = i128::from(held.qty.0) * i128::from(mark) * ONE;
                 prop_assert_eq!(held.realised.0 + open.0, value - paid);
                 prop_assert!(held.qty.0 != 0 || held.cost.0 == 0);
+            }
+        }
+
+        /// The share of a product that fits is the plain one.
+        #[test]
+        fn share_is_the_rounded_product(whole in -(1i128 << 60)..1i128 << 60, of in 1i64.., part in 0.0f64..=1.0) {
+            let part = i128::from((of as f64 * part) as i64).clamp(1, of.into());
+            prop_assert_eq!(share(whole, part, of.into()), Some(whole * part / i128::from(of)));
+        }
+
+        /// Any numbers: booked with the identity kept, or refused with nothing changed.
+        #[test]
+        fn extreme_numbers_are_booked_exactly_or_refused(
+            fills in proptest::collection::vec((any::<bool>(), 1i64.., 0i128..1 << 126), 1..12)
+        ) {
+            let (mut position, mut paid) = (Position::default(), 0i128);
+            for (is_buy, qty, value) in fills {
+                let side = if is_buy { Side::Buy } else { Side::Sell };
+                let before = position;
+                match position.book(side, Qty(qty), Notional(value), Notional(1)) {
+                    Ok(()) => {
+                        paid = paid.wrapping_add(value.wrapping_mul(side.sign().into()));
+                        // cost - realised is the cash paid, to the last unit.
+                        prop_assert_eq!(position.cost.0.wrapping_sub(position.realised.0), paid);
+                    }
+                    Err(_) => prop_assert_eq!(position, before),
+                }
             }
         }
     }

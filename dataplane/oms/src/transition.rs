@@ -48,9 +48,10 @@ pub const fn judge(from: OrderState, to: OrderState) -> Verdict {
         (Cancelled, Cancelled) => Verdict::Stays,
         (Rejected, Rejected) => Verdict::Stays,
         (Expired, Expired) => Verdict::Stays,
-        (Filled | Cancelled | Rejected | Expired, Pending | Ack | PartiallyFilled | Unknown) => {
-            Verdict::Stays
-        }
+        (Filled | Cancelled | Rejected | Expired, Pending | Unknown) => Verdict::Stays,
+        (Filled | Cancelled | Expired, Ack | PartiallyFilled) => Verdict::Stays,
+        // What was refused never was on the book: if it is, we hold a live order for dead.
+        (Rejected, Ack | PartiallyFilled) => Verdict::Illegal,
         // The last fill and the cancel crossed on the wire: the fill is true.
         (Cancelled | Expired, Filled) => Verdict::Moves,
         (Filled, Cancelled | Rejected | Expired) => Verdict::Illegal,
@@ -72,7 +73,7 @@ mod tests {
         (PartiallyFilled, "x...MMxMM"),
         (Filled, "x....xxx."),
         (Cancelled, "x...M.xx."),
-        (Rejected, "x...xx.x."),
+        (Rejected, "x.xxxx.x."),
         (Expired, "x...Mxx.."),
         (Unknown, "x.MMMMMM."),
     ];

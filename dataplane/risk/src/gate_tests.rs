@@ -375,7 +375,7 @@ prop_compose! {
         own_ask in proptest::option::of(number(99_500, 101_000)),
         flags in any::<u16>(), order_limit in number(50, 150), position_limit in number(50, 400),
     ) -> (NewOrder, Gate, BookState, [i64; 3], [Option<Price>; 2], bool) {
-        let flag = |bit: u32| flags >> bit & 0b111 == 0; // one in eight
+        let flag = |bit: u32| (flags >> bit).trailing_zeros() >= 3; // one in eight
         let mut order = order();
         (order.price, order.qty) = (Price(price), Qty(qty));
         order.side = if flags & 1 == 0 { Side::Buy } else { Side::Sell };
@@ -434,7 +434,7 @@ proptest! {
             position: Qty(position), working_buy: Qty(buy), working_sell: Qty(sell),
             own_bid: Some(Price(own)), own_ask: Some(Price(own)), is_reconciled: true,
         };
-        let _ = gate.check_new(&order, &context, NOW).map_err(|refusal| refusal.numbers());
+        let _ = gate.check_new(&order, &context, NOW).map_err(Refusal::numbers);
         let resting = Resting { side: order.side, kind: order.kind, price: Price(own), qty: Qty(sell) };
         let amend = AmendOrder { instrument: order.instrument, client_id: order.client_id,
             order_id: OrderId(0), price: Some(Price(price)), qty: amend_qty.map(Qty) };

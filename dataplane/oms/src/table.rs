@@ -1,0 +1,221 @@
+//! Where orders live: a slab of fixed size, an index by client order id, and one list each for the live
+//! orders of an instrument, the final ones (oldest first) and the free places.
+//!
+//! ```text
+//!   index: id ─▶ place          slab:  [ order prev next ][ order prev next ] …
+//!   live[instrument] ⇄ ⇄ ⇄      finals ⇄ ⇄ ⇄ ⇄      free ⇄ ⇄
+//! ```
+//!
+//! Every place is on exactly one list, so adding, finding, finishing and forgetting an order are all O(1).
+
+use crate::index::{Index, mix};
+use crate::order::Order;
+use dp_types::{
+    ClientOrderId, InstrumentId, NewOrder, OrderKind, Price, Qty, Side, StrategyId, Tif, UnixNanos,
+    VenueId,
+};
+
+const NONE: u32 = u32::MAX;
+
+#[derive(Debug, Clone, Copy)]
+struct List {
+    head: u32,
+    tail: u32,
+}
+
+const EMPTY: List = List {
+    head: NONE,
+    tail: NONE,
+};
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    order: Order,
+    prev: u32,
+    next: u32,
+}
+
+/// The table of one lane's orders.
+#[derive(Debug)]
+pub(crate) struct Table {
+    places: Box<[Place]>,
+    index: Index,
+    live: Box<[List]>,
+    finals: List,
+    free: List,
+    live_count: usize,
+    live_max: usize,
+    final_count: usize,
+    final_max: usize,
+}
+
+impl Table {
+    /// Takes, and touches, all its memory here.
+    pub(crate) fn new(instruments: usize, live_max: usize, final_max: usize) -> Self {
+        let room = live_max + final_max;
+        let nothing = NewOrder {
+            instrument: InstrumentId(0),
+            client_id: ClientOrderId(0),
+            side: Side::Buy,
+            kind: OrderKind::Limit,
+            tif: Tif::Gtc,
+            price: Price(0),
+            qty: Qty(0),
+        };
+        let order = Order::new(&nothing, VenueId(0), StrategyId(0), UnixNanos(0));
+        let place = Place {
+            order,
+            prev: NONE,
+            next: NONE,
+        };
+        let mut table = Self {
+            places: vec![place; room].into_boxed_slice(),
+            index: Index::new(room),
+            live: vec![EMPTY; instruments].into_boxed_slice(),
+            finals: EMPTY,
+            free: EMPTY,
+            live_count: 0,
+            live_max,
+            final_count: 0,
+            final_max,
+        };
+        for at in 0..room as u32 {
+            table.free = table.push(table.free, at);
+        }
+        table
+    }
+
+    pub(crate) const fn live_count(&self) -> usize {
+        self.live_count
+    }
+
+    pub(crate) const fn is_full(&self) -> bool {
+        self.live_count >= self.live_max
+    }
+
+    pub(crate) const fn has_instrument(&self, instrument: InstrumentId) -> bool {
+        (instrument.0 as usize) < self.live.len()
+    }
+
+    #[inline]
+    fn place(&self, id: ClientOrderId) -> Option<u32> {
+        self.index.find(mix(id.0), |at| {
+            self.places[at as usize].order.client_id == id
+        })
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: ClientOrderId) -> Option<&Order> {
+        self.place(id).map(|at| &self.places[at as usize].order)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: ClientOrderId) -> Option<&mut Order> {
+        let at = self.place(id)?;
+        Some(&mut self.places[at as usize].order)
+    }
+
+    /// Adds a live order. Says whether it could: not when full, known, or of no instrument of ours.
+    pub(crate) fn insert(&mut self, order: Order) -> bool {
+        let instrument = order.instrument;
+        if self.is_full()
+            || !self.has_instrument(instrument)
+            || self.place(order.client_id).is_some()
+        {
+            return false;
+        }
+        // live_max + final_max places, and neither list is longer than its share.
+        let at = self.free.head;
+        assert!(
+            at != NONE,
+            "a place is free while fewer than live_max are live"
+        );
+        self.free = self.unlink(self.free, at);
+        self.places[at as usize].order = order;
+        self.index.insert(mix(order.client_id.0), at);
+        let list = self.live[instrument.0 as usize];
+        self.live[instrument.0 as usize] = self.push(list, at);
+        self.live_count += 1;
+        true
+    }
+
+    /// A live order became final: it leaves its instrument's list. The oldest final one is forgotten when
+    /// there are more than are kept.
+    pub(crate) fn retire(&mut self, id: ClientOrderId) {
+        let Some(at) = self.place(id) else { return };
+        let instrument = self.places[at as usize].order.instrument.0 as usize;
+        self.live[instrument] = self.unlink(self.live[instrument], at);
+        self.live_count -= 1;
+        self.finals = self.push(self.finals, at);
+        self.final_count += 1;
+        if self.final_count > self.final_max {
+            let oldest = self.finals.head;
+            let id = self.places[oldest as usize].order.client_id;
+            self.finals = self.unlink(self.finals, oldest);
+            self.final_count -= 1;
+            self.index.remove(mix(id.0), oldest);
+            self.free = self.push(self.free, oldest);
+        }
+    }
+
+    /// Live orders of an instrument, oldest first.
+    pub(crate) fn live(&self, instrument: InstrumentId) -> impl Iterator<Item = &Order> + '_ {
+        let list = self.live.get(instrument.0 as usize).copied();
+        self.walk(list.unwrap_or(EMPTY))
+    }
+
+    /// All live orders, by instrument.
+    pub(crate) fn all_live(&self) -> impl Iterator<Item = &Order> + '_ {
+        self.live.iter().flat_map(|list| self.walk(*list))
+    }
+
+    /// The latest of the final orders that are kept, newest last.
+    pub(crate) fn finals(&self) -> impl Iterator<Item = &Order> + '_ {
+        self.walk(self.finals)
+    }
+
+    /// Calls `on` for each live order; `on` may change it but not its place.
+    pub(crate) fn each_live_mut(&mut self, mut on: impl FnMut(&mut Order)) {
+        for list in 0..self.live.len() {
+            let mut at = self.live[list].head;
+            while at != NONE {
+                let place = &mut self.places[at as usize];
+                on(&mut place.order);
+                at = place.next;
+            }
+        }
+    }
+
+    fn walk(&self, list: List) -> impl Iterator<Item = &Order> + '_ {
+        let mut at = list.head;
+        core::iter::from_fn(move || {
+            let place = self.places.get(at as usize)?;
+            at = place.next;
+            Some(&place.order)
+        })
+    }
+
+    fn push(&mut self, mut list: List, at: u32) -> List {
+        let place = &mut self.places[at as usize];
+        (place.prev, place.next) = (list.tail, NONE);
+        match list.tail {
+            NONE => list.head = at,
+            tail => self.places[tail as usize].next = at,
+        }
+        list.tail = at;
+        list
+    }
+
+    fn unlink(&mut self, mut list: List, at: u32) -> List {
+        let Place { prev, next, .. } = self.places[at as usize];
+        match prev {
+            NONE => list.head = next,
+            prev => self.places[prev as usize].next = next,
+        }
+        match next {
+            NONE => list.tail = prev,
+            next => self.places[next as usize].prev = prev,
+        }
+        list
+    }
+}
