@@ -518,7 +518,8 @@ fn on_refusal(
         RequestId::Query(client, instrument) if reason == RejectReason::UnknownOrder => {
             absent(registry, instrument, client, out);
         }
-        RequestId::Query(client, _) => out.event(&ack(client)),
+        // No answer about the order: an Ack would read as one.
+        RequestId::Query(..) => out.event(&Event::Ignored("a query was refused")),
         RequestId::CancelAll(_) if reason == RejectReason::UnknownOrder => {
             out.event(&Event::Ignored("nothing was open"));
         }

@@ -11,6 +11,15 @@
 //! say what an answer is about; the only memory of orders is a cache of their names. It never resends an
 //! order. The decoder also reads the venue's US and futures market data, for replay.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 pub mod account;
 pub mod auth;

@@ -199,7 +199,7 @@ impl Limits {
     pub fn tell(&mut self, now: UnixNanos, usages: &[Option<Usage>]) {
         for usage in usages.iter().flatten() {
             let windows = if usage.is_orders {
-                &mut self.orders[..]
+                self.orders.as_mut_slice()
             } else {
                 core::slice::from_mut(&mut self.weight)
             };

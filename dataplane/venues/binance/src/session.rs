@@ -60,6 +60,8 @@ struct WsLink {
     /// Logged on with the user stream running (orders).
     is_ready: bool,
     ready_by: Option<UnixNanos>,
+    /// When to try the logon again that a limit held back.
+    retry_at: Option<UnixNanos>,
     replace_at: Option<UnixNanos>,
 }
 
@@ -308,32 +310,26 @@ impl Session {
         }
     }
 
-    /// Logs the session on (Ed25519), or goes straight to the signed user stream (HMAC).
+    /// The next message towards LoggedIn: the logon (Ed25519), then the user stream (HMAC: signed, at once).
+    /// While the venue has stopped us it waits for the end of that instead of knocking again.
     fn log_on(&mut self, now: Now, out: &mut impl Sink) {
-        self.orders.ready_by = Some(now.unix.after(READY_WAIT_NS));
-        let Some(auth) = &self.auth else {
+        self.orders.is_ready = false;
+        let Some(auth) = self.auth.as_ref().filter(|_| self.orders.is_open) else {
             return;
         };
-        if !auth.has_session() {
-            self.subscribe_user_stream(now, out);
-        } else if self.limits.request(now.unix, LOGON_WEIGHT)
-            && entry::write_logon(auth, now, &mut self.message).is_ok()
-        {
-            out.send_text(LINK_ORDERS, self.message.as_bytes());
-        }
-    }
-
-    fn subscribe_user_stream(&mut self, now: Now, out: &mut impl Sink) {
-        self.orders.is_ready = false;
-        self.orders.ready_by = Some(now.unix.after(READY_WAIT_NS));
         if !self.limits.request(now.unix, LOGON_WEIGHT) {
-            return; // the deadline reconnects
+            self.orders.ready_by = None;
+            self.orders.retry_at = Some(now.unix.after(RETRY_NS).max(self.limits.stopped_until()));
+            return;
         }
-        let signing = match (&self.auth, self.has_session) {
-            (Some(auth), false) => Signing::Each(auth),
-            _ => Signing::Session,
+        self.orders.retry_at = None;
+        self.orders.ready_by = Some(now.unix.after(READY_WAIT_NS));
+        let written = match (auth.has_session(), self.has_session) {
+            (true, false) => entry::write_logon(auth, now, &mut self.message),
+            (true, true) => entry::write_user_stream(Signing::Session, now, &mut self.message),
+            (false, _) => entry::write_user_stream(Signing::Each(auth), now, &mut self.message),
         };
-        if entry::write_user_stream(signing, now, &mut self.message).is_ok() {
+        if written.is_ok() {
             out.send_text(LINK_ORDERS, self.message.as_bytes());
         }
     }
@@ -345,6 +341,7 @@ impl Session {
             self.md.replace_at,
             self.orders.replace_at,
             self.orders.ready_by,
+            self.orders.retry_at,
         ]);
         if !self.is_rest_open {
             return links; // the rest waits for the link
@@ -356,6 +353,9 @@ impl Session {
     pub(crate) fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
         self.md.on_deadline(LINK_MD, now, out);
         self.orders.on_deadline(LINK_ORDERS, now, out);
+        if self.orders.retry_at.is_some_and(|at| at <= now.unix) {
+            self.log_on(now, out);
+        }
         self.run_due(registry, now, out);
     }
 
@@ -423,11 +423,11 @@ impl Session {
         match heard.notice {
             Notice::None => {}
             Notice::ClosingSoon => out.reconnect(link, "the venue shuts this server down"),
-            Notice::StreamEnded if link == LINK_ORDERS => self.subscribe_user_stream(now, out),
+            Notice::StreamEnded if link == LINK_ORDERS => self.log_on(now, out),
             Notice::StreamEnded => {}
             Notice::LoggedOn => {
                 self.has_session = true;
-                self.subscribe_user_stream(now, out);
+                self.log_on(now, out);
             }
             Notice::UserStreamOn => {
                 self.orders.is_ready = self.orders.is_open;

@@ -1,0 +1,179 @@
+//! After warm-up, decode, apply and order entry touch no allocator: neither ours nor the JSON parser's.
+#![allow(missing_docs)]
+
+#[path = "../../../wire/tests/alloc_count/mod.rs"]
+mod alloc_count;
+mod rig;
+
+use alloc_count::{Counting, allocations};
+use dp_book::Keeper;
+use dp_types::{
+    AmendOrder, BookMsgKind, CancelOrder, ClientOrderId, Epoch, InstrumentId, LaneId, LinkId,
+    NewOrder, OrderId, OrderKind, Price, Qty, Side, Tif, UnixNanos,
+};
+use dp_venue_api::{Event, RestRequest, RestResponse, RestTag, Sink, Venue};
+use dp_venue_binance::rest::Ask;
+use dp_venue_binance::sync::BinanceSync;
+use dp_venue_binance::{LINK_MD, LINK_ORDERS, LINK_REST};
+use rig::{Keys, Rig, at_ms, fixture};
+use std::hint::black_box;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// A lane's sink: applies depth, counts the rest.
+struct Lane {
+    keeper: Keeper<BinanceSync>,
+    instrument: dp_types::Instrument,
+    count: usize,
+}
+
+impl Lane {
+    fn new(rig: &Rig) -> Self {
+        Self {
+            keeper: Keeper::new(BinanceSync),
+            instrument: *rig.registry.get(InstrumentId(0)).unwrap(),
+            count: 0,
+        }
+    }
+}
+
+impl Sink for Lane {
+    fn event(&mut self, event: &Event<'_>) {
+        self.count += 1;
+        if let Event::Book(message) = event {
+            self.keeper.on_msg(message, &self.instrument, UnixNanos(1));
+        }
+    }
+    fn send_text(&mut self, _: LinkId, text: &[u8]) {
+        black_box(text);
+        self.count += 1;
+    }
+    fn request(&mut self, _: LinkId, _: &RestRequest<'_>) {}
+    fn reconnect(&mut self, _: LinkId, _: &'static str) {}
+}
+
+fn depth(kind: BookMsgKind, levels: usize, id: i64) -> Vec<u8> {
+    let side = |base: i64, step: i64| {
+        (0..levels as i64)
+            .map(|at| {
+                let (price, digit) = (base + step * at, at % 10);
+                format!(r#"["{price}.{digit}0000000","0.{}0000000"]"#, 1 + at % 7)
+            })
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    let (bids, asks) = (side(60_000, -1), side(60_001, 1));
+    match kind {
+        BookMsgKind::Snapshot => {
+            format!(r#"{{"lastUpdateId":{id},"bids":[{bids}],"asks":[{asks}]}}"#)
+        }
+        BookMsgKind::Delta => format!(
+            r#"{{"stream":"btcusdt@depth@100ms","data":{{"e":"depthUpdate","E":1760000000123,"s":"BTCUSDT","U":{id},"u":{id},"b":[{bids}],"a":[{asks}]}}}}"#
+        ),
+    }
+    .into_bytes()
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(
+        allocations(|| drop(black_box(Vec::<u8>::with_capacity(10)))),
+        (1, 10)
+    );
+}
+
+#[test]
+fn decode_and_apply_touch_no_allocator() {
+    let mut rig = Rig::ready(Keys::Ed25519);
+    let mut lane = Lane::new(&rig);
+    let mut body = depth(BookMsgKind::Snapshot, 1_000, 1);
+    let tag: RestTag = Ask::Depth(InstrumentId(0)).tag();
+    let mut messages: Vec<(LinkId, Vec<u8>)> = Vec::new();
+    for id in 2..200 {
+        messages.push((LINK_MD, depth(BookMsgKind::Delta, 20, id)));
+    }
+    for name in ["feed_quote", "feed_trade", "feed_agg_trade", "feed_ticker"] {
+        messages.push((LINK_MD, fixture(name).as_bytes().to_vec()));
+    }
+    for name in [
+        "entry_new_ack",
+        "entry_reject_funds",
+        "entry_cancel_ack",
+        "entry_amend_ack",
+        "account_new",
+        "account_fill_partial",
+        "account_fill_last",
+        "account_canceled",
+        "account_balance",
+    ] {
+        messages.push((LINK_ORDERS, fixture(name).as_bytes().to_vec()));
+    }
+    let Rig { venue, registry } = &mut rig;
+    let count = allocations(|| {
+        let response = RestResponse {
+            tag,
+            status: 200,
+            retry_after_s: None,
+            body: &mut body,
+        };
+        venue
+            .on_response(registry, LINK_REST, at_ms(1), response, &mut lane)
+            .unwrap();
+        for (link, bytes) in &mut messages {
+            venue
+                .on_text(registry, *link, at_ms(1), bytes, &mut lane)
+                .unwrap();
+        }
+    });
+    assert_eq!(lane.keeper.counts().deltas, 198);
+    assert!(lane.count >= 215, "{}", lane.count);
+    assert_eq!(count, (0, 0));
+}
+
+fn order_entry(keys: Keys) -> (u64, u64) {
+    let mut rig = Rig::ready(keys);
+    let mut lane = Lane::new(&rig);
+    let id = ClientOrderId::new(Epoch(9), LaneId(1), 77).unwrap();
+    let order = NewOrder {
+        instrument: InstrumentId(0),
+        client_id: id,
+        side: Side::Buy,
+        kind: OrderKind::Limit,
+        tif: Tif::Ioc,
+        price: Price(650_000_100),
+        qty: Qty(1_000_000),
+    };
+    let amend = AmendOrder {
+        instrument: InstrumentId(0),
+        client_id: id,
+        order_id: OrderId(5),
+        price: None,
+        qty: Some(Qty(900_000)),
+    };
+    let cancel = CancelOrder {
+        instrument: InstrumentId(0),
+        client_id: id,
+        order_id: OrderId(5),
+    };
+    let Rig { venue, registry } = &mut rig;
+    let count = allocations(|| {
+        let (now, lane) = (at_ms(1), &mut lane);
+        venue.new_order(registry, &order, now, lane).unwrap();
+        venue.amend_order(registry, &amend, now, lane).unwrap();
+        venue.cancel_order(registry, &cancel, now, lane).unwrap();
+        venue
+            .cancel_all(registry, InstrumentId(0), &[], now, lane)
+            .unwrap();
+        venue.on_deadline(registry, at_ms(20_001), lane);
+        black_box(venue.next_deadline());
+    });
+    assert_eq!(lane.count, 4);
+    count
+}
+
+#[test]
+fn order_entry_touches_no_allocator() {
+    assert_eq!(order_entry(Keys::Ed25519), (0, 0));
+    assert_eq!(order_entry(Keys::Hmac), (0, 0));
+}
