@@ -132,8 +132,8 @@ impl Drop for Child {
     }
 }
 
-/// Ourselves, a program beside us, or one on PATH.
-fn find(name: &str) -> anyhow::Result<PathBuf> {
+/// Ourselves, a program beside us, or one on PATH. Errors: none of them, with the mend.
+pub fn find(name: &str) -> anyhow::Result<PathBuf> {
     let ourselves = std::env::current_exe().context("finding this program's own file")?;
     if name == "spinlane" {
         return Ok(ourselves);

@@ -32,6 +32,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use summary::Summary;
 
+/// What the demo starts.
+const PROGRAMS: [&str; 3] = ["spinlane-sim", "spinlane-dataplane", "spinlane"];
 /// Longest wait for something to come up or go down: a first PostgreSQL on a busy machine takes seconds.
 const PATIENCE: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(50);
@@ -72,6 +74,9 @@ impl Running {
 
 async fn demo(args: &DemoArgs, as_json: bool) -> anyhow::Result<Summary> {
     let is_live = std::io::stdout().is_terminal() && !args.headless && !as_json;
+    for program in PROGRAMS {
+        child::find(program)?;
+    }
     let place = Place::make(args.dir.as_deref())?;
     eprintln!("demo in {}", place.dir.display());
     let (mut running, ready) = start(&place).await?;

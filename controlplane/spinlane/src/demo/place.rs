@@ -36,6 +36,7 @@ pub const VENUES: [(&str, [Traded; 2]); 2] = [
 ];
 
 /// Where a demo keeps what it makes.
+/// Dropping it takes the shared memory away; what was written to disk stays.
 #[derive(Debug)]
 pub struct Place {
     /// Everything is in here.
@@ -115,9 +116,8 @@ impl Place {
             .with_context(|| format!("writing {}", self.config.display()))
     }
 
-    /// Takes away what only the run needed: shared memory and, in a directory of ours, the database's files.
+    /// Takes away what a good run leaves and nobody needs: in a directory of ours, the database's files.
     pub fn tidy(&self) {
-        std::fs::remove_file(self.shm()).ok();
         if self.is_ours {
             let pg = self.dir.join("state").join("pg");
             if let Ok(data) = pg.canonicalize() {
@@ -180,6 +180,12 @@ impl Place {
             limits(|one| one.position_max),
         )?;
         Ok(text)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        std::fs::remove_file(self.shm()).ok();
     }
 }
 

@@ -1,5 +1,6 @@
 //! The live picture on a terminal.
 
+use crate::names::trim;
 use crate::table::{count, nanos};
 use crate::view::latency::Latency;
 use crate::view::orders::Orders;
@@ -65,7 +66,7 @@ struct Picture {
     status: Status,
     latency: Latency,
     orders: Orders,
-    positions: Vec<[String; 7]>,
+    positions: Vec<[String; 5]>,
     elapsed: Duration,
     left: Duration,
 }
@@ -76,9 +77,7 @@ impl Picture {
             [
                 it.venue.name().to_owned(),
                 it.symbol.as_str().to_owned(),
-                it.qty_decimal(state.qty).to_string(),
-                money(state.realised),
-                money(state.unrealised),
+                trim(&it.qty_decimal(state.qty).to_string()),
                 money(positions::pnl(&state)),
                 state.fills.to_string(),
             ]
@@ -104,7 +103,8 @@ impl Picture {
         ])
         .areas(frame.area());
         let [left, right] =
-            Layout::horizontal([Constraint::Percentage(52), Constraint::Percentage(48)])
+            Layout::horizontal([Constraint::Percentage(54), Constraint::Percentage(46)])
+                .spacing(2)
                 .areas(rest);
         let lines = self.positions.len().max(1) as u16 + 3;
         let [position, order] =
@@ -160,15 +160,22 @@ impl Picture {
                 Cell::from(book.venue.clone()),
                 Cell::from(book.symbol.clone()),
                 Cell::from(Span::styled(book.state, Style::new().fg(colour))),
-                right(cell(&book.bid_qty)),
+                right(trim(&cell(&book.bid_qty))),
                 right(cell(&book.bid)).style(Style::new().fg(Color::Cyan)),
                 right(cell(&book.ask)).style(Style::new().fg(Color::Magenta)),
-                right(cell(&book.ask_qty)),
+                right(trim(&cell(&book.ask_qty))),
                 right(count(book.updates)),
             ])
         });
         let head = [
-            "venue", "symbol", "book", "bid qty", "bid", "ask", "ask qty", "updates",
+            ("venue", 4),
+            ("symbol", 4),
+            ("book", 3),
+            ("bid qty", 5),
+            ("bid", 5),
+            ("ask", 5),
+            ("ask qty", 5),
+            ("updates", 4),
         ];
         grid(frame, area, "books", &head, 3, rows);
     }
@@ -186,12 +193,12 @@ impl Picture {
             ])
         });
         let head = [
-            "venue",
-            "links",
-            "logged in",
-            "reconciled",
-            "open / unknown",
-            "reconnects",
+            ("venue", 4),
+            ("links", 8),
+            ("login", 3),
+            ("reconciled", 5),
+            ("open/unknown", 6),
+            ("reconnects", 5),
         ];
         grid(frame, area, "links", &head, head.len(), rows);
     }
@@ -206,7 +213,13 @@ impl Picture {
                     .chain(numbers.iter().map(|text| right(text.clone()))),
             )
         });
-        let head = ["venue", "symbol", "qty", "realised", "open", "P&L", "fills"];
+        let head = [
+            ("venue", 7),
+            ("symbol", 8),
+            ("qty", 9),
+            ("P&L", 9),
+            ("fills", 5),
+        ];
         grid(frame, area, "positions", &head, 2, rows);
     }
 
@@ -214,51 +227,55 @@ impl Picture {
         let rows = self.orders.orders.iter().rev().map(|order| {
             let cell = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
             Row::new(vec![
-                Cell::from(order.venue.clone()),
                 Cell::from(order.symbol.clone()),
                 Cell::from(cell(&order.side)),
                 right(cell(&order.price)),
                 right(cell(&order.qty)),
-                Cell::from(order.state.clone()),
+                right(order.state.clone()),
             ])
         });
-        let head = ["venue", "symbol", "side", "price", "qty", "state"];
-        grid(frame, area, "open orders", &head, 3, rows);
+        let head = [
+            ("symbol", 8),
+            ("side", 4),
+            ("price", 9),
+            ("qty", 7),
+            ("state", 12),
+        ];
+        grid(frame, area, "open orders", &head, 2, rows);
     }
 
     fn draw_latency(&self, frame: &mut Frame<'_>, area: Rect) {
         let rows = self.latency.all.iter().map(|stage| {
             Row::new(vec![
                 Cell::from(stage.stage.replace('_', " ")),
-                right(count(stage.count)),
                 right(nanos(stage.p50_ns)),
                 right(nanos(stage.p99_ns)),
                 right(nanos(stage.max_ns)),
             ])
         });
-        let head = ["stage", "count", "p50", "p99", "max"];
+        let head = [("stage", 17), ("p50", 8), ("p99", 8), ("max", 8)];
         grid(frame, area, "latency", &head, 1, rows);
     }
 }
 
-/// A table in a box; columns from `numbers` on are numbers: their heads stand at the right too.
+/// A table under a rule; columns share the width by weight, and those from `numbers` on are numbers: their heads stand at the right too.
 fn grid<'a>(
     frame: &mut Frame<'_>,
     area: Rect,
     title: &'a str,
-    head: &[&'a str],
+    head: &[(&'a str, u16)],
     numbers: usize,
     rows: impl Iterator<Item = Row<'a>>,
 ) {
     let dim = Style::new().fg(Color::DarkGray);
-    let cells = head.iter().enumerate().map(|(at, name)| {
+    let cells = head.iter().enumerate().map(|(at, (name, _))| {
         if at >= numbers {
             right((*name).to_owned())
         } else {
             Cell::from(*name)
         }
     });
-    let widths = head.iter().map(|_| Constraint::Fill(1));
+    let widths = head.iter().map(|(_, weight)| Constraint::Fill(*weight));
     let block = Block::new()
         .borders(Borders::TOP)
         .border_style(dim)
@@ -271,4 +288,71 @@ fn grid<'a>(
 
 fn right<'a>(text: String) -> Cell<'a> {
     Cell::from(Line::from(text).right_aligned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dp_shm::{BookState, BookTop, InstrumentEntry, LinkState, Shape, Stage, VenueStatus};
+    use dp_types::{Epoch, Instrument, InstrumentId, LaneId, Price, Qty, UnixNanos, VenueId};
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    fn text(region: &Region, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        let picture = Picture::read(region, Duration::from_secs(3), Duration::from_secs(27));
+        terminal.draw(|frame| picture.draw(frame)).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn everything_is_on_a_small_terminal_and_nothing_breaks_on_a_tiny_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let shape = Shape::new(1, 4, 256, 256);
+        let (region, _) = Region::open_or_create(&dir.path().join("shm"), &shape).unwrap();
+        region.begin_run(Epoch(1), 1_000_000_000, UnixNanos(1));
+        let symbol = dp_types::Text::new("BTC-USDT").unwrap();
+        let instrument = Instrument::bare(InstrumentId(0), VenueId::OKX, symbol, 1, 8);
+        let entry = InstrumentEntry {
+            instrument,
+            base: dp_types::Text::EMPTY,
+            quote: dp_types::Text::EMPTY,
+        };
+        region.instruments().publish(&entry).unwrap();
+        let top = BookTop {
+            bid_price: Price(650_000),
+            bid_qty: Qty(123_456_789),
+            ask_price: Price(650_001),
+            ask_qty: Qty(100_000_000),
+            state: BookState::Synced,
+            ..BookTop::default()
+        };
+        region.book(InstrumentId(0)).unwrap().write(&top);
+        let mut links = [LinkState::None; 8];
+        links[..3].fill(LinkState::Up);
+        let status = VenueStatus {
+            venue: VenueId::OKX,
+            links,
+            ..VenueStatus::default()
+        };
+        region.venue(VenueId::OKX).unwrap().write(&status);
+        let lane = region.lane_writer(LaneId(0)).unwrap();
+        lane.stages.record(Stage::TickToTrade, 15_500);
+        let picture = text(&region, 80, 24);
+        println!("{picture}");
+        for want in [
+            "trading",
+            "27 s left",
+            "BTC-USDT",
+            "65000.0",
+            "1.23456789",
+            "up up up",
+            "tick to trade",
+            "15.5 µs",
+        ] {
+            assert!(picture.contains(want), "{want} in\n{picture}");
+        }
+        text(&region, 10, 3);
+        text(&region, 1, 1);
+    }
 }
