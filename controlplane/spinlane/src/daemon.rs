@@ -140,14 +140,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let state_dir = &config.node.state_dir;
     std::fs::create_dir_all(state_dir)
         .with_context(|| format!("making node.state_dir {}", state_dir.display()))?;
-    // The database first: its start takes longest, and its errors are the operator's to see at once.
-    let opened = tokio::select! {
-        opened = Source::open(&config.store.dsn, state_dir) => Some(opened?),
-        () = stop.wait() => None,
-    };
-    let Some(mut source) = opened else {
-        return Ok(());
-    };
+    // The database first: its start takes longest, and its errors are the operator's to see at once. Not
+    // to be dropped half-way, which would leave a server behind; a signal meanwhile is heard afterwards.
+    let mut source = Source::open(&config.store.dsn, state_dir).await?;
     if let Source::Private(cluster) = &source {
         let how = if cluster.is_adopted() {
             "adopted"

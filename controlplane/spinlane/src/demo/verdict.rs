@@ -89,7 +89,13 @@ impl Verdict {
 pub fn judge(region: &Region, record: &Record, database: &Database) -> Verdict {
     let status = Status::read(region);
     let journal = Orders::read(region, true, usize::MAX);
-    let refused_new = record.refused.iter().filter(|one| one.op == "new").count();
+    // OKX takes a post-only order that would cross and ends it at once: to us that is a refusal too.
+    let ended_at_once = record
+        .orders
+        .iter()
+        .filter(|order| order.state == "canceled" && order.cause.as_deref() == Some("post_only"));
+    let refused = record.refused.iter().filter(|one| one.op == "new");
+    let refused_new = refused.count() + ended_at_once.count();
     let mut verdict = Verdict {
         sim_orders: record.orders.len(),
         sim_fills: record.fills.len(),

@@ -108,3 +108,26 @@ fn the_daemon_may_be_killed_at_any_time_and_stops_in_order() {
         "no database without its control plane"
     );
 }
+
+/// The demo and every supervisor may change their mind at once.
+#[test]
+fn a_signal_during_the_start_leaves_no_server_behind() {
+    if !has_postgres() {
+        return;
+    }
+    for pause_ms in [50, 300, 900] {
+        let (dir, config) = good_config();
+        let mut daemon = start(&config);
+        std::thread::sleep(Duration::from_millis(pause_ms));
+        signal(&daemon, Signal::SIGTERM);
+        let ended = daemon.wait().unwrap();
+        // Before its handlers are in place the default action ends it; after that it ends in order.
+        let is_early = pause_ms == 50 && ended.code().is_none();
+        assert!(ended.success() || is_early, "{ended:?}");
+        let server = server_pid(dir.path());
+        assert!(
+            server.is_none_or(|pid| !spinlane::view::is_alive(pid)),
+            "after {pause_ms} ms"
+        );
+    }
+}
