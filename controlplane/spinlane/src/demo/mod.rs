@@ -14,9 +14,9 @@ mod child;
 mod lines;
 mod place;
 mod screen;
-mod sim;
+pub mod sim;
 mod summary;
-mod verdict;
+pub mod verdict;
 
 use crate::cli::DemoArgs;
 use crate::daemon;
