@@ -410,6 +410,12 @@ pub(crate) fn on_reply(
         None if status == 401 => heard.notice = Notice::Refused(refused.reason),
         None if heard.stop.is_some() => out.event(&Event::Ignored("refused for rate")),
         None => return Err(refused.fault()),
+        // Orders may still be open: whoever asked for none must hear of it.
+        Some(RequestId::CancelAll(_))
+            if heard.stop.is_none() && refused.reason != RejectReason::UnknownOrder =>
+        {
+            return Err(refused.fault());
+        }
         Some(request) => heard.notice = on_refusal(registry, request, refused, out),
     }
     Ok(heard)
@@ -523,7 +529,7 @@ fn on_refusal(
         RequestId::CancelAll(_) if reason == RejectReason::UnknownOrder => {
             out.event(&Event::Ignored("nothing was open"));
         }
-        RequestId::CancelAll(_) => out.event(&Event::Ignored("a mass cancel was refused")),
+        RequestId::CancelAll(_) => out.event(&Event::Ignored("refused for rate")),
         RequestId::Logon | RequestId::UserStream => return Notice::Refused(reason),
     }
     Notice::None

@@ -214,7 +214,7 @@ impl Decoder {
 }
 
 /// Decodes one message of unknown origin for tools: symbols that are not in the registry are added to it
-/// first. `url` is the REST URL the text was the answer of, if it was one.
+/// first. `url` is where the text came from, if that is known: a REST URL names what its answer is.
 ///
 /// Errors: [`Fault`]; symbols beyond the registry's room stay unknown. Allocates: not for lanes.
 pub fn decode_any(
@@ -224,10 +224,10 @@ pub fn decode_any(
     text: &mut [u8],
     out: &mut impl Sink,
 ) -> Result<Heard, Fault> {
-    let mut copy = text.to_vec();
     let symbols = match url.and_then(rest::symbol_of_url) {
         Some(symbol) => vec![symbol],
         None => {
+            let mut copy = text.to_vec(); // parsing works in place
             let tree = decoder.doc.parse(&mut copy).map_err(of_json)?;
             symbols(tree.root())
         }
@@ -238,11 +238,14 @@ pub fn decode_any(
             Err(RegistryError::TooLong) => return Err(DecodeError::UnknownSymbol.into()),
         }
     }
-    let Some(url) = url else {
+    let ask = url.and_then(|url| rest::ask_of_url(registry, url));
+    let Some(ask) = ask else {
         return decoder.text(registry, LinkId::default(), text, out);
     };
-    let ask = rest::ask_of_url(registry, url).ok_or(DecodeError::Shape("a URL we do not ask"))?;
-    decoder.answer(registry, ask, text, out)?;
+    let answer = decoder.answer(registry, ask, text, out)?;
+    if let rest::Answer::Rules(..) = answer {
+        out.event(&Event::Control(Control::InstrumentsReady));
+    }
     Ok(Heard::default())
 }
 
@@ -269,7 +272,7 @@ fn symbols(root: Value<'_>) -> Vec<String> {
                 .map(str::to_ascii_uppercase)
         })
     };
-    let listed = data.get("symbols").and_then(Value::as_array);
+    let listed = data.get("symbols").unwrap_or(data).as_array();
     let mut found: Vec<String> = listed.into_iter().flatten().filter_map(of).collect();
     found.extend(of(data));
     if found.is_empty() && data.get("lastUpdateId").is_some() {

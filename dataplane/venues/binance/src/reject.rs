@@ -17,7 +17,8 @@ pub fn reason(code: i32, message: &str) -> RejectReason {
         -1001 | -1008 | -1016 => RejectReason::VenueDown,
         -1003 | -1015 | -1034 => RejectReason::RateLimit,
         -1021 => RejectReason::Timestamp,
-        -1002 | -1022 | -1099 | -2014 | -2015 => RejectReason::Auth,
+        // -4056: this kind of key has no session.
+        -1002 | -1022 | -1099 | -2014 | -2015 | -4056 => RejectReason::Auth,
         -1121 => RejectReason::BadSymbol,
         -1013 => filter(message),
         -1010 | -2010 | -2011 | -2038 => engine(code, message),

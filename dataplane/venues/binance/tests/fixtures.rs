@@ -214,6 +214,73 @@ fn session_events() {
 }
 
 #[test]
+fn a_refused_mass_cancel_is_a_fault() {
+    let mut rig = Rig::ready(Keys::Ed25519);
+    let refused = r#"{"id":"x-0","status":400,"error":{"code":-1021,"msg":"late"}}"#;
+    let (_, result) = rig.text(LINK_ORDERS, 0, refused);
+    let expected = Fault::Venue {
+        code: -1021,
+        reason: RejectReason::Timestamp,
+    };
+    assert_eq!(result, Err(expected));
+}
+
+/// The tools' way in: symbols are learnt from the message, REST answers are told by their URL.
+#[test]
+fn tools_decode_without_knowing_symbols() {
+    let decode = |url: Option<&str>, name: &str| {
+        let mut registry = dp_venue_api::Registry::new();
+        let mut said = rig::Said::default();
+        let mut text = fixture(name).as_bytes().to_vec();
+        let mut decoder = dp_venue_binance::feed::Decoder::default();
+        dp_venue_binance::feed::decode_any(&mut decoder, &mut registry, url, &mut text, &mut said)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        said.events
+    };
+    let depth = "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000";
+    for (url, name, first, count) in [
+        (None, "feed_delta", "Book Delta", 1),
+        (
+            Some("wss://x/stream"),
+            "feed_partial_depth",
+            "Book Snapshot",
+            1,
+        ),
+        (Some(depth), "rest_depth", "Book Snapshot", 1),
+        (
+            Some("/api/v3/exchangeInfo"),
+            "rest_exchange_info",
+            "InstrumentsReady",
+            1,
+        ),
+        (
+            Some("/api/v3/openOrders?timestamp=1"),
+            "rest_open_orders",
+            "Order 1",
+            2,
+        ),
+        (
+            Some("/api/v3/myTrades?symbol=BTCUSDT"),
+            "rest_my_trades",
+            "Fill -",
+            2,
+        ),
+        (
+            Some("/api/v3/account?timestamp=1"),
+            "rest_account",
+            "Balance",
+            2,
+        ),
+        (None, "account_fill_last", "Fill 1", 2),
+        (None, "entry_new_result", "Ack 1", 2),
+    ] {
+        let events = decode(url, name);
+        assert!(events[0].starts_with(first), "{name}: {events:?}");
+        assert_eq!(events.len(), count, "{name}: {events:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_a_typed_error() {
     let depth = |inner: &str| format!(r#"{{"stream":"x","data":{{"e":"depthUpdate",{inner}}}}}"#);
     let ids = r#""s":"BTCUSDT","U":1,"u":2"#;
