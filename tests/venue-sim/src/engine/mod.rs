@@ -14,121 +14,22 @@
 
 mod book;
 mod ledger;
+mod matching;
 #[cfg(test)]
 mod naive;
 mod order;
+mod spec;
 
 pub use book::{Book, Level};
 pub use ledger::{Balance, Ledger};
 pub use order::*;
+pub use spec::{Day, Fees, FirstIds, Spec};
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Finished orders kept for queries; the oldest go first.
 pub const HISTORY_MAX: usize = 200_000;
-
-/// One instrument's rules. Increments are 10^-decimals; the two decimals add up to at most 12.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spec {
-    /// Base asset, upper case.
-    pub base: String,
-    /// Quote asset, upper case.
-    pub quote: String,
-    /// Index of the base asset in the ledger.
-    pub base_asset: usize,
-    /// Index of the quote asset in the ledger.
-    pub quote_asset: usize,
-    /// Decimals of a price increment.
-    pub price_decimals: u8,
-    /// Decimals of a quantity increment.
-    pub qty_decimals: u8,
-    /// Price step in increments.
-    pub tick: i64,
-    /// Quantity step in increments.
-    pub lot: i64,
-    /// Smallest order in increments.
-    pub qty_min: i64,
-    /// Largest order in increments.
-    pub qty_max: i64,
-    /// Smallest order value in quote; 0 = no rule.
-    pub notional_min: Amount,
-    /// Price the flow starts around, in increments.
-    pub price_start: i64,
-}
-
-impl Spec {
-    /// Value of `qty` at `price` in the quote asset; `None` on overflow.
-    pub fn notional(&self, price: i64, qty: i64) -> Option<Amount> {
-        let scale = 12u32.checked_sub(u32::from(self.price_decimals + self.qty_decimals))?;
-        i128::from(price)
-            .checked_mul(i128::from(qty))?
-            .checked_mul(10i128.pow(scale))
-    }
-
-    /// `qty` as an amount of the base asset.
-    pub fn base_amount(&self, qty: i64) -> Amount {
-        i128::from(qty) * 10i128.pow(12 - u32::from(self.qty_decimals))
-    }
-
-    /// Most lots a quote budget buys at `price`, in increments.
-    fn affordable(&self, budget: Amount, price: i64) -> i64 {
-        let lot_value = self.notional(price, self.lot).unwrap_or(Amount::MAX);
-        if lot_value <= 0 {
-            return 0;
-        }
-        i64::try_from(budget / lot_value)
-            .unwrap_or(i64::MAX)
-            .saturating_mul(self.lot)
-    }
-}
-
-/// Fee rates in parts per million, and the decimals fees are cut to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fees {
-    /// For resting orders.
-    pub maker_ppm: i64,
-    /// For taking orders.
-    pub taker_ppm: i64,
-    /// Fees are rounded down to this many decimals, at most 12.
-    pub decimals: u8,
-}
-
-/// The ids before the first ones given out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FirstIds {
-    /// Of orders.
-    pub order: u64,
-    /// Of trades.
-    pub trade: u64,
-    /// Of level changes, for each instrument.
-    pub update: u64,
-}
-
-/// Last day's figures of an instrument, since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Day {
-    /// First, highest, lowest and last price.
-    pub open: i64,
-    /// Highest price.
-    pub high: i64,
-    /// Lowest price.
-    pub low: i64,
-    /// Last price.
-    pub last: i64,
-    /// Last quantity.
-    pub last_qty: i64,
-    /// Volume in base increments.
-    pub volume: i64,
-    /// Volume in quote.
-    pub quote_volume: Amount,
-    /// First trade id, 0 before the first.
-    pub first_trade: u64,
-    /// Last trade id.
-    pub last_trade: u64,
-    /// Number of trades.
-    pub count: u64,
-}
 
 struct Instrument {
     spec: Spec,
@@ -489,183 +390,6 @@ impl Engine {
         id
     }
 
-    /// Matches an accepted order, then rests or ends what is left.
-    fn run(&mut self, now: u64, id: u64) {
-        let own = self.take(now, id);
-        // A filled order of the market is forgotten at once.
-        let Some(order) = self.orders.get(&id).filter(|order| order.state.is_open()) else {
-            return;
-        };
-        match (own, order.ask.price, order.ask.tif) {
-            (true, _, _) => self.finish(now, id, Cause::SelfTrade),
-            (false, Some(price), Tif::Gtc) => {
-                let (inst, side, leaves) = (order.ask.inst, order.ask.side, order.leaves());
-                self.instruments[inst].book.push(side, price, id, leaves);
-                self.touch(inst, side, price);
-            }
-            (false, _, _) => self.finish(now, id, Cause::Ioc),
-        }
-    }
-
-    /// Takes from the other side while prices cross. Returns whether it met its own account's order.
-    fn take(&mut self, now: u64, id: u64) -> bool {
-        loop {
-            let order = &self.orders[&id];
-            let ask = &order.ask;
-            let Instrument { spec, book, .. } = &self.instruments[ask.inst];
-            let Some((price, level)) = book.best(ask.side.opposite()) else {
-                return false;
-            };
-            if ask
-                .price
-                .is_some_and(|limit| !self.crosses(ask.inst, ask.side, limit))
-            {
-                return false;
-            }
-            let Some(&maker) = level.queue.front() else {
-                return false;
-            };
-            let wanted = match ask.size {
-                Size::Base(_) => order.leaves(),
-                Size::Quote(budget) => spec.affordable(budget - order.cum_quote, price),
-            };
-            let maker_order = &self.orders[&maker];
-            if ask.account != MARKET && maker_order.ask.account == ask.account {
-                return true;
-            }
-            let qty = wanted.min(maker_order.leaves());
-            if qty > 0 {
-                self.fill(now, id, maker, price, qty);
-            }
-            if qty <= 0
-                || self
-                    .orders
-                    .get(&id)
-                    .is_none_or(|o| o.state == State::Filled)
-            {
-                self.end_budget(now, id);
-                return false;
-            }
-        }
-    }
-
-    /// A budget order that cannot buy one more lot is filled.
-    fn end_budget(&mut self, now: u64, id: u64) {
-        let is_spent = self.orders.get(&id).is_some_and(|order| {
-            matches!(order.ask.size, Size::Quote(_)) && order.cum > 0 && order.state.is_open()
-        });
-        if is_spent {
-            let last = self.orders[&id].last;
-            self.close(now, id, State::Filled);
-            if let Some(last) = last {
-                self.retell_final(id, last);
-            }
-        }
-    }
-
-    /// The last fill of a budget order was told as partial: its state is corrected in place.
-    fn retell_final(&mut self, id: u64, last: Fill) {
-        for event in self.events.iter_mut().rev() {
-            if let Event::Order(order, What::Fill(fill)) = event
-                && order.id == id
-                && *fill == last
-            {
-                order.state = State::Filled;
-                return;
-            }
-        }
-    }
-
-    fn fill(&mut self, now: u64, taker: u64, maker: u64, price: i64, qty: i64) {
-        self.next_trade += 1;
-        let (inst, side) = (self.orders[&taker].ask.inst, self.orders[&taker].ask.side);
-        let spec = &self.instruments[inst].spec;
-        // Checked when the orders were accepted: price and quantity only got better since.
-        let cost = spec.notional(price, qty).unwrap_or(0);
-        let base = spec.base_amount(qty);
-        let trade = Trade {
-            id: self.next_trade,
-            inst,
-            price,
-            qty,
-            taker: side,
-            taker_order: taker,
-            at_ns: now,
-        };
-        let (buyer, seller) = match side {
-            Side::Buy => (taker, maker),
-            Side::Sell => (maker, taker),
-        };
-        let accounts = (
-            self.orders[&buyer].ask.account,
-            self.orders[&seller].ask.account,
-        );
-        let (base_asset, quote_asset) = (spec.base_asset, spec.quote_asset);
-        self.ledger
-            .pay((accounts.0, true), accounts.1, quote_asset, cost);
-        self.ledger
-            .pay((accounts.1, true), accounts.0, base_asset, base);
-        self.instruments[inst].day.print(&trade, cost);
-        let maker_side = side.opposite();
-        if self.orders[&maker].leaves() == qty {
-            self.instruments[inst]
-                .book
-                .remove(maker_side, price, maker, qty);
-        } else {
-            self.instruments[inst].book.reduce(maker_side, price, qty);
-        }
-        self.touch(inst, maker_side, price);
-        self.events.push(Event::Trade(trade));
-        self.book_fill(&trade, maker, true, cost);
-        self.book_fill(&trade, taker, false, cost);
-    }
-
-    /// Books one side of a trade on its order: fee, sums, state, and tells.
-    fn book_fill(&mut self, trade: &Trade, id: u64, is_maker: bool, cost: Amount) {
-        let (account, side) = (self.orders[&id].ask.account, self.orders[&id].ask.side);
-        let spec = &self.instruments[trade.inst].spec;
-        let base = spec.base_amount(trade.qty);
-        let (received, asset, paid) = match side {
-            Side::Buy => (base, spec.base_asset, cost),
-            Side::Sell => (cost, spec.quote_asset, base),
-        };
-        let fee = if account == MARKET {
-            0
-        } else {
-            self.fees.of(received, is_maker)
-        };
-        let venue = self.ledger.venue();
-        self.ledger.pay((account, false), venue, asset, fee);
-        let fill = Fill {
-            trade: trade.id,
-            price: trade.price,
-            qty: trade.qty,
-            fee,
-            is_maker,
-            at_ns: trade.at_ns,
-        };
-        let Some(order) = self.orders.get_mut(&id) else {
-            return;
-        };
-        order.cum += trade.qty;
-        if matches!(order.ask.size, Size::Quote(_)) {
-            order.qty = order.cum;
-        }
-        order.cum_quote += cost;
-        order.fee += fee;
-        order.held -= paid;
-        order.last = Some(fill);
-        order.updated_ns = trade.at_ns;
-        let is_done = matches!(order.ask.size, Size::Base(_)) && order.leaves() == 0;
-        order.state = State::Partial;
-        self.release_excess(id);
-        if is_done {
-            self.close(trade.at_ns, id, State::Filled);
-        }
-        self.tell(id, What::Fill(fill));
-        self.forget_market(id);
-    }
-
     /// Gives back what a limit buy holds beyond its price times what is left.
     fn release_excess(&mut self, id: u64) {
         let Some(order) = self.orders.get(&id) else {
@@ -767,34 +491,6 @@ impl Engine {
             qty: instrument.book.total(side, price),
             update_id: instrument.update_id,
         });
-    }
-}
-
-impl Fees {
-    fn of(self, received: Amount, is_maker: bool) -> Amount {
-        let ppm = if is_maker {
-            self.maker_ppm
-        } else {
-            self.taker_ppm
-        };
-        let grain = 10i128.pow(12 - u32::from(self.decimals.min(12)));
-        received * i128::from(ppm) / 1_000_000 / grain * grain
-    }
-}
-
-impl Day {
-    fn print(&mut self, trade: &Trade, cost: Amount) {
-        if self.count == 0 {
-            self.first_trade = trade.id;
-        }
-        self.high = self.high.max(trade.price);
-        self.low = self.low.min(trade.price);
-        self.last = trade.price;
-        self.last_qty = trade.qty;
-        self.volume = self.volume.saturating_add(trade.qty);
-        self.quote_volume = self.quote_volume.saturating_add(cost);
-        self.last_trade = trade.id;
-        self.count += 1;
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub mod binance;
 pub mod okx;
+#[cfg(test)]
+mod rig;
 
 use crate::core::{ConnId, Core, Request, RequestId};
 

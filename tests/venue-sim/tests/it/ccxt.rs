@@ -1,0 +1,61 @@
+//! A client we did not write agrees with the simulator: `ccxt/check.py` with ccxt from PyPI.
+//!
+//! Needs a Python with ccxt: `SPINLANE_CCXT_PYTHON`, or `.venv/bin/python` at the repository's root.
+//! Without one the test says that it was skipped; it fails then when `REQUIRE` contains `ccxt`.
+
+use spinlane_sim::config::SimConfig;
+use spinlane_sim::edge::{Options, start, write_whole};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn python() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let python = match std::env::var_os("SPINLANE_CCXT_PYTHON") {
+        Some(path) => PathBuf::from(path),
+        None => root.join(".venv/bin/python"),
+    };
+    let has_ccxt = Command::new(&python)
+        .args(["-c", "import ccxt"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    has_ccxt.then_some(python)
+}
+
+#[test]
+fn ccxt_trades_on_both_venues() {
+    let Some(python) = python() else {
+        let require = std::env::var("REQUIRE").unwrap_or_default();
+        assert!(
+            !require.split(',').any(|word| word == "ccxt"),
+            "REQUIRE has ccxt, but no Python with ccxt was found (set SPINLANE_CCXT_PYTHON)"
+        );
+        eprintln!("SKIPPED: no Python with ccxt (set SPINLANE_CCXT_PYTHON, or make .venv)");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        venues: vec![("binance".into(), 0), ("okx".into(), 0)],
+        listen: [127, 0, 0, 1].into(),
+        admin_port: 0,
+        tls_dir: dir.path().to_owned(),
+        sim: SimConfig::default(),
+        faults: Vec::new(),
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let running = runtime.block_on(start(&options)).unwrap();
+    let ready = dir.path().join("ready.json");
+    write_whole(&ready, &running.ready_line().to_string()).unwrap();
+    let output = Command::new(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("ccxt/check.py"))
+        .arg("--ready")
+        .arg(&ready)
+        .output()
+        .unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    println!("{out}");
+    assert!(output.status.success(), "{out}\n{err}");
+    assert!(out.contains("binance: 22 checks passed") && out.contains("okx: 22 checks passed"));
+}
