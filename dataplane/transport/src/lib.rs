@@ -10,6 +10,7 @@
 //! trait. Received bytes are handed out in place, mutable, because TLS decrypts them in place.
 
 mod affinity;
+mod arena;
 mod backoff;
 pub mod clock;
 mod idle;
@@ -18,12 +19,13 @@ mod socket;
 mod uring;
 
 pub use affinity::{AffinityError, pin};
+pub use arena::{Arena, ArenaError, HUGE_PAGE_BYTES, Pages};
 pub use backoff::Backoff;
 pub use clock::{Clock, tsc};
 pub use idle::Idle;
 pub use mem::Mem;
 pub use socket::{SocketFault, socket_facts};
-pub use uring::Uring;
+pub use uring::{CONNECT_NS_MAX, OPCODES, Uring};
 
 use dp_types::UnixNanos;
 use std::net::SocketAddr;
@@ -31,7 +33,7 @@ use std::net::SocketAddr;
 /// Sockets one transport holds at once.
 pub const SOCKETS_MAX: usize = 64;
 /// Bytes waiting to be sent on one socket before [`SendError::Full`].
-pub const TX_BYTES_MAX: usize = 1 << 20;
+pub const TX_BYTES_MAX: usize = 256 << 10;
 /// Bytes of one received chunk.
 pub const CHUNK_BYTES: usize = 64 << 10;
 

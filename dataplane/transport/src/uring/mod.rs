@@ -4,100 +4,88 @@
 //! a flag in the submission ring when completions wait to be run (TASKRUN_FLAG), so a turn that finds
 //! nothing makes no system call at all; one that finds something makes one `io_uring_enter`.
 //!
-//! Opcodes used: CONNECT, SEND, RECV (multishot), ASYNC_CANCEL. Nothing else is ever submitted.
-//! Source: io_uring_setup(2), io_uring_register_buf_ring(3); modes measured in the bench README.
+//! ```text
+//!   send ──▶ tx ring ──SEND──▶ kernel            at most one SEND a socket: order is kept
+//!   poll ◀── chunk ◀── multishot RECV ◀── kernel   one RECV a socket, armed while chunks are free
+//! ```
+//!
+//! The ring is restricted to the opcodes in [`OPCODES`] before it is enabled: the kernel refuses any
+//! other, and any further registration. Half-closed connections do not exist here: the peer's EOF ends
+//! both ways, as every venue's protocol does.
+//! Source: io_uring_setup(2), io_uring_register(2), io_uring_register_buf_ring(3).
 
 mod pool;
+mod slot;
+mod tx;
 
+use crate::arena::{Arena, Pages};
 use crate::socket::trading_socket;
 use crate::{
     Chunk, CloseReason, OpenError, Ready, SOCKETS_MAX, SendError, Socket, SocketFault,
     TX_BYTES_MAX, Transport,
 };
+use core::marker::PhantomData;
 use dp_types::UnixNanos;
+use io_uring::register::Restriction;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use nix::sys::socket::{Shutdown, shutdown};
 use pool::{CHUNKS, GROUP, Pool};
+use slot::{OPS_MAX, Op, Phase, Slot};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
 
-/// Submission entries; completions get four times as many.
+/// Submission entries. Everything that can be with the kernel at once fits, so queueing never fails.
 const ENTRIES: u32 = 256;
+const _: () = assert!(SOCKETS_MAX * OPS_MAX <= ENTRIES as usize);
+/// Completion entries. Each operation ends once, and each chunk is given out once: no overflow.
+const COMPLETIONS: u32 = 1024;
+const _: () = assert!(SOCKETS_MAX * OPS_MAX + CHUNKS as usize <= COMPLETIONS as usize);
+/// Sets of sockets are bits of one word.
+const _: () = assert!(SOCKETS_MAX <= u64::BITS as usize);
 /// Nanoseconds a TCP handshake may take before it counts as failed.
 pub const CONNECT_NS_MAX: u64 = 5_000_000_000;
+/// Turns `Drop` waits for the kernel to let go of memory, a millisecond each.
+const DROP_TURNS_MAX: u32 = 1_000;
 
-/// Operation, in the low byte of `user_data`; then 16 bits of slot and 32 of generation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Op {
-    Connect = 1,
-    Recv = 2,
-    Send = 3,
-    Cancel = 4,
-}
-
-const fn user_data(op: Op, slot: u16, generation: u32) -> u64 {
-    op as u64 | (slot as u64) << 8 | (generation as u64) << 32
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Free,
-    Connecting,
-    Open,
-    /// Closed by us; waits for the kernel to give back what it holds.
-    Closing,
-}
-
-/// One connection and the memory the kernel reads from.
-#[derive(Debug)]
-struct Slot {
-    phase: Phase,
-    generation: u32,
-    fd: Option<OwnedFd>,
-    address: Box<Address>,
-    /// Bytes the kernel is sending: not touched until it has answered.
-    flight: Vec<u8>,
-    sent: usize,
-    is_sending: bool,
-    /// Bytes to send after those.
-    waiting: Vec<u8>,
-    /// Operations the kernel has not finished.
-    in_kernel: u32,
-    is_receiving: bool,
-    connect_by: UnixNanos,
-}
-
-/// A socket address in the kernel's form, kept while a connect is in flight.
-#[derive(Debug)]
-struct Address {
-    storage: nix::sys::socket::SockaddrStorage,
-}
+/// Every opcode this transport submits; the kernel refuses the rest.
+pub const OPCODES: [(&str, u8); 4] = [
+    ("CONNECT", opcode::Connect::CODE),
+    ("SEND", opcode::Send::CODE),
+    ("RECV", opcode::RecvMulti::CODE),
+    ("ASYNC_CANCEL", opcode::AsyncCancel2::CODE),
+];
 
 /// io_uring over kernel TCP. Made and used on one thread.
-#[derive(Debug)]
 pub struct Uring {
-    // Dropped first: the kernel lets go of buffers and slots before their memory goes.
-    ring: Ring,
+    // Closed first, before the memory the kernel writes to goes.
+    ring: IoUring,
     pool: Pool,
-    slots: Vec<Slot>,
+    /// One [`TX_BYTES_MAX`] piece a slot.
+    tx: Arena,
+    slots: Box<[Slot]>,
+    /// Slots whose handshake runs.
+    connecting: u64,
+    /// Open slots without a receive in the kernel.
+    unarmed: u64,
     ready: VecDeque<Ready>,
-    now: UnixNanos,
+    /// Only the thread that made a SINGLE_ISSUER ring may enter it.
+    _one_thread: PhantomData<*const ()>,
 }
 
-/// `IoUring` has no `Debug`.
-struct Ring(IoUring);
-
-impl core::fmt::Debug for Ring {
+impl core::fmt::Debug for Uring {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("IoUring")
+        f.debug_struct("Uring")
+            .field("slots", &self.slots)
+            .field("ready", &self.ready)
+            .finish_non_exhaustive()
     }
 }
 
 impl Uring {
     /// Sets the ring up on the calling thread, which alone may use it.
     ///
-    /// Errors: the kernel's, with the mend (io_uring switched off, kernel older than 6.1).
+    /// Cost: milliseconds; about 26 MiB of memory. Errors: the kernel's, with the mend (io_uring
+    /// switched off, kernel older than 6.1).
     pub fn new() -> Result<Self, SocketFault> {
         let fault = |what| {
             move |error: std::io::Error| SocketFault::Os {
@@ -105,88 +93,104 @@ impl Uring {
                 errno: error.raw_os_error().unwrap_or(libc::EIO),
             }
         };
+        let memory = |error: crate::ArenaError| SocketFault::Os {
+            what: "memory for buffers",
+            errno: error.errno,
+        };
+        let mut pool = Pool::new().map_err(memory)?;
+        let tx = Arena::new(SOCKETS_MAX * TX_BYTES_MAX).map_err(memory)?;
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
             .setup_taskrun_flag()
-            .setup_cqsize(ENTRIES * 4)
+            .setup_r_disabled()
+            .setup_cqsize(COMPLETIONS)
+            .dontfork()
             .build(ENTRIES)
             .map_err(fault(
                 "io_uring_setup (needs Linux 6.1 and kernel.io_uring_disabled = 0)",
             ))?;
-        let pool = Pool::new(&ring).map_err(fault("io_uring_register buffer ring"))?;
-        let slots = (0..SOCKETS_MAX).map(|_| Slot::new()).collect();
-        let ready = VecDeque::with_capacity(2 * ENTRIES as usize * 4);
+        pool.register(&ring)
+            .map_err(fault("io_uring_register: buffer ring"))?;
+        let flags = Restriction::sqe_flags_allowed(squeue::Flags::BUFFER_SELECT.bits());
+        let codes = OPCODES.map(|(_, code)| Restriction::sqe_op(code));
+        let mut allowed: Vec<Restriction> = codes.into_iter().chain([flags]).collect();
+        let submitter = ring.submitter();
+        submitter
+            .register_restrictions(&mut allowed)
+            .map_err(fault("io_uring_register: restrictions"))?;
+        submitter
+            .register_enable_rings()
+            .map_err(fault("io_uring_register: enable"))?;
         Ok(Self {
-            ring: Ring(ring),
+            ring,
             pool,
-            slots,
-            ready,
-            now: UnixNanos(0),
+            tx,
+            slots: (0..SOCKETS_MAX).map(|_| Slot::new()).collect(),
+            connecting: 0,
+            unarmed: 0,
+            ready: VecDeque::with_capacity(2 * COMPLETIONS as usize),
+            _one_thread: PhantomData,
         })
     }
 
-    fn slot(&mut self, socket: Socket) -> Option<&mut Slot> {
-        let slot = self.slots.get_mut(usize::from(socket.slot))?;
-        (slot.generation == socket.generation && slot.phase != Phase::Free).then_some(slot)
+    /// What the receive and send buffers live on.
+    pub fn pages(&mut self) -> (Pages, Pages) {
+        (self.pool.arena().pages(), self.tx.pages())
     }
 
-    /// Queues one entry; makes room by submitting what is there.
-    fn push(&mut self, entry: &squeue::Entry) {
-        for _ in 0..2 {
-            // SAFETY: every entry built in this file points at a slot's boxed address or its `flight`
-            // bytes, which stay put until its completion (`in_kernel`, checked in tests), or at nothing.
-            if unsafe { self.ring.0.submission().push(entry) }.is_ok() {
-                return;
-            }
-            self.enter();
-        }
+    /// The slot of a socket that is not closed.
+    fn slot(&mut self, socket: Socket) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(usize::from(socket.slot))?;
+        let is_live = matches!(slot.phase, Phase::Connecting | Phase::Open);
+        (slot.generation == socket.generation && is_live).then_some(slot)
+    }
+
+    // ---- to the kernel ------------------------------------------------------------------------
+
+    /// Queues one entry of a slot.
+    fn push(&mut self, socket: Socket, op: Op, entry: squeue::Entry) {
+        let entry = entry.user_data(op.user_data(socket));
+        // SAFETY: every entry built in this file points at its slot's address or its piece of `tx`,
+        // which stay put until the completion (`in_kernel`; `Drop` waits for it), or at nothing.
+        let pushed = unsafe { self.ring.submission().push(&entry) };
+        assert!(pushed.is_ok(), "more operations than OPS_MAX a socket");
+        self.slots[usize::from(socket.slot)].in_kernel += 1;
     }
 
     /// One `io_uring_enter`: submits, and runs deferred completions when there are any.
     fn enter(&mut self) {
         // EINTR, EBUSY and EAGAIN leave everything as it was; the next turn tries again.
-        let _ = self.ring.0.submitter().submit_and_wait(0);
+        let _ = self.ring.submit();
     }
 
-    fn arm_receive(&mut self, at: u16) {
-        let Some(slot) = self.slots.get_mut(usize::from(at)) else {
-            return;
-        };
-        let Some(fd) = slot.fd.as_ref() else { return };
-        let data = user_data(Op::Recv, at, slot.generation);
-        let entry = opcode::RecvMulti::new(types::Fd(fd.as_raw_fd()), GROUP)
-            .build()
-            .user_data(data);
-        slot.in_kernel += 1;
-        slot.is_receiving = true;
-        self.push(&entry);
+    fn arm_receive(&mut self, socket: Socket) {
+        let fd = types::Fd(self.slots[usize::from(socket.slot)].raw_fd());
+        let entry = opcode::RecvMulti::new(fd, GROUP).build();
+        self.unarmed &= !bit(socket);
+        self.push(socket, Op::Recv, entry);
     }
 
-    /// Sends what is left of `flight`.
-    fn arm_send(&mut self, at: u16) {
-        let Some(slot) = self.slots.get_mut(usize::from(at)) else {
-            return;
-        };
-        let Some(fd) = slot.fd.as_ref() else { return };
-        let Some(rest) = slot.flight.get(slot.sent..) else {
-            return;
-        };
-        let data = user_data(Op::Send, at, slot.generation);
-        let entry = opcode::Send::new(types::Fd(fd.as_raw_fd()), rest.as_ptr(), rest.len() as u32)
-            .flags(libc::MSG_NOSIGNAL)
-            .build()
-            .user_data(data);
-        slot.in_kernel += 1;
+    /// Sends what waits, up to the ring's end.
+    fn arm_send(&mut self, socket: Socket) {
+        let slot = &mut self.slots[usize::from(socket.slot)];
+        let front = slot.tx.front();
+        let fd = types::Fd(slot.raw_fd());
         slot.is_sending = true;
-        self.push(&entry);
+        let bytes = self.tx.address(tx_offset(socket) + front.start);
+        let entry = opcode::Send::new(fd, bytes, front.len() as u32)
+            .flags(libc::MSG_NOSIGNAL)
+            .build();
+        self.push(socket, Op::Send, entry);
     }
 
-    /// Takes completions off the ring and turns them into [`Ready`].
+    // ---- from the kernel ----------------------------------------------------------------------
+
+    /// Takes completions off the ring and turns them into [`Ready`], at most one each. What does not fit
+    /// (the lane left things lying) stays in the ring.
     fn reap(&mut self) {
-        // The queue has room for every completion the ring can hold, so this never grows it.
         while self.ready.len() < self.ready.capacity() {
-            let Some(completion) = self.ring.0.completion().next() else {
+            let Some(completion) = self.ring.completion().next() else {
                 break;
             };
             self.complete(&completion);
@@ -194,170 +198,138 @@ impl Uring {
     }
 
     fn complete(&mut self, completion: &cqueue::Entry) {
-        let data = completion.user_data();
-        let (op, at, generation) = (data as u8, (data >> 8) as u16, (data >> 32) as u32);
-        let result = completion.result();
-        let has_more = cqueue::more(completion.flags());
-        let buffer = cqueue::buffer_select(completion.flags());
-        let Some(slot) = self.slots.get_mut(usize::from(at)) else {
+        let Some((op, socket)) = Op::parse(completion.user_data()) else {
             return;
         };
-        if !has_more {
-            slot.in_kernel = slot.in_kernel.saturating_sub(1);
-        }
-        let is_current = slot.generation == generation && slot.phase != Phase::Closing;
-        let socket = Socket {
-            slot: at,
-            generation,
-        };
+        let (result, flags) = (completion.result(), completion.flags());
+        let has_more = cqueue::more(flags);
+        let slot = &mut self.slots[usize::from(socket.slot)];
+        slot.in_kernel -= u32::from(!has_more);
+        let is_live = slot.phase != Phase::Closing;
         match op {
-            op if op == Op::Connect as u8 && is_current => {
-                if result < 0 {
-                    self.fail(at, CloseReason::Os(-result));
-                } else {
-                    slot.phase = Phase::Open;
-                    self.ready.push_back(Ready::Connected(socket));
-                    self.arm_receive(at);
-                }
-            }
-            op if op == Op::Recv as u8 => {
-                slot.is_receiving &= has_more;
-                match buffer {
-                    Some(buffer) if is_current && result > 0 => {
-                        let chunk = Chunk {
-                            buffer,
-                            len: result as u32,
-                        };
-                        self.ready.push_back(Ready::Bytes(socket, chunk));
-                    }
-                    Some(buffer) => self.pool.put(buffer),
-                    None => {}
-                }
-                if is_current {
-                    match result {
-                        0 => self.fail(at, CloseReason::Peer),
-                        // Out of chunks, or interrupted: armed again when there is room (poll).
-                        error if error == -libc::ENOBUFS || error == -libc::EINTR => {}
-                        error if error < 0 => self.fail(at, CloseReason::Os(-error)),
-                        _ => {}
-                    }
-                }
-            }
-            op if op == Op::Send as u8 => {
-                slot.is_sending = false;
-                if is_current {
-                    self.on_sent(at, result);
-                }
-            }
-            _ => {}
+            Op::Connect if is_live => self.on_connected(socket, result),
+            Op::Recv => self.on_received(socket, result, flags, is_live),
+            Op::Send if is_live => self.on_sent(socket, result),
+            Op::Connect | Op::Send | Op::Cancel => {}
         }
-        self.settle(at);
+        self.settle(socket);
     }
 
-    fn on_sent(&mut self, at: u16, result: i32) {
-        let Some(slot) = self.slots.get_mut(usize::from(at)) else {
-            return;
-        };
-        if result < 0 && result != -libc::EINTR && result != -libc::EAGAIN {
-            self.fail(at, CloseReason::Os(-result));
+    fn on_connected(&mut self, socket: Socket, result: i32) {
+        if result < 0 {
+            self.fail(socket, CloseReason::Os(-result));
             return;
         }
-        slot.sent += result.max(0) as usize;
-        if slot.sent >= slot.flight.len() {
-            slot.flight.clear();
-            slot.sent = 0;
-            core::mem::swap(&mut slot.flight, &mut slot.waiting);
+        self.slots[usize::from(socket.slot)].phase = Phase::Open;
+        self.connecting &= !bit(socket);
+        self.ready.push_back(Ready::Connected(socket));
+        self.arm_receive(socket);
+    }
+
+    fn on_received(&mut self, socket: Socket, result: i32, flags: u32, is_live: bool) {
+        let buffer = cqueue::buffer_select(flags);
+        if let Some(buffer) = buffer {
+            self.pool.take(buffer);
         }
-        if !slot.flight.is_empty() {
-            self.arm_send(at);
+        if is_live && !cqueue::more(flags) {
+            self.unarmed |= bit(socket);
+        }
+        match (buffer, result) {
+            (Some(buffer), 1..) if is_live => {
+                let len = result as u32;
+                self.ready
+                    .push_back(Ready::Bytes(socket, Chunk { buffer, len }));
+                return;
+            }
+            (Some(buffer), _) => self.pool.put(buffer),
+            (None, _) => {}
+        }
+        match -result {
+            0 if is_live => self.fail(socket, CloseReason::Peer),
+            // Out of chunks, or interrupted: armed again when there are some (`tend`).
+            libc::ENOBUFS | libc::EINTR | libc::EAGAIN => {}
+            error if is_live => self.fail(socket, CloseReason::Os(error)),
+            _ => {}
+        }
+    }
+
+    fn on_sent(&mut self, socket: Socket, result: i32) {
+        let slot = &mut self.slots[usize::from(socket.slot)];
+        slot.is_sending = false;
+        match result {
+            0.. => slot.tx.pop(result as usize),
+            error if error == -libc::EINTR || error == -libc::EAGAIN => {}
+            error => {
+                self.fail(socket, CloseReason::Os(-error));
+                return;
+            }
+        }
+        if !slot.tx.is_empty() {
+            self.arm_send(socket);
         }
     }
 
     /// The connection ended by itself: says so and lets go.
-    fn fail(&mut self, at: u16, reason: CloseReason) {
-        let Some(slot) = self.slots.get_mut(usize::from(at)) else {
-            return;
-        };
-        let socket = Socket {
-            slot: at,
-            generation: slot.generation,
-        };
+    fn fail(&mut self, socket: Socket, reason: CloseReason) {
         self.ready.push_back(Ready::Closed(socket, reason));
         self.let_go(socket);
     }
 
     /// Shuts a socket down; its slot is free once the kernel holds nothing of it.
     fn let_go(&mut self, socket: Socket) {
-        let Some(slot) = self.slot(socket) else {
-            return;
-        };
-        if slot.phase == Phase::Closing {
-            return;
-        }
+        self.connecting &= !bit(socket);
+        self.unarmed &= !bit(socket);
+        let slot = &mut self.slots[usize::from(socket.slot)];
         slot.phase = Phase::Closing;
         if slot.in_kernel > 0 {
-            let Some(fd) = slot.fd.as_ref() else { return };
+            let fd = slot.raw_fd();
             // Says goodbye to the peer, and ends a multishot receive and a blocked send.
-            let _ = nix::sys::socket::shutdown(fd.as_raw_fd(), nix::sys::socket::Shutdown::Both);
-            let data = user_data(Op::Cancel, socket.slot, socket.generation);
-            let builder = types::CancelBuilder::fd(types::Fd(fd.as_raw_fd())).all();
-            slot.in_kernel += 1;
-            self.push(&opcode::AsyncCancel2::new(builder).build().user_data(data));
+            let _ = shutdown(fd, Shutdown::Both);
+            let builder = types::CancelBuilder::fd(types::Fd(fd)).all();
+            self.push(
+                socket,
+                Op::Cancel,
+                opcode::AsyncCancel2::new(builder).build(),
+            );
             self.enter();
         }
-        self.settle(socket.slot);
+        self.settle(socket);
     }
 
-    /// Frees a closing slot once the kernel holds nothing of it.
-    fn settle(&mut self, at: u16) {
-        let Some(slot) = self.slots.get_mut(usize::from(at)) else {
-            return;
-        };
+    /// Frees a closing slot, and closes its file, once the kernel holds nothing of it.
+    fn settle(&mut self, socket: Socket) {
+        let slot = &mut self.slots[usize::from(socket.slot)];
         if slot.phase == Phase::Closing && slot.in_kernel == 0 {
             slot.phase = Phase::Free;
             slot.fd = None;
-            slot.flight.clear();
-            slot.waiting.clear();
-            slot.sent = 0;
-            slot.is_sending = false;
-            slot.is_receiving = false;
         }
     }
+
+    // ---- each turn ----------------------------------------------------------------------------
 
     /// Connects that took too long, and receives that ran out of chunks.
-    fn tend(&mut self) {
-        for at in 0..self.slots.len() as u16 {
-            let Some(slot) = self.slots.get(usize::from(at)) else {
-                break;
-            };
-            match slot.phase {
-                Phase::Connecting if self.now > slot.connect_by => {
-                    self.fail(at, CloseReason::Os(libc::ETIMEDOUT));
-                }
-                Phase::Open if !slot.is_receiving => self.arm_receive(at),
-                _ => {}
+    fn tend(&mut self, now: UnixNanos) {
+        for at in bits(self.connecting) {
+            let slot = &mut self.slots[at];
+            let generation = slot.generation;
+            if slot.connect_by == UnixNanos(0) {
+                slot.connect_by = now.after(CONNECT_NS_MAX);
+            } else if now > slot.connect_by {
+                let slot = at as u16;
+                self.fail(
+                    Socket { slot, generation },
+                    CloseReason::Os(libc::ETIMEDOUT),
+                );
             }
         }
-    }
-}
-
-impl Slot {
-    fn new() -> Self {
-        let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
-        Self {
-            phase: Phase::Free,
-            generation: 0,
-            fd: None,
-            address: Box::new(Address {
-                storage: unspecified.into(),
-            }),
-            flight: Vec::with_capacity(TX_BYTES_MAX / 8),
-            sent: 0,
-            is_sending: false,
-            waiting: Vec::with_capacity(TX_BYTES_MAX / 8),
-            in_kernel: 0,
-            is_receiving: false,
-            connect_by: UnixNanos(0),
+        for at in bits(self.unarmed) {
+            // A receive armed without a chunk would come back at once, every turn.
+            if self.pool.free_count() == 0 {
+                break;
+            }
+            let generation = self.slots[at].generation;
+            let slot = at as u16;
+            self.arm_receive(Socket { slot, generation });
         }
     }
 }
@@ -374,53 +346,50 @@ impl Transport for Uring {
     fn open(&mut self, peer: SocketAddr) -> Result<Socket, OpenError> {
         let at = self.slots.iter().position(|slot| slot.phase == Phase::Free);
         let at = at.ok_or(OpenError::TooMany)?;
-        let fd = trading_socket(&peer)?;
-        let connect_by = self.now.after(CONNECT_NS_MAX);
         let slot = &mut self.slots[at];
-        slot.phase = Phase::Connecting;
-        slot.generation = slot.generation.wrapping_add(1);
-        slot.address.storage = peer.into();
-        slot.connect_by = connect_by;
-        slot.in_kernel = 1;
-        let address = &slot.address.storage;
-        let data = user_data(Op::Connect, at as u16, slot.generation);
-        let entry = opcode::Connect::new(
-            types::Fd(fd.as_raw_fd()),
-            nix::sys::socket::SockaddrLike::as_ptr(address),
-            nix::sys::socket::SockaddrLike::len(address),
-        );
+        slot.begin(peer, trading_socket(&peer)?);
         let socket = Socket {
             slot: at as u16,
             generation: slot.generation,
         };
-        slot.fd = Some(fd);
-        self.push(&entry.build().user_data(data));
+        let (address, len) = slot.raw_address();
+        let entry = opcode::Connect::new(types::Fd(slot.raw_fd()), address, len).build();
+        self.connecting |= bit(socket);
+        self.push(socket, Op::Connect, entry);
         self.enter();
         Ok(socket)
     }
 
     fn send(&mut self, socket: Socket, bytes: &[u8]) -> Result<(), SendError> {
-        let Some(slot) = self.slot(socket) else {
-            return Err(SendError::NotConnected);
+        if self.slot(socket).is_some_and(|slot| slot.is_sending) {
+            // The send before has most likely been done within its own system call: then this one can
+            // leave now, and not after the burst that is being worked through.
+            self.reap();
+        }
+        let slot = self.slot(socket).filter(|slot| slot.phase == Phase::Open);
+        let slot = slot.ok_or(SendError::NotConnected)?;
+        let is_sending = slot.is_sending;
+        let (first, second) = slot.tx.push(bytes.len()).ok_or(SendError::Full)?;
+        let (head, rest) = bytes.split_at(first.len());
+        let start = tx_offset(socket);
+        let mut copy = |at: core::ops::Range<usize>, from: &[u8]| {
+            self.tx
+                .slice_mut(start + at.start..start + at.end)
+                .copy_from_slice(from);
         };
-        if slot.phase != Phase::Open {
-            return Err(SendError::NotConnected);
+        copy(first, head);
+        copy(second, rest);
+        if !is_sending && !bytes.is_empty() {
+            self.arm_send(socket);
+            self.enter();
         }
-        if slot.flight.len() + slot.waiting.len() + bytes.len() > TX_BYTES_MAX {
-            return Err(SendError::Full);
-        }
-        if slot.is_sending {
-            slot.waiting.extend_from_slice(bytes);
-            return Ok(());
-        }
-        slot.flight.extend_from_slice(bytes);
-        self.arm_send(socket.slot);
-        self.enter();
         Ok(())
     }
 
     fn close(&mut self, socket: Socket) {
-        self.let_go(socket);
+        if self.slot(socket).is_some() {
+            self.let_go(socket);
+        }
         // What was queued before is nobody's any more; the chunks go back.
         for _ in 0..self.ready.len() {
             match self.ready.pop_front() {
@@ -433,20 +402,16 @@ impl Transport for Uring {
     }
 
     fn poll(&mut self, now: UnixNanos) -> usize {
-        self.now = now;
-        let (is_due, has_completions) = {
-            let submission = self.ring.0.submission();
-            let is_due = submission.taskrun() || submission.cq_overflow() || !submission.is_empty();
-            drop(submission);
-            (is_due, !self.ring.0.completion().is_empty())
-        };
+        let submission = self.ring.submission();
+        let is_due = submission.taskrun() || !submission.is_empty();
+        drop(submission);
         if is_due {
             self.enter();
         }
-        if is_due || has_completions {
-            self.reap();
+        self.reap();
+        if self.connecting | self.unarmed != 0 {
+            self.tend(now);
         }
-        self.tend();
         self.ready.len()
     }
 
@@ -459,7 +424,6 @@ impl Transport for Uring {
     }
 
     fn release(&mut self, chunk: Chunk) {
-        debug_assert!(chunk.buffer < CHUNKS);
         self.pool.put(chunk.buffer);
     }
 
@@ -472,6 +436,87 @@ impl Transport for Uring {
             .nsec((timeout_ns % 1_000_000_000) as u32);
         let args = types::SubmitArgs::new().timespec(&wait);
         // ETIME: nothing came. EINTR: a signal did. Both are for the caller's next turn.
-        let _ = self.ring.0.submitter().submit_with_args(1, &args);
+        let _ = self.ring.submitter().submit_with_args(1, &args);
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        for at in 0..self.slots.len() {
+            let (slot, generation) = (at as u16, self.slots[at].generation);
+            self.close(Socket { slot, generation });
+        }
+        // Closing the ring cancels what is left, but not before this thread goes on: wait for the
+        // answers, so that the kernel cannot write to memory that is somebody else's by then.
+        let is_held = |slots: &[Slot]| slots.iter().any(|slot| slot.in_kernel > 0);
+        for _ in 0..DROP_TURNS_MAX {
+            if !is_held(&self.slots) {
+                return;
+            }
+            self.park(1_000_000);
+            self.ready.clear();
+            self.reap();
+        }
+        self.pool.arena().leak();
+        self.tx.leak();
+    }
+}
+
+const fn bit(socket: Socket) -> u64 {
+    1 << socket.slot
+}
+
+/// The positions of the bits that are set.
+fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let at = (set != 0).then(|| set.trailing_zeros() as usize);
+        set &= set.wrapping_sub(1);
+        at
+    })
+}
+
+/// Where a slot's piece of the send arena begins.
+fn tx_offset(socket: Socket) -> usize {
+    usize::from(socket.slot) * TX_BYTES_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_opcode_outside_the_list_is_refused_by_the_kernel() {
+        let mut uring = Uring::new().unwrap();
+        let entry = opcode::Nop::new().build().user_data(0);
+        // SAFETY: a NOP points at nothing.
+        unsafe { uring.ring.submission().push(&entry) }.unwrap();
+        uring.enter();
+        let answer = uring.ring.completion().next().unwrap();
+        assert_eq!(answer.result(), -libc::EACCES);
+        assert!(uring.ring.submitter().register_files_sparse(4).is_err());
+    }
+
+    #[test]
+    fn a_handshake_without_an_answer_times_out_by_the_callers_clock() {
+        let mut uring = Uring::new().unwrap();
+        // A listener whose queue is full and never emptied: further SYNs get no answer.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = listener.local_addr().unwrap();
+        nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
+        let _first = std::net::TcpStream::connect(peer).unwrap();
+        let socket = uring.open(peer).unwrap();
+        let start = UnixNanos(1_000);
+        assert_eq!(uring.poll(start), 0);
+        assert_eq!(uring.poll(start.after(CONNECT_NS_MAX)), 0);
+        assert_eq!(uring.poll(start.after(CONNECT_NS_MAX + 1)), 1);
+        let reason = CloseReason::Os(libc::ETIMEDOUT);
+        assert_eq!(uring.next(), Some(Ready::Closed(socket, reason)));
+    }
+
+    #[test]
+    fn bits_are_walked_in_order() {
+        assert_eq!(bits(0).count(), 0);
+        assert_eq!(bits(0b1010_0001).collect::<Vec<_>>(), [0, 5, 7]);
+        assert_eq!(bits(u64::MAX).count(), 64);
     }
 }

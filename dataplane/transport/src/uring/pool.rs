@@ -1,106 +1,157 @@
-//! Receive buffers the kernel picks from: one mapping, a ring of descriptors and the chunks.
+//! Receive buffers the kernel picks from: one arena, a ring of descriptors and the chunks.
 //!
 //! ```text
-//!   | descriptors (16 B x CHUNKS, page aligned) | chunk 0 | chunk 1 | … |
+//!   | descriptors (16 B x CHUNKS, one page) | chunk 0 | gap | chunk 1 | gap | …
 //!     tail ▲ written by us, head kept by the kernel
+//!
+//!   chunk:  ring ──kernel fills──▶ out (a `Chunk` is held) ──put──▶ ring
 //! ```
 
 use crate::CHUNK_BYTES;
+use crate::arena::{Arena, ArenaError};
 use core::sync::atomic::{AtomicU16, Ordering};
 use io_uring::types::BufRingEntry;
 use io_uring::{IoUring, squeue};
 use std::io;
-use std::ptr::NonNull;
 
 /// Chunks a lane receives into: 8 MiB, a quarter of a second of 256 Mbit/s.
 pub const CHUNKS: u16 = 128;
-const _: () = assert!(CHUNKS.is_power_of_two());
+const _: () = assert!(CHUNKS.is_power_of_two() && CHUNKS as u32 <= u128::BITS);
 /// The one buffer group of a ring.
 pub const GROUP: u16 = 0;
 
 /// Bytes of the descriptors, rounded up to a page.
 const RING_BYTES: usize = 4096;
 const _: () = assert!(RING_BYTES >= CHUNKS as usize * size_of::<BufRingEntry>());
-const MAP_BYTES: usize = RING_BYTES + CHUNKS as usize * CHUNK_BYTES;
+/// From one chunk to the next. The gap of 17 cache lines spreads the beginnings over the cache's sets:
+/// at 64 KiB apart all 128 would share the eight ways of one set, and each message is at a beginning.
+const STRIDE: usize = CHUNK_BYTES + 17 * 64;
 
 /// The pool. Lives as long as the ring it is registered with, and is freed after it.
 #[derive(Debug)]
 pub struct Pool {
-    base: NonNull<u8>,
+    arena: Arena,
     tail: u16,
+    /// Chunks the kernel gave out and that were not put back, one bit each. Guards the memory against a
+    /// [`crate::Chunk`] of another transport.
+    out: u128,
 }
 
-// SAFETY: the mapping is owned by this value alone and has no thread affinity; it is moved to the
-// lane's thread once, before use.
-unsafe impl Send for Pool {}
-
 impl Pool {
-    /// Maps, touches and registers the pool. Errors: the kernel's.
-    pub fn new<S: squeue::EntryMarker>(ring: &IoUring<S>) -> io::Result<Self> {
-        // SAFETY: a fresh anonymous private mapping; MAP_POPULATE faults it in now.
-        let base = unsafe {
-            libc::mmap(
-                core::ptr::null_mut(),
-                MAP_BYTES,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE,
-                -1,
-                0,
-            )
-        };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let base = NonNull::new(base.cast::<u8>()).ok_or_else(io::Error::last_os_error)?;
-        let mut pool = Self { base, tail: 0 };
-        let address = base.as_ptr() as u64;
-        // SAFETY: the descriptors are page aligned, CHUNKS long, and stay mapped until `drop`, which
-        // runs after the ring's own (field order in `Uring`).
-        unsafe {
-            ring.submitter()
-                .register_buf_ring_with_flags(address, CHUNKS, GROUP, 0)?
-        };
-        for chunk in 0..CHUNKS {
-            pool.put(chunk);
-        }
-        Ok(pool)
+    /// Maps and touches the memory.
+    pub fn new() -> Result<Self, ArenaError> {
+        let arena = Arena::new(RING_BYTES + usize::from(CHUNKS) * STRIDE)?;
+        Ok(Self {
+            arena,
+            tail: 0,
+            out: 0,
+        })
     }
 
-    fn address(&self, chunk: u16) -> *mut u8 {
-        let offset = RING_BYTES + usize::from(chunk & (CHUNKS - 1)) * CHUNK_BYTES;
-        self.base.as_ptr().wrapping_add(offset)
+    /// Gives all chunks to the kernel. Errors: the kernel's.
+    pub fn register<S: squeue::EntryMarker>(&mut self, ring: &IoUring<S>) -> io::Result<()> {
+        let address = self.arena.address(0) as u64;
+        let submitter = ring.submitter();
+        // SAFETY: the descriptors are page aligned, CHUNKS long, and stay mapped until the ring is
+        // closed and idle (`Drop for Uring`).
+        unsafe { submitter.register_buf_ring_with_flags(address, CHUNKS, GROUP, 0) }?;
+        (0..CHUNKS).for_each(|chunk| self.give(chunk));
+        Ok(())
     }
 
-    /// Gives a chunk to the kernel. The caller has one the kernel gave out, or a new one.
+    /// The kernel filled a chunk.
+    pub const fn take(&mut self, chunk: u16) {
+        self.out |= bit(chunk);
+    }
+
+    /// Gives a chunk back to the kernel. One that is not out is no chunk of this pool: ignored.
     pub fn put(&mut self, chunk: u16) {
-        let at = usize::from(self.tail & (CHUNKS - 1));
-        let entry = self.base.as_ptr().cast::<BufRingEntry>().wrapping_add(at);
-        // SAFETY: `at < CHUNKS`, so the descriptor is inside the mapping; the kernel reads it only
-        // after the tail below has passed it.
+        if self.out & bit(chunk) != 0 {
+            self.out &= !bit(chunk);
+            self.give(chunk);
+        }
+    }
+
+    /// The first `len` bytes of a chunk that is out; nothing of any other.
+    pub fn bytes(&mut self, chunk: u16, len: usize) -> &mut [u8] {
+        if self.out & bit(chunk) == 0 {
+            return &mut [];
+        }
+        let start = offset(chunk);
+        self.arena.slice_mut(start..start + len.min(CHUNK_BYTES))
+    }
+
+    /// Chunks the kernel can fill.
+    pub const fn free_count(&self) -> u32 {
+        CHUNKS as u32 - self.out.count_ones()
+    }
+
+    /// The memory.
+    pub const fn arena(&mut self) -> &mut Arena {
+        &mut self.arena
+    }
+
+    /// Publishes a descriptor. At most CHUNKS are in the ring: each chunk is either there or out.
+    fn give(&mut self, chunk: u16) {
+        let chunk = chunk & (CHUNKS - 1);
+        let address = self.arena.address(offset(chunk)) as u64;
+        let entry = self.descriptor(self.tail & (CHUNKS - 1));
+        // SAFETY: one of CHUNKS descriptors inside the arena; the kernel reads it only after the tail
+        // below has passed it, and nobody else holds a reference to it.
         let entry = unsafe { &mut *entry };
-        entry.set_addr(self.address(chunk) as u64);
+        entry.set_addr(address);
         entry.set_len(CHUNK_BYTES as u32);
         entry.set_bid(chunk);
         self.tail = self.tail.wrapping_add(1);
+        let base = self.descriptor(0);
         // SAFETY: the base is the registered ring's first entry; `tail` computes an address in it.
-        let tail = unsafe { BufRingEntry::tail(self.base.as_ptr().cast()) };
-        // SAFETY: the tail is two aligned bytes inside the mapping, shared with the kernel only.
+        let tail = unsafe { BufRingEntry::tail(base) };
+        // SAFETY: the tail is two aligned bytes inside the arena, shared with the kernel only.
         let tail = unsafe { &*tail.cast::<AtomicU16>() };
         tail.store(self.tail, Ordering::Release);
     }
 
-    /// The first `len` bytes of a chunk the kernel gave out.
-    pub fn bytes(&mut self, chunk: u16, len: usize) -> &mut [u8] {
-        let len = len.min(CHUNK_BYTES);
-        // SAFETY: the range is inside the mapping; the kernel does not write a chunk it gave out until
-        // it is put back, and `Chunk` is neither `Copy` nor `Clone`, so there is one holder.
-        unsafe { core::slice::from_raw_parts_mut(self.address(chunk), len) }
+    fn descriptor(&self, at: u16) -> *mut BufRingEntry {
+        let at = usize::from(at) * size_of::<BufRingEntry>();
+        // An arena begins on a page and descriptors are 16 bytes: aligned.
+        self.arena.address(at).cast()
     }
 }
 
-impl Drop for Pool {
-    fn drop(&mut self) {
-        // SAFETY: the mapping was made by `new` with this base and length, and nothing borrows it.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), MAP_BYTES) };
+/// Of any number: those past the last chunk have no bit.
+const fn bit(chunk: u16) -> u128 {
+    if chunk < CHUNKS { 1 << chunk } else { 0 }
+}
+
+const fn offset(chunk: u16) -> usize {
+    RING_BYTES + (chunk & (CHUNKS - 1)) as usize * STRIDE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_chunks_that_are_out_have_bytes_or_come_back() {
+        let mut pool = Pool::new().unwrap();
+        assert!(pool.bytes(3, 10).is_empty());
+        assert!(pool.bytes(CHUNKS, 10).is_empty());
+        pool.take(3);
+        assert_eq!(pool.bytes(3, 10).len(), 10);
+        assert_eq!(pool.bytes(3, usize::MAX).len(), CHUNK_BYTES);
+        assert_eq!(pool.free_count(), u32::from(CHUNKS) - 1);
+        pool.put(3);
+        let tail = pool.tail;
+        pool.put(3);
+        pool.put(u16::MAX);
+        assert_eq!((pool.tail, pool.free_count()), (tail, u32::from(CHUNKS)));
+    }
+
+    #[test]
+    fn chunks_do_not_overlap_and_end_inside() {
+        let pool = Pool::new().unwrap();
+        const { assert!(STRIDE >= CHUNK_BYTES) };
+        assert!(offset(CHUNKS - 1) + CHUNK_BYTES <= pool.arena.size());
+        assert_eq!(offset(1) % 64, 0);
     }
 }
