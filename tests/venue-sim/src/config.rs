@@ -91,6 +91,8 @@ pub struct SimConfig {
     pub weight_per_minute: u32,
     /// Real checksums in OKX books instead of 0.
     pub has_okx_checksums: bool,
+    /// Whether OKX sends a book's snapshot on subscribing; without, clients splice with the REST book.
+    pub has_okx_snapshots: bool,
     /// Seconds between the server's PINGs (Binance); it cuts after three without an answer.
     pub ping_s: u64,
     /// Seconds after which a connection is cut (Binance: 24 h).
@@ -115,6 +117,7 @@ impl Default for SimConfig {
             okx_orders_per_2s: 60,
             weight_per_minute: 6_000,
             has_okx_checksums: false,
+            has_okx_snapshots: true,
             ping_s: 20,
             lifetime_s: 86_400,
             idle_s: 30,

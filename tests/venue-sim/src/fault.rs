@@ -84,7 +84,7 @@ pub const KINDS: &[(&str, Kind, &str)] = &[
     (
         "rate-limit",
         Kind::RateLimit,
-        "refuse the next n requests: 429 (binance), 50011 (okx)",
+        "refuse the next n requests: 429, come back after for= (binance), 50011 (okx)",
     ),
     (
         "ban",

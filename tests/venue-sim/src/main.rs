@@ -72,6 +72,9 @@ struct Args {
     /// OKX: real checksums in books, as before June 2026, instead of 0.
     #[arg(long)]
     okx_checksums: bool,
+    /// OKX: no book snapshot on subscribing, as announced for August 2026: splice with the REST book.
+    #[arg(long)]
+    okx_no_snapshot: bool,
     /// Binance: seconds between PINGs; three unanswered and the connection is cut.
     #[arg(long, default_value_t = SimConfig::default().ping_s)]
     ping_s: u64,
@@ -181,6 +184,7 @@ fn options(args: &Args) -> anyhow::Result<Options> {
             okx_orders_per_2s: args.okx_orders_per_2s,
             weight_per_minute: args.weight_per_minute,
             has_okx_checksums: args.okx_checksums,
+            has_okx_snapshots: !args.okx_no_snapshot,
             ping_s: args.ping_s,
             lifetime_s: args.lifetime_s,
             idle_s: args.idle_s,

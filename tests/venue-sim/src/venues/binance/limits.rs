@@ -77,7 +77,7 @@ impl Limits {
                 self.banned_until = now + BAN_NS;
                 return Err(banned(self.banned_until));
             }
-            return Err(too_many(now, self.weight_max));
+            return Err(too_many(end_ms(now, MINUTE_NS), self.weight_max));
         }
         self.weight.add(now, MINUTE_NS, weight);
         Ok(())
@@ -108,8 +108,8 @@ impl Limits {
         Ok(())
     }
 
-    /// A first fill gives the order's place back.
-    pub fn filled(&mut self, now: u64, account: usize) {
+    /// A refusal by the engine or a first fill gives the order's place back.
+    pub fn give_back(&mut self, now: u64, account: usize) {
         if let Some([short, day]) = self.orders.get_mut(&account) {
             short.give_back(now, TEN_S_NS);
             day.give_back(now, DAY_NS);
@@ -165,12 +165,12 @@ fn end_ms(now: u64, length: u64) -> u64 {
 }
 
 /// 429, told when to come back.
-pub fn too_many(now: u64, weight_max: u32) -> Reject {
+pub fn too_many(at_ms: u64, weight_max: u32) -> Reject {
     let text = format!(
         "Too much request weight used; current limit is {weight_max} request weight per 1 MINUTE. \
          Please use WebSocket Streams for live updates to avoid polling the API."
     );
-    Reject::new(429, -1003, text).retry_after(end_ms(now, MINUTE_NS))
+    Reject::new(429, -1003, text).retry_after(at_ms)
 }
 
 fn banned(until: u64) -> Reject {
@@ -203,7 +203,7 @@ mod tests {
         let mut limits = Limits::new(10, 2);
         assert!(limits.new_order(0, 1).is_ok() && limits.new_order(0, 1).is_ok());
         assert_eq!(limits.new_order(0, 1).unwrap_err().code, -1015);
-        limits.filled(0, 1);
+        limits.give_back(0, 1);
         assert!(limits.new_order(0, 1).is_ok());
         assert_eq!(limits.order_counts(0, 1), [2, 2]);
         assert!(limits.new_order(TEN_S_NS, 1).is_ok());

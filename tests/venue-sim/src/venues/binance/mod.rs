@@ -157,7 +157,7 @@ impl Binance {
     /// Queues an execution report and the balances for the account's user data streams.
     fn tell(&mut self, order: &Order, what: What) {
         if matches!(what, What::Fill(fill) if fill.qty == order.cum) {
-            self.limits.filled(self.core.now, order.ask.account);
+            self.limits.give_back(self.core.now, order.ask.account);
         }
         self.next_execution += 1;
         let report = Report {
@@ -216,8 +216,9 @@ impl Binance {
     }
 
     fn spend(&mut self, weight: u32) -> Result<(), Reject> {
-        if self.core.faults.take(Kind::RateLimit).is_some() {
-            return Err(limits::too_many(self.core.now, 6_000));
+        if let Some(fault) = self.core.faults.take(Kind::RateLimit) {
+            let until_ms = (self.core.now + fault.for_ns) / 1_000_000;
+            return Err(limits::too_many(until_ms, 6_000));
         }
         self.limits.spend(self.core.now, weight)
     }

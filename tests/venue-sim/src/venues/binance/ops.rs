@@ -110,7 +110,7 @@ impl Binance {
             Op::Status => self.status(account, params),
             Op::Open => self.open_orders(account, params),
             Op::All => self.all_orders(account, params),
-            Op::Account => Ok(self.account(account)),
+            Op::Account => Ok(self.account(account, params)),
             Op::Trades => self.trades(account, params),
             Op::OrderUsage => Ok(self.limits.order_usage(self.core.now, account).into()),
         }
@@ -146,11 +146,11 @@ impl Binance {
         }
         self.limits.new_order(self.core.now, account)?;
         let inst = ask.inst;
-        let id = self
-            .core
-            .engine
-            .place(self.core.now, ask)
-            .map_err(reply::new_refused)?;
+        let placed = self.core.engine.place(self.core.now, ask);
+        let id = placed.map_err(|refusal| {
+            self.limits.give_back(self.core.now, account);
+            reply::new_refused(refusal)
+        })?;
         let fills: Vec<Fill> = self.absorb_fills(id);
         let order = self.known(id)?;
         Ok(reply::placed(
@@ -503,8 +503,9 @@ impl Binance {
             .collect())
     }
 
-    fn account(&self, account: AccountId) -> Value {
+    fn account(&self, account: AccountId, params: &Params) -> Value {
         let engine = &self.core.engine;
+        let omits_zero = params.get("omitZeroBalances") == Some("true");
         let mut balances: Vec<(usize, Value)> = Vec::new();
         for inst in 0..engine.instruments() {
             let spec = engine.spec(inst);
@@ -514,6 +515,9 @@ impl Binance {
             ] {
                 if balances.iter().all(|(known, _)| *known != asset) {
                     let balance = engine.ledger().balance(account, asset);
+                    if omits_zero && balance.free == 0 && balance.locked == 0 {
+                        continue;
+                    }
                     let (free, locked) =
                         (text::amount8(balance.free), text::amount8(balance.locked));
                     balances.push((

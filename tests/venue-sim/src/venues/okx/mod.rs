@@ -96,7 +96,7 @@ impl Okx {
         let feeds = inst_ids
             .iter()
             .enumerate()
-            .map(|(inst, name)| Feed::new(engine, inst, name, now, config.has_okx_checksums))
+            .map(|(inst, name)| Feed::new(engine, inst, name, now, config))
             .collect();
         Self {
             prints: vec![VecDeque::new(); inst_ids.len()],

@@ -6,6 +6,7 @@
 //! ```
 //! The sequence number is the engine's update id less an offset, so that it can be made to fall.
 
+use crate::config::SimConfig;
 use crate::core::{ConnId, Core};
 use crate::engine::{Book, Engine, Event, Side, Spec, Trade};
 use crate::fault::Kind;
@@ -31,6 +32,7 @@ pub struct Feed {
     inst: usize,
     inst_id: String,
     has_checksum: bool,
+    has_snapshot: bool,
     offset: i64,
     dirty: BTreeSet<(Side, i64)>,
     last_seq: i64,
@@ -48,11 +50,12 @@ pub struct Feed {
 
 impl Feed {
     /// The channels of an instrument, from its book as it is.
-    pub fn new(engine: &Engine, inst: usize, inst_id: &str, now: u64, has_checksum: bool) -> Self {
+    pub fn new(engine: &Engine, inst: usize, inst_id: &str, now: u64, config: &SimConfig) -> Self {
         Self {
             inst,
             inst_id: inst_id.to_owned(),
-            has_checksum,
+            has_checksum: config.has_okx_checksums,
+            has_snapshot: config.has_okx_snapshots,
             offset: 0,
             dirty: BTreeSet::new(),
             last_seq: engine.update_id(inst) as i64,
@@ -159,11 +162,13 @@ impl Feed {
             "books" => {
                 // Others must not see a snapshot's number they have not reached.
                 self.push_books(core, listeners);
-                let data = self.book_data(core, None, -1);
-                core.send(
-                    conn,
-                    self.message("books", "\"action\":\"snapshot\",", &data),
-                );
+                if self.has_snapshot {
+                    let data = self.book_data(core, None, -1);
+                    core.send(
+                        conn,
+                        self.message("books", "\"action\":\"snapshot\",", &data),
+                    );
+                }
             }
             "books5" => {
                 let data = self.top(core, 5);

@@ -115,6 +115,49 @@ fn books_chain_and_every_checksum_is_right() {
     }
 }
 
+/// The announced bootstrap: no snapshot, the REST book fits into the chain and rebuilds the book.
+#[test]
+fn without_a_snapshot_the_rest_book_splices() {
+    let mut rig = rig_with(|config| config.has_okx_snapshots = false);
+    let conn = subscribe(&mut rig, "books");
+    rig.run(550);
+    let rest = rig.get("/api/v5/market/books", "instId=BTC-USDT&sz=400")["data"][0].clone();
+    let at = rest["seqId"].as_i64().unwrap();
+    let mut book = Texts::default();
+    apply(&mut book[0], &rest["bids"]);
+    apply(&mut book[1], &rest["asks"]);
+    rig.run(2_000);
+    rig.face.core().flows.clear();
+    rig.run(200);
+    let (mut last, mut applied) = (at, 0);
+    for message in rig.take(conn).into_iter().skip(1) {
+        assert_eq!(message["action"], "update");
+        let data = &message["data"][0];
+        let (before, after) = (
+            data["prevSeqId"].as_i64().unwrap(),
+            data["seqId"].as_i64().unwrap(),
+        );
+        if after <= at {
+            continue;
+        }
+        assert!(if applied == 0 {
+            before <= at
+        } else {
+            before == last
+        });
+        last = after;
+        applied += 1;
+        apply(&mut book[0], &data["bids"]);
+        apply(&mut book[1], &data["asks"]);
+    }
+    let rest = rig.get("/api/v5/market/books", "instId=BTC-USDT&sz=400")["data"][0].clone();
+    let mut whole = Texts::default();
+    apply(&mut whole[0], &rest["bids"]);
+    apply(&mut whole[1], &rest["asks"]);
+    assert_eq!((rest["seqId"].as_i64(), book), (Some(last), whole));
+    assert!(applied > 10);
+}
+
 #[test]
 fn without_the_option_checksums_are_zero() {
     let mut rig = rig_with(|_| ());
