@@ -1,5 +1,6 @@
 //! One line a second, for logs and pipes.
 
+use crate::names::trim;
 use crate::table::nanos;
 use crate::view::latency::Latency;
 use crate::view::status::Status;
@@ -15,7 +16,7 @@ pub fn line(region: &Region, elapsed: Duration) -> String {
         .books
         .iter()
         .map(|book| {
-            let side = |price: &Option<String>| price.clone().unwrap_or_else(|| "-".into());
+            let side = |price: &Option<String>| price.as_deref().map_or_else(|| "-".into(), trim);
             format!(
                 "{} {} {}/{}",
                 book.venue,

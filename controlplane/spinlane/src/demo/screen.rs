@@ -161,8 +161,8 @@ impl Picture {
                 Cell::from(book.symbol.clone()),
                 Cell::from(Span::styled(book.state, Style::new().fg(colour))),
                 right(trim(&cell(&book.bid_qty))),
-                right(cell(&book.bid)).style(Style::new().fg(Color::Cyan)),
-                right(cell(&book.ask)).style(Style::new().fg(Color::Magenta)),
+                right(trim(&cell(&book.bid))).style(Style::new().fg(Color::Cyan)),
+                right(trim(&cell(&book.ask))).style(Style::new().fg(Color::Magenta)),
                 right(trim(&cell(&book.ask_qty))),
                 right(count(book.updates)),
             ])
@@ -238,8 +238,8 @@ impl Picture {
             ("symbol", 8),
             ("side", 4),
             ("price", 9),
-            ("qty", 7),
-            ("state", 12),
+            ("qty", 6),
+            ("state", 17),
         ];
         grid(frame, area, "open orders", &head, 2, rows);
     }
@@ -344,7 +344,7 @@ mod tests {
             "trading",
             "27 s left",
             "BTC-USDT",
-            "65000.0",
+            "65000 ",
             "1.23456789",
             "up up up",
             "tick to trade",

@@ -20,7 +20,7 @@ const GROUPS: [(&str, &str, &[Stage]); 2] = [
     ),
     (
         "Inside the lane",
-        "The stages a message passes on its way, each timed on every message.",
+        "The stages a message passes on its way to an order; the counts below say how often each was timed.",
         &[
             Stage::Decrypt,
             Stage::Decode,
@@ -93,8 +93,8 @@ const HOW_TO_READ: &str = "<h2>How to read this</h2>
 <p>A point at 99.9 % and 20 µs says: 999 of 1,000 took 20 µs or less. The axis is stretched towards 100 %
 because that is where orders are lost; a curve that stays flat to the right is a quiet machine, a step is
 something that interrupts it (the scheduler, another tenant, an interrupt).</p>
-<p>Times are TSC cycles of the lane's own core turned into nanoseconds, taken on every message and never
-sampled; a figure is at most 1 % too high and never too low. Tick-to-trade is measured inside the process, from
+<p>Times are TSC cycles of the lane's own core turned into nanoseconds; a figure is at most 1 % too high and
+never too low. Tick-to-trade is measured inside the process, from
 the bytes handed over by the transport to the order's bytes handed back; the wire and the kernel are not in it.
 Order-to-ack holds the venue's time too.</p>
 <p>On a machine whose cores are shared, the tail (p99.9, max) belongs to its neighbours: compare figures only
