@@ -4,13 +4,18 @@
 //!   bids:  worst … 64998 64999 65000 ◀ best       asks:  worst … 65003 65002 65001 ◀ best
 //! ```
 //!
-//! Most updates are near the touch, so an insert or a removal moves few elements, all of them in cache
-//! lines just read. Prices stand apart from quantities: a search touches prices only.
+//! Most updates are near the touch, so an insert or a removal there moves few elements, all of them in
+//! cache lines just read. Further away levels come and go at the same prices: a removed one leaves its
+//! slot behind, empty, for the next level that fits between the same neighbours, and nothing moves. Prices
+//! stand apart from quantities: a search touches prices only.
 
 use dp_types::limit::BOOK_LEVELS_MAX;
 use dp_types::{Level, Price, Qty, Side};
 
-/// Quantity of a level and how its numbers were printed.
+/// Slots at the touch that are kept free of empty ones.
+const NEAR: usize = 8;
+
+/// Quantity of a level and how its numbers were printed; quantity 0 = an empty slot.
 #[derive(Debug, Clone, Copy)]
 struct Rest {
     qty: Qty,
@@ -25,31 +30,41 @@ struct Ladder {
     keys: Vec<i64>,
     rests: Vec<Rest>,
     sign: i64,
+    /// Levels that may live; slots are half as many more.
     capacity: usize,
+    live: usize,
 }
 
 impl Ladder {
     fn new(side: Side, capacity: usize) -> Self {
-        let (keys, rests) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
+        let slots = capacity + capacity / 2 + 1; // a level is put in before the worst one goes
         Self {
-            keys,
-            rests,
+            keys: Vec::with_capacity(slots),
+            rests: Vec::with_capacity(slots),
             sign: side.sign(),
             capacity,
+            live: 0,
         }
     }
 
-    /// Index of the first key not below `key`, searched from the best level downwards: most updates
-    /// hit the first few.
+    /// Index of the first key not below `key`, searched from the touch outwards in growing strides: most
+    /// updates hit the first few levels, and what is near is in the cache.
     #[inline]
     fn place(&self, key: i64) -> usize {
-        const NEAR: usize = 8;
         let tail = self.keys.len().saturating_sub(NEAR);
-        let (far, near) = self.keys.split_at(tail);
-        if far.last().is_some_and(|last| *last >= key) {
-            return far.partition_point(|held| *held < key);
+        let (mut far, near) = self.keys.split_at(tail);
+        if far.last().is_none_or(|last| *last < key) {
+            return tail + near.iter().filter(|held| **held < key).count();
         }
-        tail + near.iter().filter(|held| **held < key).count()
+        let mut stride = 4 * NEAR;
+        loop {
+            let (further, here) = far.split_at(far.len().saturating_sub(stride));
+            if further.last().is_none_or(|last| *last < key) {
+                return further.len() + here.partition_point(|held| *held < key);
+            }
+            far = further;
+            stride *= 4;
+        }
     }
 
     /// Sets, inserts or removes a level. Says whether a level fell off the far end.
@@ -57,11 +72,10 @@ impl Ladder {
     fn apply(&mut self, level: &Level) -> bool {
         let key = self.sign * level.price.0;
         let at = self.place(key);
-        let is_held = self.keys.get(at) == Some(&key);
+        let is_there = self.keys.get(at) == Some(&key);
         if level.qty.0 == 0 {
-            if is_held {
-                self.keys.remove(at);
-                self.rests.remove(at);
+            if is_there && !self.is_empty_slot(at) {
+                self.remove(at);
             }
             return false;
         }
@@ -70,30 +84,83 @@ impl Ladder {
             price_printed: level.price_printed,
             qty_printed: level.qty_printed,
         };
-        if is_held {
-            if let Some(slot) = self.rests.get_mut(at) {
-                *slot = rest;
+        // Its own slot, else an empty one between the same neighbours.
+        let slot = match at.checked_sub(1) {
+            _ if is_there || self.is_empty_slot(at) => Some(at),
+            Some(below) if self.is_empty_slot(below) => Some(below),
+            _ => None,
+        };
+        match slot {
+            Some(slot) => {
+                self.live += usize::from(self.is_empty_slot(slot));
+                if let (Some(held), Some(was)) = (self.keys.get_mut(slot), self.rests.get_mut(slot))
+                {
+                    (*held, *was) = (key, rest);
+                }
             }
-            return false;
+            None => self.insert(at, key, rest),
         }
-        let is_full = self.keys.len() >= self.capacity;
-        if is_full {
-            if at == 0 {
-                return true;
+        self.live > self.capacity && self.drop_worst()
+    }
+
+    #[inline]
+    fn is_empty_slot(&self, at: usize) -> bool {
+        self.rests.get(at).is_some_and(|rest| rest.qty.0 == 0)
+    }
+
+    /// Takes a level out: near the touch by closing the gap, so that the best slots are always levels;
+    /// further away by leaving its slot empty.
+    #[inline]
+    fn remove(&mut self, at: usize) {
+        self.live -= 1;
+        if at + NEAR < self.keys.len() {
+            if let Some(rest) = self.rests.get_mut(at) {
+                rest.qty = Qty(0);
             }
-            self.keys.remove(0);
-            self.rests.remove(0);
+            return;
         }
-        let at = at - usize::from(is_full);
+        self.keys.remove(at);
+        self.rests.remove(at);
+        while self.rests.last().is_some_and(|rest| rest.qty.0 == 0) {
+            self.keys.pop();
+            self.rests.pop();
+        }
+    }
+
+    #[inline]
+    fn insert(&mut self, at: usize, key: i64, rest: Rest) {
+        let is_full = self.keys.len() >= self.capacity + self.capacity / 2;
+        let at = if is_full { self.compact(key) } else { at };
         self.keys.insert(at, key);
         self.rests.insert(at, rest);
-        is_full
+        self.live += 1;
+    }
+
+    /// Closes every gap; returns the place of `key` after that. As rare as the slots are many.
+    #[cold]
+    fn compact(&mut self, key: i64) -> usize {
+        let mut rests = self.rests.iter();
+        self.keys
+            .retain(|_| rests.next().is_some_and(|rest| rest.qty.0 != 0));
+        self.rests.retain(|rest| rest.qty.0 != 0);
+        self.place(key)
+    }
+
+    /// Drops the worst level and the empty slots beyond it. Always true.
+    #[cold]
+    fn drop_worst(&mut self) -> bool {
+        let worst = self.rests.iter().position(|rest| rest.qty.0 != 0);
+        let gone = worst.map_or(0, |worst| worst + 1);
+        self.keys.drain(..gone);
+        self.rests.drain(..gone);
+        self.live -= 1;
+        true
     }
 
     #[inline]
     fn level(&self, at: usize) -> Option<Level> {
         let (key, rest) = (self.keys.get(at)?, self.rests.get(at)?);
-        Some(Level {
+        (rest.qty.0 != 0).then(|| Level {
             price: Price(self.sign * key),
             qty: rest.qty,
             price_printed: rest.price_printed,
@@ -113,6 +180,7 @@ impl Ladder {
     fn clear(&mut self) {
         self.keys.clear();
         self.rests.clear();
+        self.live = 0;
     }
 }
 
@@ -197,8 +265,8 @@ impl Book {
     /// How many levels a side has.
     pub fn level_count(&self, side: Side) -> usize {
         match side {
-            Side::Buy => self.bids.keys.len(),
-            Side::Sell => self.asks.keys.len(),
+            Side::Buy => self.bids.live,
+            Side::Sell => self.asks.live,
         }
     }
 
@@ -265,24 +333,51 @@ mod tests {
         assert_eq!(book.best_ask(), None);
     }
 
+    #[test]
+    fn levels_that_come_and_go_far_away_take_no_memory() {
+        let mut book = Book::new(64);
+        for price in 1..=20 {
+            book.apply_level(Side::Buy, &level(price * 1_000, 1));
+        }
+        let room = (book.bids.keys.capacity(), book.bids.rests.capacity());
+        for round in 0..10_000 {
+            let price = 1_000 * (1 + round % 7) + round % 991;
+            book.apply_level(Side::Buy, &level(price, 1));
+            if price % 1_000 != 0 {
+                book.apply_level(Side::Buy, &level(price, 0));
+            }
+        }
+        assert_eq!(book.level_count(Side::Buy), 20);
+        assert_eq!(book.bids().count(), 20);
+        let after = (book.bids.keys.capacity(), book.bids.rests.capacity());
+        assert_eq!(room, after);
+    }
+
     proptest! {
         #[test]
         fn flat_book_equals_naive_book(
             capacity in 1usize..40,
-            updates in proptest::collection::vec((any::<bool>(), 1i64..60, 0i64..4), 0..600)
+            updates in proptest::collection::vec((any::<bool>(), 1i64..120, 0i64..3), 0..900)
         ) {
             let mut flat = Book::new(capacity);
             let mut naive = NaiveBook::new(capacity);
-            for (is_bid, price, qty) in updates {
+            let room = flat.bids.keys.capacity();
+            for (at, (is_bid, price, qty)) in updates.into_iter().enumerate() {
                 let side = if is_bid { Side::Buy } else { Side::Sell };
                 flat.apply_level(side, &level(price, qty));
                 naive.apply_level(side, &level(price, qty));
                 prop_assert_eq!(flat.best_bid(), naive.best_bid());
                 prop_assert_eq!(flat.best_ask(), naive.best_ask());
+                if at % 16 == 0 {
+                    prop_assert!(flat.bids().eq(naive.bids()));
+                    prop_assert!(flat.asks().rev().eq(naive.asks().collect::<Vec<_>>().into_iter().rev()));
+                }
             }
             prop_assert!(flat.bids().eq(naive.bids()));
             prop_assert!(flat.asks().eq(naive.asks()));
+            prop_assert_eq!(flat.level_count(Side::Buy), naive.bids().count());
             prop_assert_eq!(flat.overflows(), naive.overflows());
+            prop_assert_eq!(flat.bids.keys.capacity(), room, "no memory after the start");
         }
     }
 }
