@@ -21,7 +21,8 @@ pub enum AffinityError {
 
 /// Pins the calling thread to `core` and reads the result back.
 ///
-/// Errors: [`AffinityError`]; the thread then runs where it ran.
+/// Errors: [`AffinityError::NoSuchCore`], and the thread runs where it ran; [`AffinityError::Refused`]
+/// when the kernel says no or what is read back is not this core alone.
 pub fn pin(core: usize) -> Result<(), AffinityError> {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let count = cores.len();

@@ -21,9 +21,9 @@ mod uring;
 pub use affinity::{AffinityError, pin};
 pub use arena::{Arena, ArenaError, HUGE_PAGE_BYTES, Pages};
 pub use backoff::Backoff;
-pub use clock::{Clock, tsc};
+pub use clock::{Clock, VirtualClock, tsc};
 pub use idle::Idle;
-pub use mem::Mem;
+pub use mem::{Mem, MemOptions};
 pub use socket::{SocketFault, socket_facts};
 pub use uring::{CONNECT_NS_MAX, OPCODES, Uring};
 
@@ -59,7 +59,7 @@ pub enum Ready {
     Connected(Socket),
     /// Bytes arrived, in stream order.
     Bytes(Socket, Chunk),
-    /// The connection is gone and the socket's id with it.
+    /// The connection is gone and the socket's id with it. Bytes that came before it are told before.
     Closed(Socket, CloseReason),
 }
 
@@ -107,7 +107,7 @@ pub trait Transport {
     fn open(&mut self, peer: SocketAddr) -> Result<Socket, OpenError>;
     /// Takes bytes for sending, in order. Copies; never blocks. Sent at once where possible.
     fn send(&mut self, socket: Socket, bytes: &[u8]) -> Result<(), SendError>;
-    /// Ends the connection. Nothing more is told of it.
+    /// Ends the connection. Nothing more is told of it; bytes the kernel has not taken yet are dropped.
     fn close(&mut self, socket: Socket);
 
     /// Looks for what happened; says how many things there are. Then take them with [`Transport::next`].

@@ -1,6 +1,11 @@
 //! Pipes in memory: the transport of tests and simulation. Whoever plays the venue holds the other end.
 //!
-//! Nothing allocates once the pipes have grown to their working size; nothing reads a clock.
+//! ```text
+//!   lane ──send──▶ out ──sent──▶ venue       at once
+//!   lane ◀──next── ready ◀──deliver── venue  after `delay_ns` of the lane's time, cut into chunks
+//! ```
+//!
+//! Nothing allocates but `open`; nothing reads a clock; the same seed cuts the same way.
 
 use crate::{
     CHUNK_BYTES, Chunk, CloseReason, OpenError, Ready, SOCKETS_MAX, SendError, Socket,
@@ -9,6 +14,32 @@ use crate::{
 use dp_types::UnixNanos;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+
+/// Chunks in flight at once.
+const CHUNKS: u16 = 64;
+/// Things on their way to the lane at once: every chunk, and each socket's beginning and end.
+const READY_MAX: usize = CHUNKS as usize + 2 * SOCKETS_MAX;
+
+/// How a [`Mem`] behaves. The default is the plain one: no delay, chunks as large as they get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemOptions {
+    /// Nanoseconds of the lane's time between the venue's doing and the lane's hearing of it.
+    pub delay_ns: u64,
+    /// Bytes of the largest chunk; below [`CHUNK_BYTES`] each is of a random size up to it.
+    pub chunk_bytes_max: usize,
+    /// What the random sizes are made from.
+    pub seed: u64,
+}
+
+impl Default for MemOptions {
+    fn default() -> Self {
+        Self {
+            delay_ns: 0,
+            chunk_bytes_max: CHUNK_BYTES,
+            seed: 1,
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Pipe {
@@ -23,14 +54,16 @@ struct Pipe {
 /// [`Mem::deliver`] and [`Mem::hang_up`].
 #[derive(Debug)]
 pub struct Mem {
+    options: MemOptions,
+    random: u64,
+    is_refusing: bool,
+    now: UnixNanos,
     pipes: Vec<Pipe>,
-    ready: VecDeque<Ready>,
+    /// With the time each is due, in that order.
+    ready: VecDeque<(UnixNanos, Ready)>,
     chunks: Vec<Vec<u8>>,
     free: Vec<u16>,
 }
-
-/// Chunks in flight at once.
-const CHUNKS: u16 = 64;
 
 impl Default for Mem {
     fn default() -> Self {
@@ -39,70 +72,106 @@ impl Default for Mem {
 }
 
 impl Mem {
-    /// No pipes yet.
+    /// No pipes yet; no delay, no cutting.
     pub fn new() -> Self {
+        Self::with(MemOptions::default())
+    }
+
+    /// No pipes yet.
+    pub fn with(options: MemOptions) -> Self {
         Self {
+            random: options.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            options,
+            is_refusing: false,
+            now: UnixNanos(0),
             pipes: Vec::with_capacity(SOCKETS_MAX),
-            ready: VecDeque::with_capacity(1024),
-            chunks: (0..CHUNKS)
-                .map(|_| Vec::with_capacity(CHUNK_BYTES))
-                .collect(),
+            ready: VecDeque::with_capacity(READY_MAX),
+            chunks: (0..CHUNKS).map(|_| vec![0; CHUNK_BYTES]).collect(),
             free: (0..CHUNKS).rev().collect(),
         }
     }
 
     /// Sockets the lane has open, and to whom.
     pub fn opened(&self) -> impl Iterator<Item = (Socket, SocketAddr)> + '_ {
-        self.pipes
+        let open = self
+            .pipes
             .iter()
             .enumerate()
-            .filter(|(_, pipe)| pipe.is_open)
-            .map(|(slot, pipe)| {
-                (
-                    Socket {
-                        slot: slot as u16,
-                        generation: pipe.generation,
-                    },
-                    pipe.peer,
-                )
-            })
+            .filter(|(_, pipe)| pipe.is_open);
+        open.map(|(slot, pipe)| (pipe.socket(slot), pipe.peer))
     }
 
-    /// Moves what the lane has sent on a socket to the end of `into`.
+    /// Moves what the lane has sent on a socket, which may have ended since, to the end of `into`.
     pub fn sent(&mut self, socket: Socket, into: &mut Vec<u8>) {
-        if let Some(pipe) = self.pipes.get_mut(usize::from(socket.slot)) {
+        if let Some(pipe) = self.pipes.get_mut(usize::from(socket.slot))
+            && pipe.generation == socket.generation
+        {
             into.append(&mut pipe.out);
         }
     }
 
-    /// Hands bytes to the lane as one chunk (or several of [`CHUNK_BYTES`]). False when the lane has
-    /// all chunks in hand: nothing of the rest was delivered.
-    pub fn deliver(&mut self, socket: Socket, bytes: &[u8]) -> bool {
-        for piece in bytes.chunks(CHUNK_BYTES) {
-            let Some(buffer) = self.free.pop() else {
-                return false;
-            };
-            if let Some(chunk) = self.chunks.get_mut(usize::from(buffer)) {
-                chunk.clear();
-                chunk.extend_from_slice(piece);
-            }
-            self.ready.push_back(Ready::Bytes(
-                socket,
-                Chunk {
-                    buffer,
-                    len: piece.len() as u32,
-                },
-            ));
+    /// Hands bytes to the lane, as one chunk or several. Returns how many were taken: fewer than
+    /// offered when no chunk is free (the lane does not read), none on a socket that is not open.
+    pub fn deliver(&mut self, socket: Socket, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        while !rest.is_empty() && self.pipe(socket).is_some() {
+            let Some(buffer) = self.free.pop() else { break };
+            let (piece, later) = rest.split_at(self.cut().min(rest.len()));
+            rest = later;
+            self.chunks[usize::from(buffer)][..piece.len()].copy_from_slice(piece);
+            let len = piece.len() as u32;
+            self.tell(Ready::Bytes(socket, Chunk { buffer, len }));
         }
-        true
+        bytes.len() - rest.len()
     }
 
     /// The venue ends the connection.
     pub fn hang_up(&mut self, socket: Socket) {
-        if let Some(pipe) = self.pipes.get_mut(usize::from(socket.slot)) {
+        self.cut_off(socket, CloseReason::Peer);
+    }
+
+    /// The connection ends, for a reason of the caller's choice. Bytes delivered before still come.
+    pub fn cut_off(&mut self, socket: Socket, reason: CloseReason) {
+        if let Some(pipe) = self.pipe(socket) {
             pipe.is_open = false;
-            self.ready
-                .push_back(Ready::Closed(socket, CloseReason::Peer));
+            self.tell(Ready::Closed(socket, reason));
+        }
+    }
+
+    /// While true, connections are refused.
+    pub const fn set_refusing(&mut self, is_refusing: bool) {
+        self.is_refusing = is_refusing;
+    }
+
+    fn pipe(&mut self, socket: Socket) -> Option<&mut Pipe> {
+        let pipe = self.pipes.get_mut(usize::from(socket.slot))?;
+        (pipe.is_open && pipe.generation == socket.generation).then_some(pipe)
+    }
+
+    fn tell(&mut self, ready: Ready) {
+        let due = self.now.after(self.options.delay_ns);
+        self.ready.push_back((due, ready));
+    }
+
+    /// Size of the next chunk.
+    const fn cut(&mut self) -> usize {
+        let max = self.options.chunk_bytes_max;
+        if max >= CHUNK_BYTES || max == 0 {
+            return CHUNK_BYTES;
+        }
+        // xorshift64: spread, not secrecy.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        1 + (self.random % max as u64) as usize
+    }
+}
+
+impl Pipe {
+    const fn socket(&self, slot: usize) -> Socket {
+        Socket {
+            slot: slot as u16,
+            generation: self.generation,
         }
     }
 }
@@ -117,17 +186,17 @@ impl Transport for Mem {
     }
 
     fn open(&mut self, peer: SocketAddr) -> Result<Socket, OpenError> {
-        if self.pipes.iter().filter(|pipe| pipe.is_open).count() >= SOCKETS_MAX {
-            return Err(OpenError::TooMany);
-        }
         let free = self.pipes.iter().position(|pipe| !pipe.is_open);
         let at = free.unwrap_or(self.pipes.len());
-        if free.is_none() {
+        if at == SOCKETS_MAX {
+            return Err(OpenError::TooMany);
+        }
+        if at == self.pipes.len() {
             self.pipes.push(Pipe {
                 peer,
                 generation: 0,
                 is_open: false,
-                out: Vec::new(),
+                out: Vec::with_capacity(TX_BYTES_MAX),
             });
         }
         let pipe = &mut self.pipes[at];
@@ -135,21 +204,18 @@ impl Transport for Mem {
         pipe.generation = pipe.generation.wrapping_add(1);
         pipe.is_open = true;
         pipe.out.clear();
-        let socket = Socket {
-            slot: at as u16,
-            generation: pipe.generation,
-        };
-        self.ready.push_back(Ready::Connected(socket));
+        let socket = pipe.socket(at);
+        if self.is_refusing {
+            self.cut_off(socket, CloseReason::Os(libc::ECONNREFUSED));
+        } else {
+            self.tell(Ready::Connected(socket));
+        }
         Ok(socket)
     }
 
     fn send(&mut self, socket: Socket, bytes: &[u8]) -> Result<(), SendError> {
-        let pipe = self.pipes.get_mut(usize::from(socket.slot));
-        let pipe = pipe.filter(|pipe| pipe.is_open && pipe.generation == socket.generation);
-        let Some(pipe) = pipe else {
-            return Err(SendError::NotConnected);
-        };
-        if pipe.out.len() + bytes.len() > TX_BYTES_MAX {
+        let pipe = self.pipe(socket).ok_or(SendError::NotConnected)?;
+        if bytes.len() > TX_BYTES_MAX - pipe.out.len() {
             return Err(SendError::Full);
         }
         pipe.out.extend_from_slice(bytes);
@@ -157,49 +223,72 @@ impl Transport for Mem {
     }
 
     fn close(&mut self, socket: Socket) {
-        if let Some(pipe) = self.pipes.get_mut(usize::from(socket.slot))
-            && pipe.generation == socket.generation
-        {
+        if let Some(pipe) = self.pipe(socket) {
             pipe.is_open = false;
+        }
+        for _ in 0..self.ready.len() {
+            match self.ready.pop_front() {
+                Some((_, Ready::Bytes(of, chunk))) if of == socket => self.release(chunk),
+                Some((_, Ready::Connected(of) | Ready::Closed(of, _))) if of == socket => {}
+                Some(other) => self.ready.push_back(other),
+                None => break,
+            }
         }
     }
 
-    fn poll(&mut self, _now: UnixNanos) -> usize {
-        self.ready.len()
+    fn poll(&mut self, now: UnixNanos) -> usize {
+        self.now = self.now.max(now);
+        self.ready
+            .iter()
+            .take_while(|(due, _)| *due <= self.now)
+            .count()
     }
 
     fn next(&mut self) -> Option<Ready> {
-        self.ready.pop_front()
+        let (due, _) = self.ready.front()?;
+        if *due > self.now {
+            return None;
+        }
+        self.ready.pop_front().map(|(_, ready)| ready)
     }
 
     fn bytes(&mut self, chunk: &Chunk) -> &mut [u8] {
-        self.chunks
-            .get_mut(usize::from(chunk.buffer))
-            .map_or(&mut [], Vec::as_mut_slice)
+        let chunk_bytes = self.chunks.get_mut(usize::from(chunk.buffer));
+        chunk_bytes.map_or(&mut [], |bytes| &mut bytes[..chunk.len as usize])
     }
 
     fn release(&mut self, chunk: Chunk) {
+        debug_assert!(
+            !self.free.contains(&chunk.buffer),
+            "not a chunk of this transport"
+        );
         self.free.push(chunk.buffer);
     }
 
+    /// Nothing to sleep on: time is the caller's.
     fn park(&mut self, _timeout_ns: u64) {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn peer() -> SocketAddr {
+        "127.0.0.1:1".parse().unwrap()
+    }
 
     #[test]
     fn bytes_go_both_ways_and_chunks_come_back() {
         let mut mem = Mem::new();
-        let socket = mem.open("127.0.0.1:1".parse().unwrap()).unwrap();
+        let socket = mem.open(peer()).unwrap();
         assert_eq!(mem.next(), Some(Ready::Connected(socket)));
         mem.send(socket, b"abc").unwrap();
         let mut sent = Vec::new();
         mem.sent(socket, &mut sent);
         assert_eq!(sent, b"abc");
         for _ in 0..500 {
-            assert!(mem.deliver(socket, b"xyz"));
+            assert_eq!(mem.deliver(socket, b"xyz"), 3);
             let Some(Ready::Bytes(_, chunk)) = mem.next() else {
                 panic!("no bytes")
             };
@@ -208,5 +297,99 @@ mod tests {
         }
         mem.close(socket);
         assert_eq!(mem.send(socket, b"x"), Err(SendError::NotConnected));
+        assert_eq!(mem.deliver(socket, b"x"), 0);
+    }
+
+    #[test]
+    fn nothing_is_told_of_a_closed_socket_and_its_chunks_come_back() {
+        let mut mem = Mem::new();
+        for _ in 0..10 {
+            let socket = mem.open(peer()).unwrap();
+            let all = vec![1; usize::from(CHUNKS) * CHUNK_BYTES + 1];
+            assert_eq!(mem.deliver(socket, &all), all.len() - 1);
+            mem.hang_up(socket);
+            mem.close(socket);
+            assert_eq!((mem.poll(UnixNanos(1)), mem.next()), (0, None));
+        }
+    }
+
+    #[test]
+    fn refused_cut_and_full_are_told() {
+        let mut mem = Mem::new();
+        mem.set_refusing(true);
+        let socket = mem.open(peer()).unwrap();
+        let refused = CloseReason::Os(libc::ECONNREFUSED);
+        assert_eq!(mem.next(), Some(Ready::Closed(socket, refused)));
+        mem.set_refusing(false);
+        let socket = mem.open(peer()).unwrap();
+        assert_eq!(mem.send(socket, &[0; TX_BYTES_MAX]), Ok(()));
+        assert_eq!(mem.send(socket, b"x"), Err(SendError::Full));
+        mem.cut_off(socket, CloseReason::Os(libc::ECONNRESET));
+        assert_eq!(mem.next(), Some(Ready::Connected(socket)));
+        let reset = CloseReason::Os(libc::ECONNRESET);
+        assert_eq!(mem.next(), Some(Ready::Closed(socket, reset)));
+    }
+
+    #[test]
+    fn a_delay_is_of_the_lanes_time() {
+        let mut mem = Mem::with(MemOptions {
+            delay_ns: 100,
+            ..MemOptions::default()
+        });
+        mem.poll(UnixNanos(1_000));
+        let socket = mem.open(peer()).unwrap();
+        assert_eq!((mem.poll(UnixNanos(1_099)), mem.next()), (0, None));
+        assert_eq!(mem.deliver(socket, b"x"), 1);
+        assert_eq!(mem.poll(UnixNanos(1_100)), 1);
+        assert_eq!(mem.next(), Some(Ready::Connected(socket)));
+        assert_eq!((mem.poll(UnixNanos(1_198)), mem.next()), (0, None));
+        assert_eq!(mem.poll(UnixNanos(1_199)), 1);
+    }
+
+    #[test]
+    fn there_is_an_end_of_sockets() {
+        let mut mem = Mem::new();
+        let all: Vec<Socket> = (0..SOCKETS_MAX)
+            .map(|_| mem.open(peer()).unwrap())
+            .collect();
+        assert_eq!(mem.open(peer()), Err(OpenError::TooMany));
+        mem.close(all[3]);
+        let again = mem.open(peer()).unwrap();
+        assert_ne!(again, all[3]);
+        assert_eq!(mem.opened().count(), SOCKETS_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn streams_arrive_whole_in_order_however_they_are_cut(
+            pieces in prop::collection::vec((0usize..3, prop::collection::vec(any::<u8>(), 0..300)), 0..80),
+            (seed, chunk_bytes_max, delay_ns) in (any::<u64>(), 1usize..200, 0u64..50),
+        ) {
+            let mut mem = Mem::with(MemOptions { delay_ns, chunk_bytes_max, seed });
+            let sockets: Vec<Socket> = (0..3).map(|_| mem.open(peer()).unwrap()).collect();
+            let (mut want, mut got) = (vec![Vec::new(); 3], vec![Vec::new(); 3]);
+            let mut now = 0;
+            let mut drain = |mem: &mut Mem, got: &mut Vec<Vec<u8>>| {
+                now += 17;
+                mem.poll(UnixNanos(now));
+                while let Some(ready) = mem.next() {
+                    if let Ready::Bytes(socket, chunk) = ready {
+                        assert!((1..=chunk_bytes_max).contains(&mem.bytes(&chunk).len()));
+                        got[usize::from(socket.slot)].extend_from_slice(mem.bytes(&chunk));
+                        mem.release(chunk);
+                    }
+                }
+            };
+            for (at, piece) in &pieces {
+                let mut taken = 0;
+                while taken < piece.len() {
+                    taken += mem.deliver(sockets[*at], &piece[taken..]);
+                    drain(&mut mem, &mut got);
+                }
+                want[*at].extend_from_slice(piece);
+            }
+            (0..4).for_each(|_| drain(&mut mem, &mut got));
+            prop_assert_eq!(got, want);
+        }
     }
 }

@@ -63,42 +63,42 @@ pub(crate) fn trading_socket(peer: &SocketAddr) -> Result<OwnedFd, SocketFault> 
     setsockopt(&fd, sockopt::TcpKeepCount, &KEEPALIVE_COUNT).map_err(fault("TCP_KEEPCNT"))?;
     setsockopt(&fd, sockopt::TcpUserTimeout, &USER_TIMEOUT_MS)
         .map_err(fault("TCP_USER_TIMEOUT"))?;
-    // FORCE passes rmem_max with CAP_NET_ADMIN; without it the plain option is capped silently, so
-    // only what is read back counts.
-    if setsockopt(&fd, sockopt::RcvBufForce, &RECEIVE_BYTES_MIN).is_err() {
-        setsockopt(&fd, sockopt::RcvBuf, &RECEIVE_BYTES_MIN).map_err(fault("SO_RCVBUF"))?;
-    }
-    // The kernel keeps half of what it reports for its own bookkeeping (socket(7)).
-    let got = getsockopt(&fd, sockopt::RcvBuf).map_err(fault("SO_RCVBUF"))? / 2;
-    if got < RECEIVE_BYTES_MIN {
-        return Err(SocketFault::ReceiveBuffer { got });
-    }
+    receive_buffer(&fd, RECEIVE_BYTES_MIN)?;
     Ok(fd)
 }
 
+/// Gives a socket a receive buffer of at least `bytes`, or says what it got instead.
+fn receive_buffer(fd: &impl AsFd, bytes: usize) -> Result<(), SocketFault> {
+    // FORCE passes rmem_max with CAP_NET_ADMIN; without it the plain option is capped silently, so
+    // only what is read back counts.
+    if setsockopt(fd, sockopt::RcvBufForce, &bytes).is_err() {
+        setsockopt(fd, sockopt::RcvBuf, &bytes).map_err(fault("SO_RCVBUF"))?;
+    }
+    // The kernel keeps half of what it reports for its own bookkeeping (socket(7)).
+    let got = getsockopt(fd, sockopt::RcvBuf).map_err(fault("SO_RCVBUF"))? / 2;
+    if got < bytes {
+        return Err(SocketFault::ReceiveBuffer { got });
+    }
+    Ok(())
+}
+
 /// What a socket has, read back from the kernel: for tests and `spinlane doctor`.
-pub fn socket_facts(fd: &impl AsFd) -> Result<[(&'static str, u64); 5], SocketFault> {
+pub fn socket_facts(fd: &impl AsFd) -> Result<[(&'static str, u64); 7], SocketFault> {
+    let is_no_delay = getsockopt(fd, sockopt::TcpNoDelay).map_err(fault("TCP_NODELAY"))?;
+    let is_alive = getsockopt(fd, sockopt::KeepAlive).map_err(fault("SO_KEEPALIVE"))?;
+    let idle = getsockopt(fd, sockopt::TcpKeepIdle).map_err(fault("TCP_KEEPIDLE"))?;
+    let interval = getsockopt(fd, sockopt::TcpKeepInterval).map_err(fault("TCP_KEEPINTVL"))?;
+    let count = getsockopt(fd, sockopt::TcpKeepCount).map_err(fault("TCP_KEEPCNT"))?;
+    let timeout = getsockopt(fd, sockopt::TcpUserTimeout).map_err(fault("TCP_USER_TIMEOUT"))?;
+    let buffer = getsockopt(fd, sockopt::RcvBuf).map_err(fault("SO_RCVBUF"))?;
     Ok([
-        (
-            "TCP_NODELAY",
-            u64::from(getsockopt(fd, sockopt::TcpNoDelay).map_err(fault("TCP_NODELAY"))?),
-        ),
-        (
-            "SO_KEEPALIVE",
-            u64::from(getsockopt(fd, sockopt::KeepAlive).map_err(fault("SO_KEEPALIVE"))?),
-        ),
-        (
-            "TCP_KEEPIDLE",
-            u64::from(getsockopt(fd, sockopt::TcpKeepIdle).map_err(fault("TCP_KEEPIDLE"))?),
-        ),
-        (
-            "TCP_USER_TIMEOUT",
-            u64::from(getsockopt(fd, sockopt::TcpUserTimeout).map_err(fault("TCP_USER_TIMEOUT"))?),
-        ),
-        (
-            "SO_RCVBUF",
-            getsockopt(fd, sockopt::RcvBuf).map_err(fault("SO_RCVBUF"))? as u64 / 2,
-        ),
+        ("TCP_NODELAY", u64::from(is_no_delay)),
+        ("SO_KEEPALIVE", u64::from(is_alive)),
+        ("TCP_KEEPIDLE", u64::from(idle)),
+        ("TCP_KEEPINTVL", u64::from(interval)),
+        ("TCP_KEEPCNT", u64::from(count)),
+        ("TCP_USER_TIMEOUT", u64::from(timeout)),
+        ("SO_RCVBUF", buffer as u64 / 2),
     ])
 }
 
@@ -108,16 +108,47 @@ mod tests {
 
     #[test]
     fn a_trading_socket_has_what_it_must() {
-        let fd = trading_socket(&"127.0.0.1:1".parse().unwrap()).unwrap();
-        let facts = socket_facts(&fd).unwrap();
-        for (name, want) in [
-            ("TCP_NODELAY", 1),
-            ("SO_KEEPALIVE", 1),
-            ("TCP_KEEPIDLE", 10),
-        ] {
-            assert!(facts.contains(&(name, want)), "{name}: {facts:?}");
+        for peer in ["127.0.0.1:1", "[::1]:1"] {
+            let fd = trading_socket(&peer.parse().unwrap()).unwrap();
+            let facts = socket_facts(&fd).unwrap();
+            let want = [
+                ("TCP_NODELAY", 1),
+                ("SO_KEEPALIVE", 1),
+                ("TCP_KEEPIDLE", 10),
+                ("TCP_KEEPINTVL", 5),
+                ("TCP_KEEPCNT", 3),
+                ("TCP_USER_TIMEOUT", 15_000),
+            ];
+            assert_eq!(facts[..6], want, "{peer}");
+            assert!(facts[6].1 >= RECEIVE_BYTES_MIN as u64, "{facts:?}");
         }
-        assert!(facts[4].1 >= RECEIVE_BYTES_MIN as u64, "{facts:?}");
+    }
+
+    #[test]
+    fn a_silently_capped_receive_buffer_is_refused() {
+        // A thread without capabilities: there SO_RCVBUF is capped by rmem_max, without an error.
+        std::thread::spawn(|| {
+            let header = [0x2008_0522u32, 0];
+            let none = [0u32; 6];
+            // SAFETY: capset(2) version 3 reads a header of two words and six words of sets, of this
+            // thread only, which ends with the test.
+            let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) };
+            assert_eq!(result, 0);
+            let cap = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
+            let cap: usize = cap.trim().parse().unwrap();
+            let fd = socket(
+                AddressFamily::Inet,
+                SockType::Stream,
+                SockFlag::SOCK_CLOEXEC,
+                SockProtocol::Tcp,
+            )
+            .unwrap();
+            let refused = SocketFault::ReceiveBuffer { got: cap };
+            assert_eq!(receive_buffer(&fd, cap + 1), Err(refused));
+            assert_eq!(receive_buffer(&fd, cap), Ok(()));
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]
