@@ -115,7 +115,7 @@ fn a_signal_during_the_start_leaves_no_server_behind() {
     if !has_postgres() {
         return;
     }
-    for pause_ms in [50, 300, 900] {
+    for pause_ms in [100, 700] {
         let (dir, config) = good_config();
         let mut daemon = start(&config);
         std::thread::sleep(Duration::from_millis(pause_ms));
