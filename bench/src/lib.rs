@@ -1,1 +1,0 @@
-//! spinlane-bench

@@ -1,0 +1,184 @@
+//! What was measured, as a table of at most 80 columns or as JSON with stable names.
+
+use crate::meter::{HICCUP_NS, Hiccups, Meter, Row};
+use core::fmt;
+use serde::Serialize;
+
+/// One run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// `done`: a run that ends has measured all it was asked for.
+    outcome: &'static str,
+    machine: Machine,
+    /// Built without optimisation: the numbers mean nothing.
+    is_debug: bool,
+    hiccups: Hiccups,
+    hiccup_over_ns: u64,
+    rows: Vec<Row>,
+    notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Machine {
+    cpu: String,
+    cores: usize,
+    tsc_hz: u64,
+    kernel: String,
+}
+
+impl Machine {
+    fn here(tsc_hz: u64) -> Self {
+        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let cpu = cpuinfo
+            .lines()
+            .find_map(|line| line.strip_prefix("model name"))
+            .map_or("unknown", |rest| rest.trim_start_matches([' ', '\t', ':']));
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Self {
+            cpu: cpu.to_owned(),
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            tsc_hz,
+            kernel: kernel.trim().to_owned(),
+        }
+    }
+}
+
+impl Report {
+    /// The report of everything `meter` has.
+    pub fn new(meter: Meter, is_debug: bool) -> Self {
+        Self {
+            outcome: "done",
+            machine: Machine::here(meter.tsc_hz()),
+            is_debug,
+            hiccups: meter.hiccups,
+            hiccup_over_ns: HICCUP_NS,
+            rows: meter.rows,
+            notes: meter.notes,
+        }
+    }
+}
+
+/// Three significant digits or whole nanoseconds, in at most 9 columns.
+fn nanos(value: f64) -> String {
+    match value {
+        v if v < 10.0 => format!("{v:.2}"),
+        v if v < 100.0 => format!("{v:.1}"),
+        v if v < 1e6 => format!("{v:.0}"),
+        v => format!("{:.1}ms", v / 1e6),
+    }
+}
+
+/// At most 72 columns a line, the next ones under the first word of the note.
+fn wrapped(note: &str) -> String {
+    let (mut text, mut column) = (String::new(), 0);
+    for word in note.split(' ') {
+        if column > 0 && column + 1 + word.chars().count() > 72 {
+            text.push_str("\n      ");
+            column = 0;
+        } else if column > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += word.chars().count();
+    }
+    text
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine {
+            cpu,
+            cores,
+            tsc_hz,
+            kernel,
+        } = &self.machine;
+        let cpu: String = cpu.chars().take(40).collect();
+        let mhz = tsc_hz / 1_000_000;
+        writeln!(f, "{cpu}, {cores} cores, TSC {mhz} MHz")?;
+        writeln!(f, "Linux {kernel}")?;
+        if self.is_debug {
+            writeln!(f, "NOT A RELEASE BUILD: these numbers mean nothing")?;
+        }
+        let Hiccups {
+            looked_ns,
+            count,
+            max_ns,
+            lost_ns,
+        } = self.hiccups;
+        writeln!(
+            f,
+            "hiccups: {count} over {} us in {} ms, longest {} us, together {} us",
+            HICCUP_NS / 1_000,
+            looked_ns / 1_000_000,
+            max_ns / 1_000,
+            lost_ns / 1_000
+        )?;
+        let head = ["ns an op", "", "p50", "p99", "p99.9", "max", "vs"];
+        let [name, batch, p50, p99, p999, max, ratio] = head;
+        writeln!(
+            f,
+            "\n{name:<34}{batch:>4}{p50:>8}{p99:>8}{p999:>8}{max:>9}{ratio:>7}"
+        )?;
+        let mut scenario = "";
+        for row in &self.rows {
+            if row.scenario != scenario {
+                scenario = row.scenario;
+                writeln!(f, "{scenario}")?;
+            }
+            let batch = match row.batch {
+                1 => String::new(),
+                ops => format!("x{ops}"),
+            };
+            let ratio = row
+                .peer_of
+                .as_ref()
+                .map_or(String::new(), |peer| format!("{:.1}x", peer.ratio));
+            let [p50, p99, p999, max] = [row.p50, row.p99, row.p999, row.max].map(nanos);
+            let name: String = row.name.chars().take(32).collect();
+            writeln!(
+                f,
+                "  {name:<32}{batch:>4}{p50:>8}{p99:>8}{p999:>8}{max:>9}{ratio:>7}"
+            )?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note: {}", wrapped(note))?;
+        }
+        write!(
+            f,
+            "\nxN: batches of N, divided. vs: its p50 over ours. Floors are not taken off."
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_fits_80_columns_and_json_names_are_stable() {
+        let mut meter = Meter::new(100);
+        meter.begin("a_scenario");
+        meter.each(
+            "a name that is far too long for the column it stands in",
+            |_| (),
+        );
+        meter.is_peer_of("a name that is far too long for the column it stands in");
+        let row = meter.rows.last_mut().unwrap();
+        (row.max, row.p999) = (9.9e9, 999_999.0);
+        meter.notes.push("a note of many words ".repeat(9));
+        let report = Report::new(meter, false);
+        for line in report.to_string().lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        let json = serde_json::to_value(&report).unwrap();
+        let row = &json["rows"][2];
+        for key in [
+            "scenario", "name", "batch", "ops", "p50", "p99", "p999", "max", "mean", "peer_of",
+        ] {
+            assert!(!row[key].is_null(), "{key}");
+        }
+        assert_eq!(json["outcome"], "done");
+        assert!(json["hiccups"]["max_ns"].is_u64() && json["machine"]["tsc_hz"].is_u64());
+    }
+}

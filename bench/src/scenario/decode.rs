@@ -1,0 +1,287 @@
+//! Message text to events, and on into the book; beside typed serde_json, text to float and a tree map.
+//!
+//! Machines parse in place, so each sample gets its own copy of the text, made untimed: it is as warm as
+//! bytes that were decrypted a moment ago.
+
+use super::book::{TreeBook, instrument, warm_keeper};
+use crate::data::{self, MESSAGES};
+use crate::meter::Meter;
+use anyhow::{Context as _, bail};
+use dp_book::{Keeper, Outcome};
+use dp_types::{Instrument, LinkId, Now, Side, UnixNanos};
+use dp_venue_api::{Event, Registry, RegistryError, RestRequest, Sink, Venue, VenueConfig};
+use dp_venue_binance::sync::BinanceSync;
+use dp_venue_binance::{Binance, LINK_MD};
+use dp_venue_okx::{LINK_PUBLIC, Okx};
+use std::hint::black_box;
+use std::path::Path;
+
+/// Counts events; depth goes into the keeper where there is one, as in a lane.
+struct Tap {
+    keeper: Option<(Keeper<BinanceSync>, Instrument)>,
+    events: u64,
+    refused: u64,
+}
+
+impl Sink for Tap {
+    #[inline]
+    fn event(&mut self, event: &Event<'_>) {
+        self.events += u64::from(!matches!(event, Event::Ignored(_)));
+        if let (Event::Book(msg), Some((keeper, instrument))) = (event, &mut self.keeper) {
+            let outcome = keeper.on_msg(msg, instrument, UnixNanos(1));
+            self.refused += u64::from(outcome != Outcome::Applied);
+        } else {
+            black_box(event);
+        }
+    }
+
+    fn send_text(&mut self, _link: LinkId, text: &[u8]) {
+        black_box(text);
+    }
+
+    fn request(&mut self, _link: LinkId, request: &RestRequest<'_>) {
+        black_box(request);
+    }
+
+    fn reconnect(&mut self, _link: LinkId, why: &'static str) {
+        black_box(why);
+    }
+}
+
+/// A machine, its link, and the text it is about to be given.
+struct Rig<V> {
+    venue: V,
+    registry: Registry,
+    link: LinkId,
+    tap: Tap,
+    text: Vec<u8>,
+    faults: u64,
+    calls: u64,
+}
+
+impl<V: Venue> Rig<V> {
+    fn new(
+        link: LinkId,
+        symbols: Vec<String>,
+        make: impl FnOnce(VenueConfig, &mut Registry) -> Result<V, RegistryError>,
+    ) -> anyhow::Result<Self> {
+        let mut registry = Registry::new();
+        let config = VenueConfig {
+            symbols,
+            ..VenueConfig::default()
+        };
+        Ok(Self {
+            venue: make(config, &mut registry)?,
+            registry,
+            link,
+            tap: Tap {
+                keeper: None,
+                events: 0,
+                refused: 0,
+            },
+            text: Vec::with_capacity(1 << 20),
+            faults: 0,
+            calls: 0,
+        })
+    }
+
+    fn load(&mut self, text: &[u8]) {
+        self.text.clear();
+        self.text.extend_from_slice(text);
+    }
+
+    #[inline]
+    fn decode(&mut self) {
+        self.calls += 1;
+        let result = self.venue.on_text(
+            &self.registry,
+            self.link,
+            Now::default(),
+            &mut self.text,
+            &mut self.tap,
+        );
+        self.faults += u64::from(result.is_err());
+    }
+
+    /// A figure for text that was thrown away would flatter.
+    fn check(&self, name: &str, events_least: u64) -> anyhow::Result<()> {
+        let (events, refused, faults) = (self.tap.events, self.tap.refused, self.faults);
+        if refused > 0 || faults > 0 || events < events_least {
+            let calls = self.calls;
+            bail!(
+                "{name}: of {calls} messages {faults} faults, {refused} refused, {events} events"
+            );
+        }
+        Ok(())
+    }
+
+    /// Decodes `texts` in rotation.
+    fn measure(&mut self, meter: &mut Meter, name: &str, texts: &[Vec<u8>]) -> anyhow::Result<()> {
+        meter.each_on(
+            name,
+            self,
+            |rig, at| rig.load(&texts[at % texts.len()]),
+            Self::decode,
+        );
+        self.check(name, self.calls)
+    }
+
+    /// Decodes a recording as it is: tickers and answers to subscriptions, of no use to us, are in it.
+    fn measure_recorded(
+        &mut self,
+        meter: &mut Meter,
+        name: &str,
+        texts: &[Vec<u8>],
+    ) -> anyhow::Result<()> {
+        meter.each_on(
+            name,
+            self,
+            |rig, at| rig.load(&texts[at % texts.len()]),
+            Self::decode,
+        );
+        let useful = self.tap.events * 100 / self.calls.max(1);
+        let bytes = texts.iter().map(Vec::len).sum::<usize>() / texts.len().max(1);
+        meter.notes.push(format!(
+            "{name}: {bytes} bytes in the mean, {useful} events per 100 messages"
+        ));
+        self.check(name, 1)
+    }
+}
+
+pub fn run(meter: &mut Meter, captures: &Path) -> anyhow::Result<()> {
+    meter.begin("decode");
+    let depths = data::depths();
+    let texts = |print: fn(usize, &data::Depth) -> Vec<u8>| -> Vec<Vec<u8>> {
+        depths
+            .iter()
+            .enumerate()
+            .map(|(at, depth)| print(at, depth))
+            .collect()
+    };
+    let symbol = |name: &str| vec![name.to_owned()];
+    let binance = texts(data::binance_text);
+
+    let ours = "Binance, 20 levels";
+    Rig::new(LINK_MD, symbol("BTCUSDT"), Binance::new)?.measure(meter, ours, &binance)?;
+    let mut failed = 0u64;
+    meter.each("same, serde_json and floats", |at| {
+        let depth = usual(&binance[at % MESSAGES]);
+        failed += u64::from(depth.is_err());
+        depth
+    });
+    meter.is_peer_of(ours);
+    into_book(meter, &binance)?;
+    if failed > 0 {
+        bail!("serde_json refused {failed} messages");
+    }
+    let okx = texts(data::okx_text);
+    Rig::new(LINK_PUBLIC, symbol("BTC-USDT"), Okx::new)?.measure(meter, "OKX, 20 levels", &okx)?;
+
+    let spot = captures.join("binance/spot-20210405.jsonl.gz");
+    if let Some((texts, symbols)) = recorded(meter, &spot)? {
+        let name = "Binance, recorded 2021-04-05";
+        Rig::new(LINK_MD, symbols, Binance::new)?.measure_recorded(meter, name, &texts)?;
+    }
+    let v5 = captures.join("okx/v5-20220513.jsonl.gz");
+    if let Some((texts, symbols)) = recorded(meter, &v5)? {
+        let name = "OKX, recorded 2022-05-13";
+        Rig::new(LINK_PUBLIC, symbols, Okx::new)?.measure_recorded(meter, name, &texts)?;
+    }
+    Ok(())
+}
+
+fn recorded(meter: &mut Meter, path: &Path) -> anyhow::Result<Option<(Vec<Vec<u8>>, Vec<String>)>> {
+    let found = data::recorded(path)?;
+    if found.is_none() {
+        meter
+            .notes
+            .push(format!("{} is not there: left out", path.display()));
+    }
+    Ok(found)
+}
+
+/// Decode, check the sequence and apply; the book starts anew when the messages do.
+fn into_book(meter: &mut Meter, texts: &[Vec<u8>]) -> anyhow::Result<()> {
+    let ours = "Binance, 20 levels, into book";
+    let instrument = instrument();
+    let warm = warm_keeper(&instrument)?;
+    let mut rig = Rig::new(LINK_MD, vec!["BTCUSDT".to_owned()], Binance::new)?;
+    // The machine's own increments, so that the numbers of the text fit.
+    let known = *rig.registry.instruments().first().context("one symbol")?;
+    let mut again = 0usize;
+    rig.tap.keeper = Some((warm, known));
+    let snapshot = data::snapshot();
+    meter.each_on(
+        ours,
+        &mut rig,
+        |rig, at| {
+            if at % texts.len() == 0
+                && let Some((keeper, instrument)) = &mut rig.tap.keeper
+            {
+                keeper.reset();
+                let msg = super::book::message(None, &snapshot);
+                let outcome = keeper.on_msg(&msg, instrument, UnixNanos(1));
+                again += usize::from(outcome == Outcome::Applied);
+            }
+            rig.load(&texts[at % texts.len()]);
+        },
+        Rig::decode,
+    );
+    rig.check(ours, rig.calls)?;
+    if again == 0 {
+        bail!("the book never started");
+    }
+    let mut tree = TreeBook::default();
+    meter.each("same, serde_json and tree map", |at| {
+        let Ok(depth) = usual(&texts[at % texts.len()]) else {
+            return None;
+        };
+        for (side, levels) in [(Side::Buy, depth.bids), (Side::Sell, depth.asks)] {
+            for [price, qty] in levels {
+                tree.apply(side, (price * 100.0).round() as i64, qty);
+            }
+        }
+        tree.best()
+    });
+    meter.is_peer_of(ours);
+    Ok(())
+}
+
+/// A depth message the usual way: typed serde_json, text borrowed, numbers as floats.
+struct UsualDepth {
+    bids: Vec<[f64; 2]>,
+    asks: Vec<[f64; 2]>,
+}
+
+fn usual(text: &[u8]) -> anyhow::Result<UsualDepth> {
+    #[derive(serde::Deserialize)]
+    struct Outer<'a> {
+        #[serde(borrow)]
+        stream: &'a str,
+        #[serde(borrow)]
+        data: Data<'a>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Data<'a> {
+        #[serde(rename = "U")]
+        first: u64,
+        #[serde(rename = "u")]
+        last: u64,
+        #[serde(borrow)]
+        b: Vec<[&'a str; 2]>,
+        #[serde(borrow)]
+        a: Vec<[&'a str; 2]>,
+    }
+    let outer: Outer<'_> = serde_json::from_slice(text)?;
+    black_box((outer.stream, outer.data.first, outer.data.last));
+    let floats = |levels: &[[&str; 2]]| -> anyhow::Result<Vec<[f64; 2]>> {
+        levels
+            .iter()
+            .map(|[price, qty]| Ok([price.parse()?, qty.parse()?]))
+            .collect()
+    };
+    Ok(UsualDepth {
+        bids: floats(&outer.data.b)?,
+        asks: floats(&outer.data.a)?,
+    })
+}
