@@ -38,6 +38,10 @@ pub struct Order {
     pub is_cancelling: bool,
     /// An amend was written and not answered.
     pub is_amending: bool,
+    /// Price an amend in flight asks for; else the price.
+    pub asked_price: Price,
+    /// Total quantity an amend in flight asks for; else the quantity.
+    pub asked_qty: Qty,
     /// When it, or the latest request about it, was written.
     pub sent_at: UnixNanos,
     /// Its venue has named it since reconciliation began.
@@ -49,6 +53,12 @@ impl Order {
     pub const fn leaves(&self) -> Qty {
         let left = self.qty.0.saturating_sub(self.cum.0);
         Qty(if left < 0 { 0 } else { left })
+    }
+
+    /// The most that may still be filled: an amend in flight may or may not have been done.
+    pub const fn leaves_worst(&self) -> Qty {
+        let (now, asked) = (self.leaves().0, self.asked_qty.0.saturating_sub(self.cum.0));
+        Qty(if asked > now { asked } else { now })
     }
 
     /// As strategies and recovery see it.
@@ -96,6 +106,8 @@ impl Order {
             filled: Qty(0),
             is_cancelling: false,
             is_amending: false,
+            asked_price: order.price,
+            asked_qty: order.qty,
             sent_at: now,
             is_seen: false,
         }

@@ -6,9 +6,9 @@ use crate::table::Table;
 use crate::transition::{Verdict, judge};
 use dp_types::limit::LIVE_ORDERS_MAX;
 use dp_types::{
-    CancelOrder, ClientOrderId, Epoch, FillReport, Instrument, InstrumentId, LaneId, LiveOrder,
-    NewOrder, OrderId, OrderReport, OrderState, Price, Qty, RejectReason, Side, StrategyId,
-    TradeId, UnixNanos, VenueId, VenueNanos,
+    AmendOrder, CancelOrder, ClientOrderId, Epoch, FillReport, Instrument, InstrumentId, LaneId,
+    LiveOrder, NewOrder, OrderId, OrderReport, OrderState, Price, Qty, RejectReason, Side,
+    StrategyId, TradeId, UnixNanos, VenueId, VenueNanos,
 };
 
 /// Final orders kept for late reports and fills.
@@ -57,6 +57,10 @@ impl Default for Room {
 
 /// What became of a fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one call; a box would allocate on the hot path"
+)]
 pub enum FillOutcome {
     /// Counted, for this order, with this quantity and price in increments. The change is there when the
     /// order's state moved with it.
@@ -98,7 +102,7 @@ pub struct Tally {
 /// Worst case of one instrument: what a risk gate needs beside the position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Exposure {
-    /// Leaves of all working buys, unknown ones included.
+    /// Leaves of all working buys, unknown ones and amends in flight included.
     pub buy: Qty,
     /// Leaves of all working sells.
     pub sell: Qty,
@@ -194,6 +198,8 @@ impl Oms {
             filled: cum,
             is_cancelling: false,
             is_amending: false,
+            asked_price: live.price,
+            asked_qty: recovered.qty,
             sent_at: UnixNanos(0),
             is_seen: false,
         };
@@ -236,6 +242,17 @@ impl Oms {
         }
     }
 
+    /// An amend is about to be written: until the venue shows or refuses it, the exposure counts the worse
+    /// of both quantities and both prices.
+    pub fn on_amend_asked(&mut self, amend: &AmendOrder) {
+        if let Some(order) = self.table.get_mut(amend.client_id)
+            && !order.state.is_final()
+        {
+            order.asked_price = amend.price.unwrap_or(order.price);
+            order.asked_qty = amend.qty.unwrap_or(order.qty);
+        }
+    }
+
     /// An amend was written.
     pub fn on_amend_sent(&mut self, id: ClientOrderId, now: UnixNanos) {
         if let Some(order) = self.table.get_mut(id)
@@ -259,6 +276,7 @@ impl Oms {
             order.order_id = order_id;
         }
         let was_asked = order.is_cancelling || order.is_amending;
+        let is_one_of_two = order.is_cancelling && order.is_amending;
         order.is_amending = false;
         if reason == RejectReason::None {
             return None;
@@ -268,6 +286,9 @@ impl Oms {
             reason,
             RejectReason::UnknownOrder | RejectReason::UnknownOutcome
         );
+        if !is_open && !is_one_of_two {
+            (order.asked_price, order.asked_qty) = (order.price, order.qty);
+        }
         (was_asked && is_open && !order.state.is_final()).then(|| order.named())
     }
 
@@ -299,6 +320,7 @@ impl Oms {
         let is_amended = order.price != price || order.qty != qty;
         if is_amended {
             order.is_amending = false;
+            (order.asked_price, order.asked_qty) = (order.price, order.qty);
         }
         let has_news = is_amended || order.leaves() != leaves;
         let from = order.state;
@@ -471,18 +493,17 @@ impl Oms {
     pub fn exposure(&self, instrument: InstrumentId) -> Exposure {
         let mut exposure = Exposure::default();
         for order in self.live(instrument) {
-            let leaves = order.leaves();
+            let leaves = order.leaves_worst();
             match order.side {
                 Side::Buy => {
+                    let price = order.price.max(order.asked_price);
                     exposure.buy = Qty(exposure.buy.0.saturating_add(leaves.0));
-                    exposure.own_bid = exposure.own_bid.max(Some(order.price));
+                    exposure.own_bid = exposure.own_bid.max(Some(price));
                 }
                 Side::Sell => {
+                    let price = order.price.min(order.asked_price);
                     exposure.sell = Qty(exposure.sell.0.saturating_add(leaves.0));
-                    let best = exposure
-                        .own_ask
-                        .map_or(order.price, |best| best.min(order.price));
-                    exposure.own_ask = Some(best);
+                    exposure.own_ask = Some(exposure.own_ask.map_or(price, |best| best.min(price)));
                 }
             }
         }

@@ -590,3 +590,38 @@ fn an_order_of_an_instrument_we_do_not_have_is_refused() {
         Err(OmsFault::NoInstrument)
     );
 }
+
+#[test]
+fn an_amend_in_flight_counts_the_worse_of_both() {
+    let mut oms = oms();
+    let id = place(&mut oms, Side::Buy, 100, 5);
+    oms.on_sent(id, UnixNanos(1));
+    oms.on_report(&report(id, OrderState::Ack, 0), &instrument());
+    let amend = |price, qty| AmendOrder {
+        instrument: InstrumentId(0),
+        client_id: id,
+        order_id: OrderId(7),
+        price: Some(Price(price)),
+        qty: Some(Qty(qty)),
+    };
+    let seen = |oms: &Oms| {
+        let Exposure { buy, own_bid, .. } = oms.exposure(InstrumentId(0));
+        (buy.0, own_bid.unwrap().0)
+    };
+    oms.on_amend_asked(&amend(101, 9));
+    oms.on_amend_sent(id, UnixNanos(2));
+    assert_eq!(seen(&oms), (9, 101), "more, before it is done");
+    oms.on_report(&report(id, OrderState::Ack, 0), &instrument());
+    assert_eq!(seen(&oms), (9, 101), "old news changes nothing");
+    oms.on_answer(id, OrderId(7), RejectReason::Invalid);
+    assert_eq!(seen(&oms), (5, 100), "refused");
+    oms.on_amend_asked(&amend(99, 2));
+    assert_eq!(seen(&oms), (5, 100), "less, only once it is done");
+    let done = OrderReport {
+        price: Some(whole(99)),
+        qty: Some(whole(2)),
+        ..report(id, OrderState::Ack, 0)
+    };
+    oms.on_report(&done, &instrument());
+    assert_eq!(seen(&oms), (2, 99));
+}
