@@ -75,41 +75,34 @@ impl MarketMaker {
     }
 
     fn quote(&mut self, view: &View<'_>, side: Side, out: &mut Intents) {
-        let acted = &mut self.acted[usize::from(side == Side::Sell)];
-        if view.now.unix.since(*acted) < self.params.requote_ns_min {
-            return;
-        }
-        let acted = *acted;
+        let at = usize::from(side == Side::Sell);
         let target = if view.can_trade {
             self.target(view, side)
         } else {
             None
         };
+        // Taking a quote away is never held up, placing and moving one is.
+        let is_soon = view.now.unix.since(self.acted[at]) < self.params.requote_ns_min;
         let mut live = view.live.iter().filter(|order| order.side == side);
-        let first = live.next();
-        // Two of a side can only come from an earlier run: the later ones go.
-        let extra = live.next();
-        let now = match (first, target) {
-            (None, Some(price)) => {
-                out.new_order(
-                    side,
-                    OrderKind::PostOnly,
-                    Tif::Gtc,
-                    price,
-                    self.params.quote_qty,
-                );
-                view.now.unix
+        let has_acted = match (live.next(), target) {
+            (None, Some(price)) if !is_soon => {
+                let qty = self.params.quote_qty;
+                out.new_order(side, OrderKind::PostOnly, Tif::Gtc, price, qty);
+                true
             }
-            (Some(order), target) if is_off(view, order, target, self.params.requote_ticks) => {
-                cancel(order, out);
-                view.now.unix
+            (Some(order), None) => cancel(order, out),
+            (Some(order), Some(target)) if !is_soon => {
+                is_off(view, order, target, self.params.requote_ticks) && cancel(order, out)
             }
-            _ => acted,
+            _ => false,
         };
-        if let Some(order) = extra {
+        // Two of a side can only come from an earlier run: the later ones go.
+        for order in live {
             cancel(order, out);
         }
-        self.acted[usize::from(side == Side::Sell)] = now;
+        if has_acted {
+            self.acted[at] = view.now.unix;
+        }
     }
 
     fn quote_both(&mut self, view: &View<'_>, out: &mut Intents) {
@@ -118,21 +111,22 @@ impl MarketMaker {
     }
 }
 
-/// Whether a live quote should go: no longer wanted, or too far from where it should be.
-fn is_off(view: &View<'_>, order: &LiveOrder, target: Option<Price>, ticks: u32) -> bool {
-    let Some(target) = target else { return true };
+/// Whether a live quote is too far from where it should be.
+fn is_off(view: &View<'_>, order: &LiveOrder, target: Price, ticks: u32) -> bool {
     let tick = view.instrument.tick.0.max(1);
     let distance = order.price.0.saturating_sub(target.0).unsigned_abs();
     distance > u64::from(ticks).saturating_mul(tick.unsigned_abs())
 }
 
 /// Cancels an order that stands; one that is on its way, unknown or already being cancelled is left to
-/// the venue's word.
-fn cancel(order: &LiveOrder, out: &mut Intents) {
+/// the venue's word. Says whether it asked.
+fn cancel(order: &LiveOrder, out: &mut Intents) -> bool {
     let stands = matches!(order.state, OrderState::Ack | OrderState::PartiallyFilled);
-    if stands && !order.is_cancelling {
+    let asks = stands && !order.is_cancelling;
+    if asks {
         out.cancel(order.client_id);
     }
+    asks
 }
 
 impl Strategy for MarketMaker {
@@ -305,6 +299,81 @@ mod tests {
                 .iter()
                 .all(|intent| matches!(intent, Intent::Cancel { .. }))
         );
+    }
+
+    /// One scenario: the market maker's calls at these times, each with the orders then live.
+    fn run(requote_ns_min: u64, steps: &[(u64, &[LiveOrder], bool)]) -> Vec<Vec<Intent>> {
+        let mut maker = MarketMaker::new(Params {
+            requote_ns_min,
+            ..PARAMS
+        });
+        let (instrument, book) = (instrument(), book(1_000, 1_010));
+        let mut call = |(at, live, can_trade): &(u64, &[LiveOrder], bool)| {
+            let now = Now {
+                unix: UnixNanos(*at),
+                ..Now::default()
+            };
+            let view = View {
+                now,
+                instrument: &instrument,
+                book: &book,
+                position: Qty(0),
+                cost: Notional(0),
+                live,
+                can_trade: *can_trade,
+            };
+            let mut out = Intents::new();
+            maker.on_book(&view, &mut out);
+            (0..out.len()).filter_map(|at| out.get(at)).collect()
+        };
+        steps.iter().map(&mut call).collect()
+    }
+
+    #[test]
+    fn waiting_for_a_cancel_does_not_put_off_the_next_quote() {
+        let off = live(Side::Buy, 900, OrderState::Ack);
+        let leaving = LiveOrder {
+            is_cancelling: true,
+            ..off
+        };
+        let ask = live(Side::Sell, 1_015, OrderState::Ack);
+        let seen = run(
+            100,
+            &[
+                (1_000, &[off, ask], true),
+                (1_150, &[leaving, ask], true),
+                (1_190, &[ask], true),
+            ],
+        );
+        let cancel = Intent::Cancel {
+            client_id: off.client_id,
+        };
+        assert_eq!(seen[0], [cancel]);
+        assert_eq!(seen[1], []);
+        assert_eq!(
+            prices(&seen[2]),
+            [(Side::Buy, 995)],
+            "100 ns after the cancel"
+        );
+    }
+
+    #[test]
+    fn quotes_are_pulled_at_once_and_placed_no_sooner_than_set() {
+        let quotes = [
+            live(Side::Buy, 995, OrderState::Ack),
+            live(Side::Sell, 1_015, OrderState::Ack),
+        ];
+        let seen = run(
+            1_000,
+            &[
+                (1_000, &[], true),
+                (1_001, &quotes, false),
+                (1_002, &[], true),
+                (2_001, &[], true),
+            ],
+        );
+        let counts: Vec<usize> = seen.iter().map(Vec::len).collect();
+        assert_eq!(counts, [2, 2, 0, 2]);
     }
 
     proptest! {
