@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(mem.next(), Some(Ready::Closed(socket, refused)));
         mem.set_refusing(false);
         let socket = mem.open(peer()).unwrap();
-        assert_eq!(mem.send(socket, &[0; TX_BYTES_MAX]), Ok(()));
+        assert_eq!(mem.send(socket, &vec![0; TX_BYTES_MAX]), Ok(()));
         assert_eq!(mem.send(socket, b"x"), Err(SendError::Full));
         mem.cut_off(socket, CloseReason::Os(libc::ECONNRESET));
         assert_eq!(mem.next(), Some(Ready::Connected(socket)));

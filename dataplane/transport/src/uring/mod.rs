@@ -305,6 +305,25 @@ impl Uring {
         }
     }
 
+    /// Ends every connection and waits until the kernel holds nothing of ours. Closing the ring cancels
+    /// what is left, but later: it could write to memory that is somebody else's by then. False when it
+    /// did not let go within a second.
+    fn settle_all(&mut self) -> bool {
+        for at in 0..self.slots.len() {
+            let (slot, generation) = (at as u16, self.slots[at].generation);
+            self.close(Socket { slot, generation });
+        }
+        for _ in 0..DROP_TURNS_MAX {
+            if self.slots.iter().all(|slot| slot.in_kernel == 0) {
+                return true;
+            }
+            self.park(1_000_000);
+            self.ready.clear();
+            self.reap();
+        }
+        false
+    }
+
     // ---- each turn ----------------------------------------------------------------------------
 
     /// Connects that took too long, and receives that ran out of chunks.
@@ -442,23 +461,10 @@ impl Transport for Uring {
 
 impl Drop for Uring {
     fn drop(&mut self) {
-        for at in 0..self.slots.len() {
-            let (slot, generation) = (at as u16, self.slots[at].generation);
-            self.close(Socket { slot, generation });
+        if !self.settle_all() {
+            self.pool.arena().leak();
+            self.tx.leak();
         }
-        // Closing the ring cancels what is left, but not before this thread goes on: wait for the
-        // answers, so that the kernel cannot write to memory that is somebody else's by then.
-        let is_held = |slots: &[Slot]| slots.iter().any(|slot| slot.in_kernel > 0);
-        for _ in 0..DROP_TURNS_MAX {
-            if !is_held(&self.slots) {
-                return;
-            }
-            self.park(1_000_000);
-            self.ready.clear();
-            self.reap();
-        }
-        self.pool.arena().leak();
-        self.tx.leak();
     }
 }
 
@@ -511,6 +517,39 @@ mod tests {
         assert_eq!(uring.poll(start.after(CONNECT_NS_MAX + 1)), 1);
         let reason = CloseReason::Os(libc::ETIMEDOUT);
         assert_eq!(uring.next(), Some(Ready::Closed(socket, reason)));
+    }
+
+    #[test]
+    fn the_kernel_lets_go_of_everything_in_flight() {
+        let mut uring = Uring::new().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = listener.local_addr().unwrap();
+        let open = |uring: &mut Uring| {
+            let socket = uring.open(peer).unwrap();
+            let stream = listener.accept().unwrap().0;
+            while uring.poll(UnixNanos(1)) == 0 {}
+            assert_eq!(uring.next(), Some(Ready::Connected(socket)));
+            (socket, stream)
+        };
+        let (blocked, _stream) = open(&mut uring);
+        while uring.slots[0].tx.len() < TX_BYTES_MAX {
+            let room = TX_BYTES_MAX - uring.slots[0].tx.len();
+            uring.send(blocked, &vec![0; room]).unwrap();
+            uring.poll(UnixNanos(1));
+        }
+        let (_idle, _other) = open(&mut uring);
+        // A receive and a blocked send, a receive: three.
+        assert_eq!(
+            uring.slots.iter().map(|slot| slot.in_kernel).sum::<u32>(),
+            3
+        );
+        assert!(uring.settle_all());
+        assert!(
+            uring
+                .slots
+                .iter()
+                .all(|slot| slot.phase == Phase::Free && slot.fd.is_none())
+        );
     }
 
     #[test]
