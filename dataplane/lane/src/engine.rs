@@ -1102,6 +1102,8 @@ impl<'r> Engine<'r> {
                     qty,
                 });
                 if self.wall.wish(now.unix, &entry) {
+                    // From here on the larger of both quantities may be filled.
+                    self.oms.on_amend_asked(&amend);
                     self.act(Action::Amend(cleared));
                 }
             }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use spinlane::demo::sim;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -197,6 +198,28 @@ impl Rig {
         self.expect_zero("spinlane run", "control", code)
     }
 
+    /// The process id of the node's private PostgreSQL, by its own pid file.
+    pub fn database_pid(&self) -> Result<i32> {
+        let file = self
+            .dir()
+            .join("state")
+            .join("pg")
+            .join("data")
+            .join("postmaster.pid");
+        let file = if file.exists() {
+            file
+        } else {
+            self.dir().join("state/pg/postmaster.pid")
+        };
+        let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        Ok(text.lines().next().unwrap_or_default().trim().parse()?)
+    }
+
+    /// `kill -9` of a process this rig started through its control plane.
+    pub fn kill_process(&self, pid: i32) -> Result<()> {
+        Ok(kill(Pid::from_raw(pid), Signal::SIGKILL)?)
+    }
+
     /// The process id of the dataplane.
     pub fn dataplane_pid(&self) -> Result<i32> {
         Ok(i32::try_from(
@@ -279,6 +302,62 @@ impl Rig {
             text.push_str(&format!("--- {name}.log\n{}\n", tail.join("\n")));
         }
         text
+    }
+
+    /// Waits until everything journaled is in PostgreSQL, then compares the simulator's record, the journal
+    /// and the database, order by order and fill by fill. Returns what differs.
+    ///
+    /// Counters are left out by name: a lane killed between a send and its counter has not counted it.
+    pub fn differences(&self) -> Result<Vec<String>> {
+        let config = dp_config::Config::load(&self.config())?;
+        let region = dp_shm::Region::attach(&self.shm)?;
+        wait_for("the journal is drained", || {
+            let status = spinlane::view::status::Status::read(&region);
+            (status.journal_waiting == 0).then_some(())
+        })
+        .with_context(|| self.tails())?;
+        let record = self.record()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let database = runtime.block_on(async {
+            let query = spinlane::daemon::query(&config).await?;
+            spinlane::demo::verdict::Database::read(&query).await
+        })?;
+        let verdict = spinlane::demo::verdict::judge(&region, &record, &database);
+        let is_count = |line: &String| {
+            ["orders sent:", "fills:", "rejects:"]
+                .iter()
+                .any(|sum| line.starts_with(sum))
+        };
+        Ok(verdict
+            .differences
+            .into_iter()
+            .filter(|line| !is_count(line))
+            .collect())
+    }
+
+    /// The simulator's own record of what we asked and what became of it.
+    pub fn record(&self) -> Result<sim::Record> {
+        let ready = sim::Ready::parse(&self.ready.to_string()).context("ready")?;
+        sim::record(&ready)
+    }
+
+    /// Orders of ours that the simulator holds open.
+    pub fn open_at_venue(&self) -> Result<usize> {
+        let is_open =
+            |order: &&sim::Order| matches!(order.state.as_str(), "live" | "partially_filled");
+        Ok(self.record()?.orders.iter().filter(is_open).count())
+    }
+
+    /// Client order ids that were asked for more than once.
+    pub fn doubled_at_venue(&self) -> Result<usize> {
+        Ok(self
+            .record()?
+            .requests
+            .values()
+            .filter(|count| **count > 1)
+            .count())
     }
 
     /// `GET path` of the simulator's admin port.

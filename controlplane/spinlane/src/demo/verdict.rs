@@ -11,7 +11,7 @@ use cp_store::{FillView, OrderView, Query};
 use dp_shm::Region;
 use dp_types::VenueId;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Differences listed; more are only counted.
 const SHOWN_MAX: usize = 50;
@@ -212,7 +212,16 @@ fn requests(verdict: &mut Verdict, record: &Record, rows: &[OrderView]) {
     for row in rows {
         states.insert((&row.venue, row.client_order_id), row);
     }
-    for refused in record.refused.iter().filter(|one| one.op == "new") {
+    // "Outcome unknown" is an answer too: such an order may stand all the same, and is compared as one.
+    let taken: BTreeSet<(&str, &str)> = record
+        .orders
+        .iter()
+        .map(|order| (order.venue.as_str(), order.client_order_id.as_str()))
+        .collect();
+    let is_taken =
+        |one: &sim::Refused| taken.contains(&(one.venue.as_str(), one.client_order_id.as_str()));
+    let refused = record.refused.iter().filter(|one| one.op == "new");
+    for refused in refused.filter(|one| !is_taken(one)) {
         let row = our_id(&refused.venue, &refused.client_order_id)
             .and_then(|id| states.get(&(refused.venue.as_str(), id)));
         match row {

@@ -1,0 +1,215 @@
+//! Whatever dies, nothing is lost, nothing is doubled, nothing stays unknown.
+//!
+//! Every test runs the real processes against the simulator under order flow and ends by comparing what the
+//! simulator recorded with what PostgreSQL holds, order by order and fill by fill.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tests_system::{Options, Rig, wait_for};
+
+/// One node at a time: a rig is five processes, and the machine may have two cores.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Stops the node in order and holds it against the simulator's record.
+fn ends_equal(mut rig: Rig) {
+    rig.stop_dataplane().unwrap();
+    assert_eq!(
+        rig.open_at_venue().unwrap(),
+        0,
+        "orders left at the venue\n{}",
+        rig.tails()
+    );
+    let differences = rig.differences().unwrap();
+    assert!(differences.is_empty(), "{differences:#?}\n{}", rig.tails());
+    assert_eq!(rig.doubled_at_venue().unwrap(), 0);
+    rig.stop_control().unwrap();
+}
+
+#[test]
+fn a_node_in_order_ends_equal_to_its_venues() {
+    let _turn = turn();
+    let rig = Rig::trading("plain", &Options::default()).unwrap();
+    rig.wait_acks(10).unwrap();
+    assert_eq!(rig.counter("gaps").unwrap(), 0);
+    ends_equal(rig);
+}
+
+/// `kill -9` of the control plane under load: feed and orders go on, and PostgreSQL misses nothing.
+#[test]
+fn control_plane_killed_under_load() {
+    let _turn = turn();
+    let mut rig = Rig::trading("control", &Options::default()).unwrap();
+    rig.kill_control().unwrap();
+    let before = rig.counter("book_events").unwrap();
+    let start = Instant::now();
+    rig.wait_acks(20).unwrap();
+    let books = rig.counter("book_events").unwrap() - before;
+    let seconds = start.elapsed().as_secs_f64();
+    // The simulator sends each of the books ten times a second at most; what matters is that the
+    // feed did not stop with its watcher.
+    assert!(
+        books > 10,
+        "{books} depth messages in {seconds:.1} s without a control plane"
+    );
+    assert_eq!(rig.counter("ticks_dropped").unwrap(), 0);
+    assert_eq!(rig.counter("journal_refusals").unwrap(), 0);
+    println!(
+        "without a control plane: {books} depth messages and 20 orders a lane in {seconds:.1} s"
+    );
+    rig.start_control().unwrap();
+    ends_equal(rig);
+}
+
+/// `kill -9` of the dataplane, again and again: each restart asks the venues, no order is unknown and
+/// none is sent twice.
+#[test]
+fn dataplane_killed_under_load() {
+    let _turn = turn();
+    let mut rig = Rig::trading("dataplane", &Options::default()).unwrap();
+    for round in 0..5 {
+        rig.wait_acks(3 + round).unwrap();
+        rig.kill_dataplane().unwrap();
+        let start = Instant::now();
+        rig.start_dataplane().unwrap();
+        rig.wait_acks(1).unwrap();
+        println!(
+            "round {round}: killed, restarted and trading again in {:?}",
+            start.elapsed()
+        );
+    }
+    let status = rig.cli(&["status"]).unwrap();
+    println!("epoch {}", status["epoch"]);
+    ends_equal(rig);
+}
+
+/// PostgreSQL dies by `kill -9`: orders go on, the control plane brings it back, nothing is missing.
+#[test]
+fn database_killed_under_load() {
+    let _turn = turn();
+    let mut rig = Rig::trading("database", &Options::default()).unwrap();
+    let pid = wait_for("PostgreSQL runs", || rig.database_pid().ok()).unwrap();
+    rig.kill_process(pid).unwrap();
+    rig.wait_acks(10).unwrap();
+    wait_for("PostgreSQL is back under another process", || {
+        rig.database_pid().ok().filter(|now| *now != pid)
+    })
+    .unwrap();
+    rig.wait_acks(2).unwrap();
+    rig.kill_control().unwrap();
+    rig.start_control().unwrap();
+    ends_equal(rig);
+}
+
+/// The kill switch cancels everything, survives a restart of the dataplane, and needs a name to be armed.
+#[test]
+fn kill_switch_outlives_the_process() {
+    let _turn = turn();
+    let mut rig = Rig::trading("kill", &Options::default()).unwrap();
+    rig.cli(&["kill", "--reason", "test"]).unwrap();
+    wait_for("no order is open at the venue", || {
+        (rig.open_at_venue().ok()? == 0).then_some(())
+    })
+    .unwrap();
+    rig.kill_dataplane().unwrap();
+    rig.start_dataplane().unwrap();
+    wait_for("both venues are reconciled", || {
+        let status = rig.cli(&["status"]).ok()?;
+        let venues = status["venues"].as_array()?.clone();
+        (venues.len() == 2 && venues.iter().all(|venue| venue["is_reconciled"] == true))
+            .then_some(())
+    })
+    .unwrap();
+    let sent = rig.counter("orders_sent").unwrap();
+    let books = rig.counter("book_events").unwrap();
+    wait_for("books move while killed", || {
+        (rig.counter("book_events").ok()? > books + 20).then_some(())
+    })
+    .unwrap();
+    assert_eq!(
+        rig.counter("orders_sent").unwrap(),
+        sent,
+        "an order left while killed"
+    );
+    assert_eq!(rig.open_at_venue().unwrap(), 0);
+    rig.cli(&["arm", "--by", "tester"]).unwrap();
+    rig.wait_acks(2).unwrap();
+    ends_equal(rig);
+}
+
+/// What venues do on bad days, one after the other, on one node.
+#[test]
+fn venue_faults_are_survived() {
+    let _turn = turn();
+    let rig = Rig::trading("faults", &Options::default()).unwrap();
+    let rises = |what: &str, counter: &str, fault: &str| {
+        let before = rig.counter(counter).unwrap();
+        rig.fault(fault).unwrap();
+        wait_for(what, || (rig.counter(counter).ok()? > before).then_some(()))
+            .unwrap_or_else(|error| panic!("{error}\n{}", rig.tails()));
+        rig.wait_acks(1)
+            .unwrap_or_else(|error| panic!("after {fault}: {error}\n{}", rig.tails()));
+    };
+    rises("a lost depth message is a gap", "gaps", "gap:n=1");
+    rises("a book is made anew", "snapshots", "gap:n=1");
+    rises(
+        "a cut feed is opened again",
+        "reconnects",
+        "disconnect:link=public",
+    );
+    rises(
+        "a cut order link is opened again",
+        "reconnects",
+        "disconnect:link=private",
+    );
+    for executed in ["true", "false"] {
+        let fault = format!("timeout:n=1:executed={executed}");
+        rises(
+            "an outcome left open is unknown, asked about, settled",
+            "unknown_orders",
+            &fault,
+        );
+    }
+    rig.fault("lost-ack:n=2").unwrap();
+    rig.wait_acks(2).unwrap();
+    rises("a refused order is final", "rejects", "reject:n=2");
+    rises(
+        "a fill told twice counts once",
+        "duplicate_fills",
+        "duplicate-fill:n=2",
+    );
+    ends_equal(rig);
+}
+
+/// Keys are nowhere but in their file and in memory.
+#[test]
+fn secrets_are_not_told() {
+    let _turn = turn();
+    let rig = Rig::trading("secrets", &Options::default()).unwrap();
+    let keys = std::fs::read_to_string(rig.dir().join("okx.toml")).unwrap();
+    let secret = keys
+        .lines()
+        .find_map(|line| line.strip_prefix("api_secret = \"")?.strip_suffix('"'))
+        .expect("the keys file has a secret");
+    assert!(secret.len() > 10);
+    let pid = rig.dataplane_pid().unwrap();
+    for place in ["cmdline", "environ"] {
+        let bytes = std::fs::read(format!("/proc/{pid}/{place}")).unwrap();
+        assert!(
+            !String::from_utf8_lossy(&bytes).contains(secret),
+            "secret in {place}"
+        );
+    }
+    for log in ["dataplane", "control"] {
+        let text = wait_for("a log has lines", || {
+            let text = std::fs::read_to_string(rig.dir().join(format!("{log}.log"))).ok()?;
+            (!text.is_empty()).then_some(text)
+        })
+        .unwrap();
+        assert!(!text.contains(secret), "secret in {log}.log");
+    }
+    ends_equal(rig);
+}
