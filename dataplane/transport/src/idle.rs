@@ -15,6 +15,14 @@ pub enum Idle {
 }
 
 impl Idle {
+    /// System calls the policy makes besides the transport's own.
+    pub const fn steady_syscalls(self) -> &'static [&'static str] {
+        match self {
+            Self::Yield => &["sched_yield"],
+            Self::Spin | Self::Park => &[],
+        }
+    }
+
     /// Waits by the policy, at most `timeout_ns`.
     pub fn wait(self, transport: &mut impl Transport, timeout_ns: u64) {
         match self {

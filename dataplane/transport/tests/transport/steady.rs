@@ -2,7 +2,7 @@
 
 use crate::alloc_touches;
 use crate::support::{connect, cpu_us_of_idle, echo};
-use dp_transport::{Mem, Ready, Socket, Transport, Uring};
+use dp_transport::{Idle, Mem, Ready, Socket, Transport as _, Uring};
 use dp_types::UnixNanos;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// `rounds` messages there and back, one after the other. Reads no clock; gives up after so many turns
 /// without an answer that it can only be lost.
-fn ping_pong(transport: &mut Uring, socket: Socket, rounds: u32) {
+fn ping_pong(transport: &mut Uring, socket: Socket, rounds: u32, idle: Idle) {
     let message = [7; 200];
     for _ in 0..rounds {
         transport.send(socket, &message).unwrap();
@@ -26,7 +26,7 @@ fn ping_pong(transport: &mut Uring, socket: Socket, rounds: u32) {
                 got += transport.bytes(&chunk).len();
                 transport.release(chunk);
             }
-            core::hint::spin_loop();
+            idle.wait(transport, 1_000_000);
         }
     }
 }
@@ -41,12 +41,11 @@ fn the_counter_counts() {
 fn sending_polling_and_parking_touch_no_allocator() {
     let mut uring = Uring::new().unwrap();
     let socket = connect(&mut uring, echo(1, 4_096));
-    ping_pong(&mut uring, socket, 50);
-    let touches = alloc_touches(|| {
-        ping_pong(&mut uring, socket, 500);
-        uring.park(1_000);
-    });
-    assert_eq!(touches, 0);
+    for idle in [Idle::Spin, Idle::Yield, Idle::Park] {
+        ping_pong(&mut uring, socket, 50, idle);
+        let touches = alloc_touches(|| ping_pong(&mut uring, socket, 300, idle));
+        assert_eq!(touches, 0, "{idle:?}");
+    }
 }
 
 #[test]
@@ -75,7 +74,7 @@ fn pipes_in_memory_touch_no_allocator() {
 fn a_parked_lane_sleeps() {
     let mut uring = Uring::new().unwrap();
     let socket = connect(&mut uring, echo(1, 100));
-    ping_pong(&mut uring, socket, 1);
+    ping_pong(&mut uring, socket, 1, Idle::Park);
     let cpu = cpu_us_of_idle(&mut uring);
     assert!(cpu < 20_000, "{cpu} us");
 }
@@ -102,7 +101,8 @@ fn a_parked_lane_wakes_when_bytes_come() {
     drop(late.join().unwrap());
 }
 
-/// Set in the child process of the test below: the echo server, and whether to plant a system call.
+/// Set in the child process of the test below: the echo server, the idle policy, and whether to plant a
+/// system call.
 const CHILD: &str = "DP_TRANSPORT_STEADY_CHILD";
 
 #[test]
@@ -111,30 +111,43 @@ fn the_steady_state_makes_only_the_declared_system_calls() {
     if let Ok(orders) = std::env::var(CHILD) {
         filtered_child(&orders);
     }
-    let run = |plant: &str| {
+    let run = |policy: &str, plant: &str| {
         let name = "steady::the_steady_state_makes_only_the_declared_system_calls";
-        let orders = format!("{} {plant}", echo(1, 4_096));
+        let orders = format!("{} {policy} {plant}", echo(1, 4_096));
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--nocapture"])
             .env(CHILD, orders)
             .output()
             .unwrap()
     };
-    let clean = run("clean");
-    assert_eq!(clean.status.code(), Some(0), "{clean:?}");
-    let planted = run("planted");
-    assert_eq!(planted.status.signal(), Some(libc::SIGSYS), "{planted:?}");
+    for policy in ["spin", "yield", "park"] {
+        let clean = run(policy, "clean");
+        assert_eq!(clean.status.code(), Some(0), "{policy}: {clean:?}");
+        let planted = run(policy, "planted");
+        assert_eq!(
+            planted.status.signal(),
+            Some(libc::SIGSYS),
+            "{policy}: {planted:?}"
+        );
+    }
 }
 
 /// Warms up, lets the kernel kill the process on any other system call, and goes on.
 #[cfg(target_arch = "x86_64")]
 fn filtered_child(orders: &str) -> ! {
-    let (address, plant) = orders.split_once(' ').unwrap();
+    let [address, policy, plant] = orders.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{orders}")
+    };
+    let idle = match policy {
+        "spin" => Idle::Spin,
+        "yield" => Idle::Yield,
+        _ => Idle::Park,
+    };
     let mut uring = Uring::new().unwrap();
     let socket = connect(&mut uring, address.parse().unwrap());
-    ping_pong(&mut uring, socket, 20);
-    allow_only(uring.steady_syscalls());
-    ping_pong(&mut uring, socket, 200);
+    ping_pong(&mut uring, socket, 20, idle);
+    allow_only(&[uring.steady_syscalls(), idle.steady_syscalls()].concat());
+    ping_pong(&mut uring, socket, 200, idle);
     if plant == "planted" {
         // SAFETY: reads a number.
         unsafe { libc::getppid() };
@@ -153,6 +166,7 @@ fn allow_only(names: &[&str]) {
     let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
     let number = |name: &&str| match *name {
         "io_uring_enter" => libc::SYS_io_uring_enter,
+        "sched_yield" => libc::SYS_sched_yield,
         other => panic!("{other}: give its number here"),
     };
     // Offset 4 of seccomp_data is the architecture, offset 0 the number.
