@@ -1,6 +1,7 @@
 //! io_uring against the kernel's own sockets: bytes exact both ways, ends told, nothing leaks, and a
 //! steady state that neither allocates nor calls what it did not declare.
 
+mod churn;
 mod echo;
 mod ends;
 mod limits;
