@@ -126,7 +126,7 @@ impl LaneSink<'_, '_> {
                 self.engine.on_reconciled(self.venue, self.now);
             }
             Control::ClosingSoon(link) => {
-                self.outbox.reconnect(link, "the venue will close it soon")
+                self.outbox.reconnect(link, "the venue will close it soon");
             }
             Control::RateLimited { until_ms } => {
                 tracing::warn!(venue = %self.venue, until_ms, "the venue stopped us for rate");
@@ -617,7 +617,7 @@ impl<'r, T: Transport> Lane<'r, T> {
                     }
                     Err(error) => {
                         self.engine
-                            .on_new_refused(order.client_id, reason_of(error), now)
+                            .on_new_refused(order.client_id, reason_of(error), now);
                     }
                 }
             }

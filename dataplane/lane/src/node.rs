@@ -72,7 +72,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     match &opened {
         Opened::Created => tracing::info!(shm = %config.node.shm.display(), "shared memory made"),
         Opened::Reused => {
-            tracing::info!(shm = %config.node.shm.display(), "shared memory taken up again")
+            tracing::info!(shm = %config.node.shm.display(), "shared memory taken up again");
         }
         Opened::Replaced { why, kept } => {
             tracing::warn!(why, kept = %kept.display(), "shared memory replaced");

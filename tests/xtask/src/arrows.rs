@@ -58,13 +58,21 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "dp-venue-*",
         ],
     ),
-    ("dp-venue-*", &["dp-types", "dp-wire", "dp-proto", "dp-book", "dp-venue-api"]),
+    (
+        "dp-venue-*",
+        &["dp-types", "dp-wire", "dp-proto", "dp-book", "dp-venue-api"],
+    ),
     ("spinlane-sim", &["dp-types"]),
 ];
 
 /// Packages of rooms that may lean on anything, and on which nothing leans.
-const FREE: [&str; 5] =
-    ["spinlane-bench", "tests-hotpath", "tests-system", "tests-conformance", "xtask"];
+const FREE: [&str; 5] = [
+    "spinlane-bench",
+    "tests-hotpath",
+    "tests-system",
+    "tests-conformance",
+    "xtask",
+];
 
 /// `cargo metadata` of the whole workspace, as JSON.
 pub fn metadata(root: &Path) -> Result<Value> {
@@ -74,7 +82,10 @@ pub fn metadata(root: &Path) -> Result<Value> {
         .output()
         .context("cargo metadata")?;
     if !output.status.success() {
-        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "cargo metadata: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }
@@ -82,12 +93,20 @@ pub fn metadata(root: &Path) -> Result<Value> {
 /// Judges every normal dependency between workspace packages, and that tokio stays out of the dataplane.
 pub fn check(metadata: &Value) -> Result<Vec<Finding>> {
     let packages = metadata["packages"].as_array().context("packages")?;
-    let members: BTreeSet<&str> =
-        metadata["workspace_members"].as_array().context("members")?.iter().filter_map(Value::as_str).collect();
-    let by_id: BTreeMap<&str, &Value> =
-        packages.iter().filter_map(|package| Some((package["id"].as_str()?, package))).collect();
-    let ours: BTreeSet<&str> =
-        members.iter().filter_map(|id| by_id.get(id)?["name"].as_str()).collect();
+    let members: BTreeSet<&str> = metadata["workspace_members"]
+        .as_array()
+        .context("members")?
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let by_id: BTreeMap<&str, &Value> = packages
+        .iter()
+        .filter_map(|package| Some((package["id"].as_str()?, package)))
+        .collect();
+    let ours: BTreeSet<&str> = members
+        .iter()
+        .filter_map(|id| by_id.get(id)?["name"].as_str())
+        .collect();
     let mut findings = Vec::new();
     for package in members.iter().filter_map(|id| by_id.get(id)) {
         let name = package["name"].as_str().context("name")?;
@@ -106,7 +125,10 @@ pub fn check(metadata: &Value) -> Result<Vec<Finding>> {
 fn row(name: &str) -> Option<&'static [&'static str]> {
     let is_venue = name.starts_with("dp-venue-") && name != "dp-venue-api";
     let key = if is_venue { "dp-venue-*" } else { name };
-    ALLOWED.iter().find(|(package, _)| *package == key).map(|(_, row)| *row)
+    ALLOWED
+        .iter()
+        .find(|(package, _)| *package == key)
+        .map(|(_, row)| *row)
 }
 
 fn may(from: &str, to: &str) -> bool {
@@ -130,11 +152,15 @@ fn tokio_in_dataplane(
 ) -> Result<Vec<Finding>> {
     let mut edges: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for node in metadata["resolve"]["nodes"].as_array().context("resolve")? {
-        let targets = node["deps"].as_array().into_iter().flatten().filter_map(|dep| {
-            let mut kinds = dep["dep_kinds"].as_array().into_iter().flatten();
-            let is_normal = kinds.any(|kind| kind["kind"].is_null());
-            is_normal.then(|| dep["pkg"].as_str()).flatten()
-        });
+        let targets = node["deps"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|dep| {
+                let mut kinds = dep["dep_kinds"].as_array().into_iter().flatten();
+                let is_normal = kinds.any(|kind| kind["kind"].is_null());
+                is_normal.then(|| dep["pkg"].as_str()).flatten()
+            });
         edges.insert(node["id"].as_str().unwrap_or_default(), targets.collect());
     }
     let mut findings = Vec::new();
@@ -152,7 +178,10 @@ fn tokio_in_dataplane(
         }
         for name in seen.iter().filter_map(|id| by_id.get(id)?["name"].as_str()) {
             if ["tokio", "postgres", "tokio-postgres", "async-std", "hyper"].contains(&name) {
-                findings.push(format!("{}: reaches {name}; the dataplane must not", package["name"]));
+                findings.push(format!(
+                    "{}: reaches {name}; the dataplane must not",
+                    package["name"]
+                ));
             }
         }
     }

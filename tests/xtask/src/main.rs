@@ -39,7 +39,10 @@ fn main() -> Result<()> {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap_or_default()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap_or_default()
 }
 
 fn tidy(root: &Path) -> Result<()> {
@@ -61,13 +64,27 @@ fn tidy(root: &Path) -> Result<()> {
 fn check(root: &Path) -> Result<()> {
     run(root, &["fmt", "--all", "--check"])?;
     tidy(root)?;
-    run(root, &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    run(
+        root,
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+    )?;
     run(root, &["test", "--workspace", "--lib", "--quiet"])
 }
 
 fn run(root: &Path, args: &[&str]) -> Result<()> {
     println!("check: cargo {}", args.join(" "));
-    let status = Command::new("cargo").args(args).current_dir(root).status().context("cargo")?;
+    let status = Command::new("cargo")
+        .args(args)
+        .current_dir(root)
+        .status()
+        .context("cargo")?;
     if !status.success() {
         bail!("cargo {} failed", args.join(" "));
     }

@@ -10,11 +10,16 @@ const ARCHITECTURE_LINES_MAX: usize = 110;
 
 /// Reads every tracked Markdown page.
 pub fn check(root: &Path) -> Result<Vec<Finding>> {
-    let listing = Command::new("git").args(["ls-files", "*.md"]).current_dir(root).output()?;
+    let listing = Command::new("git")
+        .args(["ls-files", "*.md"])
+        .current_dir(root)
+        .output()?;
     let mut findings = Vec::new();
     for page in String::from_utf8_lossy(&listing.stdout).lines() {
         let file = root.join(page);
-        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        let Ok(text) = std::fs::read_to_string(&file) else {
+            continue;
+        };
         let folder = file.parent().unwrap_or(root);
         for target in links(&text) {
             let path = target.split('#').next().unwrap_or_default();
@@ -25,7 +30,9 @@ pub fn check(root: &Path) -> Result<Vec<Finding>> {
         }
         let lines = text.lines().count();
         if page == "ARCHITECTURE.md" && lines > ARCHITECTURE_LINES_MAX {
-            findings.push(format!("{page}: {lines} lines; one screen is {ARCHITECTURE_LINES_MAX}"));
+            findings.push(format!(
+                "{page}: {lines} lines; one screen is {ARCHITECTURE_LINES_MAX}"
+            ));
         }
     }
     Ok(findings)

@@ -52,10 +52,16 @@ const VENUE_ROOMS: [&str; 11] = [
 
 /// Judges the tracked top level and the rooms of each venue.
 pub fn check(root: &Path) -> Result<Vec<Finding>> {
-    let listing = Command::new("git").arg("ls-files").current_dir(root).output();
+    let listing = Command::new("git")
+        .arg("ls-files")
+        .current_dir(root)
+        .output();
     let listing = listing.context("git ls-files")?;
     let text = String::from_utf8_lossy(&listing.stdout).into_owned();
-    let top: BTreeSet<&str> = text.lines().filter_map(|path| path.split('/').next()).collect();
+    let top: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|path| path.split('/').next())
+        .collect();
     let mut findings: Vec<Finding> = ROOMS
         .iter()
         .filter(|room| !top.contains(**room))
@@ -68,7 +74,11 @@ pub fn check(root: &Path) -> Result<Vec<Finding>> {
     );
     for entry in std::fs::read_dir(root.join("dataplane/venues"))? {
         let folder = entry?.path();
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if name == "api" {
             continue;
         }
@@ -76,11 +86,15 @@ pub fn check(root: &Path) -> Result<Vec<Finding>> {
             let file = folder.join(room);
             let is_folder = file.with_extension("").join("mod.rs").exists();
             if !file.exists() && !is_folder {
-                findings.push(format!("dataplane/venues/{name}/{room}: every venue has this room"));
+                findings.push(format!(
+                    "dataplane/venues/{name}/{room}: every venue has this room"
+                ));
             }
         }
         if !folder.join("fixtures").is_dir() {
-            findings.push(format!("dataplane/venues/{name}/fixtures: every venue has this room"));
+            findings.push(format!(
+                "dataplane/venues/{name}/fixtures: every venue has this room"
+            ));
         }
     }
     Ok(findings)

@@ -10,17 +10,20 @@
 //! way to an `Action::New`: through the gate (which alone makes `Cleared`), the OMS (which names the
 //! order) and the journal (which holds the intent before anything leaves).
 
+mod venues;
+mod wishes;
+
+pub use venues::VenueState;
+
 use crate::books::AnyKeeper;
 use crate::wall::{Wall, book_state, position_state};
 use dp_book::State;
-use dp_journal::entry::{
-    AmendIntent, CancelIntent, Checkpoint, OrderIntent, Reconcile, Risk, Switch,
-};
-use dp_journal::{Durability, Entry};
+use dp_journal::Entry;
+use dp_journal::entry::{Checkpoint, Switch};
 use dp_oms::{Change, FillOutcome, Oms, Order, Position, Positions};
-use dp_risk::{BookState as RiskBook, Cleared, Context, Gate, Lease, Refusal, Resting};
+use dp_risk::{Cleared, Gate, Lease};
 use dp_shm::{BookTop, Counter, KillState, Stage};
-use dp_strategy::{Intent, Intents, Strategy, View};
+use dp_strategy::{Intents, Strategy};
 use dp_transport::tsc;
 use dp_types::{
     AmendOrder, BookMsg, BookMsgKind, CancelOrder, ClientOrderId, Epoch, FillReport, Instrument,
@@ -74,31 +77,6 @@ struct Seat {
     is_running: bool,
     /// Last refusal journaled, by code, and when.
     refused: (u8, UnixNanos),
-}
-
-/// What the engine knows of a venue.
-#[derive(Debug)]
-pub struct VenueState {
-    /// Which.
-    pub venue: VenueId,
-    /// Its order link is logged in.
-    pub is_logged_in: bool,
-    /// Orders and fills agree with the venue's since the login.
-    pub is_reconciled: bool,
-    /// When the login was accepted.
-    pub logged_in: UnixNanos,
-    /// The venue stopped us until then.
-    pub stopped_until: UnixNanos,
-    /// A reconciliation is under way.
-    is_reconciling: bool,
-    /// It is the one the login asked for: trading waits for it.
-    is_settling: bool,
-    /// Orders the venue did not name, not settled yet.
-    unnamed: Vec<ClientOrderId>,
-    open_orders: u32,
-    adopted: u32,
-    asked: UnixNanos,
-    reconciled_at: UnixNanos,
 }
 
 /// One instrument's book and what was last shown of it.
@@ -360,7 +338,7 @@ impl<'r> Engine<'r> {
         if let Some(instrument) = self.instrument(trade.instrument) {
             self.wall.trade_tick(now.unix, &instrument, trade);
             self.call(trade.instrument, now, |strategy, view, out| {
-                strategy.on_trade(view, trade, out)
+                strategy.on_trade(view, trade, out);
             });
         }
     }
@@ -368,7 +346,7 @@ impl<'r> Engine<'r> {
     fn on_quote(&mut self, quote: &QuoteMsg, now: Now) {
         self.wall.count(Counter::QuoteEvents);
         self.call(quote.instrument, now, |strategy, view, out| {
-            strategy.on_quote(view, quote, out)
+            strategy.on_quote(view, quote, out);
         });
     }
 
@@ -544,138 +522,6 @@ impl<'r> Engine<'r> {
                 strategy.on_order(view, &live, order.state, out);
             },
         );
-    }
-
-    // ---- venues -------------------------------------------------------------------------------
-
-    fn venue_of(&mut self, instrument: &Instrument) -> Option<&mut VenueState> {
-        self.venue_mut(instrument.venue)
-    }
-
-    fn venue_mut(&mut self, venue: VenueId) -> Option<&mut VenueState> {
-        self.venues.iter_mut().find(|state| state.venue == venue)
-    }
-
-    /// The order link is logged in: compare before trading.
-    pub fn on_logged_in(&mut self, venue: VenueId, now: Now) {
-        if let Some(state) = self.venue_mut(venue) {
-            state.is_logged_in = true;
-            state.is_reconciled = false;
-            state.is_settling = true;
-            state.logged_in = now.unix;
-        }
-        self.act(Action::Reconcile(venue));
-    }
-
-    /// The venue machine begins to compare.
-    pub fn on_reconcile_started(&mut self, venue: VenueId) {
-        self.oms.begin_reconcile(venue);
-        if let Some(state) = self.venue_mut(venue) {
-            state.is_reconciling = true;
-            (state.open_orders, state.adopted) = (0, 0);
-            state.unnamed.clear();
-        }
-    }
-
-    /// The venue has named every open order and recent fill.
-    pub fn on_reconciled(&mut self, venue: VenueId, now: Now) {
-        let unnamed = self.oms.end_reconcile(venue);
-        for order in &unnamed {
-            self.act(Action::Query(*order));
-        }
-        if let Some(state) = self.venue_mut(venue) {
-            state.is_reconciling = false;
-            state.reconciled_at = now.unix;
-            state.asked = now.unix;
-            state.unnamed = unnamed.iter().map(|order| order.client_id).collect();
-        }
-        self.settle(venue, now);
-    }
-
-    /// Trading may begin once every order has a known fate.
-    fn settle(&mut self, venue: VenueId, now: Now) {
-        let oms = &self.oms;
-        let Some(state) = self.venues.iter_mut().find(|state| state.venue == venue) else {
-            return;
-        };
-        if state.is_reconciling || !state.is_logged_in || state.reconciled_at.0 == 0 {
-            return;
-        }
-        state.unnamed.retain(|id| {
-            oms.get(*id)
-                .is_some_and(|order| !order.is_seen && !order.state.is_final())
-        });
-        let has_unknown = oms
-            .all_live()
-            .any(|order| order.venue == venue && order.state == OrderState::Unknown);
-        let is_settled = state.unnamed.is_empty() && !has_unknown;
-        if is_settled && state.is_settling {
-            state.is_settling = false;
-            state.is_reconciled = true;
-            let entry = Entry::Reconcile(Reconcile {
-                venue,
-                open_orders: state.open_orders,
-                unknown: 0,
-                adopted: state.adopted,
-            });
-            self.wall.fact(now.unix, &entry);
-        } else if !is_settled && now.unix.since(state.asked) >= ASK_AGAIN_NS {
-            state.asked = now.unix;
-            let ask: Vec<CancelOrder> = oms
-                .all_live()
-                .filter(|order| {
-                    let is_open = order.state == OrderState::Unknown;
-                    order.venue == venue && (is_open || state.unnamed.contains(&order.client_id))
-                })
-                .map(Order::named)
-                .collect();
-            for order in ask {
-                self.act(Action::Query(order));
-            }
-        }
-    }
-
-    /// The order link is gone: unanswered requests have an unknown outcome, and trading waits.
-    pub fn on_orders_lost(&mut self, venue: VenueId, now: Now) {
-        if let Some(state) = self.venue_mut(venue) {
-            (state.is_logged_in, state.is_reconciled) = (false, false);
-            state.is_reconciling = false;
-        }
-        let mut lost = Vec::new();
-        self.oms
-            .on_link_lost(venue, &mut |change| lost.push(change));
-        for change in lost {
-            self.on_change(&change, now);
-        }
-    }
-
-    /// The market data link is gone: its books are not to be trusted.
-    pub fn on_feed_lost(&mut self, venue: VenueId, now: Now) {
-        for at in 0..self.instruments.len() {
-            let Some(instrument) = self.instruments.get(at).copied() else {
-                break;
-            };
-            if instrument.venue != venue {
-                continue;
-            }
-            if let Some(Some(slot)) = self.books.get_mut(at) {
-                slot.keeper.reset();
-                slot.top.state = book_state(slot.keeper.proof().state);
-                let top = slot.top;
-                self.wall.show_book(instrument.id, &top);
-            }
-            self.call(instrument.id, now, |strategy, view, out| {
-                strategy.on_book(view, out)
-            });
-        }
-    }
-
-    /// The venue stopped us for rate.
-    pub fn on_rate_limited(&mut self, venue: VenueId, until: UnixNanos) {
-        self.wall.count(Counter::RateRefusals);
-        if let Some(state) = self.venue_mut(venue) {
-            state.stopped_until = state.stopped_until.max(until);
-        }
     }
 
     // ---- what left, and what did not --------------------------------------------------------
@@ -860,347 +706,6 @@ impl<'r> Engine<'r> {
             if let Some(venue) = self.venues.get(at).map(|state| state.venue) {
                 self.cancel_venue(venue);
             }
-        }
-    }
-
-    // ---- strategies ---------------------------------------------------------------------------
-
-    fn mark(&self, id: InstrumentId) -> Option<Price> {
-        let slot = self.books.get(id.0 as usize)?.as_ref()?;
-        slot.keeper
-            .book()
-            .mid_doubled()
-            .map(|doubled| Price(doubled / 2))
-    }
-
-    /// Calls every strategy of an instrument.
-    #[inline]
-    fn call(
-        &mut self,
-        id: InstrumentId,
-        now: Now,
-        speak: impl Fn(&mut dyn Strategy, &View<'_>, &mut Intents),
-    ) {
-        for at in 0..self.seats.len() {
-            if self.seats.get(at).is_some_and(|seat| seat.instrument == id) {
-                self.call_seat(at, now, &speak);
-            }
-        }
-    }
-
-    /// Calls the strategy an order belongs to.
-    fn call_one(
-        &mut self,
-        strategy: StrategyId,
-        id: InstrumentId,
-        now: Now,
-        speak: impl Fn(&mut dyn Strategy, &View<'_>, &mut Intents),
-    ) {
-        let is_it = |seat: &Seat| seat.id == strategy && seat.instrument == id;
-        if let Some(at) = self.seats.iter().position(is_it) {
-            self.call_seat(at, now, speak);
-        }
-    }
-
-    fn call_seat(
-        &mut self,
-        at: usize,
-        now: Now,
-        speak: impl Fn(&mut dyn Strategy, &View<'_>, &mut Intents),
-    ) {
-        let start = tsc();
-        let Some(seat) = self.seats.get_mut(at) else {
-            return;
-        };
-        let id = seat.instrument;
-        let (Some(instrument), Some(Some(slot))) = (
-            self.instruments.get(id.0 as usize),
-            self.books.get(id.0 as usize),
-        ) else {
-            return;
-        };
-        if !seat.is_running {
-            return;
-        }
-        let is_reconciled = self
-            .venues
-            .iter()
-            .any(|state| state.venue == instrument.venue && state.is_reconciled);
-        let proof = slot.keeper.proof();
-        let age_max = self.gate.node_limits().book_age_ns_max;
-        let can_trade = !self.is_paused
-            && !self.is_stopping
-            && proof.state == State::Synced
-            && now.unix.since(proof.at) <= age_max
-            && self.gate.check_authority(is_reconciled, now.unix).is_ok();
-        self.oms.live_of(seat.id, id, &mut self.live);
-        let position = self.positions.get(id);
-        let view = View {
-            now,
-            instrument,
-            book: slot.keeper.book(),
-            position: position.qty,
-            cost: position.cost,
-            live: &self.live,
-            can_trade,
-        };
-        self.intents.clear();
-        speak(seat.strategy.as_mut(), &view, &mut self.intents);
-        self.wall.stamp(Stage::Strategy, start);
-        for wish in 0..self.intents.len() {
-            if let Some(intent) = self.intents.get(wish) {
-                self.on_intent(at, intent, now);
-            }
-        }
-    }
-
-    fn on_intent(&mut self, at: usize, intent: Intent, now: Now) {
-        let Some(seat) = self.seats.get(at) else {
-            return;
-        };
-        let (id, instrument) = (seat.id, seat.instrument);
-        match intent {
-            Intent::New {
-                side,
-                kind,
-                tif,
-                price,
-                qty,
-            } => {
-                // The one id a wish can get; it is used up only when the order is admitted.
-                let Ok(client_id) = self.oms.next_id() else {
-                    return;
-                };
-                let order = NewOrder {
-                    instrument,
-                    client_id,
-                    side,
-                    kind,
-                    tif,
-                    price,
-                    qty,
-                };
-                self.place(at, id, &order, now);
-            }
-            Intent::Cancel { client_id } => {
-                if let Some(order) = self.own(client_id, id) {
-                    self.cancel(&order.named(), now);
-                }
-            }
-            Intent::Amend {
-                client_id,
-                price,
-                qty,
-            } => {
-                if let Some(order) = self.own(client_id, id) {
-                    self.amend(at, &order, price, qty, now);
-                }
-            }
-        }
-    }
-
-    /// A live order of this strategy.
-    fn own(&self, client_id: ClientOrderId, strategy: StrategyId) -> Option<Order> {
-        let order = self.oms.get(client_id)?;
-        (order.strategy == strategy && !order.state.is_final()).then_some(*order)
-    }
-
-    fn place(&mut self, at: usize, strategy: StrategyId, order: &NewOrder, now: Now) {
-        let start = tsc();
-        let Some(instrument) = self.instrument(order.instrument) else {
-            return;
-        };
-        let cleared = self.check(order.instrument, now, |gate, context| {
-            gate.check_new(order, context, now.unix)
-        });
-        let checked = self.wall.stamp(Stage::Risk, start);
-        let cleared = match cleared {
-            Some(Ok(cleared)) if !self.is_paused && !self.is_stopping => cleared,
-            Some(Err(refusal)) => {
-                self.on_refusal(at, strategy, order.instrument, refusal, now);
-                return;
-            }
-            _ => return,
-        };
-        if self
-            .oms
-            .admit(&cleared, instrument.venue, strategy, now.unix)
-            .is_err()
-        {
-            return;
-        }
-        let admitted = self.wall.stamp(Stage::Oms, checked);
-        let entry = Entry::OrderIntent(OrderIntent {
-            client_id: order.client_id,
-            instrument: order.instrument,
-            venue: instrument.venue,
-            strategy,
-            side: order.side,
-            kind: order.kind,
-            tif: order.tif,
-            price: order.price,
-            qty: order.qty,
-            level: Durability::Published,
-        });
-        let is_published = self.wall.wish(now.unix, &entry);
-        self.wall.stamp(Stage::Journal, admitted);
-        if is_published {
-            self.act(Action::New(cleared));
-        } else {
-            // Never sent: nothing to journal, and the id is not used again.
-            self.oms.on_not_sent(order.client_id, RejectReason::Other);
-        }
-    }
-
-    fn cancel(&mut self, order: &CancelOrder, now: Now) {
-        let venue = self
-            .instrument(order.instrument)
-            .map_or(VenueId(0), |it| it.venue);
-        let entry = Entry::CancelIntent(CancelIntent {
-            client_id: order.client_id,
-            instrument: order.instrument,
-            venue,
-            order_id: order.order_id,
-        });
-        self.wall.fact(now.unix, &entry);
-        let cleared = self.gate.clear_cancel(*order);
-        self.act(Action::Cancel(cleared));
-    }
-
-    fn amend(
-        &mut self,
-        at: usize,
-        order: &Order,
-        price: Option<Price>,
-        qty: Option<Qty>,
-        now: Now,
-    ) {
-        let amend = AmendOrder {
-            instrument: order.instrument,
-            client_id: order.client_id,
-            order_id: order.order_id,
-            price,
-            qty,
-        };
-        let resting = Resting {
-            side: order.side,
-            kind: order.kind,
-            price: order.price,
-            qty: order.qty,
-        };
-        let cleared = self.check(order.instrument, now, |gate, context| {
-            gate.check_amend(&amend, &resting, context, now.unix)
-        });
-        match cleared {
-            Some(Ok(cleared)) => {
-                let entry = Entry::AmendIntent(AmendIntent {
-                    client_id: order.client_id,
-                    instrument: order.instrument,
-                    venue: order.venue,
-                    order_id: order.order_id,
-                    price,
-                    qty,
-                });
-                if self.wall.wish(now.unix, &entry) {
-                    // From here on the larger of both quantities may be filled.
-                    self.oms.on_amend_asked(&amend);
-                    self.act(Action::Amend(cleared));
-                }
-            }
-            Some(Err(refusal)) => {
-                self.on_refusal(at, order.strategy, order.instrument, refusal, now);
-            }
-            None => {}
-        }
-    }
-
-    /// Runs a check of the gate with the context of an instrument.
-    fn check<T>(
-        &mut self,
-        id: InstrumentId,
-        now: Now,
-        check: impl FnOnce(&mut Gate, &Context<'_>) -> Result<T, Refusal>,
-    ) -> Option<Result<T, Refusal>> {
-        let at = id.0 as usize;
-        let instrument = self.instruments.get(at)?;
-        let slot = self.books.get(at)?.as_ref()?;
-        let proof = slot.keeper.proof();
-        let (bid, ask) = (slot.keeper.book().best_bid(), slot.keeper.book().best_ask());
-        let exposure = self.oms.exposure(id);
-        let is_reconciled = self
-            .venues
-            .iter()
-            .any(|state| state.venue == instrument.venue && state.is_reconciled);
-        let _ = now;
-        let context = Context {
-            instrument,
-            book: RiskBook {
-                is_proven: proof.state == State::Synced,
-                updated: proof.at,
-                bid: bid.map(|level| level.price),
-                ask: ask.map(|level| level.price),
-            },
-            position: self.positions.get(id).qty,
-            working_buy: exposure.buy,
-            working_sell: exposure.sell,
-            own_bid: exposure.own_bid,
-            own_ask: exposure.own_ask,
-            is_reconciled,
-        };
-        Some(check(&mut self.gate, &context))
-    }
-
-    /// A refusal is counted always and journaled once a second and kind: a strategy that keeps asking
-    /// must not fill the journal.
-    fn on_refusal(
-        &mut self,
-        at: usize,
-        strategy: StrategyId,
-        instrument: InstrumentId,
-        refusal: Refusal,
-        now: Now,
-    ) {
-        self.wall.count(Counter::RiskRefusals);
-        let venue = self
-            .instrument(instrument)
-            .map_or(VenueId(0), |it| it.venue);
-        let Some(seat) = self.seats.get_mut(at) else {
-            return;
-        };
-        let (code, last) = seat.refused;
-        if code == refusal.code() && now.unix.since(last) < REFUSAL_NS {
-            return;
-        }
-        seat.refused = (refusal.code(), now.unix);
-        let (observed, limit) = refusal.numbers();
-        let entry = Entry::Risk(Risk {
-            rule: refusal.code(),
-            client_id: None,
-            instrument,
-            venue,
-            strategy,
-            observed,
-            limit,
-        });
-        self.wall.wish(now.unix, &entry);
-    }
-}
-
-impl VenueState {
-    const fn new(venue: VenueId) -> Self {
-        Self {
-            venue,
-            is_logged_in: false,
-            is_reconciled: false,
-            logged_in: UnixNanos(0),
-            stopped_until: UnixNanos(0),
-            is_reconciling: false,
-            is_settling: false,
-            unnamed: Vec::new(),
-            open_orders: 0,
-            adopted: 0,
-            asked: UnixNanos(0),
-            reconciled_at: UnixNanos(0),
         }
     }
 }

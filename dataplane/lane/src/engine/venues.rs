@@ -1,0 +1,190 @@
+//! What the engine knows of its venues: login, reconciliation, links that are lost.
+//!
+//! ```text
+//!   logged in ─▶ Reconcile ─▶ named: open orders, fills ─▶ unnamed and unknown ones are asked about
+//!            ─▶ every order has a known fate ─▶ trading may begin
+//! ```
+
+use super::{ASK_AGAIN_NS, Action, Engine};
+use crate::wall::book_state;
+use dp_journal::Entry;
+use dp_journal::entry::Reconcile;
+use dp_oms::Order;
+use dp_shm::Counter;
+use dp_types::{CancelOrder, ClientOrderId, Instrument, Now, OrderState, UnixNanos, VenueId};
+
+/// What the engine knows of a venue.
+#[derive(Debug)]
+pub struct VenueState {
+    /// Which.
+    pub venue: VenueId,
+    /// Its order link is logged in.
+    pub is_logged_in: bool,
+    /// Orders and fills agree with the venue's since the login.
+    pub is_reconciled: bool,
+    /// When the login was accepted.
+    pub logged_in: UnixNanos,
+    /// The venue stopped us until then.
+    pub stopped_until: UnixNanos,
+    /// A reconciliation is under way.
+    pub(super) is_reconciling: bool,
+    /// It is the one the login asked for: trading waits for it.
+    pub(super) is_settling: bool,
+    /// Orders the venue did not name, not settled yet.
+    pub(super) unnamed: Vec<ClientOrderId>,
+    pub(super) open_orders: u32,
+    pub(super) adopted: u32,
+    pub(super) asked: UnixNanos,
+    pub(super) reconciled_at: UnixNanos,
+}
+
+impl VenueState {
+    pub(super) const fn new(venue: VenueId) -> Self {
+        Self {
+            venue,
+            is_logged_in: false,
+            is_reconciled: false,
+            logged_in: UnixNanos(0),
+            stopped_until: UnixNanos(0),
+            is_reconciling: false,
+            is_settling: false,
+            unnamed: Vec::new(),
+            open_orders: 0,
+            adopted: 0,
+            asked: UnixNanos(0),
+            reconciled_at: UnixNanos(0),
+        }
+    }
+}
+
+impl Engine<'_> {
+    pub(super) fn venue_of(&mut self, instrument: &Instrument) -> Option<&mut VenueState> {
+        self.venue_mut(instrument.venue)
+    }
+
+    pub(super) fn venue_mut(&mut self, venue: VenueId) -> Option<&mut VenueState> {
+        self.venues.iter_mut().find(|state| state.venue == venue)
+    }
+
+    /// The order link is logged in: compare before trading.
+    pub fn on_logged_in(&mut self, venue: VenueId, now: Now) {
+        if let Some(state) = self.venue_mut(venue) {
+            state.is_logged_in = true;
+            state.is_reconciled = false;
+            state.is_settling = true;
+            state.logged_in = now.unix;
+        }
+        self.act(Action::Reconcile(venue));
+    }
+
+    /// The venue machine begins to compare.
+    pub fn on_reconcile_started(&mut self, venue: VenueId) {
+        self.oms.begin_reconcile(venue);
+        if let Some(state) = self.venue_mut(venue) {
+            state.is_reconciling = true;
+            (state.open_orders, state.adopted) = (0, 0);
+            state.unnamed.clear();
+        }
+    }
+
+    /// The venue has named every open order and recent fill.
+    pub fn on_reconciled(&mut self, venue: VenueId, now: Now) {
+        let unnamed = self.oms.end_reconcile(venue);
+        for order in &unnamed {
+            self.act(Action::Query(*order));
+        }
+        if let Some(state) = self.venue_mut(venue) {
+            state.is_reconciling = false;
+            state.reconciled_at = now.unix;
+            state.asked = now.unix;
+            state.unnamed = unnamed.iter().map(|order| order.client_id).collect();
+        }
+        self.settle(venue, now);
+    }
+
+    /// Trading may begin once every order has a known fate.
+    pub(super) fn settle(&mut self, venue: VenueId, now: Now) {
+        let oms = &self.oms;
+        let Some(state) = self.venues.iter_mut().find(|state| state.venue == venue) else {
+            return;
+        };
+        if state.is_reconciling || !state.is_logged_in || state.reconciled_at.0 == 0 {
+            return;
+        }
+        state.unnamed.retain(|id| {
+            oms.get(*id)
+                .is_some_and(|order| !order.is_seen && !order.state.is_final())
+        });
+        let has_unknown = oms
+            .all_live()
+            .any(|order| order.venue == venue && order.state == OrderState::Unknown);
+        let is_settled = state.unnamed.is_empty() && !has_unknown;
+        if is_settled && state.is_settling {
+            state.is_settling = false;
+            state.is_reconciled = true;
+            let entry = Entry::Reconcile(Reconcile {
+                venue,
+                open_orders: state.open_orders,
+                unknown: 0,
+                adopted: state.adopted,
+            });
+            self.wall.fact(now.unix, &entry);
+        } else if !is_settled && now.unix.since(state.asked) >= ASK_AGAIN_NS {
+            state.asked = now.unix;
+            let ask: Vec<CancelOrder> = oms
+                .all_live()
+                .filter(|order| {
+                    let is_open = order.state == OrderState::Unknown;
+                    order.venue == venue && (is_open || state.unnamed.contains(&order.client_id))
+                })
+                .map(Order::named)
+                .collect();
+            for order in ask {
+                self.act(Action::Query(order));
+            }
+        }
+    }
+
+    /// The order link is gone: unanswered requests have an unknown outcome, and trading waits.
+    pub fn on_orders_lost(&mut self, venue: VenueId, now: Now) {
+        if let Some(state) = self.venue_mut(venue) {
+            (state.is_logged_in, state.is_reconciled) = (false, false);
+            state.is_reconciling = false;
+        }
+        let mut lost = Vec::new();
+        self.oms
+            .on_link_lost(venue, &mut |change| lost.push(change));
+        for change in lost {
+            self.on_change(&change, now);
+        }
+    }
+
+    /// The market data link is gone: its books are not to be trusted.
+    pub fn on_feed_lost(&mut self, venue: VenueId, now: Now) {
+        for at in 0..self.instruments.len() {
+            let Some(instrument) = self.instruments.get(at).copied() else {
+                break;
+            };
+            if instrument.venue != venue {
+                continue;
+            }
+            if let Some(Some(slot)) = self.books.get_mut(at) {
+                slot.keeper.reset();
+                slot.top.state = book_state(slot.keeper.proof().state);
+                let top = slot.top;
+                self.wall.show_book(instrument.id, &top);
+            }
+            self.call(instrument.id, now, |strategy, view, out| {
+                strategy.on_book(view, out);
+            });
+        }
+    }
+
+    /// The venue stopped us for rate.
+    pub fn on_rate_limited(&mut self, venue: VenueId, until: UnixNanos) {
+        self.wall.count(Counter::RateRefusals);
+        if let Some(state) = self.venue_mut(venue) {
+            state.stopped_until = state.stopped_until.max(until);
+        }
+    }
+}
