@@ -129,7 +129,17 @@ fn anything_in_any_order_keeps_every_stream_whole() {
             held: Vec::new(),
             received: 0,
         };
-        (0..4_000).for_each(|_| churn.step(address));
+        let start = Instant::now();
+        let mut steps = 0;
+        // On a busy machine handshakes take long; a run without traffic would prove nothing.
+        while steps < 4_000 || churn.received < 100_000 {
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "seed {seed}: no traffic"
+            );
+            churn.step(address);
+            steps += 1;
+        }
         let start = Instant::now();
         while churn.live.iter().any(|live| live.got < live.sent) {
             assert!(
@@ -140,10 +150,5 @@ fn anything_in_any_order_keeps_every_stream_whole() {
             churn.poll();
             churn.uring.park(100_000);
         }
-        assert!(
-            churn.received > 100_000,
-            "seed {seed}: {} bytes prove little",
-            churn.received
-        );
     }
 }
