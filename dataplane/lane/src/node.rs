@@ -19,7 +19,7 @@ use dp_venue_api::{Registry, Secrets, Venue as _, VenueConfig};
 use rustls::ClientConfig;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Milliseconds the clock is calibrated for.
@@ -102,8 +102,9 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
             book_age_ms_max: config.risk.book_age_ms_max,
         },
     });
+    // Whichever lane ends first is heard first: one that cannot run stops the others.
+    let (done, ends) = crossbeam::channel::bounded(config.lane.len());
     std::thread::scope(|scope| {
-        let mut lanes = Vec::new();
         for (index, lane) in config.lane.iter().enumerate() {
             let id = LaneId(index as u8);
             let plan = Plan {
@@ -116,19 +117,26 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
                 region: &region,
                 shared: &shared,
             };
-            let venues = plan.venues(&registry)?;
-            let registry = registry.clone();
-            let stop = Arc::clone(stop);
+            let venues = plan.venues();
+            let (registry, done) = (registry.clone(), done.clone());
+            let flag = Arc::clone(stop);
             let thread = std::thread::Builder::new().name(format!("lane-{index}"));
-            let spawned = thread.spawn_scoped(scope, move || plan.run(registry, venues, &stop));
-            lanes.push(spawned.map_err(|error| host(format!("lane {index}: no thread: {error}")))?);
+            let spawned = thread.spawn_scoped(scope, move || {
+                let outcome = venues.and_then(|venues| plan.run(registry, venues, &flag));
+                // The receiver outlives every lane.
+                let _ = done.send(outcome);
+            });
+            if let Err(error) = spawned {
+                stop.store(true, Ordering::Relaxed);
+                return Err(host(format!("lane {index}: no thread: {error}")));
+            }
         }
+        drop(done);
         let mut outcome = Ok(());
-        for lane in lanes {
-            let ended = lane.join().unwrap_or_else(|_| Err(host("a lane panicked")));
+        for ended in &ends {
             if let Err(error) = ended {
-                tracing::error!(%error, "a lane could not run");
-                stop.store(true, std::sync::atomic::Ordering::Relaxed);
+                tracing::error!(%error, "a lane could not run; the others are stopped");
+                stop.store(true, Ordering::Relaxed);
                 outcome = Err(error);
             }
         }
@@ -203,7 +211,7 @@ struct VenueParts {
 
 impl<'a> Plan<'a> {
     /// Reads keys and certificates of the lane's venues. Errors name the file and the mend.
-    fn venues(&self, _registry: &Registry) -> Result<Vec<VenueParts>, NodeError> {
+    fn venues(&self) -> Result<Vec<VenueParts>, NodeError> {
         self.lane
             .venues
             .iter()
