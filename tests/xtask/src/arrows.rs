@@ -204,4 +204,34 @@ mod tests {
         assert!(may("tests-system", "spinlane-sim"));
         assert!(!may("unheard-of", "dp-types"));
     }
+
+    /// The same said by cargo itself, for the binary that trades.
+    #[test]
+    fn cargo_tree_of_the_dataplane_has_no_async_runtime() {
+        let output = Command::new("cargo")
+            .args([
+                "tree",
+                "--edges",
+                "normal",
+                "--package",
+                "dp-lane",
+                "--prefix",
+                "none",
+            ])
+            .args(["--format", "{p}", "--locked"])
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            text.contains("io-uring v"),
+            "cargo tree said nothing: {text}"
+        );
+        for name in ["tokio v", "postgres v", "hyper v"] {
+            assert!(
+                !text.lines().any(|line| line.starts_with(name)),
+                "dp-lane reaches {name}"
+            );
+        }
+    }
 }
