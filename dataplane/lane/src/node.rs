@@ -22,6 +22,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// How often the kill switch is kept on disk when it has changed.
+const KILL_POLL: core::time::Duration = core::time::Duration::from_millis(50);
 /// Milliseconds the clock is calibrated for.
 const CALIBRATE_MS: u64 = 100;
 
@@ -85,7 +87,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     region.set_node(&config.node.name);
     // The lease stub: always held, by whoever started last. The check before each send is the real one.
     region.lease().hold_always(epoch);
-    restore_kill(config, &region);
+    restore_kill(config, &region, !matches!(opened, Opened::Reused));
     tracing::info!(
         epoch = epoch.0,
         starts,
@@ -133,7 +135,14 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
         }
         drop(done);
         let mut outcome = Ok(());
-        for ended in &ends {
+        let mut kept = None;
+        loop {
+            kept = keep_kill(config, &region, kept);
+            let ended = match ends.recv_timeout(KILL_POLL) {
+                Ok(ended) => ended,
+                Err(crossbeam::channel::RecvTimeoutError::Timeout) => continue,
+                Err(crossbeam::channel::RecvTimeoutError::Disconnected) => break,
+            };
             if let Err(error) = ended {
                 tracing::error!(%error, "a lane could not run; the others are stopped");
                 stop.store(true, Ordering::Relaxed);
@@ -144,14 +153,44 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     })
 }
 
-/// A kill outlives the shared memory: `spinlane kill` leaves a mark in the state directory.
-fn restore_kill(config: &Config, region: &Region) {
-    if let Ok(why) = std::fs::read_to_string(config.node.state_dir.join("killed")) {
+/// Where a kill is kept beside the shared memory, which a reboot takes away.
+fn kill_mark(config: &Config) -> std::path::PathBuf {
+    config.node.state_dir.join("killed")
+}
+
+/// A kill outlives the shared memory: with fresh memory the mark in the state directory speaks.
+fn restore_kill(config: &Config, region: &Region, is_fresh: bool) {
+    if is_fresh && let Ok(why) = std::fs::read_to_string(kill_mark(config)) {
         region.kill().kill("restart", why.trim(), clock::unix_now());
     }
     if region.kill().is_killed() {
         tracing::warn!("the kill switch is on: nothing is sent until `spinlane arm`");
     }
+    keep_kill(config, region, None);
+}
+
+/// Keeps the mark as the switch is; says how the switch stands. Errors are told, not fatal: the switch
+/// itself is in shared memory.
+fn keep_kill(config: &Config, region: &Region, before: Option<u64>) -> Option<u64> {
+    let state = region.kill().state();
+    if before == Some(state.changes) {
+        return before;
+    }
+    let mark = kill_mark(config);
+    let result = if state.is_killed {
+        let why = region.kill().last_change().map(|change| change.why);
+        let why = why.as_ref().map_or("killed", |why| why.as_str());
+        std::fs::write(&mark, why).and_then(|()| std::fs::File::open(&mark)?.sync_all())
+    } else {
+        match std::fs::remove_file(&mark) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    };
+    if let Err(error) = result {
+        tracing::error!(mark = %mark.display(), %error, "the kill switch is not kept on disk");
+    }
+    Some(state.changes)
 }
 
 /// Instruments in the order of the region's ids, then the configuration's new ones.

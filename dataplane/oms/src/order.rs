@@ -42,7 +42,7 @@ pub struct Order {
     pub asked_price: Price,
     /// Total quantity an amend in flight asks for; else the quantity.
     pub asked_qty: Qty,
-    /// When it, or the latest request about it, was written.
+    /// When the oldest request about it without an answer was written; the latest one when all are answered.
     pub sent_at: UnixNanos,
     /// Its venue has named it since reconciliation began.
     pub is_seen: bool,
@@ -59,6 +59,12 @@ impl Order {
     pub const fn leaves_worst(&self) -> Qty {
         let (now, asked) = (self.leaves().0, self.asked_qty.0.saturating_sub(self.cum.0));
         Qty(if asked > now { asked } else { now })
+    }
+
+    /// Whether a request about it was written and not answered.
+    pub const fn is_waiting(&self) -> bool {
+        let is_new = matches!(self.state, OrderState::New | OrderState::Pending);
+        is_new || self.is_cancelling || self.is_amending
     }
 
     /// As strategies and recovery see it.

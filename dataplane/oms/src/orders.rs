@@ -237,8 +237,12 @@ impl Oms {
         if let Some(order) = self.table.get_mut(id)
             && !order.state.is_final()
         {
+            // The clock of the oldest request without an answer runs on: a cancel that is repeated must
+            // not keep a lost order from ever becoming unknown.
+            if !order.is_waiting() {
+                order.sent_at = now;
+            }
             order.is_cancelling = true;
-            order.sent_at = now;
         }
     }
 
@@ -258,8 +262,10 @@ impl Oms {
         if let Some(order) = self.table.get_mut(id)
             && !order.state.is_final()
         {
+            if !order.is_waiting() {
+                order.sent_at = now;
+            }
             order.is_amending = true;
-            order.sent_at = now;
         }
     }
 
@@ -403,10 +409,7 @@ impl Oms {
     fn give_up(&mut self, is_lost: &impl Fn(&Order) -> bool, on: &mut impl FnMut(Change)) {
         let tally = &mut self.tally;
         self.table.each_live_mut(|order| {
-            let is_open = matches!(order.state, OrderState::New | OrderState::Pending)
-                || order.is_cancelling
-                || order.is_amending;
-            if !is_open || !is_lost(order) {
+            if !order.is_waiting() || !is_lost(order) {
                 return;
             }
             (order.is_cancelling, order.is_amending) = (false, false);

@@ -79,6 +79,23 @@ fn state(oms: &Oms, id: ClientOrderId) -> OrderState {
 }
 
 #[test]
+fn a_repeated_cancel_does_not_keep_a_lost_order_from_becoming_unknown() {
+    let mut oms = oms();
+    let id = place(&mut oms, Side::Buy, 100, 5);
+    oms.on_sent(id, UnixNanos(1));
+    let mut lost = 0;
+    for at in 1..=20 {
+        let now = UnixNanos(1 + at * ANSWER_NS_MAX / 10);
+        oms.on_cancel_sent(id, now);
+        oms.on_timeout(now, &mut |_| lost += 1);
+        if lost > 0 {
+            break;
+        }
+    }
+    assert_eq!((lost, state(&oms, id)), (1, OrderState::Unknown));
+}
+
+#[test]
 fn a_plain_life() {
     let mut oms = oms();
     let id = place(&mut oms, Side::Buy, 100, 5);
@@ -444,7 +461,11 @@ proptest! {
                     oms.on_cancel_sent(id, now);
                     let order = naive.by_id(id).unwrap();
                     if !order.state.is_final() {
-                        (order.is_cancelling, order.sent_at) = (true, now);
+                        let is_new = matches!(order.state, OrderState::New | OrderState::Pending);
+                        if !is_new && !order.is_cancelling && !order.is_amending {
+                            order.sent_at = now;
+                        }
+                        order.is_cancelling = true;
                     }
                 }
                 (5..=9, Some(id)) => {

@@ -220,6 +220,15 @@ impl Rig {
         Ok(kill(Pid::from_raw(pid), Signal::SIGKILL)?)
     }
 
+    /// Removes the shared memory, as a reboot does. Nothing of the node may run.
+    pub fn forget_shared_memory(&self) -> Result<()> {
+        anyhow::ensure!(
+            self.dataplane.is_none() && self.control.is_none(),
+            "the node runs"
+        );
+        Ok(std::fs::remove_file(&self.shm)?)
+    }
+
     /// The process id of the dataplane.
     pub fn dataplane_pid(&self) -> Result<i32> {
         Ok(i32::try_from(

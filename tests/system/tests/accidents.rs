@@ -140,6 +140,27 @@ fn kill_switch_outlives_the_process() {
     ends_equal(rig);
 }
 
+/// A reboot takes the shared memory away; a kill stays.
+#[test]
+fn kill_switch_outlives_the_shared_memory() {
+    let _turn = turn();
+    let mut rig = Rig::trading("reboot", &Options::default()).unwrap();
+    rig.cli(&["kill", "--reason", "test"]).unwrap();
+    rig.stop_dataplane().unwrap();
+    rig.stop_control().unwrap();
+    rig.forget_shared_memory().unwrap();
+    rig.start_dataplane().unwrap();
+    let is_killed = || {
+        let status = rig.cli(&["status"]).ok()?;
+        let venues = status["venues"].as_array()?.len();
+        (venues == 2).then(|| status["kill"]["is_killed"] == true)
+    };
+    let is_killed = wait_for("the node is up", is_killed).unwrap();
+    assert!(is_killed, "{}", rig.cli(&["status"]).unwrap());
+    assert_eq!(rig.counter("orders_sent").unwrap(), 0);
+    rig.stop_dataplane().unwrap();
+}
+
 /// What venues do on bad days, one after the other, on one node.
 #[test]
 fn venue_faults_are_survived() {
