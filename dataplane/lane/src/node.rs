@@ -12,7 +12,7 @@ use dp_proto::tls::{Roots, client_config};
 use dp_shm::layout::Shape;
 use dp_shm::{InstrumentEntry, InstrumentLimits, Lock, NodeLimits, Opened, Region};
 use dp_strategy::{MarketMaker, Params, Strategy};
-use dp_transport::{Clock, Idle, Transport, Uring, clock, pin};
+use dp_transport::{Clock, Idle, Transport, Uring, clock, grow_heap, pin};
 use dp_types::limit::INSTRUMENTS_MAX;
 use dp_types::{AssetId, Decimal, Epoch, Instrument, LaneId, Qty, StrategyId, Text, VenueId};
 use dp_venue_api::{Registry, Secrets, Venue as _, VenueConfig};
@@ -24,6 +24,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// How often the kill switch is kept on disk when it has changed.
 const KILL_POLL: core::time::Duration = core::time::Duration::from_millis(50);
+/// What a lane's heap is grown to before it trades: rustls's blocks, one a record, and REST bodies.
+const HEAP_BYTES: usize = 16 << 20;
 /// Milliseconds the clock is calibrated for.
 const CALIBRATE_MS: u64 = 100;
 
@@ -301,6 +303,12 @@ impl<'a> Plan<'a> {
     ) -> Result<(), NodeError> {
         if let Some(core) = self.lane.core {
             pin(core).map_err(|error| host(format!("lane {}: {error}", self.id.0)))?;
+        }
+        if !grow_heap(HEAP_BYTES) {
+            tracing::warn!(
+                lane = self.id.0,
+                "the heap cannot be kept: a record may cost a system call"
+            );
         }
         let transport =
             Uring::new().map_err(|error| host(format!("lane {}: {error}", self.id.0)))?;

@@ -1,0 +1,129 @@
+//! The system calls of a running lane, watched from outside while it trades: only its transport's own and
+//! its idle policy's.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use tests_system::{Options, Rig};
+
+/// What a lane that spins or yields may call: io_uring's one call, and giving up the core.
+const ALLOWED: [&str; 2] = ["io_uring_enter", "sched_yield"];
+/// How long each lane is watched.
+const SECONDS: u64 = 3;
+
+/// Calls of one thread while `strace` watched it, by name.
+fn watch(thread: i32) -> BTreeMap<String, u64> {
+    let mut strace = Command::new("strace")
+        .args(["-qq", "-o", "/dev/stdout", "-p", &thread.to_string()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("strace starts");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(strace.id()).unwrap());
+    let text = std::thread::scope(|scope| {
+        let lines = scope.spawn(|| {
+            let output = strace.stdout.take().expect("piped");
+            std::io::read_to_string(output).expect("strace prints text")
+        });
+        // The length of the watch, not a wait for anything.
+        std::thread::sleep(std::time::Duration::from_secs(SECONDS));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("strace lives");
+        lines.join().expect("reader")
+    });
+    strace.wait().expect("strace ends");
+    let mut calls = BTreeMap::new();
+    for line in text.lines() {
+        let name: String = line
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect();
+        if !name.is_empty() && line[name.len()..].starts_with('(') {
+            *calls.entry(name).or_insert(0) += 1;
+        }
+    }
+    calls
+}
+
+/// Threads of a process whose name begins so.
+fn threads(pid: i32, prefix: &str) -> Vec<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs");
+    tasks
+        .filter_map(|task| {
+            let path = task.ok()?.path();
+            let name = std::fs::read_to_string(path.join("comm")).ok()?;
+            name.starts_with(prefix)
+                .then(|| path.file_name()?.to_str()?.parse().ok())?
+        })
+        .collect()
+}
+
+fn has_strace() -> bool {
+    let found = Command::new("strace")
+        .arg("-V")
+        .stdout(Stdio::null())
+        .status();
+    let is_there = found.is_ok_and(|status| status.success());
+    if !is_there {
+        let must = std::env::var("REQUIRE").unwrap_or_default();
+        assert!(!must.contains("strace"), "strace is required and not there");
+        println!("skipped: strace is not installed");
+    }
+    is_there
+}
+
+fn strangers(calls: &BTreeMap<String, u64>) -> Vec<&String> {
+    calls
+        .keys()
+        .filter(|name| !ALLOWED.contains(&name.as_str()))
+        .collect()
+}
+
+#[test]
+fn a_trading_lane_calls_its_transport_and_nothing_else() {
+    if !has_strace() {
+        return;
+    }
+    let options = Options {
+        idle: "yield",
+        ..Options::default()
+    };
+    let rig = Rig::trading("strace", &options).unwrap();
+    rig.wait_acks(5).unwrap();
+    let lanes = threads(rig.dataplane_pid().unwrap(), "lane-");
+    assert_eq!(lanes.len(), options.venues.len());
+    for lane in lanes {
+        let sent = rig.counter("orders_sent").unwrap();
+        let reconnects = rig.counter("reconnects").unwrap();
+        let calls = watch(lane);
+        println!("thread {lane}, {SECONDS} s: {calls:?}");
+        assert_eq!(
+            rig.counter("reconnects").unwrap(),
+            reconnects,
+            "a link was opened meanwhile"
+        );
+        assert!(
+            rig.counter("orders_sent").unwrap() > sent,
+            "no order left meanwhile"
+        );
+        assert!(
+            calls.get("io_uring_enter").copied().unwrap_or(0) > 0,
+            "strace saw nothing: {calls:?}"
+        );
+        assert_eq!(strangers(&calls), Vec::<&String>::new(), "{calls:?}");
+    }
+}
+
+/// The watcher sees what should not be there: a process that opens files over and over.
+#[test]
+fn the_watch_finds_a_planted_call() {
+    if !has_strace() {
+        return;
+    }
+    let mut child = Command::new("sh")
+        .args(["-c", "while :; do read -r line < /proc/self/stat; done"])
+        .spawn()
+        .unwrap();
+    let calls = watch(i32::try_from(child.id()).unwrap());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!strangers(&calls).is_empty(), "{calls:?}");
+}
