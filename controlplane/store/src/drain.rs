@@ -7,10 +7,10 @@
 //!                     database away ◀────────────┘  back off, say so, try the same batch again
 //! ```
 //!
-//! Killed between commit and cursor, the drain reads the same records again and the keys turn them away.
-//! Ticks have no key: their batch carries a number that is committed with it, and a batch whose commit
-//! was not answered is looked up by it. Ticks popped and not committed are lost with the process; they
-//! are market data, and counted where they are dropped.
+//! Slots are given back to the lanes only after the commit, so a failure or a death at any point is mended
+//! by reading again. A batch whose commit was never heard of may be in all the same: journal rows have
+//! keys, which turn them away; ticks have none, so how far their ring was read is committed with them,
+//! and the next connection goes on from there.
 
 use crate::batch::{Batch, Catalog, Names};
 use crate::rows::CursorRow;
@@ -18,8 +18,9 @@ use crate::session::{Session, Written};
 use crate::{Source, StoreError};
 use dp_journal::{ReadItem, Reader, Tick};
 use dp_shm::twin::Words;
-use dp_shm::{Consumer, LockGuard, Region};
-use dp_types::{LaneId, UnixNanos};
+use dp_shm::{Consumer, LaneView, LockGuard, Region};
+use dp_types::{Epoch, UnixNanos};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Journal records a lane gives to one transaction.
@@ -68,9 +69,20 @@ pub struct DrainStatus {
 
 struct Lane<'r> {
     id: i16,
+    log: LaneView<'r>,
     journal: Reader<'r>,
     ticks: Consumer<'r, 8>,
-    tick_batch: i64,
+}
+
+/// What was read and is not known to be in.
+#[derive(Default)]
+struct Pending {
+    batch: Batch,
+    /// Lane, and where its journal and its ticks stand after this batch.
+    ends: Vec<(usize, u64, u64)>,
+    torn: u64,
+    lost: u64,
+    ticks_bad: u64,
 }
 
 /// Drains one region. Holds no thread: call [`Drain::step`] again and again.
@@ -79,8 +91,6 @@ pub struct Drain<'r> {
     lanes: Vec<Lane<'r>>,
     names: Catalog,
     session: Option<Session>,
-    /// A batch that is not known to be in, and where the journals stand after it.
-    pending: Option<(Batch, Vec<u64>)>,
     is_writing: bool,
     status: DrainStatus,
     back_off: Duration,
@@ -91,16 +101,15 @@ impl<'r> Drain<'r> {
     pub fn new(region: &'r Region, guard: &LockGuard, names: Names) -> Self {
         let lanes = region.lanes().map(|view| Lane {
             id: i16::from(view.lane.0),
+            log: view,
             journal: Reader::from_drained(view.journal),
             ticks: view.ticks(guard),
-            tick_batch: 0,
         });
         Self {
             region,
             lanes: lanes.collect(),
             names: Catalog::new(names),
             session: None,
-            pending: None,
             is_writing: false,
             status: DrainStatus::default(),
             back_off: BACK_OFF.0,
@@ -142,24 +151,21 @@ impl<'r> Drain<'r> {
 
     /// How it stands.
     pub fn status(&self) -> DrainStatus {
-        let mut status = self.status.clone();
-        status.unknown_instruments = self.names.unknown;
-        status.lag_records = self.lanes.iter().map(|lane| lane.journal.lag()).sum();
         let waiting = |lane: &Lane<'_>| {
-            let view = self.region.lane(LaneId(lane.id as u8));
-            view.map_or(0, |view| view.ticks_waiting())
+            let head = lane.log.journal.head();
+            head.saturating_sub(lane.log.journal.drained())
         };
-        status.lag_ticks = self.lanes.iter().map(waiting).sum();
-        if let Some((batch, _)) = &self.pending {
-            status.lag_records += batch.journal_rows() as u64;
-            status.lag_ticks += batch.ticks.len() as u64;
+        DrainStatus {
+            lag_records: self.lanes.iter().map(waiting).sum(),
+            lag_ticks: self.lanes.iter().map(|lane| lane.log.ticks_waiting()).sum(),
+            ..self.status.clone()
         }
-        status
     }
 
     async fn try_step(&mut self, source: &mut Source, node: &str) -> Result<bool, StoreError> {
         if self.is_writing {
-            // The call before was dropped inside a transaction, whose end only a new connection can tell.
+            // The call before failed or was dropped inside a transaction, whose end only a new connection
+            // can tell.
             self.session = None;
         }
         if self.session.is_none() {
@@ -171,104 +177,81 @@ impl<'r> Drain<'r> {
             self.status.error = None;
             tracing::info!("database connected");
         }
-        if self.pending.is_none() {
-            self.pending = self.collect();
-        }
-        let (Some((batch, _)), Some(session)) = (&self.pending, &mut self.session) else {
+        let Some(pending) = self.collect() else {
+            return Ok(false);
+        };
+        let Some(session) = &mut self.session else {
             return Ok(false);
         };
         let started = Instant::now();
         self.is_writing = true;
         // A server that hangs looks like one that is slow, until now.
-        let written = tokio::time::timeout(WRITE_TIMEOUT, session.write(batch));
+        let written = tokio::time::timeout(WRITE_TIMEOUT, session.write(&pending.batch));
         let written = written.await.map_err(|_| StoreError::Gone)??;
         self.is_writing = false;
-        self.committed(written, started.elapsed());
+        self.committed(&pending, written, started.elapsed());
         Ok(true)
     }
 
-    /// After a reconnect: numbers go on, and ticks of a batch that turned out to be in are not sent again.
+    /// A new connection: everything not given back is read again, less what turned out to be in.
     async fn resume(&mut self, session: &Session) -> Result<(), StoreError> {
         let lanes: Vec<i16> = self.lanes.iter().map(|lane| lane.id).collect();
-        let committed = session.tick_batches(&lanes).await?;
+        let read = session.ticks_read(&lanes, born(self.region)).await?;
+        self.names.unknown = self.status.unknown_instruments;
         for lane in &mut self.lanes {
-            let last = committed.get(&lane.id).copied().unwrap_or(0);
-            if let Some((batch, _)) = &mut self.pending
-                && last == lane.tick_batch
-                && last > 0
-            {
-                batch.ticks.retain(|tick| tick.lane != lane.id);
+            lane.journal = Reader::from_drained(lane.log.journal);
+            lane.ticks.rewind();
+            if let Some(position) = read.get(&lane.id) {
+                lane.ticks.seek(position.cast_unsigned());
             }
-            lane.tick_batch = lane.tick_batch.max(last);
         }
         Ok(())
     }
 
-    fn collect(&mut self) -> Option<(Batch, Vec<u64>)> {
-        let mut batch = Batch::default();
+    fn collect(&mut self) -> Option<Pending> {
+        let mut pending = Pending::default();
         let now = now();
-        let mut is_empty = true;
-        for lane in &mut self.lanes {
-            let mut epoch = self.region.epoch();
-            let before = lane.journal.position();
-            for item in lane.journal.by_ref().take(JOURNAL_BATCH) {
-                match item {
-                    ReadItem::Record(record) => {
-                        epoch = record.epoch;
-                        batch.record(self.region, &mut self.names, &record);
-                    }
-                    ReadItem::Torn { seq, fault } => {
-                        tracing::error!("lane {} journal record {seq}: {fault}", lane.id);
-                        self.status.torn += 1;
-                    }
-                    ReadItem::Overrun { from, to } => {
-                        tracing::error!("lane {} journal records {from}..{to} are gone", lane.id);
-                        self.status.lost += to.saturating_sub(from);
-                    }
-                }
-            }
-            let mut ticks = 0;
-            while ticks < TICK_BATCH {
-                let Some(words) = lane.ticks.pop() else {
-                    break;
-                };
-                ticks += 1;
-                match Tick::from_words(&words).filter(|tick| is_plausible(tick.at, now)) {
-                    Some(tick) => batch.tick(self.region, &mut self.names, lane.id, &tick),
-                    None => self.status.ticks_bad += 1,
-                }
-            }
-            if lane.journal.position() == before && ticks == 0 {
+        for (at, lane) in self.lanes.iter_mut().enumerate() {
+            let begin = (lane.journal.position(), lane.ticks.position());
+            let epoch = pending.journal(self.region, &mut self.names, lane);
+            pending.ticks(self.region, &mut self.names, lane, now);
+            let end = (lane.journal.position(), lane.ticks.position());
+            if end == begin {
                 continue;
             }
-            is_empty = false;
-            lane.tick_batch += i64::from(ticks > 0);
-            batch.cursors.push(CursorRow {
+            pending.ends.push((at, end.0, end.1));
+            pending.batch.cursors.push(CursorRow {
                 lane: lane.id,
                 epoch: i32::from(epoch.0),
-                seq: lane.journal.position().cast_signed(),
-                tick_batch: lane.tick_batch,
+                seq: end.0.cast_signed(),
+                born: born(self.region),
+                ticks: end.1.cast_signed(),
                 updated_at: now.into(),
             });
         }
-        let positions = self.lanes.iter().map(|lane| lane.journal.position());
-        (!is_empty).then(|| (batch, positions.collect()))
+        (!pending.ends.is_empty()).then_some(pending)
     }
 
     /// The batch is in: only now may its slots be used again.
-    fn committed(&mut self, written: Written, took: Duration) {
-        if let Some((_, positions)) = self.pending.take() {
-            for (lane, position) in self.lanes.iter().zip(positions) {
-                lane.journal.set_drained(position);
+    fn committed(&mut self, pending: &Pending, written: Written, took: Duration) {
+        for (at, journal, ticks) in &pending.ends {
+            if let Some(lane) = self.lanes.get_mut(*at) {
+                lane.journal.set_drained(*journal);
+                lane.ticks.release(*ticks);
             }
         }
         self.back_off = BACK_OFF.0;
-        self.status.batches += 1;
-        self.status.journal_rows += written.journal_rows;
-        self.status.journal_rows_known += written.journal_rows_known;
-        self.status.ticks += written.ticks;
+        let status = &mut self.status;
+        status.batches += 1;
+        status.journal_rows += written.journal_rows;
+        status.journal_rows_known += written.journal_rows_known;
+        status.ticks += written.ticks;
+        status.torn += pending.torn;
+        status.lost += pending.lost;
+        status.ticks_bad += pending.ticks_bad;
+        status.unknown_instruments = self.names.unknown;
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.status.commit_us_max = self.status.commit_us_max.max(took_us);
+        status.commit_us_max = status.commit_us_max.max(took_us);
     }
 
     fn note_outage(&mut self, error: &StoreError) {
@@ -280,6 +263,48 @@ impl<'r> Drain<'r> {
         self.status.is_connected = false;
         self.status.error = Some(error.to_string());
     }
+}
+
+impl Pending {
+    /// Up to a batch of a lane's journal. Returns the epoch of the last record.
+    fn journal(&mut self, region: &Region, names: &mut Catalog, lane: &mut Lane<'_>) -> Epoch {
+        let mut epoch = region.epoch();
+        for item in lane.journal.by_ref().take(JOURNAL_BATCH) {
+            match item {
+                ReadItem::Record(record) => {
+                    epoch = record.epoch;
+                    self.batch.record(region, names, &record);
+                }
+                ReadItem::Torn { seq, fault } => {
+                    tracing::error!("lane {} journal record {seq}: {fault}", lane.id);
+                    self.torn += 1;
+                }
+                ReadItem::Overrun { from, to } => {
+                    tracing::error!("lane {} journal records {from}..{to} are gone", lane.id);
+                    self.lost += to.saturating_sub(from);
+                }
+            }
+        }
+        epoch
+    }
+
+    /// Up to a batch of a lane's ticks.
+    fn ticks(&mut self, region: &Region, names: &mut Catalog, lane: &mut Lane<'_>, now: UnixNanos) {
+        for _ in 0..TICK_BATCH {
+            let Some(words) = lane.ticks.peek() else {
+                return;
+            };
+            match Tick::from_words(&words).filter(|tick| is_plausible(tick.at, now)) {
+                Some(tick) => self.batch.tick(region, names, lane.id, &tick),
+                None => self.ticks_bad += 1,
+            }
+        }
+    }
+}
+
+/// The file a ring's positions belong to.
+fn born(region: &Region) -> i64 {
+    region.header().born_unix_ns.load(Relaxed).cast_signed()
 }
 
 fn is_plausible(at: UnixNanos, now: UnixNanos) -> bool {

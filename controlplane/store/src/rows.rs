@@ -251,12 +251,13 @@ row! {
     /// How far a lane's rings are in the database.
     CursorRow, "drain_cursor", Some(
         "on conflict (lane) do update set epoch = excluded.epoch, seq = excluded.seq,
-           tick_batch = excluded.tick_batch, updated_at = excluded.updated_at"
+           born = excluded.born, ticks = excluded.ticks, updated_at = excluded.updated_at"
     ), {
         lane: i16 => INT2,
         epoch: i32 => INT4,
         seq: i64 => INT8,
-        tick_batch: i64 => INT8,
+        born: i64 => INT8,
+        ticks: i64 => INT8,
         updated_at: At => TIMESTAMPTZ,
     }
 }

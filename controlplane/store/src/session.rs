@@ -4,7 +4,7 @@
 //!   begin
 //!     COPY s_orders, s_fills … (temporary, emptied at commit)      one round trip a table
 //!     insert into orders select … from s_orders on conflict …      rows told twice change nothing
-//!     COPY market_data_ticks                                       guarded by drain_cursor.tick_batch
+//!     COPY market_data_ticks                                       guarded by drain_cursor.ticks
 //!   commit                                                         only now may the rings move on
 //! ```
 
@@ -79,24 +79,29 @@ impl Session {
         Ok(session)
     }
 
-    /// The number of the last tick batch of each lane that is in.
+    /// How far the tick ring of each lane is in, for lanes that were drained from the file of this birth.
     ///
     /// An earlier connection of ours may still be committing: its transaction holds the cursor's row, so
     /// both statements wait for its end, whatever that is.
-    pub async fn tick_batches(&self, lanes: &[i16]) -> Result<HashMap<i16, i64>, StoreError> {
+    pub async fn ticks_read(
+        &self,
+        lanes: &[i16],
+        born: i64,
+    ) -> Result<HashMap<i16, i64>, StoreError> {
         self.client
             .execute(
-                "insert into drain_cursor (lane, epoch, seq, tick_batch, updated_at)
-                   select lane, 0, 0, 0, now() from unnest($1::smallint[]) as lane
+                "insert into drain_cursor (lane, epoch, seq, born, ticks, updated_at)
+                   select lane, 0, 0, 0, 0, now() from unnest($1::smallint[]) as lane
                    on conflict do nothing",
                 &[&lanes],
             )
             .await?;
         let rows = self
             .client
-            .query("select lane, tick_batch from drain_cursor for update", &[])
+            .query("select lane, ticks, born from drain_cursor for update", &[])
             .await?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        let ours = rows.iter().filter(|row| row.get::<_, i64>(2) == born);
+        Ok(ours.map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// Writes a batch in one transaction. When this returns `Ok`, the batch is in and synced; after an

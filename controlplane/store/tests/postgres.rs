@@ -192,7 +192,7 @@ async fn draining_twice_is_draining_once() {
     let dir = open_dir();
     let cluster = Cluster::start(dir.path()).await.unwrap();
     let base = cluster.dsn();
-    let node = Node::new(2);
+    let node = Node::new(3);
     let guard = node.region.lock(Lock::Drainer).unwrap();
     let mut source = source(&base, "twice").await;
     let mut writer = node.writer(0, 1);
@@ -200,6 +200,10 @@ async fn draining_twice_is_draining_once() {
     for n in 0..300 {
         writer.life_of_order(n);
         other.life_of_order(n);
+    }
+    let mut ticks = node.ticks();
+    for _ in 0..100 {
+        ticks.push(&quote_at(now().0)).unwrap();
     }
     let mut drain = Drain::new(&node.region, &guard, Names::default());
     drain_all(&mut drain, &mut source).await;
@@ -210,10 +214,12 @@ async fn draining_twice_is_draining_once() {
     let before = picture(&client).await;
     assert_eq!(before.orders, 600);
     assert_eq!(before.fills, 200, "every third order of both lanes");
+    assert_eq!(before.ticks, 100);
 
     // Killed between commit and cursor: everything is told again.
     for view in node.region.lanes() {
         view.journal.set_drained(0);
+        view.ticks(&guard).release(0);
     }
     let mut drain = Drain::new(&node.region, &guard, Names::default());
     drain_all(&mut drain, &mut source).await;
@@ -396,7 +402,8 @@ fn a_drain_can_move_between_threads() {
     is_send::<Drain<'static>>();
 }
 
-/// SIGTERM may drop a step anywhere: inside COPY, inside the merge, with the commit on its way.
+/// SIGTERM may drop a step anywhere: inside COPY, inside the merge, with the commit on its way; SIGKILL
+/// takes the drain with it.
 #[tokio::test]
 async fn a_step_dropped_half_way_loses_and_doubles_nothing() {
     need_postgres!();
@@ -416,6 +423,9 @@ async fn a_step_dropped_half_way_loses_and_doubles_nothing() {
         let step = drain.step(&mut source, NODE);
         let patience = Duration::from_micros(u64::from(round) * 400);
         tokio::time::timeout(patience, step).await.ok();
+        if round % 3 == 0 {
+            drain = Drain::new(&node.region, &guard, Names::default());
+        }
     }
     drain_all(&mut drain, &mut source).await;
     let Source::Private(cluster) = &source else {

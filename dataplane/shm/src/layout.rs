@@ -140,6 +140,8 @@ pub struct Header {
     /// When this run began, Unix nanoseconds.
     pub started_unix_ns: AtomicU64,
     pub(crate) node: [AtomicU64; 4],
+    /// When the file was made, Unix nanoseconds: ring positions count from then, so it names them.
+    pub born_unix_ns: AtomicU64,
 }
 
 /// Liveness of one lane. Writer: that lane alone. Readers: control plane, CLI.
@@ -287,6 +289,7 @@ const fn layout_hash() -> u64 {
         offset_of!(Header, epoch),
         offset_of!(Header, tsc_hz),
         offset_of!(Header, node),
+        offset_of!(Header, born_unix_ns),
         size_of::<LeaseWord>(),
         size_of::<KillWord>(),
         size_of::<TableHead>(),

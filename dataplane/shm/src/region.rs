@@ -28,6 +28,7 @@ use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 /// Tries to open a file that others replace at the same moment.
 const OPEN_TRIES_MAX: u32 = 16;
@@ -329,6 +330,8 @@ impl Region {
             word.store(value, Ordering::Relaxed);
         }
         header.size.store(size, Ordering::Relaxed);
+        let born = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos());
+        header.born_unix_ns.store(born as u64, Ordering::Relaxed);
         header.layout_hash.store(LAYOUT_HASH, Ordering::Relaxed);
         header.magic.store(MAGIC, Ordering::Release);
         match std::fs::hard_link(aside, path) {

@@ -104,6 +104,15 @@ impl<'r, const W: usize> Consumer<'r, W> {
     /// The oldest record, taken off; `None` when there is none. Cost: one load when empty.
     #[inline]
     pub fn pop(&mut self) -> Option<[u64; W]> {
+        let record = self.peek()?;
+        self.release(self.next);
+        Some(record)
+    }
+
+    /// The oldest record not read yet; its slot stays taken until [`Consumer::release`], and
+    /// [`Consumer::rewind`] gives it out again. Cost: one load when there is none.
+    #[inline]
+    pub fn peek(&mut self) -> Option<[u64; W]> {
         let head = self.head.load(Ordering::Acquire);
         if head == self.next {
             return None;
@@ -114,8 +123,32 @@ impl<'r, const W: usize> Consumer<'r, W> {
             return None;
         }
         let record = load(&self.slots[self.next as usize & (self.slots.len() - 1)]);
-        self.skip_to(self.next.wrapping_add(1));
+        self.next = self.next.wrapping_add(1);
         Some(record)
+    }
+
+    /// Position of the next record to read.
+    pub const fn position(&self) -> u64 {
+        self.next
+    }
+
+    /// Gives the slots below `position` back to the writer.
+    pub fn release(&mut self, position: u64) {
+        self.tail.store(position, Ordering::Release);
+    }
+
+    /// Starts again at the oldest record whose slot was not given back.
+    pub fn rewind(&mut self) {
+        self.next = self.tail.load(Ordering::Relaxed);
+    }
+
+    /// Passes over records that another memory says were handled, where `position` is among those
+    /// waiting; else does nothing.
+    pub fn seek(&mut self, position: u64) {
+        let head = self.head.load(Ordering::Acquire);
+        if position >= self.next && position <= head {
+            self.skip_to(position);
+        }
     }
 
     /// Drops everything waiting (commands left over from an earlier run).

@@ -169,11 +169,12 @@ create table strategy_signals (
 create index strategy_signals_at on strategy_signals using brin (at);
 
 -- How far each lane's rings are in the database. The journal's own cursor is in shared memory and follows
--- this one; tick_batch tells whether a batch of ticks whose commit was not answered is in.
+-- this one; ticks is how far the tick ring is in, of the shared memory made at born (Unix nanoseconds).
 create table drain_cursor (
   lane       smallint    primary key,
   epoch      integer     not null,
   seq        bigint      not null,
-  tick_batch bigint      not null,
+  born       bigint      not null,
+  ticks      bigint      not null,
   updated_at timestamptz not null
 );

@@ -160,9 +160,10 @@ impl Node {
         }
     }
 
-    /// The tick ring of the second lane, whose journal stays empty.
+    /// The tick ring of the last lane, whose journal stays empty.
     pub fn ticks(&self) -> Producer<'_, 8> {
-        self.region.lane_writer(LaneId(1)).unwrap().ticks
+        let last = LaneId((self.region.shape().lanes - 1) as u8);
+        self.region.lane_writer(last).unwrap().ticks
     }
 }
 
