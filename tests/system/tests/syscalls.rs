@@ -13,15 +13,14 @@ const SECONDS: u64 = 3;
 /// Calls of one thread while `strace` watched it, by name.
 fn watch(thread: i32) -> BTreeMap<String, u64> {
     let mut strace = Command::new("strace")
-        .args(["-qq", "-o", "/dev/stdout", "-p", &thread.to_string()])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .args(["-qq", "-p", &thread.to_string()])
+        .stderr(Stdio::piped())
         .spawn()
         .expect("strace starts");
     let pid = nix::unistd::Pid::from_raw(i32::try_from(strace.id()).unwrap());
     let text = std::thread::scope(|scope| {
         let lines = scope.spawn(|| {
-            let output = strace.stdout.take().expect("piped");
+            let output = strace.stderr.take().expect("piped");
             std::io::read_to_string(output).expect("strace prints text")
         });
         // The length of the watch, not a wait for anything.
