@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   wait for the node's shared memory ─▶ attach ─▶ database (private or DSN) ─▶ drain … ─▶ SIGTERM
-//!            ▲                                                                    │           │
+//!            ▲          (files it moved aside: drained first, then removed)       │           │
 //!            └────────────── the dataplane replaced the file ◀────────────────────┘           ▼
 //!                                                              drain the rest, stop the database, exit 0
 //! ```
@@ -166,7 +166,14 @@ async fn follow(config: &Config, source: &mut Source, stop: &mut Stop) -> anyhow
         match Region::attach(&config.node.shm) {
             Ok(region) => {
                 is_told = false;
-                if drain(&region, config, source, stop).await? {
+                // Until the lanes have settled in the new file, the old ones are theirs to read.
+                let (is_stop, so_long) = if region.is_settled() {
+                    let is_stop = drain_kept(config, source, stop).await?;
+                    (is_stop, While::Current)
+                } else {
+                    (false, While::Settling)
+                };
+                if is_stop || drain(&region, config, source, stop, so_long).await? {
                     return Ok(());
                 }
             }
@@ -184,12 +191,44 @@ async fn follow(config: &Config, source: &mut Source, stop: &mut Stop) -> anyhow
     }
 }
 
-/// Drains one region. `true` = asked to stop, `false` = the file was replaced.
+/// Drains files the dataplane moved aside while nobody drained them, then removes them: they are memory.
+/// `true` = asked to stop.
+async fn drain_kept(config: &Config, source: &mut Source, stop: &mut Stop) -> anyhow::Result<bool> {
+    for path in Region::kept(&config.node.shm) {
+        let region = match Region::attach(&path) {
+            Ok(region) => region,
+            Err(error) => {
+                tracing::error!("{}: what it holds stays there: {error}", path.display());
+                continue;
+            }
+        };
+        if drain(&region, config, source, stop, While::Waiting).await? {
+            return Ok(true);
+        }
+        std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        tracing::info!("{} is in the database and removed", path.display());
+    }
+    Ok(false)
+}
+
+/// How long a region is drained.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum While {
+    /// As long as it is the node's.
+    Current,
+    /// As long as it is the node's and its lanes have not settled.
+    Settling,
+    /// As long as something waits in it.
+    Waiting,
+}
+
+/// Drains one region. `true` = asked to stop, `false` = done with it.
 async fn drain(
     region: &Region,
     config: &Config,
     source: &mut Source,
     stop: &mut Stop,
+    so_long: While,
 ) -> anyhow::Result<bool> {
     let guard = region.lock(Lock::Drainer)?;
     region
@@ -200,12 +239,12 @@ async fn drain(
     if !name.is_empty() && name.as_str() != config.node.name {
         return Err(Refused(format!(
             "{} belongs to node `{name}`, the configuration says `{}`; fix node.name or node.shm",
-            config.node.shm.display(),
+            region.path().display(),
             config.node.name
         ))
         .into());
     }
-    tracing::info!("attached to {}", config.node.shm.display());
+    tracing::info!("attached to {}", region.path().display());
     let mut drain = Drain::new(region, &guard, names());
     let mut told = Instant::now();
     write_status(config, source, &drain)?;
@@ -220,7 +259,12 @@ async fn drain(
             write_status(config, source, &drain)?;
         }
         if !is_busy {
-            if !region.is_current() {
+            let is_over = match so_long {
+                While::Current => !region.is_current(),
+                While::Settling => !region.is_current() || region.is_settled(),
+                While::Waiting => true,
+            };
+            if is_over {
                 break false;
             }
             if stop.within(IDLE).await {

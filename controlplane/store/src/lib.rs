@@ -26,6 +26,6 @@ pub use batch::Names;
 pub use cluster::{Cluster, ClusterError};
 pub use drain::{Drain, DrainStatus, JOURNAL_BATCH, TICK_BATCH};
 pub use error::StoreError;
-pub use query::{FillView, OrderView, Query, TableCount};
+pub use query::{FillView, OrderView, PositionView, Query, TableCount};
 pub use session::Written;
 pub use source::Source;

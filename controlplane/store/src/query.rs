@@ -49,6 +49,25 @@ pub struct FillView {
     pub qty: String,
 }
 
+/// A position as the database holds it. Numbers are exact decimal texts without trailing zeros.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct PositionView {
+    /// Where.
+    pub venue: String,
+    /// What.
+    pub symbol: String,
+    /// Net quantity; negative = short.
+    pub qty: String,
+    /// What the open quantity cost, quote units.
+    pub cost: String,
+    /// P&L of what was closed, quote units.
+    pub realised: String,
+    /// Fees paid, quote units.
+    pub fees: String,
+    /// Executions.
+    pub fills: i64,
+}
+
 /// Rows in a table.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct TableCount {
@@ -137,6 +156,20 @@ impl Query {
         Ok(rows.iter().map(fill).collect())
     }
 
+    /// Positions, by venue and symbol.
+    pub async fn positions(&self) -> Result<Vec<PositionView>, StoreError> {
+        let rows = self
+            .client
+            .query(
+                "select venue, symbol, trim_scale(qty)::text, trim_scale(cost)::text,
+                        trim_scale(realised)::text, trim_scale(fees)::text, fills
+                   from positions order by venue, symbol",
+                &[],
+            )
+            .await?;
+        Ok(rows.iter().map(position).collect())
+    }
+
     /// Rows in each of [`TABLES`].
     pub async fn counts(&self) -> Result<Vec<TableCount>, StoreError> {
         let mut counts = Vec::with_capacity(TABLES.len());
@@ -162,6 +195,18 @@ fn order(row: &Row) -> OrderView {
         cum_qty: row.get(8),
         order_id: row.get(9),
         reject_reason: row.get(10),
+    }
+}
+
+fn position(row: &Row) -> PositionView {
+    PositionView {
+        venue: row.get(0),
+        symbol: row.get(1),
+        qty: row.get(2),
+        cost: row.get(3),
+        realised: row.get(4),
+        fees: row.get(5),
+        fills: row.get(6),
     }
 }
 

@@ -15,8 +15,8 @@ use crate::entry::{Checkpoint, Entry, OrderIntent, OrderUpdate, Position};
 use crate::journal::{ReadItem, Reader};
 use dp_shm::{PositionLine, PositionState, Region};
 use dp_types::{
-    ClientOrderId, Epoch, InstrumentId, LaneId, LiveOrder, OrderId, OrderKind, OrderState, Price,
-    Qty, RejectReason, Side, StrategyId, Tif, TradeId, UnixNanos, VenueId,
+    ClientOrderId, Epoch, InstrumentId, LiveOrder, OrderId, OrderKind, OrderState, Price, Qty,
+    RejectReason, Side, StrategyId, Tif, TradeId, UnixNanos, VenueId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -132,7 +132,7 @@ impl RecoveredOrder {
 /// The state a journal tells. Ordered maps: the same records give the same state, in the same order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// One past the last record.
+    /// One past the record folded last.
     pub next_seq: u64,
     /// The last epoch that wrote; `None` = an empty journal.
     pub epoch: Option<Epoch>,
@@ -148,7 +148,6 @@ pub struct Recovered {
     pub torn: u64,
     /// Records gone before they were read (the start of a long journal: no loss, see `Checkpoint`).
     pub overrun: u64,
-    lane: LaneId,
 }
 
 impl Recovered {
@@ -232,7 +231,7 @@ impl Recovered {
         let is_newer = match self.positions.get(&instrument) {
             None => true,
             // A line of the same lane says which records it holds.
-            Some(held) if line.lane == self.lane => line.journal_seq > held.journal_seq,
+            Some(held) if line.lane == held.lane => line.journal_seq > held.journal_seq,
             // The venue moved between lanes: only the clock can tell.
             Some(held) => line.updated > held.updated,
         };
@@ -272,22 +271,37 @@ pub fn recover_log(reader: Reader<'_>) -> Recovered {
     recovered
 }
 
-/// Folds a lane's journal together with the region's position lines: what a starting lane takes up.
+/// Folds the journals of all lanes together with the position lines: what a starting node takes up. Each
+/// lane takes what belongs to its venues, whichever lane had them before.
 ///
-/// Positions hold every instrument of the region that ever had one; a lane takes those of its venues.
-/// `None` when there is no such lane. Run it before the lane's writer publishes anything.
-pub fn recover(region: &Region, lane: LaneId) -> Option<Recovered> {
-    let view = region.lane(lane)?;
-    let mut recovered = recover_log(Reader::from_oldest(view.journal));
-    recovered.lane = lane;
-    let instruments = (0..region.shape().instruments).map(InstrumentId);
-    for instrument in instruments {
-        if let Some(line) = region.position(instrument).and_then(PositionLine::read) {
-            recovered.take_line(instrument, line);
+/// `regions`: oldest first, of one node, the same instrument ids in all. Run it before a lane's writer
+/// publishes anything.
+pub fn recover(regions: &[&Region]) -> Recovered {
+    let mut items: Vec<ReadItem> = Vec::new();
+    for view in regions.iter().flat_map(|region| region.lanes()) {
+        let reader = Reader::from_oldest(view.journal);
+        let items_max = reader.capacity().saturating_mul(2);
+        items.extend(reader.take(items_max as usize));
+    }
+    // A venue that moved from lane to lane did so between two runs: epoch first, then each lane in its
+    // own order, which a stable sort keeps.
+    items.sort_by_key(|item| match item {
+        ReadItem::Record(record) => Some(record.epoch),
+        ReadItem::Torn { .. } | ReadItem::Overrun { .. } => None,
+    });
+    let mut recovered = Recovered::default();
+    for item in &items {
+        recovered.apply(item);
+    }
+    for region in regions {
+        for instrument in (0..region.shape().instruments).map(InstrumentId) {
+            if let Some(line) = region.position(instrument).and_then(PositionLine::read) {
+                recovered.take_line(instrument, line);
+            }
         }
     }
     // Trades are looked up by the OMS; a fill told twice in the journal must not be listed twice.
     let mut seen = BTreeSet::new();
     recovered.seen_trades.retain(|trade| seen.insert(*trade));
-    Some(recovered)
+    recovered
 }

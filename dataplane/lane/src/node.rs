@@ -7,7 +7,7 @@ use crate::lane::{Lane, Parts};
 use crate::link::Link;
 use crate::wall::Wall;
 use dp_config::{Config, ConfigError, Keys, host_port};
-use dp_journal::{Entry, entry::EpochStart};
+use dp_journal::{Entry, Recovered, entry::EpochStart};
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::layout::Shape;
 use dp_shm::{InstrumentEntry, InstrumentLimits, Lock, NodeLimits, Opened, Region};
@@ -82,7 +82,11 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
             tracing::warn!(why, kept = %kept.display(), "shared memory replaced");
         }
     }
-    let epoch = dp_journal::epoch::next(&config.node.state_dir, region.epoch())?;
+    let past = take_over(&region, &config.node.shm)?;
+    let told: Vec<&Region> = past.iter().chain([&region]).collect();
+    let last_epoch = told.iter().map(|region| region.epoch()).max();
+    let last_epoch = last_epoch.unwrap_or(Epoch(0));
+    let epoch = dp_journal::epoch::next(&config.node.state_dir, last_epoch)?;
     let clock = Clock::calibrate(CALIBRATE_MS);
     let now = clock.now().unix;
     let starts = region.begin_run(epoch, clock.tsc_hz(), now);
@@ -90,6 +94,14 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     // The lease stub: always held, by whoever started last. The check before each send is the real one.
     region.lease().hold_always(epoch);
     restore_kill(config, &region, !matches!(opened, Opened::Reused));
+    // Before any lane writes: all of them look at the same past.
+    let recovered = dp_journal::recover(&told);
+    if !recovered.orders.is_empty() {
+        tracing::warn!(
+            orders = recovered.orders.len(),
+            "orders of the last run are open or unknown: asking the venues"
+        );
+    }
     tracing::info!(
         epoch = epoch.0,
         starts,
@@ -119,6 +131,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
                 starts,
                 clock,
                 region: &region,
+                recovered: &recovered,
                 shared: &shared,
             };
             let venues = plan.venues();
@@ -153,6 +166,48 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
         }
         outcome
     })
+}
+
+/// The files before this one that still count, oldest first: none once its lanes have settled in it. Names
+/// and kill switch are taken over here, orders and positions by the lanes. A file that cannot be read means
+/// that nobody knows what was held: the kill switch goes on.
+fn take_over(region: &Region, path: &Path) -> Result<Vec<Region>, NodeError> {
+    let mut past: Vec<Region> = Vec::new();
+    if region.is_settled() {
+        return Ok(past);
+    }
+    for kept in Region::kept(path).iter().rev() {
+        match Region::attach(kept) {
+            Ok(older) => {
+                let is_last = older.is_settled();
+                past.insert(0, older);
+                if is_last {
+                    break;
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the last run's orders and positions cannot be read");
+                let why = "positions of the last run cannot be read";
+                region.kill().kill("start", why, clock::unix_now());
+                break;
+            }
+        }
+    }
+    for older in &past {
+        let full = |error| host(format!("{}: {error}", older.path().display()));
+        for (id, name) in (0..).map(AssetId).zip(older.assets().iter()) {
+            region.assets().publish(id, name).map_err(full)?;
+        }
+        for entry in older.instruments().iter() {
+            region.instruments().publish(&entry).map_err(full)?;
+        }
+        if older.kill().is_killed() {
+            let why = older.kill().last_change().map(|change| change.why);
+            let why = why.as_ref().map_or("killed", |why| why.as_str());
+            region.kill().kill("start", why, clock::unix_now());
+        }
+    }
+    Ok(past)
 }
 
 /// Where a kill is kept beside the shared memory, which a reboot takes away.
@@ -240,6 +295,7 @@ struct Plan<'a> {
     starts: u64,
     clock: Clock,
     region: &'a Region,
+    recovered: &'a Recovered,
     shared: &'a Mutex<Shared>,
 }
 
@@ -324,7 +380,6 @@ impl<'a> Plan<'a> {
         venues: Vec<VenueParts>,
         transport: T,
     ) -> Result<Lane<'a, T>, NodeError> {
-        let recovered = dp_journal::recover(self.region, self.id).unwrap_or_default();
         let writer = self.region.lane_writer(self.id)?;
         let mut wall = Wall::new(self.region, writer, self.id, self.epoch);
         let start = Entry::EpochStart(EpochStart {
@@ -348,14 +403,8 @@ impl<'a> Plan<'a> {
             instruments: registry.instruments().to_vec(),
         };
         let mut engine = Engine::new(wall, setup);
-        engine.recover(&recovered);
-        if !recovered.orders.is_empty() {
-            tracing::warn!(
-                lane = self.id.0,
-                orders = recovered.orders.len(),
-                "orders of the last run are open or unknown: asking the venues"
-            );
-        }
+        engine.recover(self.recovered, self.clock.now());
+        self.region.settle(self.id);
         let mut seated = false;
         let on_instruments = move |registry: &Registry, engine: &mut Engine<'a>, venue: VenueId| {
             if let Err(error) = self.instruments_known(registry, engine, venue) {

@@ -151,21 +151,22 @@ impl<'r> Wall<'r> {
             liquidity: report.liquidity,
             venue_ns: report.venue_ns,
         });
-        let position = Entry::Position(PositionEntry {
-            instrument: order.instrument,
-            venue: order.venue,
-            qty: state.qty,
-            cost: state.cost,
-            realised: state.realised,
-            unrealised: state.unrealised,
-            fees: state.fees,
-            mark: state.mark,
-            fills: state.fills,
-        });
+        let position = position_entry(order.instrument, order.venue, state);
         if self.journal.publish_all(now, [&fill, &position]).is_err() {
             self.fell_behind();
         }
         self.show_position(order.instrument, *state);
+    }
+
+    /// A position of an earlier run.
+    pub fn take_position(
+        &mut self,
+        now: UnixNanos,
+        instrument: &Instrument,
+        state: &PositionState,
+    ) {
+        self.fact(now, &position_entry(instrument.id, instrument.venue, state));
+        self.show_position(instrument.id, *state);
     }
 
     /// Renews a position's line.
@@ -237,6 +238,24 @@ impl<'r> Wall<'r> {
             self.count(Counter::TicksDropped);
         }
     }
+}
+
+fn position_entry(
+    instrument: dp_types::InstrumentId,
+    venue: VenueId,
+    state: &PositionState,
+) -> Entry {
+    Entry::Position(PositionEntry {
+        instrument,
+        venue,
+        qty: state.qty,
+        cost: state.cost,
+        realised: state.realised,
+        unrealised: state.unrealised,
+        fees: state.fees,
+        mark: state.mark,
+        fills: state.fills,
+    })
 }
 
 /// A position as shared memory and the journal hold it.

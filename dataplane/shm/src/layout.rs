@@ -132,7 +132,8 @@ pub struct Header {
     pub dataplane_pid: AtomicU32,
     /// Process of the control plane, 0 when it ended in order.
     pub control_pid: AtomicU32,
-    pad: AtomicU32,
+    /// Bit per lane: it has written here what it took over from earlier runs.
+    pub(crate) settled: AtomicU32,
     /// Dataplane starts since the file was made.
     pub starts: AtomicU64,
     /// TSC cycles a second, as measured by the dataplane: turns stages into nanoseconds.

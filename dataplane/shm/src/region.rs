@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Reused keeps everything: journal, positions, limits, kill switch, counters. Replaced keeps the old
-//! file beside the new one, so that no undrained record is lost.
+//! file beside the new one: the lanes take over its orders and positions, the control plane drains it.
 
 use crate::config::{ConfigHead, ConfigPage};
 use crate::error::ShmError;
@@ -124,6 +124,14 @@ impl Region {
         })
     }
 
+    /// Files that [`Region::open_or_create`] moved aside for this one, oldest first.
+    pub fn kept(path: &Path) -> Vec<PathBuf> {
+        (1..=KEPT_MAX)
+            .map(|n| beside(path, &format!("old-{n}")))
+            .filter(|kept| kept.exists())
+            .collect()
+    }
+
     /// Notes a new run of the dataplane: its epoch, process, clock rate and start. Returns the number of
     /// starts so far, this one included.
     pub fn begin_run(&self, epoch: Epoch, tsc_hz: u64, now: UnixNanos) -> u64 {
@@ -135,6 +143,18 @@ impl Region {
             .dataplane_pid
             .store(std::process::id(), Ordering::Release);
         header.starts.fetch_add(1, Ordering::AcqRel).wrapping_add(1)
+    }
+
+    /// A lane has written here what it took over: from now on this file alone tells its past.
+    pub fn settle(&self, lane: LaneId) {
+        let bit = 1u32.checked_shl(u32::from(lane.0)).unwrap_or(0);
+        self.header().settled.fetch_or(bit, Ordering::AcqRel);
+    }
+
+    /// Whether every lane has; until then the files moved aside ([`Region::kept`]) tell it too.
+    pub fn is_settled(&self) -> bool {
+        let all = u32::MAX >> (32 - self.shape.lanes.clamp(1, 32));
+        self.header().settled.load(Ordering::Acquire) & all == all
     }
 
     /// Names the node: at most 31 bytes.

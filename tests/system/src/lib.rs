@@ -229,6 +229,11 @@ impl Rig {
         Ok(std::fs::remove_file(&self.shm)?)
     }
 
+    /// Regions the dataplane moved aside.
+    pub fn kept_regions(&self) -> usize {
+        dp_shm::Region::kept(&self.shm).len()
+    }
+
     /// The process id of the dataplane.
     pub fn dataplane_pid(&self) -> Result<i32> {
         Ok(i32::try_from(

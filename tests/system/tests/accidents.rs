@@ -161,6 +161,40 @@ fn kill_switch_outlives_the_shared_memory() {
     rig.stop_dataplane().unwrap();
 }
 
+/// Another ring size and the venues on each other's lanes, after both processes died: shared memory is made
+/// anew, and what the old one held goes on: orders, positions, fills not yet in the database.
+#[test]
+fn sizes_and_lanes_changed_after_a_kill() {
+    let _turn = turn();
+    let mut rig = Rig::trading("resize", &Options::default()).unwrap();
+    rig.kill_control().unwrap();
+    wait_for("fills that no database has", || {
+        (rig.counter("fills").ok()? > 3).then_some(())
+    })
+    .unwrap();
+    rig.kill_dataplane().unwrap();
+    let text = std::fs::read_to_string(rig.config()).unwrap();
+    let swapped = text
+        .replace("journal_records = 65536", "journal_records = 32768")
+        .replace("venues = [\"binance\"]", "venues = [\"swap\"]")
+        .replace("venues = [\"okx\"]", "venues = [\"binance\"]")
+        .replace("venues = [\"swap\"]", "venues = [\"okx\"]");
+    assert_ne!(swapped, text);
+    std::fs::write(rig.config(), swapped).unwrap();
+    rig.start_dataplane().unwrap();
+    rig.wait_acks(1).unwrap();
+    assert_eq!(rig.kept_regions(), 1);
+    rig.start_control().unwrap();
+    wait_for("the old file is in the database", || {
+        (rig.kept_regions() == 0).then_some(())
+    })
+    .unwrap_or_else(|error| panic!("{error}\n{}", rig.tails()));
+    rig.kill_dataplane().unwrap();
+    rig.start_dataplane().unwrap();
+    rig.wait_acks(1).unwrap();
+    ends_equal(rig);
+}
+
 /// What venues do on bad days, one after the other, on one node.
 #[test]
 fn venue_faults_are_survived() {

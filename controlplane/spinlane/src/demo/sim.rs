@@ -78,10 +78,16 @@ pub struct Fill {
     pub client_order_id: String,
     /// The execution's id.
     pub trade_id: String,
+    /// `buy` or `sell`.
+    pub side: String,
     /// Price.
     pub price: String,
     /// Quantity.
     pub qty: String,
+    /// What it cost, positive = paid.
+    pub fee: String,
+    /// In which asset.
+    pub fee_asset: String,
 }
 
 /// A refused request.

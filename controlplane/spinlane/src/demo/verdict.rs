@@ -1,15 +1,16 @@
 //! Do three records of the same trading agree? The simulator's, the dataplane's, the database's.
 //!
-//! Compared order by order (state, quantity done) and fill by fill (price, quantity), and in sum with what
-//! the lanes counted. Every new-order request must have been asked exactly once.
+//! Compared order by order (state, quantity done), fill by fill (price, quantity), position by position
+//! (quantity, money, fees, summed anew from the simulator's fills), and in sum with what the lanes counted.
+//! Every new-order request must have been asked exactly once.
 
 use super::sim::{self, Record};
-use crate::names;
 use crate::view::orders::{Order, Orders};
 use crate::view::status::Status;
-use cp_store::{FillView, OrderView, Query};
-use dp_shm::Region;
-use dp_types::VenueId;
+use crate::{names, view};
+use cp_store::{FillView, OrderView, PositionView, Query};
+use dp_shm::{PositionState, Region};
+use dp_types::{Decimal, Notional, VenueId};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,8 @@ pub struct Database {
     pub orders: Vec<OrderView>,
     /// All executions.
     pub fills: Vec<FillView>,
+    /// All positions.
+    pub positions: Vec<PositionView>,
     /// Market events.
     pub ticks: i64,
     /// Risk events.
@@ -42,6 +45,7 @@ impl Database {
         Ok(Self {
             orders: query.orders(false, i64::MAX).await?,
             fills: query.fills().await?,
+            positions: query.positions().await?,
             ticks: rows("market_data_ticks"),
             risk_events: rows("risk_events"),
         })
@@ -110,6 +114,8 @@ pub fn judge(region: &Region, record: &Record, database: &Database) -> Verdict {
     requests(&mut verdict, record, &database.orders);
     journal_orders(&mut verdict, &journal.orders, &database.orders);
     fills(&mut verdict, record, &database.fills);
+    let held: Vec<Held> = view::positions::lines(region).map(Held::of_line).collect();
+    positions(&mut verdict, record, &held, &database.positions);
     let asked = database
         .orders
         .iter()
@@ -307,6 +313,144 @@ fn fills(verdict: &mut Verdict, record: &Record, rows: &[FillView]) {
     }
 }
 
+/// One instrument's position, whoever tells it. Exact decimal texts without trailing zeros.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Held {
+    venue: String,
+    symbol: String,
+    qty: String,
+    /// Realised less what the open quantity cost: the cash that trading moved, quote units.
+    cash: String,
+    fees: String,
+    fills: u64,
+}
+
+impl std::fmt::Display for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            qty,
+            cash,
+            fees,
+            fills,
+            ..
+        } = self;
+        write!(f, "{qty} for {cash}, fees {fees}, {fills} fills")
+    }
+}
+
+impl Held {
+    fn of_line((instrument, state): (dp_types::Instrument, PositionState)) -> Self {
+        let cash = Notional(state.realised.0.saturating_sub(state.cost.0));
+        Self {
+            venue: instrument.venue.name().to_owned(),
+            symbol: instrument.symbol.as_str().to_owned(),
+            qty: names::trim(&instrument.qty_decimal(state.qty).to_string()),
+            cash: names::trim(&cash.to_string()),
+            fees: names::trim(&state.fees.to_string()),
+            fills: state.fills,
+        }
+    }
+
+    fn of_row(row: &PositionView) -> Option<Self> {
+        let cash = units(&row.realised)?.checked_sub(units(&row.cost)?)?;
+        Some(Self {
+            venue: row.venue.clone(),
+            symbol: row.symbol.clone(),
+            qty: row.qty.clone(),
+            cash: names::trim(&Notional(cash).to_string()),
+            fees: row.fees.clone(),
+            fills: row.fills.cast_unsigned(),
+        })
+    }
+
+    /// Sums fills of one instrument. `None`: a number that is none, or a sum beyond 128 bits.
+    fn of_fills<'f>(
+        venue: &str,
+        symbol: &str,
+        fills: impl Iterator<Item = &'f sim::Fill>,
+    ) -> Option<Self> {
+        let (mut qty, mut cash, mut fees, mut count) = (0i128, 0i128, 0i128, 0);
+        for fill in fills {
+            let sign = if fill.side == "buy" { 1 } else { -1 };
+            let value = product(&fill.price, &fill.qty)?;
+            qty = qty.checked_add(sign * units(&fill.qty)?)?;
+            cash = cash.checked_sub(sign * value)?;
+            // A buy's fee is in what was bought: worth what was paid for it.
+            let is_base = symbol.starts_with(fill.fee_asset.as_str());
+            fees = fees.checked_add(if is_base {
+                product(&fill.price, &fill.fee)?
+            } else {
+                units(&fill.fee)?
+            })?;
+            count += 1;
+        }
+        let text = |units| names::trim(&Notional(units).to_string());
+        Some(Self {
+            venue: venue.to_owned(),
+            symbol: symbol.to_owned(),
+            qty: text(qty),
+            cash: text(cash),
+            fees: text(fees),
+            fills: count,
+        })
+    }
+}
+
+/// A decimal in units of 1e-12.
+fn units(text: &str) -> Option<i128> {
+    product(text, "1")
+}
+
+/// The product of two decimals in units of 1e-12, toward zero.
+fn product(a: &str, b: &str) -> Option<i128> {
+    let (a, b) = (
+        Decimal::parse(a.as_bytes()).ok()?,
+        Decimal::parse(b.as_bytes()).ok()?,
+    );
+    let mantissa = i128::from(a.mantissa).checked_mul(i128::from(b.mantissa))?;
+    let exponent = 12 + i32::from(a.exponent) + i32::from(b.exponent);
+    let scale = 10i128.checked_pow(exponent.unsigned_abs())?;
+    if exponent >= 0 {
+        mantissa.checked_mul(scale)
+    } else {
+        mantissa.checked_div(scale)
+    }
+}
+
+/// Positions are the sums of the fills: the simulator's, in shared memory and in the database.
+fn positions(verdict: &mut Verdict, record: &Record, held: &[Held], rows: &[PositionView]) {
+    let traded: BTreeSet<(&str, &str)> = record
+        .fills
+        .iter()
+        .map(|fill| (fill.venue.as_str(), fill.symbol.as_str()))
+        .collect();
+    for (venue, symbol) in &traded {
+        let is_it = |v: &str, s: &str| v == *venue && s == *symbol;
+        let fills = record.fills.iter().filter(|f| is_it(&f.venue, &f.symbol));
+        let theirs = Held::of_fills(venue, symbol, fills);
+        let ours = held.iter().find(|one| is_it(&one.venue, &one.symbol));
+        let row = rows.iter().find(|row| is_it(&row.venue, &row.symbol));
+        let row = row.and_then(Held::of_row);
+        if theirs.as_ref() != ours || theirs != row {
+            let text = |one: Option<&Held>| one.map_or("nothing".to_owned(), Held::to_string);
+            verdict.differ(format!(
+                "{venue} {symbol} position: simulator {}; dataplane {}; database {}",
+                text(theirs.as_ref()),
+                text(ours),
+                text(row.as_ref())
+            ));
+        }
+    }
+    for one in held.iter().filter(|one| one.fills > 0) {
+        if !traded.contains(&(one.venue.as_str(), one.symbol.as_str())) {
+            verdict.differ(format!(
+                "{} {} position: {one} here, no fill at the simulator",
+                one.venue, one.symbol
+            ));
+        }
+    }
+}
+
 fn our_id(venue: &str, text: &str) -> Option<i64> {
     let id = names::client_id(VenueId::from_name(venue)?, text)?;
     Some(id.0.cast_signed())
@@ -390,6 +534,69 @@ mod tests {
         orders(&mut verdict, &record, &rows);
         requests(&mut verdict, &record, &rows);
         assert_eq!(verdict.differences, Vec::<String>::new());
+    }
+
+    #[test]
+    fn positions_are_summed_anew() {
+        let fill = |side: &str, price: &str, qty: &str, fee: &str, fee_asset: &str| sim::Fill {
+            venue: "okx".into(),
+            symbol: "BTC-USDT".into(),
+            client_order_id: String::new(),
+            trade_id: String::new(),
+            side: side.into(),
+            price: price.into(),
+            qty: qty.into(),
+            fee: fee.into(),
+            fee_asset: fee_asset.into(),
+        };
+        let record = Record {
+            fills: vec![
+                fill("buy", "100.5", "0.2", "0.0002", "BTC"),
+                fill("sell", "101", "0.30", "-0.01", "USDT"),
+            ],
+            ..Record::default()
+        };
+        let row = PositionView {
+            venue: "okx".into(),
+            symbol: "BTC-USDT".into(),
+            qty: "-0.1".into(),
+            cost: "-10.1".into(),
+            realised: "0.1".into(),
+            fees: "0.0101".into(),
+            fills: 2,
+        };
+        let held = Held {
+            venue: "okx".into(),
+            symbol: "BTC-USDT".into(),
+            qty: "-0.1".into(),
+            cash: "10.2".into(),
+            fees: "0.0101".into(),
+            fills: 2,
+        };
+        let mut verdict = Verdict::default();
+        positions(
+            &mut verdict,
+            &record,
+            std::slice::from_ref(&held),
+            &[row.clone()],
+        );
+        assert_eq!(verdict.differences, Vec::<String>::new());
+        let changes: [fn(&mut Held); 4] = [
+            |held| held.qty = "0.1".into(),
+            |held| held.cash = "10.3".into(),
+            |held| held.fees = "0.01".into(),
+            |held| held.symbol = "ETH-USDT".into(),
+        ];
+        for change in changes {
+            let mut other = held.clone();
+            change(&mut other);
+            let mut verdict = Verdict::default();
+            positions(&mut verdict, &record, &[other.clone()], &[row.clone()]);
+            assert!(verdict.differences_count > 0, "{other}");
+        }
+        let mut verdict = Verdict::default();
+        positions(&mut verdict, &record, &[held], &[]);
+        assert!(verdict.differences[0].contains("database nothing"));
     }
 
     #[test]

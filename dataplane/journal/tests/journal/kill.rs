@@ -16,11 +16,7 @@ const INSTRUMENT: InstrumentId = InstrumentId(1);
 /// The child: fills without end, each with the position after it, then the line; it drains itself.
 fn trade_until_killed(path: &Path) -> ! {
     let region = Region::open_or_create(path, &SHAPE).unwrap().0;
-    let held = recover(&region, LANE)
-        .unwrap()
-        .positions
-        .get(&INSTRUMENT)
-        .copied();
+    let held = recover(&[&region]).positions.get(&INSTRUMENT).copied();
     let mut state = held.unwrap_or_default();
     let mut pen = journal(&region, 1);
     let log = region.lane(LANE).unwrap().journal;
@@ -118,7 +114,7 @@ fn positions_and_records_are_exact_after_kill_9() {
         let Entry::Position(last) = last.entry else {
             panic!("a fill without its position")
         };
-        let held = recover(&region, LANE).unwrap().positions[&INSTRUMENT];
+        let held = recover(&[&region]).positions[&INSTRUMENT];
         assert_eq!(
             (held.qty, held.cost, held.fills),
             (last.qty, last.cost, last.fills)

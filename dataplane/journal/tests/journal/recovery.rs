@@ -99,7 +99,7 @@ fn live_orders_come_back_and_ended_ones_do_not() {
     };
     pen.publish(NOW, &Entry::CancelIntent(cancel)).unwrap();
 
-    let recovered = recover(&region, LANE).unwrap();
+    let recovered = recover(&[&region]);
     let ids: Vec<u32> = recovered.orders.keys().map(|id| id.sequence()).collect();
     assert_eq!(ids, [1, 3]);
     let first = recovered.orders[&id(1)];
@@ -175,7 +175,7 @@ fn positions_are_the_journal_s_last_word_or_the_line_s_where_the_ring_has_turned
     write_line(first + 2, 4);
     // Killed between the records and the line: the records win.
     pen.publish_all(NOW, [&fill(2), &position(8, 2)]).unwrap();
-    let recovered = recover(&region, LANE).unwrap();
+    let recovered = recover(&[&region]);
     assert_eq!(recovered.positions[&InstrumentId(1)].qty, Qty(8));
     assert_eq!(recovered.positions[&InstrumentId(1)].fills, 2);
     assert!(recovered.has_seen(VenueId::BINANCE, InstrumentId(1), TradeId(2)));
@@ -192,7 +192,7 @@ fn positions_are_the_journal_s_last_word_or_the_line_s_where_the_ring_has_turned
         };
         pen.publish(NOW, &Entry::Signal(signal)).unwrap();
     }
-    let recovered = recover(&region, LANE).unwrap();
+    let recovered = recover(&[&region]);
     assert_eq!(recovered.positions[&InstrumentId(1)].qty, Qty(8));
 }
 
@@ -207,7 +207,7 @@ fn checkpoints_keep_old_orders_within_the_ring() {
     for n in 0..2_000 {
         log.set_drained(pen.next_seq());
         if pen.is_checkpoint_due() {
-            let order = recover(&region, LANE).unwrap().orders[&id(1)];
+            let order = recover(&[&region]).orders[&id(1)];
             let checkpoint = Checkpoint {
                 order: order.live(),
                 venue: order.venue,
@@ -226,7 +226,7 @@ fn checkpoints_keep_old_orders_within_the_ring() {
         };
         pen.publish(NOW, &Entry::Signal(signal)).unwrap();
     }
-    let order = recover(&region, LANE).unwrap().orders[&id(1)];
+    let order = recover(&[&region]).orders[&id(1)];
     assert_eq!(
         (order.state, order.qty, order.strategy),
         (OrderState::Ack, Qty(10), StrategyId(2))

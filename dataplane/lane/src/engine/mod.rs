@@ -169,22 +169,31 @@ impl<'r> Engine<'r> {
         });
     }
 
-    /// Takes over what an earlier run left in the journal.
-    pub fn recover(&mut self, recovered: &dp_journal::Recovered) {
+    /// Takes over what an earlier run left of this lane's venues, and writes it into this lane's journal:
+    /// it may have been another's, or another file's.
+    pub fn recover(&mut self, recovered: &dp_journal::Recovered, now: Now) {
+        let has = |engine: &Self, venue| engine.venues.iter().any(|state| state.venue == venue);
         for order in recovered.orders.values() {
-            self.oms.adopt(&dp_oms::Recovered {
-                live: order.live(),
-                venue: order.venue,
-                strategy: order.strategy,
-                kind: order.kind,
-                tif: order.tif,
-                qty: order.qty,
-            });
+            if has(self, order.venue) {
+                self.oms.adopt(&dp_oms::Recovered {
+                    live: order.live(),
+                    venue: order.venue,
+                    strategy: order.strategy,
+                    kind: order.kind,
+                    tif: order.tif,
+                    qty: order.qty,
+                });
+            }
         }
-        for (_, instrument, trade) in &recovered.seen_trades {
-            self.oms.adopt_fill(*instrument, *trade);
+        for (venue, instrument, trade) in &recovered.seen_trades {
+            if has(self, *venue) {
+                self.oms.adopt_fill(*instrument, *trade);
+            }
         }
-        for (instrument, state) in &recovered.positions {
+        for (id, state) in &recovered.positions {
+            let Some(instrument) = self.instrument(*id).filter(|it| has(self, it.venue)) else {
+                continue;
+            };
             let position = Position {
                 qty: state.qty,
                 cost: state.cost,
@@ -192,8 +201,10 @@ impl<'r> Engine<'r> {
                 fees: state.fees,
                 fills: state.fills,
             };
-            self.positions.restore(*instrument, position);
+            self.positions.restore(*id, position);
+            self.wall.take_position(now.unix, &instrument, state);
         }
+        self.checkpoint(now);
     }
 
     /// Sets limits of one instrument; `None` = it cannot trade.
