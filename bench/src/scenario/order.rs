@@ -89,6 +89,10 @@ fn fill(id: ClientOrderId, qty: Qty, trade: usize) -> FillReport {
             mantissa: qty.0,
             exponent: -5,
         },
+        cum: Some(Decimal {
+            mantissa: qty.0,
+            exponent: -5,
+        }),
         fee: Decimal::ZERO,
         fee_asset: AssetId::NONE,
         liquidity: Liquidity::Maker,
@@ -147,7 +151,7 @@ fn life(meter: &mut Meter, instrument: &Instrument) -> anyhow::Result<()> {
     meter.each_on("acknowledged", &mut rig, sent, |rig| {
         let change = rig
             .id
-            .and_then(|id| rig.oms.on_report(&ack(id), instrument));
+            .and_then(|id| rig.oms.on_report(&ack(id), instrument, UnixNanos(1)));
         rig.done += u64::from(change.is_some());
     });
     meter.each_on("filled whole", &mut rig, sent, |rig| {

@@ -386,6 +386,7 @@ impl Batch {
             fees: Numeric::notional(e.fees),
             mark: Numeric::price(&it, e.mark),
             fills: e.fills.cast_signed(),
+            base_fees: Numeric::decimal(it.base_fee_decimal(e.base_fees)),
         };
         let latest = PositionRow {
             venue: row.venue,
@@ -397,6 +398,7 @@ impl Batch {
             fees: row.fees,
             mark: row.mark,
             fills: row.fills,
+            base_fees: row.base_fees,
             updated_at: row.at,
             event_epoch: row.epoch,
             event_seq: row.seq,

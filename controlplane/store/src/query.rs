@@ -66,6 +66,8 @@ pub struct PositionView {
     pub fees: String,
     /// Executions.
     pub fills: i64,
+    /// Fees taken out of what was bought, in the base asset.
+    pub base_fees: String,
 }
 
 /// Rows in a table.
@@ -162,7 +164,8 @@ impl Query {
             .client
             .query(
                 "select venue, symbol, trim_scale(qty)::text, trim_scale(cost)::text,
-                        trim_scale(realised)::text, trim_scale(fees)::text, fills
+                        trim_scale(realised)::text, trim_scale(fees)::text, fills,
+                        trim_scale(base_fees)::text
                    from positions order by venue, symbol",
                 &[],
             )
@@ -207,6 +210,7 @@ fn position(row: &Row) -> PositionView {
         realised: row.get(4),
         fees: row.get(5),
         fills: row.get(6),
+        base_fees: row.get(7),
     }
 }
 

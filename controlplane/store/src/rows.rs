@@ -71,7 +71,7 @@ const NEWER_POSITION: Option<&str> = Some(
     "on conflict (venue, symbol) do update set
        qty = excluded.qty, cost = excluded.cost, realised = excluded.realised,
        unrealised = excluded.unrealised, fees = excluded.fees, mark = excluded.mark,
-       fills = excluded.fills, updated_at = excluded.updated_at,
+       fills = excluded.fills, base_fees = excluded.base_fees, updated_at = excluded.updated_at,
        event_epoch = excluded.event_epoch, event_seq = excluded.event_seq
      where (excluded.event_epoch, excluded.event_seq) > (t.event_epoch, t.event_seq)",
 );
@@ -172,6 +172,7 @@ row! {
         fees: Numeric => NUMERIC,
         mark: Numeric => NUMERIC,
         fills: i64 => INT8,
+        base_fees: Numeric => NUMERIC,
     }
 }
 
@@ -187,6 +188,7 @@ row! {
         fees: Numeric => NUMERIC,
         mark: Numeric => NUMERIC,
         fills: i64 => INT8,
+        base_fees: Numeric => NUMERIC,
         updated_at: At => TIMESTAMPTZ,
         event_epoch: i32 => INT4,
         event_seq: i64 => INT8,

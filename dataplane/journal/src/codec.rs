@@ -201,6 +201,7 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             put_u128(w, 11, e.fees.0 as u128);
             w[13] = e.mark.0 as u64;
             w[14] = e.fills;
+            w[15] = e.base_fees as u64;
             head(7, e.venue, BY_US, e.instrument)
         }
         Entry::Risk(e) => {
@@ -243,6 +244,7 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             w[8] = it.price.0 as u64;
             w[9] = e.qty.0 as u64;
             w[10] = it.leaves.0 as u64;
+            w[11] = e.filled.0 as u64;
             head(13, e.venue, e.strategy, it.instrument)
         }
     }
@@ -333,6 +335,7 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
             fees: Notional(u128_at(w, 11) as i128),
             mark: Price(w[13] as i64),
             fills: w[14],
+            base_fees: w[15] as i64,
         }),
         8 => Entry::Risk(Risk {
             rule: a,
@@ -385,6 +388,7 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
             kind: known("kind", OrderKind::from_raw(b))?,
             tif: known("tif", Tif::from_raw(c))?,
             qty: Qty(w[9] as i64),
+            filled: Qty(w[11] as i64),
         }),
         _ => return Err(RecordFault::Field("record kind")),
     })

@@ -178,6 +178,8 @@ pub struct Position {
     pub mark: Price,
     /// Executions counted.
     pub fills: u64,
+    /// Fees taken out of what was bought, in ten-thousandths of a quantity increment.
+    pub base_fees: i64,
 }
 
 /// The risk gate refused.
@@ -255,7 +257,7 @@ pub struct Limits {
     pub book_age_ms_max: u32,
 }
 
-/// An order that is not final, in full: replaces whatever the journal said of it before.
+/// An order that is not final, or whose fills are not all counted, in full: replaces whatever the journal said of it before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The order.
@@ -270,6 +272,8 @@ pub struct Checkpoint {
     pub tif: Tif,
     /// Total quantity, increments (`order.leaves` is what is left of it).
     pub qty: Qty,
+    /// What the counted fills add up to, increments.
+    pub filled: Qty,
 }
 
 /// One entry of the journal.

@@ -31,6 +31,12 @@ impl<'r> Journal<'r> {
         }
     }
 
+    /// Whether an entry that must leave the reserve free finds room.
+    #[inline]
+    pub fn has_room_for_wishes(&mut self) -> bool {
+        self.ring.has_room(1, self.reserve)
+    }
+
     /// Publishes one entry; returns its sequence. When this returns `Ok` the record outlives the process.
     ///
     /// Errors: [`Full`]: the database is too far behind; nothing was written. Of an order intent: do not

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// Executions remembered, the newest. A venue that tells fills again does so within minutes.
 pub const SEEN_TRADES_MAX: usize = 65_536;
 
-/// An order that was not final when its lane ended.
+/// An order that was not final, or not all of whose fills were counted, when its lane ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecoveredOrder {
     /// Our id.
@@ -48,8 +48,10 @@ pub struct RecoveredOrder {
     pub price: Price,
     /// Total quantity, increments.
     pub qty: Qty,
-    /// Done so far, increments.
+    /// Done so far by the venue's word, increments.
     pub cum_qty: Qty,
+    /// What the counted fills add up to, increments.
+    pub filled: Qty,
     /// A cancel was under way.
     pub is_cancelling: bool,
     /// When the journal last spoke of it.
@@ -85,6 +87,7 @@ impl RecoveredOrder {
             price: e.price,
             qty: e.qty,
             cum_qty: Qty(0),
+            filled: Qty(0),
             is_cancelling: false,
             at,
         }
@@ -104,9 +107,15 @@ impl RecoveredOrder {
             price: e.order.price,
             qty: e.qty,
             cum_qty: Qty(e.qty.0.saturating_sub(e.order.leaves.0)),
+            filled: e.filled,
             is_cancelling: e.order.is_cancelling,
             at,
         }
+    }
+
+    /// Nothing more to come: not on the book, and every fill counted.
+    const fn is_over(&self) -> bool {
+        self.state.is_final() && self.filled.0 >= self.cum_qty.0
     }
 
     fn update(&mut self, e: &OrderUpdate, at: UnixNanos) {
@@ -136,7 +145,7 @@ pub struct Recovered {
     pub next_seq: u64,
     /// The last epoch that wrote; `None` = an empty journal.
     pub epoch: Option<Epoch>,
-    /// Orders that are not final, by client order id.
+    /// Orders that are not final, or whose fills are not all counted, by client order id.
     pub orders: BTreeMap<ClientOrderId, RecoveredOrder>,
     /// Positions by instrument.
     pub positions: BTreeMap<InstrumentId, PositionState>,
@@ -200,6 +209,13 @@ impl Recovered {
                 if self.seen_trades.len() > SEEN_TRADES_MAX {
                     self.seen_trades.pop_front();
                 }
+                if let Some(id) = e.client_id {
+                    let filled = self.orders.get(&id).copied().map(|mut order| {
+                        order.filled = Qty(order.filled.0.saturating_add(e.qty.0));
+                        order
+                    });
+                    self.settle(id, filled);
+                }
             }
             Entry::Position(e) => {
                 self.positions.insert(e.instrument, position(e, record));
@@ -221,7 +237,7 @@ impl Recovered {
 
     fn settle(&mut self, id: ClientOrderId, order: Option<RecoveredOrder>) {
         match order {
-            Some(order) if !order.state.is_final() => self.orders.insert(id, order),
+            Some(order) if !order.is_over() => self.orders.insert(id, order),
             _ => self.orders.remove(&id),
         };
     }
@@ -249,6 +265,7 @@ fn position(e: &Position, record: &Record) -> PositionState {
         unrealised: e.unrealised,
         fees: e.fees,
         fills: e.fills,
+        base_fees: e.base_fees,
         mark: e.mark,
         lane: record.lane,
         journal_seq: record.seq.saturating_add(1),

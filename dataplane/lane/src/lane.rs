@@ -120,7 +120,9 @@ impl LaneSink<'_, '_> {
             Control::LoginRefused(reason) => {
                 tracing::error!(venue = %self.venue, reason = reason.name(), "login refused: check the keys file");
             }
-            Control::ReconcileStarted => self.engine.on_reconcile_started(self.venue),
+            Control::ReconcileStarted => {
+                self.engine.on_reconcile_started(self.venue, self.now);
+            }
             Control::Reconciled => {
                 tracing::info!(venue = %self.venue, "orders and fills compared with the venue");
                 self.engine.on_reconciled(self.venue, self.now);
@@ -179,7 +181,7 @@ impl<'r, T: Transport> Lane<'r, T> {
                 && (self.engine.is_flat() || now.unix > by)
             {
                 if !self.engine.is_flat() {
-                    let open = self.engine.oms().live_count();
+                    let open = self.engine.oms().held_count();
                     tracing::error!(
                         lane = self.id.0,
                         open,
@@ -328,6 +330,9 @@ impl<'r, T: Transport> Lane<'r, T> {
                 LinkEvent::Text(text) => {
                     sink.engine.wall.count(Counter::MessagesRx);
                     let result = venue.on_text(registry, id, now, text, &mut sink);
+                    if id == ORDERS && matches!(result, Err(Fault::Decode(_))) {
+                        sink.engine.on_private_fault(venue_id);
+                    }
                     note_fault(engine, venue_id, result);
                 }
                 LinkEvent::Response(response) => {
@@ -603,6 +608,11 @@ impl<'r, T: Transport> Lane<'r, T> {
     fn perform(&mut self, action: &Action, now: Now, arrived: Tsc) {
         match action {
             Action::New(order) => {
+                let now = self.clock.now();
+                if !self.engine.may_send(now.unix) {
+                    self.engine.on_new_withheld(order.client_id, now);
+                    return;
+                }
                 let Some(at) = self.seat_of(order.instrument) else {
                     return;
                 };
@@ -622,6 +632,10 @@ impl<'r, T: Transport> Lane<'r, T> {
                 }
             }
             Action::Amend(amend) => {
+                let now = self.clock.now();
+                if !self.engine.may_send(now.unix) {
+                    return;
+                }
                 let Some(at) = self.seat_of(amend.instrument) else {
                     return;
                 };
@@ -667,6 +681,16 @@ impl<'r, T: Transport> Lane<'r, T> {
                 let _ = self.speak(at, now, |venue, registry, sink| {
                     venue.query_order(registry, order, now, sink)
                 });
+            }
+            Action::Reopen(venue) => {
+                let at = self.seats.iter().position(|seat| seat.venue.id() == *venue);
+                let is_orders = |link: &Link| link.spec.id == ORDERS;
+                if let Some(at) = at
+                    && let Some(link_at) = self.seats[at].links.iter().position(is_orders)
+                {
+                    let fault = LinkFault::Wish("requests are not answered");
+                    self.lose(at, link_at, fault, now);
+                }
             }
             Action::Reconcile(venue) => {
                 let Some(at) = self.seats.iter().position(|seat| seat.venue.id() == *venue) else {
@@ -757,9 +781,9 @@ impl<'r, T: Transport> Lane<'r, T> {
             let ours = self
                 .engine
                 .oms()
-                .all_live()
+                .all_held()
                 .filter(|order| order.venue == venue);
-            let (mut open_orders, mut unknown_orders) = (0, 0);
+            let (mut open_orders, mut unknown_orders) = (state.strangers.len() as u32, 0);
             for order in ours {
                 open_orders += 1;
                 unknown_orders += u32::from(order.state == dp_types::OrderState::Unknown);
@@ -775,6 +799,7 @@ impl<'r, T: Transport> Lane<'r, T> {
                 last_message: seat.last_message,
                 logged_in: state.logged_in,
                 stopped_until: state.stopped_until,
+                reconciled: state.reconciled_at,
                 reconnects: seat.links.iter().map(|link| link.reopened).sum(),
                 updated: now.unix,
             };

@@ -399,6 +399,7 @@ impl<'a> Plan<'a> {
             epoch: self.epoch,
             lane: self.id,
             limits: self.risk_limits(),
+            order_window_ns: self.order_window_ns(),
             venues: machines.iter().map(|(machine, _)| machine.id()).collect(),
             instruments: registry.instruments().to_vec(),
         };
@@ -439,6 +440,13 @@ impl<'a> Plan<'a> {
             Ok(Link::new(spec.clone(), peers, Arc::clone(tls), seed))
         };
         machine.links().iter().enumerate().map(link).collect()
+    }
+
+    /// The longest window of the lane's venues.
+    fn order_window_ns(&self) -> u64 {
+        let window = |name: &String| self.config.venue.get(name).map(|it| it.order_window_ms);
+        let longest = self.lane.venues.iter().filter_map(window).max();
+        u64::from(longest.unwrap_or(0)) * 1_000_000
     }
 
     fn risk_limits(&self) -> dp_risk::NodeLimits {

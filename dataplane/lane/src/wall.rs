@@ -68,6 +68,11 @@ impl<'r> Wall<'r> {
         self.counters.count(counter);
     }
 
+    /// Whether the journal has room for a wish. Without, strategies may not trade and pull their quotes.
+    pub fn has_room(&mut self) -> bool {
+        !self.is_behind && self.journal.has_room_for_wishes()
+    }
+
     /// Publishes a wish (order intent, amend, refusal) that may be left undone. False: it must be.
     pub fn wish(&mut self, now: UnixNanos, entry: &Entry) -> bool {
         let is_published = !self.is_behind && self.journal.publish(now, entry).is_ok();
@@ -255,6 +260,7 @@ fn position_entry(
         fees: state.fees,
         mark: state.mark,
         fills: state.fills,
+        base_fees: state.base_fees,
     })
 }
 
@@ -272,6 +278,7 @@ pub fn position_state(
         unrealised: position.unrealised(instrument, mark).unwrap_or(Notional(0)),
         fees: position.fees,
         fills: position.fills,
+        base_fees: position.base_fees,
         mark,
         lane: LaneId(0),
         journal_seq: 0,

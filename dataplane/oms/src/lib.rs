@@ -21,5 +21,5 @@ mod transition;
 
 pub use order::{Change, Order, Recovered};
 pub use orders::{Exposure, FillOutcome, Oms, OmsFault, Room, Tally};
-pub use position::{Position, PositionFault, Positions};
+pub use position::{Fee, Position, PositionFault, Positions};
 pub use transition::{Verdict, judge};

@@ -44,7 +44,13 @@ pub struct Order {
     pub asked_qty: Qty,
     /// When the oldest request about it without an answer was written; the latest one when all are answered.
     pub sent_at: UnixNanos,
-    /// Its venue has named it since reconciliation began.
+    /// When the new order was written: until its window has passed, the venue may still take it.
+    pub placed_at: UnixNanos,
+    /// How often the venue said, after that window, that it knows no such order.
+    pub absences: u8,
+    /// Final because the venue does not know it, not because it said so.
+    pub is_inferred: bool,
+    /// Its venue has named it since reconciliation began, or it is younger than that.
     pub is_seen: bool,
 }
 
@@ -55,10 +61,23 @@ impl Order {
         Qty(if left < 0 { 0 } else { left })
     }
 
-    /// The most that may still be filled: an amend in flight may or may not have been done.
+    /// The most that the position may still move by: an amend in flight may or may not have been done, and
+    /// what is done may not have been counted yet. Of a final order only the latter.
     pub const fn leaves_worst(&self) -> Qty {
-        let (now, asked) = (self.leaves().0, self.asked_qty.0.saturating_sub(self.cum.0));
-        Qty(if asked > now { asked } else { now })
+        let most = if self.state.is_final() {
+            self.cum.0
+        } else if self.asked_qty.0 > self.qty.0 {
+            self.asked_qty.0
+        } else {
+            self.qty.0
+        };
+        let left = most.saturating_sub(self.filled.0);
+        Qty(if left < 0 { 0 } else { left })
+    }
+
+    /// Whether every fill the venue counts was counted here.
+    pub const fn is_settled(&self) -> bool {
+        self.filled.0 >= self.cum.0
     }
 
     /// Whether a request about it was written and not answered.
@@ -115,7 +134,10 @@ impl Order {
             asked_price: order.price,
             asked_qty: order.qty,
             sent_at: now,
-            is_seen: false,
+            placed_at: now,
+            absences: 0,
+            is_inferred: false,
+            is_seen: true,
         }
     }
 }
@@ -135,6 +157,10 @@ pub struct Recovered {
     pub tif: Tif,
     /// Total quantity, increments.
     pub qty: Qty,
+    /// What the counted fills add up to, increments.
+    pub filled: Qty,
+    /// When the journal last spoke of it: the venue had it then at the latest.
+    pub at: UnixNanos,
 }
 
 /// An order stands elsewhere than before: what the lane journals and tells the strategy.

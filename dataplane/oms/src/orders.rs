@@ -16,6 +16,11 @@ const FINAL_ORDERS_KEPT: usize = 4_096;
 /// Nanoseconds after which a request without an answer has an unknown outcome.
 pub const ANSWER_NS_MAX: u64 = 5_000_000_000;
 
+/// As [`Oms::set_absent_after`] until it is set: Binance's and OKX's longest usual windows, and a margin.
+const ABSENT_NS: u64 = 6_000_000_000;
+/// Times a venue must say that it does not know an order before it is held for dead.
+const ABSENCES_MIN: u8 = 2;
+
 /// Why an order was not taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OmsFault {
@@ -78,6 +83,9 @@ pub enum FillOutcome {
     Duplicate,
     /// Of an order we do not know.
     Foreign,
+    /// Beyond what its venue says is done of the order: told before and forgotten here, or ahead of the
+    /// venue's own word. Not counted: when it is new, that word follows and its fills are asked for.
+    Beyond,
     /// Its numbers do not fit the instrument.
     BadNumber,
 }
@@ -91,6 +99,10 @@ pub struct Tally {
     pub duplicate_fills: u64,
     /// Fills beyond the order's quantity.
     pub overfills: u64,
+    /// Fills beyond what the venue says is done.
+    pub beyond: u64,
+    /// Orders held for dead that their venue named alive.
+    pub revived: u64,
     /// Reports and fills of orders we do not know.
     pub foreign: u64,
     /// Fills after the order was final.
@@ -121,6 +133,7 @@ pub struct Oms {
     table: Table,
     seen: Seen,
     tally: Tally,
+    absent_ns: u64,
 }
 
 impl Oms {
@@ -138,7 +151,14 @@ impl Oms {
             table: Table::new(instruments, room.live, room.finals),
             seen: Seen::new(room.fills),
             tally: Tally::default(),
+            absent_ns: ABSENT_NS,
         }
+    }
+
+    /// Sets how long after a new order was written its venue's "no such order" proves nothing: the longest
+    /// window in which a venue takes an order, and a margin.
+    pub const fn set_absent_after(&mut self, ns: u64) {
+        self.absent_ns = ns;
     }
 
     /// The id the next order will bear. Errors: [`OmsFault::IdsUsedUp`].
@@ -171,12 +191,12 @@ impl Oms {
     }
 
     /// Takes over an order from the journal of an earlier run. One that was never answered, or whose
-    /// cancel was not, is unknown until the venue tells. Says whether it was taken: not when it is final,
-    /// known already, or there is no room (counted in [`Tally::not_adopted`]).
+    /// cancel was not, is unknown until the venue tells. Says whether it was taken: not when it is final with
+    /// all its fills counted, known already, or there is no room (counted in [`Tally::not_adopted`]).
     pub fn adopt(&mut self, recovered: &Recovered) -> bool {
         let live = recovered.live;
         let state = match live.state {
-            state if state.is_final() => return false,
+            state if state.is_final() => state,
             OrderState::New | OrderState::Pending => OrderState::Unknown,
             _ if live.is_cancelling => OrderState::Unknown,
             state => state,
@@ -195,14 +215,20 @@ impl Oms {
             price: live.price,
             qty: recovered.qty,
             cum,
-            filled: cum,
+            filled: recovered.filled,
             is_cancelling: false,
             is_amending: false,
             asked_price: live.price,
             asked_qty: recovered.qty,
             sent_at: UnixNanos(0),
+            placed_at: recovered.at,
+            absences: 0,
+            is_inferred: false,
             is_seen: false,
         };
+        if state.is_final() && order.is_settled() {
+            return false;
+        }
         let is_known = self.table.get(order.client_id).is_some();
         let is_taken = !is_known && self.table.insert(order);
         self.tally.not_adopted += u64::from(!is_known && !is_taken);
@@ -217,7 +243,7 @@ impl Oms {
     /// The bytes of a new order are with the transport.
     pub fn on_sent(&mut self, id: ClientOrderId, now: UnixNanos) -> Option<Change> {
         let order = self.table.get_mut(id)?;
-        order.sent_at = now;
+        (order.sent_at, order.placed_at) = (now, now);
         self.evidence(
             id,
             OrderState::Pending,
@@ -299,13 +325,26 @@ impl Oms {
     }
 
     /// A venue's word about an order, from any source.
-    pub fn on_report(&mut self, report: &OrderReport, instrument: &Instrument) -> Option<Change> {
+    ///
+    /// "No such order" is its own kind of word: it proves nothing while the order may still be on its way,
+    /// and little when said once ([`Oms::set_absent_after`]). An order held for dead on that ground lives
+    /// again when its venue names it.
+    pub fn on_report(
+        &mut self,
+        report: &OrderReport,
+        instrument: &Instrument,
+        now: UnixNanos,
+    ) -> Option<Change> {
         let Some(id) = self.find(report.instrument, report.client_id, report.order_id) else {
             self.tally.foreign += 1;
             return None;
         };
+        if (report.state, report.reason) == (OrderState::Rejected, RejectReason::UnknownOrder) {
+            return self.on_absent(id, report.venue_ns, now);
+        }
         let order = self.table.get_mut(id)?;
         order.is_seen = true;
+        order.absences = 0;
         if report.order_id.0 != 0 {
             order.order_id = report.order_id;
         }
@@ -323,16 +362,25 @@ impl Oms {
         if let Some(Ok(cum)) = report.cum.map(|cum| instrument.qty(cum)) {
             order.cum = order.cum.max(cum);
         }
+        let is_alive = !report.state.is_final() && report.state != OrderState::Unknown;
+        let is_revived = order.state.is_final() && order.is_inferred && is_alive;
         let is_amended = order.price != price || order.qty != qty;
         if is_amended {
             order.is_amending = false;
             (order.asked_price, order.asked_qty) = (order.price, order.qty);
         }
         let has_news = is_amended || order.leaves() != leaves;
-        let from = order.state;
+        let is_owed = order.state.is_final() && !order.is_settled();
+        if is_revived {
+            self.revive(id);
+        } else if is_owed {
+            // Fills of it are still to come: it counts as exposure until they have.
+            self.table.revive(id);
+        }
+        let from = self.table.get(id)?.state;
         // "On the book" of an order that is partly done says both.
         let to = match report.state {
-            OrderState::Ack if order.cum.0 > 0 => OrderState::PartiallyFilled,
+            OrderState::Ack if self.table.get(id)?.cum.0 > 0 => OrderState::PartiallyFilled,
             to => to,
         };
         let change = self.evidence(id, to, report.reason, 0, report.venue_ns);
@@ -350,6 +398,46 @@ impl Oms {
         })
     }
 
+    /// The venue knows no such order.
+    fn on_absent(
+        &mut self,
+        id: ClientOrderId,
+        venue_ns: VenueNanos,
+        now: UnixNanos,
+    ) -> Option<Change> {
+        let absent_ns = self.absent_ns;
+        let order = self.table.get_mut(id)?;
+        if order.state.is_final() {
+            return None;
+        }
+        let is_late = now.since(order.placed_at) >= absent_ns;
+        order.absences = order.absences.saturating_add(u8::from(is_late));
+        if order.absences < ABSENCES_MIN {
+            // Not settled: it is asked about again.
+            let reason = RejectReason::UnknownOutcome;
+            return self.evidence(id, OrderState::Unknown, reason, 0, venue_ns);
+        }
+        order.is_inferred = true;
+        // What the venue had once it has no more; what it never had it never will.
+        let to = if order.order_id.0 != 0 || order.cum.0 > 0 {
+            OrderState::Cancelled
+        } else {
+            OrderState::Rejected
+        };
+        self.evidence(id, to, RejectReason::UnknownOrder, 0, venue_ns)
+    }
+
+    /// An order held for dead is alive: its venue says so.
+    fn revive(&mut self, id: ClientOrderId) {
+        if self.table.revive(id)
+            && let Some(order) = self.table.get_mut(id)
+        {
+            order.state = OrderState::Unknown;
+            order.is_inferred = false;
+            self.tally.revived += 1;
+        }
+    }
+
     /// One execution. Counted once, whatever the order's state: money moved.
     pub fn on_fill(&mut self, report: &FillReport, instrument: &Instrument) -> FillOutcome {
         let Some(id) = self.find(report.instrument, report.client_id, report.order_id) else {
@@ -363,6 +451,24 @@ impl Oms {
         if qty.0 <= 0 {
             return FillOutcome::BadNumber;
         }
+        let Some(order) = self.table.get_mut(id) else {
+            return FillOutcome::Foreign;
+        };
+        if let Some(Ok(cum)) = report.cum.map(|cum| instrument.qty(cum)) {
+            order.cum = order.cum.max(cum);
+        }
+        let is_beyond = order.filled.0.saturating_add(qty.0) > order.cum.0;
+        if order.state.is_final() && !order.is_settled() {
+            self.table.revive(id);
+        }
+        if self.seen.has(&(report.instrument, report.trade_id, id)) {
+            self.tally.duplicate_fills += 1;
+            return FillOutcome::Duplicate;
+        }
+        if is_beyond {
+            self.tally.beyond += 1;
+            return FillOutcome::Beyond;
+        }
         if !self.seen.insert((report.instrument, report.trade_id, id)) {
             self.tally.duplicate_fills += 1;
             return FillOutcome::Duplicate;
@@ -375,7 +481,6 @@ impl Oms {
             order.order_id = report.order_id;
         }
         order.filled = Qty(order.filled.0.saturating_add(qty.0));
-        order.cum = order.cum.max(order.filled);
         self.tally.late_fills +=
             u64::from(order.state.is_final() && order.state != OrderState::Filled);
         self.tally.overfills += u64::from(order.filled > order.qty);
@@ -385,9 +490,13 @@ impl Oms {
             OrderState::PartiallyFilled
         };
         let change = self.evidence(id, to, RejectReason::None, 0, report.venue_ns);
-        match self.table.get(id) {
+        let order = self.table.get(id).copied();
+        if order.is_some_and(|order| order.state.is_final() && order.is_settled()) {
+            self.table.retire(id);
+        }
+        match order {
             Some(order) => FillOutcome::Counted {
-                order: *order,
+                order,
                 qty,
                 price,
                 change,
@@ -465,12 +574,20 @@ impl Oms {
 
     /// Live orders of an instrument, oldest first.
     pub fn live(&self, instrument: InstrumentId) -> impl Iterator<Item = &Order> + '_ {
-        self.table.live(instrument)
+        self.table
+            .held(instrument)
+            .filter(|order| !order.state.is_final())
     }
 
     /// All live orders, by instrument.
     pub fn all_live(&self) -> impl Iterator<Item = &Order> + '_ {
-        self.table.all_live()
+        self.all_held().filter(|order| !order.state.is_final())
+    }
+
+    /// Everything the position may still move by: live orders, and final ones whose fills are not all
+    /// counted.
+    pub fn all_held(&self) -> impl Iterator<Item = &Order> + '_ {
+        self.table.all_held()
     }
 
     /// Live orders as a strategy sees them, into its own list.
@@ -487,26 +604,32 @@ impl Oms {
         into.extend(ours.map(Order::live).take(into.capacity()));
     }
 
-    /// How many orders are not final.
-    pub const fn live_count(&self) -> usize {
-        self.table.live_count()
+    /// How many orders are not final, or final with fills not counted yet.
+    pub const fn held_count(&self) -> usize {
+        self.table.held_count()
     }
 
     /// Worst case of an instrument. Cost: a walk over its live orders.
     pub fn exposure(&self, instrument: InstrumentId) -> Exposure {
         let mut exposure = Exposure::default();
-        for order in self.live(instrument) {
+        for order in self.table.held(instrument) {
             let leaves = order.leaves_worst();
+            let is_resting = !order.state.is_final();
             match order.side {
                 Side::Buy => {
                     let price = order.price.max(order.asked_price);
                     exposure.buy = Qty(exposure.buy.0.saturating_add(leaves.0));
-                    exposure.own_bid = exposure.own_bid.max(Some(price));
+                    if is_resting {
+                        exposure.own_bid = exposure.own_bid.max(Some(price));
+                    }
                 }
                 Side::Sell => {
                     let price = order.price.min(order.asked_price);
                     exposure.sell = Qty(exposure.sell.0.saturating_add(leaves.0));
-                    exposure.own_ask = Some(exposure.own_ask.map_or(price, |best| best.min(price)));
+                    if is_resting {
+                        let best = exposure.own_ask.map_or(price, |best| best.min(price));
+                        exposure.own_ask = Some(best);
+                    }
                 }
             }
         }
@@ -535,7 +658,7 @@ impl Oms {
         }
         // Only reconciliation and other people's orders come without a client id: a walk will do.
         self.table
-            .live(instrument)
+            .held(instrument)
             .chain(self.table.finals())
             .find(|order| order.order_id == order_id && order.instrument == instrument)
             .map(|order| order.client_id)
@@ -553,7 +676,7 @@ impl Oms {
         let order = self.table.get_mut(id)?;
         let from = step(order, to, &mut self.tally)?;
         let order = *order;
-        if to.is_final() && !from.is_final() {
+        if to.is_final() && !from.is_final() && order.is_settled() {
             self.table.retire(id);
         }
         Some(Change {

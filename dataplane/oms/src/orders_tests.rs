@@ -5,6 +5,7 @@ use dp_types::{AssetId, Decimal, Liquidity, OrderKind, Text, Tif};
 use proptest::prelude::*;
 
 const VENUE: VenueId = VenueId::OKX;
+const NOW: UnixNanos = UnixNanos(1_000);
 
 fn instrument() -> Instrument {
     Instrument::bare(InstrumentId(0), VENUE, Text::EMPTY, 0, 0)
@@ -67,10 +68,20 @@ fn fill(id: ClientOrderId, trade: u128, qty: i64) -> FillReport {
             mantissa: qty,
             exponent: 0,
         },
+        cum: None,
         fee: Decimal::ZERO,
         fee_asset: AssetId::NONE,
         liquidity: Liquidity::Maker,
         venue_ns: VenueNanos(0),
+    }
+}
+
+/// A fill as a stream tells it: with what is done of the order after it.
+fn told(oms: &Oms, id: ClientOrderId, trade: u128, qty: i64) -> FillReport {
+    let filled = oms.get(id).unwrap().filled.0;
+    FillReport {
+        cum: Some(whole(filled + qty)),
+        ..fill(id, trade, qty)
     }
 }
 
@@ -104,14 +115,15 @@ fn a_plain_life() {
         OrderState::Pending
     );
     let change = oms
-        .on_report(&report(id, OrderState::Ack, 0), &instrument())
+        .on_report(&report(id, OrderState::Ack, 0), &instrument(), NOW)
         .unwrap();
     assert_eq!(
         (change.from, change.order.state),
         (OrderState::Pending, OrderState::Ack)
     );
     assert_eq!(oms.exposure(InstrumentId(0)).buy, Qty(5));
-    let FillOutcome::Counted { qty, change, .. } = oms.on_fill(&fill(id, 1, 2), &instrument())
+    let FillOutcome::Counted { qty, change, .. } =
+        oms.on_fill(&told(&oms, id, 1, 2), &instrument())
     else {
         panic!("not counted")
     };
@@ -120,8 +132,8 @@ fn a_plain_life() {
         (Qty(2), OrderState::PartiallyFilled)
     );
     assert_eq!(oms.exposure(InstrumentId(0)).buy, Qty(3));
-    oms.on_fill(&fill(id, 2, 3), &instrument());
-    assert_eq!((state(&oms, id), oms.live_count()), (OrderState::Filled, 0));
+    oms.on_fill(&told(&oms, id, 2, 3), &instrument());
+    assert_eq!((state(&oms, id), oms.held_count()), (OrderState::Filled, 0));
     assert_eq!(oms.exposure(InstrumentId(0)), Exposure::default());
 }
 
@@ -130,7 +142,7 @@ fn a_fill_told_three_times_counts_once() {
     let mut oms = oms();
     let id = place(&mut oms, Side::Buy, 100, 5);
     oms.on_sent(id, UnixNanos(2));
-    oms.on_fill(&fill(id, 1, 2), &instrument());
+    oms.on_fill(&told(&oms, id, 1, 2), &instrument());
     // Told again by a query that names the venue's id only.
     let again = FillReport {
         client_id: None,
@@ -138,7 +150,7 @@ fn a_fill_told_three_times_counts_once() {
     };
     assert_eq!(oms.on_fill(&again, &instrument()), FillOutcome::Duplicate);
     assert_eq!(
-        oms.on_fill(&fill(id, 1, 2), &instrument()),
+        oms.on_fill(&told(&oms, id, 1, 2), &instrument()),
         FillOutcome::Duplicate
     );
     assert_eq!(
@@ -152,9 +164,9 @@ fn the_stream_may_come_before_the_reply() {
     let mut oms = oms();
     let id = place(&mut oms, Side::Buy, 100, 5);
     oms.on_sent(id, UnixNanos(2));
-    oms.on_fill(&fill(id, 1, 5), &instrument());
+    oms.on_fill(&told(&oms, id, 1, 5), &instrument());
     assert_eq!(
-        oms.on_report(&report(id, OrderState::Ack, 0), &instrument()),
+        oms.on_report(&report(id, OrderState::Ack, 0), &instrument(), NOW),
         None
     );
     assert_eq!(
@@ -168,8 +180,9 @@ fn a_fill_that_crossed_the_cancel_is_true() {
     let mut oms = oms();
     let id = place(&mut oms, Side::Buy, 100, 5);
     oms.on_sent(id, UnixNanos(2));
-    oms.on_report(&report(id, OrderState::Cancelled, 0), &instrument());
-    let FillOutcome::Counted { order, .. } = oms.on_fill(&fill(id, 1, 2), &instrument()) else {
+    oms.on_report(&report(id, OrderState::Cancelled, 0), &instrument(), NOW);
+    let FillOutcome::Counted { order, .. } = oms.on_fill(&told(&oms, id, 1, 2), &instrument())
+    else {
         panic!("not counted")
     };
     assert_eq!((order.state, order.filled), (OrderState::Cancelled, Qty(2)));
@@ -189,9 +202,9 @@ fn no_answer_is_unknown_and_still_counts_as_working() {
     assert_eq!(state(&oms, id), OrderState::Unknown);
     assert_eq!(oms.exposure(InstrumentId(0)).sell, Qty(5));
     assert_eq!(oms.unknown(VENUE).len(), 1);
-    oms.on_report(&report(id, OrderState::Rejected, 0), &instrument());
+    oms.on_report(&report(id, OrderState::Rejected, 0), &instrument(), NOW);
     assert_eq!(
-        (state(&oms, id), oms.live_count()),
+        (state(&oms, id), oms.held_count()),
         (OrderState::Rejected, 0)
     );
 }
@@ -201,7 +214,7 @@ fn a_cancel_the_venue_does_not_know_is_asked_about() {
     let mut oms = oms();
     let id = place(&mut oms, Side::Buy, 100, 5);
     oms.on_sent(id, UnixNanos(1));
-    oms.on_report(&report(id, OrderState::Ack, 0), &instrument());
+    oms.on_report(&report(id, OrderState::Ack, 0), &instrument(), NOW);
     oms.on_cancel_sent(id, UnixNanos(2));
     let ask = oms.on_answer(id, OrderId(0), RejectReason::UnknownOrder);
     assert_eq!(ask.map(|order| order.client_id), Some(id));
@@ -218,13 +231,15 @@ fn reconciliation_asks_about_what_was_not_named() {
         oms.on_sent(*id, UnixNanos(1));
     }
     oms.begin_reconcile(VENUE);
-    oms.on_report(&report(ids[1], OrderState::Ack, 0), &instrument());
+    let young = place(&mut oms, Side::Buy, 99, 5);
+    oms.on_sent(young, UnixNanos(2));
+    oms.on_report(&report(ids[1], OrderState::Ack, 0), &instrument(), NOW);
     let asked: Vec<_> = oms
         .end_reconcile(VENUE)
         .iter()
         .map(|order| order.client_id)
         .collect();
-    assert_eq!(asked, [ids[0], ids[2]]);
+    assert_eq!(asked, [ids[0], ids[2]], "not the one sent meanwhile");
 }
 
 #[test]
@@ -240,6 +255,8 @@ fn recovered_orders_without_an_answer_are_unknown() {
         kind: OrderKind::Limit,
         tif: Tif::Gtc,
         qty: Qty(5),
+        filled: Qty(0),
+        at: UnixNanos(1),
     });
     assert_eq!(state(&heir, id), OrderState::Unknown);
     assert_ne!(heir.next_id().unwrap(), id, "another epoch, another id");
@@ -284,12 +301,13 @@ proptest! {
                 0 => drop(oms.on_sent(id, UnixNanos(1))),
                 1..=4 => {
                     let to = [OrderState::Ack, OrderState::Cancelled, OrderState::Rejected, OrderState::Expired];
-                    oms.on_report(&report(id, to[usize::from(kind) - 1], before.cum.0), &instrument());
+                    oms.on_report(&report(id, to[usize::from(kind) - 1], before.cum.0), &instrument(), NOW);
                 }
                 5 => oms.on_cancel_sent(id, UnixNanos(2)),
                 _ => {
-                    let outcome = oms.on_fill(&fill(id, trade, qty), &instrument());
                     let is_new = counted.insert((at, trade));
+                    let fill = if is_new { told(&oms, id, trade, qty) } else { fill(id, trade, qty) };
+                    let outcome = oms.on_fill(&fill, &instrument());
                     prop_assert_eq!(matches!(outcome, FillOutcome::Counted { .. }), is_new);
                     sums[at] += if is_new { qty } else { 0 };
                 }
@@ -298,7 +316,7 @@ proptest! {
             prop_assert!(after.cum >= before.cum);
             prop_assert_eq!(after.filled, Qty(sums[at]));
             let live = ids.iter().filter(|id| !oms.get(**id).unwrap().state.is_final()).count();
-            prop_assert_eq!(oms.live_count(), live);
+            prop_assert_eq!(oms.held_count(), live);
             prop_assert_eq!(oms.all_live().count(), live);
             let working: i64 = oms.all_live().map(|order| order.leaves().0).sum();
             prop_assert_eq!(oms.exposure(InstrumentId(0)).buy, Qty(working));
@@ -325,13 +343,27 @@ impl Naive {
         if judge(order.state, to) != Verdict::Moves {
             return;
         }
-        let was_final = order.state.is_final();
         order.state = to;
-        if !to.is_final() {
+        if to.is_final() {
+            (order.is_cancelling, order.is_amending) = (false, false);
+        }
+        self.finish(id);
+    }
+
+    /// What is final and paid for is put away; what turns out not to be paid for is taken back.
+    fn finish(&mut self, id: ClientOrderId) {
+        let order = *self.by_id(id).unwrap();
+        if !order.state.is_final() {
             return;
         }
-        (order.is_cancelling, order.is_amending) = (false, false);
-        if !was_final {
+        let is_away = self.finished.contains(&id);
+        if order.filled < order.cum {
+            if self.held() < SMALL.live {
+                self.finished.retain(|held| *held != id);
+            }
+            return;
+        }
+        if !is_away {
             self.finished.push(id);
         }
         if self.finished.len() > SMALL.finals {
@@ -340,11 +372,17 @@ impl Naive {
         }
     }
 
+    fn held(&self) -> usize {
+        self.orders.len() - self.finished.len()
+    }
+
     fn report(&mut self, id: ClientOrderId, state: OrderState, cum: i64) {
         let order = self.by_id(id).unwrap();
         order.order_id = OrderId(7);
         order.is_seen = true;
         order.cum = order.cum.max(Qty(cum));
+        self.finish(id);
+        let order = self.by_id(id).unwrap();
         let is_partly = state == OrderState::Ack && order.cum.0 > 0;
         self.moves(
             id,
@@ -356,17 +394,19 @@ impl Naive {
         );
     }
 
-    fn fill(&mut self, id: ClientOrderId, trade: u128, qty: i64) -> bool {
+    fn fill(&mut self, id: ClientOrderId, trade: u128, qty: i64, cum: Option<i64>) -> bool {
+        let order = self.by_id(id).unwrap();
+        order.cum = order.cum.max(Qty(cum.unwrap_or(0)));
+        self.finish(id);
         let order = *self.by_id(id).unwrap();
         let key = (order.instrument, trade, id);
-        if self.fills.contains(&key) {
+        if self.fills.contains(&key) || order.filled.0 + qty > order.cum.0 {
             return false;
         }
         self.fills.push(key);
         let order = self.by_id(id).unwrap();
         (order.order_id, order.is_seen) = (OrderId(7), true);
         order.filled.0 += qty;
-        order.cum = order.cum.max(order.filled);
         let is_done = order.cum >= order.qty;
         self.moves(
             id,
@@ -376,6 +416,7 @@ impl Naive {
                 OrderState::PartiallyFilled
             },
         );
+        self.finish(id);
         true
     }
 
@@ -405,7 +446,19 @@ impl Naive {
             self.live(instrument)
                 .filter(move |order| order.side == side)
         };
-        let sum = |of: Side| Qty(side(of).map(|order| order.leaves().0).sum());
+        let sum = |of: Side| {
+            let held = self.orders.iter().filter(|order| {
+                let is_held = !self.finished.contains(&order.client_id);
+                order.instrument.0 == instrument && order.side == of && is_held
+            });
+            let most = |order: &Order| match order.state.is_final() {
+                true => order.cum.0,
+                false => order.qty.0,
+            };
+            Qty(held
+                .map(|order| (most(order) - order.filled.0).max(0))
+                .sum())
+        };
         Exposure {
             buy: sum(Side::Buy),
             sell: sum(Side::Sell),
@@ -444,7 +497,7 @@ proptest! {
                         side: if pick & 2 == 0 { Side::Buy } else { Side::Sell },
                         kind: OrderKind::PostOnly, tif: Tif::Gtc, price: Price(i64::from(pick) + 1), qty: Qty(qty),
                     };
-                    let is_room = naive.live(0).count() + naive.live(1).count() < SMALL.live;
+                    let is_room = naive.held() < SMALL.live;
                     let got = oms.admit(&order, VENUE, StrategyId(0), now);
                     prop_assert_eq!(got.is_ok(), is_room);
                     if let Ok(order) = got {
@@ -454,7 +507,8 @@ proptest! {
                 }
                 (3, Some(id)) => {
                     oms.on_sent(id, now);
-                    naive.by_id(id).unwrap().sent_at = now;
+                    let order = naive.by_id(id).unwrap();
+                    (order.sent_at, order.placed_at) = (now, now);
                     naive.moves(id, OrderState::Pending);
                 }
                 (4, Some(id)) => {
@@ -473,13 +527,14 @@ proptest! {
                         OrderState::Expired, OrderState::Ack][usize::from(kind) - 5];
                     let cum = if pick % 3 == 0 { trade as i64 } else { 0 };
                     let report = OrderReport { instrument: of(id).id, ..report(id, state, cum) };
-                    oms.on_report(&report, &of(id));
+                    oms.on_report(&report, &of(id), NOW);
                     naive.report(id, state, cum);
                 }
                 (10 | 11, Some(id)) => {
-                    let fill = FillReport { instrument: of(id).id, ..fill(id, trade, qty) };
+                    let cum = (pick % 3 > 0).then(|| oms.get(id).unwrap().filled.0 + qty);
+                    let fill = FillReport { instrument: of(id).id, cum: cum.map(whole), ..fill(id, trade, qty) };
                     let is_counted = matches!(oms.on_fill(&fill, &of(id)), FillOutcome::Counted { .. });
-                    prop_assert_eq!(is_counted, naive.fill(id, trade, qty));
+                    prop_assert_eq!(is_counted, naive.fill(id, trade, qty, cum));
                 }
                 (12, _) => {
                     oms.on_timeout(now, &mut |change| assert_eq!(change.order.state, OrderState::Unknown));
@@ -500,7 +555,8 @@ proptest! {
                 let live: Vec<&Order> = oms.live(InstrumentId(instrument)).collect();
                 prop_assert_eq!(live, naive.live(instrument).collect::<Vec<_>>());
             }
-            prop_assert_eq!(oms.all_live().count(), oms.live_count());
+            prop_assert_eq!(oms.all_held().count(), oms.held_count());
+            prop_assert_eq!(oms.held_count(), naive.held());
         }
     }
 }
@@ -520,7 +576,7 @@ fn the_same_order_id_of_another_instrument_is_not_ours() {
     let mut oms = Oms::new(Epoch(1), LaneId(0), 2);
     let id = place(&mut oms, Side::Buy, 100, 5);
     oms.on_sent(id, UnixNanos(1));
-    oms.on_report(&report(id, OrderState::Ack, 0), &instrument());
+    oms.on_report(&report(id, OrderState::Ack, 0), &instrument(), NOW);
     let elsewhere = FillReport {
         instrument: InstrumentId(1),
         client_id: None,
@@ -532,10 +588,11 @@ fn the_same_order_id_of_another_instrument_is_not_ours() {
         client_id: None,
         ..report(id, OrderState::Cancelled, 0)
     };
-    assert_eq!(oms.on_report(&theirs, &instrument()), None);
+    assert_eq!(oms.on_report(&theirs, &instrument(), NOW), None);
     assert_eq!((state(&oms, id), oms.tally().foreign), (OrderState::Ack, 2));
     let ours = FillReport {
         instrument: InstrumentId(0),
+        cum: Some(whole(5)),
         ..elsewhere
     };
     assert!(matches!(
@@ -550,7 +607,7 @@ fn a_refused_order_the_venue_says_is_open_is_counted() {
     let id = place(&mut oms, Side::Buy, 100, 5);
     oms.on_not_sent(id, RejectReason::RateLimit);
     assert_eq!(
-        oms.on_report(&report(id, OrderState::Ack, 0), &instrument()),
+        oms.on_report(&report(id, OrderState::Ack, 0), &instrument(), NOW),
         None
     );
     assert_eq!(
@@ -575,7 +632,7 @@ fn an_order_whose_cancel_was_not_answered_is_unknown_to_the_heir() {
     let mut oms = oms();
     let id = place(&mut oms, Side::Buy, 100, 5);
     oms.on_sent(id, UnixNanos(1));
-    oms.on_report(&report(id, OrderState::Ack, 0), &instrument());
+    oms.on_report(&report(id, OrderState::Ack, 0), &instrument(), NOW);
     oms.on_cancel_sent(id, UnixNanos(2));
     let mut heir = Oms::with_room(Epoch(2), LaneId(0), 1, Room { live: 1, ..SMALL });
     let mut recovered = Recovered {
@@ -585,6 +642,8 @@ fn an_order_whose_cancel_was_not_answered_is_unknown_to_the_heir() {
         kind: OrderKind::Limit,
         tif: Tif::Gtc,
         qty: Qty(5),
+        filled: Qty(0),
+        at: UnixNanos(1),
     };
     assert!(heir.adopt(&recovered));
     assert!(!heir.adopt(&recovered), "known already");
@@ -617,7 +676,7 @@ fn an_amend_in_flight_counts_the_worse_of_both() {
     let mut oms = oms();
     let id = place(&mut oms, Side::Buy, 100, 5);
     oms.on_sent(id, UnixNanos(1));
-    oms.on_report(&report(id, OrderState::Ack, 0), &instrument());
+    oms.on_report(&report(id, OrderState::Ack, 0), &instrument(), NOW);
     let amend = |price, qty| AmendOrder {
         instrument: InstrumentId(0),
         client_id: id,
@@ -632,7 +691,7 @@ fn an_amend_in_flight_counts_the_worse_of_both() {
     oms.on_amend_asked(&amend(101, 9));
     oms.on_amend_sent(id, UnixNanos(2));
     assert_eq!(seen(&oms), (9, 101), "more, before it is done");
-    oms.on_report(&report(id, OrderState::Ack, 0), &instrument());
+    oms.on_report(&report(id, OrderState::Ack, 0), &instrument(), NOW);
     assert_eq!(seen(&oms), (9, 101), "old news changes nothing");
     oms.on_answer(id, OrderId(7), RejectReason::Invalid);
     assert_eq!(seen(&oms), (5, 100), "refused");
@@ -643,6 +702,140 @@ fn an_amend_in_flight_counts_the_worse_of_both() {
         qty: Some(whole(2)),
         ..report(id, OrderState::Ack, 0)
     };
-    oms.on_report(&done, &instrument());
+    oms.on_report(&done, &instrument(), NOW);
     assert_eq!(seen(&oms), (2, 99));
+}
+
+fn absent(id: ClientOrderId) -> OrderReport {
+    OrderReport {
+        order_id: OrderId(0),
+        reason: RejectReason::UnknownOrder,
+        cum: None,
+        ..report(id, OrderState::Rejected, 0)
+    }
+}
+
+#[test]
+fn no_such_order_proves_nothing_while_it_may_still_arrive() {
+    let mut oms = oms();
+    oms.set_absent_after(1_000);
+    let id = place(&mut oms, Side::Buy, 100, 5);
+    oms.on_sent(id, UnixNanos(5_000));
+    for at in [5_001, 5_500, 5_999] {
+        oms.on_report(&absent(id), &instrument(), UnixNanos(at));
+        assert_eq!(state(&oms, id), OrderState::Unknown, "still asked about");
+        assert_eq!(oms.exposure(InstrumentId(0)).buy, Qty(5));
+    }
+    oms.on_report(&absent(id), &instrument(), UnixNanos(6_000));
+    assert_eq!(state(&oms, id), OrderState::Unknown, "said once");
+    oms.on_report(&absent(id), &instrument(), UnixNanos(6_001));
+    assert_eq!(state(&oms, id), OrderState::Rejected);
+    assert_eq!(oms.held_count(), 0);
+}
+
+#[test]
+fn an_order_held_for_dead_lives_when_its_venue_names_it() {
+    let mut oms = oms();
+    oms.set_absent_after(0);
+    let id = place(&mut oms, Side::Buy, 100, 5);
+    oms.on_sent(id, NOW);
+    for _ in 0..2 {
+        oms.on_report(&absent(id), &instrument(), NOW);
+    }
+    assert_eq!(state(&oms, id), OrderState::Rejected);
+    let change = oms.on_report(&report(id, OrderState::Ack, 0), &instrument(), NOW);
+    assert_eq!(change.unwrap().order.state, OrderState::Ack);
+    assert_eq!(oms.exposure(InstrumentId(0)).buy, Qty(5));
+    assert_eq!((oms.tally().revived, oms.held_count()), (1, 1));
+    // Over by the venue's own word: what is alive after that is old news.
+    oms.on_report(&report(id, OrderState::Cancelled, 0), &instrument(), NOW);
+    oms.on_report(&report(id, OrderState::Ack, 0), &instrument(), NOW);
+    assert_eq!(
+        (state(&oms, id), oms.held_count()),
+        (OrderState::Cancelled, 0)
+    );
+}
+
+#[test]
+fn an_order_the_venue_had_and_has_no_more_is_cancelled() {
+    let mut oms = oms();
+    oms.set_absent_after(0);
+    let id = place(&mut oms, Side::Buy, 100, 5);
+    oms.on_sent(id, NOW);
+    oms.on_report(&report(id, OrderState::Ack, 2), &instrument(), NOW);
+    oms.on_fill(&told(&oms, id, 1, 2), &instrument());
+    for _ in 0..2 {
+        oms.on_report(&absent(id), &instrument(), NOW);
+    }
+    assert_eq!(state(&oms, id), OrderState::Cancelled);
+}
+
+#[test]
+fn a_final_order_is_held_until_its_fills_are_counted() {
+    let mut oms = oms();
+    let id = place(&mut oms, Side::Buy, 100, 5);
+    oms.on_sent(id, NOW);
+    oms.on_report(&report(id, OrderState::Filled, 5), &instrument(), NOW);
+    assert_eq!(state(&oms, id), OrderState::Filled);
+    assert_eq!((oms.all_live().count(), oms.held_count()), (0, 1));
+    assert_eq!(
+        oms.exposure(InstrumentId(0)).buy,
+        Qty(5),
+        "not in the position yet"
+    );
+    assert_eq!(oms.exposure(InstrumentId(0)).own_bid, None, "nothing rests");
+    let outcome = oms.on_fill(&fill(id, 1, 3), &instrument());
+    assert!(matches!(outcome, FillOutcome::Counted { .. }));
+    assert_eq!(oms.exposure(InstrumentId(0)).buy, Qty(2));
+    assert_eq!(
+        oms.on_fill(&fill(id, 2, 3), &instrument()),
+        FillOutcome::Beyond
+    );
+    oms.on_fill(&fill(id, 3, 2), &instrument());
+    assert_eq!(
+        (oms.held_count(), oms.exposure(InstrumentId(0)).buy),
+        (0, Qty(0))
+    );
+    // A late word that more was done takes it back.
+    oms.on_report(&report(id, OrderState::Filled, 6), &instrument(), NOW);
+    assert_eq!(
+        (oms.held_count(), oms.exposure(InstrumentId(0)).buy),
+        (1, Qty(1))
+    );
+}
+
+#[test]
+fn an_heir_counts_what_was_not_counted_and_nothing_twice() {
+    let mut oms = oms();
+    let id = place(&mut oms, Side::Buy, 100, 10);
+    oms.on_sent(id, NOW);
+    oms.on_report(
+        &report(id, OrderState::PartiallyFilled, 5),
+        &instrument(),
+        NOW,
+    );
+    let recovered = |filled| Recovered {
+        live: oms.get(id).unwrap().live(),
+        venue: VENUE,
+        strategy: StrategyId(0),
+        kind: OrderKind::Limit,
+        tif: Tif::Gtc,
+        qty: Qty(10),
+        filled: Qty(filled),
+        at: NOW,
+    };
+    // Its fill was counted long ago and is remembered no more.
+    let mut heir = Oms::new(Epoch(2), LaneId(0), 1);
+    heir.adopt(&recovered(5));
+    assert_eq!(
+        heir.on_fill(&fill(id, 1, 5), &instrument()),
+        FillOutcome::Beyond
+    );
+    assert_eq!(heir.get(id).unwrap().filled, Qty(5));
+    // The process died between the word and the fill.
+    let mut heir = Oms::new(Epoch(2), LaneId(0), 1);
+    heir.adopt(&recovered(0));
+    let outcome = heir.on_fill(&fill(id, 1, 5), &instrument());
+    assert!(matches!(outcome, FillOutcome::Counted { .. }));
+    assert_eq!(state(&heir, id), OrderState::PartiallyFilled);
 }

@@ -9,7 +9,7 @@
 //! Closing part of a position takes the same part of its cost; the division rounds towards zero and the
 //! remainder stays with the open part, so the identity holds to the last 10⁻¹².
 
-use dp_types::{Instrument, InstrumentId, Notional, Price, Qty, Side};
+use dp_types::{BASE_FEE_PARTS, Instrument, InstrumentId, Notional, Price, Qty, Side};
 
 /// Why a fill could not be booked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,10 +35,28 @@ pub struct Position {
     pub fees: Notional,
     /// Fills booked.
     pub fills: u64,
+    /// Fees taken out of what was bought, in [`BASE_FEE_PARTS`]ths of an increment. Their worth is in `fees`;
+    /// `qty` is what was traded.
+    pub base_fees: i64,
+}
+
+/// What a fill cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fee {
+    /// Its worth in quote units (a rebate is negative).
+    pub value: Notional,
+    /// What of it was taken out of what was bought, in [`BASE_FEE_PARTS`]ths of an increment.
+    pub base: i64,
+}
+
+impl From<Notional> for Fee {
+    fn from(value: Notional) -> Self {
+        Self { value, base: 0 }
+    }
 }
 
 impl Position {
-    /// Books one fill. `value` is its [`Instrument::notional`], `fee` in quote units.
+    /// Books one fill. `value` is its [`Instrument::notional`], `fee`: what it cost.
     ///
     /// Errors: [`PositionFault::Overflow`]; nothing changed.
     pub fn book(
@@ -46,7 +64,7 @@ impl Position {
         side: Side,
         qty: Qty,
         value: Notional,
-        fee: Notional,
+        fee: Fee,
     ) -> Result<(), PositionFault> {
         let next = self
             .after(side, qty, value, fee)
@@ -55,7 +73,16 @@ impl Position {
         Ok(())
     }
 
-    fn after(&self, side: Side, qty: Qty, value: Notional, fee: Notional) -> Option<Self> {
+    /// What is really there to sell: traded quantity less the fees taken out of it, in whole increments,
+    /// rounded down.
+    pub fn held(&self) -> Qty {
+        let parts =
+            i128::from(self.qty.0) * i128::from(BASE_FEE_PARTS) - i128::from(self.base_fees);
+        let whole = parts.div_euclid(i128::from(BASE_FEE_PARTS));
+        Qty(i64::try_from(whole).unwrap_or(i64::MIN))
+    }
+
+    fn after(&self, side: Side, qty: Qty, value: Notional, fee: Fee) -> Option<Self> {
         let signed = qty.0.checked_mul(side.sign())?;
         let value = value.0.checked_mul(i128::from(side.sign()))?;
         let held = i128::from(self.qty.0);
@@ -63,7 +90,8 @@ impl Position {
         let is_closing = held.signum() == -added.signum() && held != 0;
         let mut next = *self;
         next.qty = Qty(self.qty.0.checked_add(signed)?);
-        next.fees = self.fees.checked_add(fee)?;
+        next.fees = self.fees.checked_add(fee.value)?;
+        next.base_fees = self.base_fees.checked_add(fee.base)?;
         next.fills = self.fills.saturating_add(1);
         if !is_closing {
             next.cost = self.cost.checked_add(Notional(value))?;
@@ -132,7 +160,7 @@ impl Positions {
             .unwrap_or_default()
     }
 
-    /// Books one fill at `price` with a fee in quote units. Returns the position after it.
+    /// Books one fill at `price`. Returns the position after it.
     ///
     /// Errors: [`PositionFault`]; nothing changed.
     pub fn book(
@@ -141,14 +169,14 @@ impl Positions {
         side: Side,
         price: Price,
         qty: Qty,
-        fee: Notional,
+        fee: impl Into<Fee>,
     ) -> Result<Position, PositionFault> {
         let value = instrument
             .notional(price, qty)
             .ok_or(PositionFault::Overflow)?;
         let line = self.lines.get_mut(instrument.id.0 as usize);
         let line = line.ok_or(PositionFault::NoLine(instrument.id.0))?;
-        line.book(side, qty, value, fee)?;
+        line.book(side, qty, value, fee.into())?;
         Ok(*line)
     }
 }
@@ -156,7 +184,7 @@ impl Positions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dp_types::{Text, VenueId};
+    use dp_types::{Decimal, Text, VenueId};
     use proptest::prelude::*;
 
     /// One increment of price and quantity each are one unit: a value is price x qty x 10^12.
@@ -165,6 +193,28 @@ mod tests {
     }
 
     const ONE: i128 = 1_000_000_000_000;
+
+    #[test]
+    fn fees_in_the_base_asset_leave_less_to_sell() {
+        let mut positions = Positions::new(1);
+        let it = instrument();
+        let base = it.base_fee(Decimal::parse(b"0.0004").unwrap()).unwrap();
+        assert_eq!(base, 4);
+        let mut buy = |side, base| {
+            let fee = Fee {
+                value: Notional(0),
+                base,
+            };
+            positions.book(&it, side, Price(100), Qty(1), fee).unwrap()
+        };
+        assert_eq!(buy(Side::Buy, base).held(), Qty(0), "not a whole one");
+        for _ in 0..3 {
+            buy(Side::Buy, 2_500);
+        }
+        let after = buy(Side::Sell, 0);
+        assert_eq!((after.qty, after.held()), (Qty(3), Qty(2)));
+        assert_eq!(after.base_fees, 7_504);
+    }
 
     /// Worked by hand: (side, qty, price) → (qty, cost, realised) in whole units.
     #[test]
@@ -205,7 +255,7 @@ mod tests {
             ..Position::default()
         };
         let before = position;
-        let fault = position.book(Side::Buy, Qty(1), Notional(1), Notional(0));
+        let fault = position.book(Side::Buy, Qty(1), Notional(1), Fee::default());
         assert_eq!((fault, position), (Err(PositionFault::Overflow), before));
     }
 
@@ -214,10 +264,12 @@ mod tests {
         // 2^62 increments that cost 10^30: the product with a quantity would need 162 bits.
         let (qty, value) = (Qty(1 << 62), Notional(10i128.pow(30)));
         let mut position = Position::default();
-        position.book(Side::Buy, qty, value, Notional(0)).unwrap();
+        position
+            .book(Side::Buy, qty, value, Fee::default())
+            .unwrap();
         let half = (Qty(1 << 61), Notional(6 * 10i128.pow(29)));
         position
-            .book(Side::Sell, half.0, half.1, Notional(0))
+            .book(Side::Sell, half.0, half.1, Fee::default())
             .unwrap();
         assert_eq!(position.cost, Notional(5 * 10i128.pow(29)));
         assert_eq!(position.realised, Notional(10i128.pow(29)));
@@ -261,7 +313,7 @@ mod tests {
             for (is_buy, qty, value) in fills {
                 let side = if is_buy { Side::Buy } else { Side::Sell };
                 let before = position;
-                match position.book(side, Qty(qty), Notional(value), Notional(1)) {
+                match position.book(side, Qty(qty), Notional(value), Notional(1).into()) {
                     Ok(()) => {
                         paid = paid.wrapping_add(value.wrapping_mul(side.sign().into()));
                         // cost - realised is the cash paid, to the last unit.

@@ -35,15 +35,23 @@ impl Seen {
         }
     }
 
+    /// Whether this fill is remembered.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        self.index.find(hash(key), self.is_known(key)).is_some()
+    }
+
+    fn is_known(&self, key: &Key) -> impl Fn(u32) -> bool {
+        let (ring, key) = (&self.ring, *key);
+        move |at: u32| {
+            let held = ring[at as usize];
+            (held.0, held.1) == (key.0, key.1) && (held.2 == key.2 || held.2 == ClientOrderId(0))
+        }
+    }
+
     /// Remembers a fill; false when it was known. The client id is part of the key: both sides of a
     /// trade with ourselves bear one trade id. A key with client id 0 stands for any (an earlier run's).
     pub(crate) fn insert(&mut self, key: Key) -> bool {
-        let ring = &self.ring;
-        let is_known = |at: u32| {
-            let held = ring[at as usize];
-            (held.0, held.1) == (key.0, key.1) && (held.2 == key.2 || held.2 == ClientOrderId(0))
-        };
-        if self.index.find(hash(&key), is_known).is_some() {
+        if self.has(&key) {
             return false;
         }
         let at = self.count % self.ring.len();

@@ -31,6 +31,7 @@ const EMPTY: List = List {
 #[derive(Debug, Clone, Copy)]
 struct Place {
     order: Order,
+    is_retired: bool,
     prev: u32,
     next: u32,
 }
@@ -65,6 +66,7 @@ impl Table {
         let order = Order::new(&nothing, VenueId(0), StrategyId(0), UnixNanos(0));
         let place = Place {
             order,
+            is_retired: false,
             prev: NONE,
             next: NONE,
         };
@@ -85,7 +87,7 @@ impl Table {
         table
     }
 
-    pub(crate) const fn live_count(&self) -> usize {
+    pub(crate) const fn held_count(&self) -> usize {
         self.live_count
     }
 
@@ -131,7 +133,8 @@ impl Table {
             "a place is free while fewer than live_max are live"
         );
         self.free = self.unlink(self.free, at);
-        self.places[at as usize].order = order;
+        let place = &mut self.places[at as usize];
+        (place.order, place.is_retired) = (order, false);
         self.index.insert(mix(order.client_id.0), at);
         let list = self.live[instrument.0 as usize];
         self.live[instrument.0 as usize] = self.push(list, at);
@@ -139,10 +142,13 @@ impl Table {
         true
     }
 
-    /// A live order became final: it leaves its instrument's list. The oldest final one is forgotten when
-    /// there are more than are kept.
+    /// An order is final and paid for: it leaves its instrument's list. The oldest final one is forgotten
+    /// when there are more than are kept. One that was retired already stays where it is.
     pub(crate) fn retire(&mut self, id: ClientOrderId) {
         let Some(at) = self.place(id) else { return };
+        if core::mem::replace(&mut self.places[at as usize].is_retired, true) {
+            return;
+        }
         let instrument = self.places[at as usize].order.instrument.0 as usize;
         self.live[instrument] = self.unlink(self.live[instrument], at);
         self.live_count -= 1;
@@ -158,14 +164,31 @@ impl Table {
         }
     }
 
-    /// Live orders of an instrument, oldest first.
-    pub(crate) fn live(&self, instrument: InstrumentId) -> impl Iterator<Item = &Order> + '_ {
+    /// Takes a retired order back. Says whether it could: not when it was not retired, or too many are held.
+    pub(crate) fn revive(&mut self, id: ClientOrderId) -> bool {
+        let Some(at) = self.place(id) else {
+            return false;
+        };
+        if self.is_full() || !self.places[at as usize].is_retired {
+            return false;
+        }
+        self.places[at as usize].is_retired = false;
+        self.finals = self.unlink(self.finals, at);
+        self.final_count -= 1;
+        let instrument = self.places[at as usize].order.instrument.0 as usize;
+        self.live[instrument] = self.push(self.live[instrument], at);
+        self.live_count += 1;
+        true
+    }
+
+    /// Orders of an instrument that were not retired, oldest first.
+    pub(crate) fn held(&self, instrument: InstrumentId) -> impl Iterator<Item = &Order> + '_ {
         let list = self.live.get(instrument.0 as usize).copied();
         self.walk(list.unwrap_or(EMPTY))
     }
 
-    /// All live orders, by instrument.
-    pub(crate) fn all_live(&self) -> impl Iterator<Item = &Order> + '_ {
+    /// All orders that were not retired, by instrument.
+    pub(crate) fn all_held(&self) -> impl Iterator<Item = &Order> + '_ {
         self.live.iter().flat_map(|list| self.walk(*list))
     }
 

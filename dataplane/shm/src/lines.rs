@@ -30,6 +30,8 @@ pub struct PositionState {
     pub fills: u64,
     /// Price it is valued at, increments.
     pub mark: Price,
+    /// Fees taken out of what was bought, in `dp_types::BASE_FEE_PARTS`ths of a quantity increment.
+    pub base_fees: i64,
     /// The lane that counts it.
     pub lane: LaneId,
     /// One past that lane's last journal record folded in: recovery takes later records from the ring.
@@ -59,7 +61,7 @@ impl Words<15> for PositionState {
             self.journal_seq,
             self.updated.0,
             u64::from(self.lane.0),
-            0,
+            self.base_fees as u64,
         ]
     }
 
@@ -75,6 +77,7 @@ impl Words<15> for PositionState {
             journal_seq: words[11],
             updated: UnixNanos(words[12]),
             lane: LaneId(words[13] as u8),
+            base_fees: words[14] as i64,
         })
     }
 }
@@ -240,7 +243,7 @@ pub struct VenueStatus {
     pub is_logged_in: bool,
     /// Open orders were compared with the venue's since the last login.
     pub is_reconciled: bool,
-    /// Our orders that are not final.
+    /// Our orders that are not final or not all of whose fills are known, those of earlier runs included.
     pub open_orders: u32,
     /// Our orders whose outcome is not known.
     pub unknown_orders: u32,
@@ -250,6 +253,8 @@ pub struct VenueStatus {
     pub logged_in: UnixNanos,
     /// The venue stopped us for rate until then; 0 = it did not.
     pub stopped_until: UnixNanos,
+    /// When the last comparison of orders with the venue that has ended began; 0 = never.
+    pub reconciled: UnixNanos,
     /// Connections opened again since the start.
     pub reconnects: u64,
     /// When this line was written.
@@ -268,7 +273,7 @@ impl Words<11> for VenueStatus {
             self.stopped_until.0,
             self.reconnects,
             self.updated.0,
-            0,
+            self.reconciled.0,
             0,
             0,
         ]
@@ -293,6 +298,7 @@ impl Words<11> for VenueStatus {
             stopped_until: UnixNanos(words[5]),
             reconnects: words[6],
             updated: UnixNanos(words[7]),
+            reconciled: UnixNanos(words[8]),
         })
     }
 }

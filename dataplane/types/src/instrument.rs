@@ -5,6 +5,12 @@ use crate::{
     AssetId, Decimal, InstrumentId, Level, Notional, NumError, Price, Qty, RawLevel, Text, VenueId,
 };
 
+/// Parts of a quantity increment in which fees taken out of what was bought are kept: venues charge parts
+/// of a thousandth of a quantity.
+pub const BASE_FEE_PARTS: i64 = 10_000;
+/// Its decimals.
+const BASE_FEE_DECIMALS: i32 = 4;
+
 /// One instrument at one venue.
 ///
 /// `Price` and `Qty` count increments of 10^-`price_decimals` and 10^-`qty_decimals`; tick and lot are
@@ -129,6 +135,30 @@ impl Instrument {
         Decimal {
             mantissa: qty.0,
             exponent: -(self.qty_decimals as i8),
+        }
+    }
+
+    /// A fee taken out of what was bought, in [`BASE_FEE_PARTS`]ths of an increment, rounded up: what is left
+    /// is never overstated. `None` when it leaves the range.
+    pub fn base_fee(&self, fee: Decimal) -> Option<i64> {
+        let exponent = i32::from(fee.exponent) + i32::from(self.qty_decimals) + BASE_FEE_DECIMALS;
+        let scale = 10i128.checked_pow(exponent.unsigned_abs())?;
+        let mantissa = i128::from(fee.mantissa);
+        let parts = if exponent >= 0 {
+            mantissa.checked_mul(scale)?
+        } else {
+            mantissa
+                .div_euclid(scale)
+                .checked_add(i128::from(mantissa.rem_euclid(scale) != 0))?
+        };
+        i64::try_from(parts).ok()
+    }
+
+    /// A sum of [`Instrument::base_fee`]s as a decimal of the base asset.
+    pub const fn base_fee_decimal(&self, parts: i64) -> Decimal {
+        Decimal {
+            mantissa: parts,
+            exponent: -(self.qty_decimals as i8) - BASE_FEE_DECIMALS as i8,
         }
     }
 

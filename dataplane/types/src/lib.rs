@@ -18,7 +18,7 @@ pub use id::{
     AssetId, ClientOrderId, Epoch, InstrumentId, LaneId, LinkId, OrderId, StrategyId, TradeId,
     VenueId,
 };
-pub use instrument::{Instrument, InstrumentFault};
+pub use instrument::{BASE_FEE_PARTS, Instrument, InstrumentFault};
 pub use market::{BookMsg, BookMsgKind, QuoteMsg, RawLevel, TradeMsg};
 pub use num::{Decimal, Level, Notional, NumError, Price, Qty};
 pub use order::{

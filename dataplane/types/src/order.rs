@@ -414,6 +414,9 @@ pub struct FillReport {
     pub price: Decimal,
     /// Quantity, exact, above 0.
     pub qty: Decimal,
+    /// What of the order is done after it, where the venue says so beside the fill (streams do, lists of
+    /// trades do not).
+    pub cum: Option<Decimal>,
     /// Fee charged (positive) or rebate (negative), in `fee_asset`.
     pub fee: Decimal,
     /// What the fee was paid in.

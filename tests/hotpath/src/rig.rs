@@ -101,6 +101,7 @@ impl<'r> Rig<'r> {
                 epoch,
                 lane: LaneId(0),
                 limits,
+                order_window_ns: 5_000_000_000,
                 venues: vec![VenueId::BINANCE],
                 instruments: registry.instruments().to_vec(),
             },

@@ -322,6 +322,7 @@ struct Held {
     /// Realised less what the open quantity cost: the cash that trading moved, quote units.
     cash: String,
     fees: String,
+    base_fees: String,
     fills: u64,
 }
 
@@ -331,10 +332,14 @@ impl std::fmt::Display for Held {
             qty,
             cash,
             fees,
+            base_fees,
             fills,
             ..
         } = self;
-        write!(f, "{qty} for {cash}, fees {fees}, {fills} fills")
+        write!(
+            f,
+            "{qty} for {cash}, fees {fees} ({base_fees} base), {fills} fills"
+        )
     }
 }
 
@@ -347,6 +352,7 @@ impl Held {
             qty: names::trim(&instrument.qty_decimal(state.qty).to_string()),
             cash: names::trim(&cash.to_string()),
             fees: names::trim(&state.fees.to_string()),
+            base_fees: names::trim(&instrument.base_fee_decimal(state.base_fees).to_string()),
             fills: state.fills,
         }
     }
@@ -359,6 +365,7 @@ impl Held {
             qty: row.qty.clone(),
             cash: names::trim(&Notional(cash).to_string()),
             fees: row.fees.clone(),
+            base_fees: row.base_fees.clone(),
             fills: row.fills.cast_unsigned(),
         })
     }
@@ -369,19 +376,19 @@ impl Held {
         symbol: &str,
         fills: impl Iterator<Item = &'f sim::Fill>,
     ) -> Option<Self> {
-        let (mut qty, mut cash, mut fees, mut count) = (0i128, 0i128, 0i128, 0);
+        let (mut qty, mut cash, mut fees, mut base, mut count) = (0i128, 0i128, 0i128, 0i128, 0);
         for fill in fills {
             let sign = if fill.side == "buy" { 1 } else { -1 };
             let value = product(&fill.price, &fill.qty)?;
             qty = qty.checked_add(sign * units(&fill.qty)?)?;
             cash = cash.checked_sub(sign * value)?;
             // A buy's fee is in what was bought: worth what was paid for it.
-            let is_base = symbol.starts_with(fill.fee_asset.as_str());
-            fees = fees.checked_add(if is_base {
-                product(&fill.price, &fill.fee)?
+            if symbol.starts_with(fill.fee_asset.as_str()) {
+                fees = fees.checked_add(product(&fill.price, &fill.fee)?)?;
+                base = base.checked_add(units(&fill.fee)?)?;
             } else {
-                units(&fill.fee)?
-            })?;
+                fees = fees.checked_add(units(&fill.fee)?)?;
+            }
             count += 1;
         }
         let text = |units| names::trim(&Notional(units).to_string());
@@ -391,6 +398,7 @@ impl Held {
             qty: text(qty),
             cash: text(cash),
             fees: text(fees),
+            base_fees: text(base),
             fills: count,
         })
     }
@@ -564,6 +572,7 @@ mod tests {
             realised: "0.1".into(),
             fees: "0.0101".into(),
             fills: 2,
+            base_fees: "0.0002".into(),
         };
         let held = Held {
             venue: "okx".into(),
@@ -571,6 +580,7 @@ mod tests {
             qty: "-0.1".into(),
             cash: "10.2".into(),
             fees: "0.0101".into(),
+            base_fees: "0.0002".into(),
             fills: 2,
         };
         let mut verdict = Verdict::default();
@@ -581,7 +591,8 @@ mod tests {
             &[row.clone()],
         );
         assert_eq!(verdict.differences, Vec::<String>::new());
-        let changes: [fn(&mut Held); 4] = [
+        let changes: [fn(&mut Held); 5] = [
+            |held| held.base_fees = "0".into(),
             |held| held.qty = "0.1".into(),
             |held| held.cash = "10.3".into(),
             |held| held.fees = "0.01".into(),

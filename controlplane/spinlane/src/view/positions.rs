@@ -25,8 +25,10 @@ pub struct Position {
     pub venue: String,
     /// What.
     pub symbol: String,
-    /// Net quantity; negative = short.
+    /// Net quantity traded; negative = short.
     pub qty: String,
+    /// Fees taken out of what was bought: what is there to sell is `qty` less these.
+    pub base_fees: String,
     /// P&L of what was closed, quote units.
     pub realised: String,
     /// P&L of what is open, at `mark`.
@@ -67,6 +69,7 @@ impl Positions {
                 venue: it.venue.name().to_owned(),
                 symbol: it.symbol.as_str().to_owned(),
                 qty: it.qty_decimal(state.qty).to_string(),
+                base_fees: it.base_fee_decimal(state.base_fees).to_string(),
                 realised: state.realised.to_string(),
                 unrealised: state.unrealised.to_string(),
                 fees: state.fees.to_string(),

@@ -190,6 +190,7 @@ fn position() -> Entry {
         unrealised: Notional(0),
         fees: Notional(0),
         mark: Price(0),
+        base_fees: 0,
         fills: 1,
     })
 }

@@ -97,7 +97,8 @@ create index fills_symbol on fills (symbol);
 create index fills_client_order_id on fills (client_order_id);
 create index fills_order_id on fills using hash (order_id);
 
--- Where each position stands now.
+-- Where each position stands now. base_fees: taken out of what was bought, in the base asset; their worth
+-- is in fees, and what is there to sell is qty - base_fees.
 create table positions (
   venue       text        not null,
   symbol      text        not null,
@@ -108,6 +109,7 @@ create table positions (
   fees        numeric     not null,
   mark        numeric     not null,
   fills       bigint      not null,
+  base_fees   numeric     not null,
   updated_at  timestamptz not null,
   event_epoch integer     not null,
   event_seq   bigint      not null,
@@ -129,6 +131,7 @@ create table position_history (
   fees       numeric     not null,
   mark       numeric     not null,
   fills      bigint      not null,
+  base_fees  numeric     not null,
   primary key (epoch, lane, seq)
 );
 create index position_history_at on position_history using brin (at);

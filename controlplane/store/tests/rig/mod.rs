@@ -246,6 +246,7 @@ impl Writer<'_> {
                     unrealised: Notional(0),
                     fees: Notional(0),
                     mark: price,
+                    base_fees: 1_234,
                     fills: u64::from(n),
                 }));
                 self.put(&update(OrderState::Filled, 30, RejectReason::None));

@@ -142,6 +142,7 @@ impl Draw {
                 fees: Notional(self.wide[4]),
                 mark: Price(d),
                 fills: e as u64,
+                base_fees: f,
             }),
             7 => Entry::Risk(Risk {
                 rule: self.small[6],
@@ -194,6 +195,7 @@ impl Draw {
                 kind: self.kind(),
                 tif: self.tif(),
                 qty: Qty(e),
+                filled: Qty(f),
             }),
         }
     }

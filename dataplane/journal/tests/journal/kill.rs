@@ -49,6 +49,7 @@ fn trade_until_killed(path: &Path) -> ! {
             fees: Notional(0),
             mark: Price(1),
             fills: state.fills,
+            base_fees: 0,
         });
         log.set_drained(pen.next_seq());
         let seq = pen.publish_all(now, [&fill, &position]).unwrap();

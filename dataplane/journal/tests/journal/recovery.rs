@@ -72,6 +72,7 @@ fn position(qty: i64, fills: u64) -> Entry {
         fees: Notional(3),
         mark: Price(100),
         fills,
+        base_fees: 0,
     })
 }
 
@@ -196,6 +197,29 @@ fn positions_are_the_journal_s_last_word_or_the_line_s_where_the_ring_has_turned
     assert_eq!(recovered.positions[&InstrumentId(1)].qty, Qty(8));
 }
 
+/// Cum is the venue's word, filled is what was counted: an order is over when both agree.
+#[test]
+fn what_was_counted_is_told_apart_from_what_was_done() {
+    let place = Place::new();
+    let region = place.open();
+    let mut pen = journal(&region, 1);
+    for entry in [
+        intent(1),
+        update(1, OrderState::PartiallyFilled, 8),
+        fill(1),
+    ] {
+        pen.publish(NOW, &entry).unwrap();
+    }
+    let order = recover(&[&region]).orders[&id(1)];
+    assert_eq!((order.cum_qty, order.filled), (Qty(8), Qty(4)));
+    pen.publish(NOW, &update(1, OrderState::Cancelled, 8))
+        .unwrap();
+    let order = recover(&[&region]).orders[&id(1)];
+    assert_eq!(order.state, OrderState::Cancelled, "final, and not over");
+    pen.publish(NOW, &fill(2)).unwrap();
+    assert!(recover(&[&region]).orders.is_empty());
+}
+
 #[test]
 fn checkpoints_keep_old_orders_within_the_ring() {
     let place = Place::new();
@@ -215,6 +239,7 @@ fn checkpoints_keep_old_orders_within_the_ring() {
                 kind: order.kind,
                 tif: order.tif,
                 qty: order.qty,
+                filled: order.filled,
             };
             pen.publish(NOW, &Entry::Checkpoint(checkpoint)).unwrap();
             pen.checkpointed();
@@ -243,7 +268,7 @@ proptest! {
             let record = Record { seq, epoch: Epoch(1), lane: LANE, at: NOW, entry: *entry };
             recovered.apply(&ReadItem::Record(record));
         }
-        prop_assert!(recovered.orders.values().all(|order| !order.state.is_final()));
+        prop_assert!(recovered.orders.values().all(|order| !order.state.is_final() || order.filled < order.cum_qty));
         prop_assert_eq!(recovered.next_seq, entries.len() as u64);
         let fills = entries.iter().filter(|entry| matches!(entry, Entry::Fill(_))).count();
         prop_assert_eq!(recovered.seen_trades.len(), fills);

@@ -20,15 +20,15 @@ use crate::wall::{Wall, book_state, position_state};
 use dp_book::State;
 use dp_journal::Entry;
 use dp_journal::entry::{Checkpoint, Switch};
-use dp_oms::{Change, FillOutcome, Oms, Order, Position, Positions};
+use dp_oms::{Change, Fee, FillOutcome, Oms, Order, Position, Positions};
 use dp_risk::{Cleared, Gate, Lease};
 use dp_shm::{BookTop, Counter, KillState, Stage};
 use dp_strategy::{Intents, Strategy};
 use dp_transport::tsc;
 use dp_types::{
-    AmendOrder, BookMsg, BookMsgKind, CancelOrder, ClientOrderId, Epoch, FillReport, Instrument,
-    InstrumentId, LiveOrder, NewOrder, Notional, Now, OrderReport, OrderState, Price, Qty,
-    QuoteMsg, RejectReason, Side, StrategyId, Text, TradeMsg, Tsc, UnixNanos, VenueId,
+    AmendOrder, BookMsg, BookMsgKind, CancelOrder, ClientOrderId, Decimal, Epoch, FillReport,
+    Instrument, InstrumentId, LiveOrder, NewOrder, Notional, Now, OrderReport, OrderState, Price,
+    Qty, QuoteMsg, RejectReason, Side, StrategyId, Text, TradeMsg, Tsc, UnixNanos, VenueId,
 };
 use dp_venue_api::{Event, RequestAck};
 use std::collections::VecDeque;
@@ -47,6 +47,10 @@ const ASK_AGAIN_NS: u64 = 1_000_000_000;
 const RECONCILE_NS: u64 = 300_000_000_000;
 /// One refusal of a kind and strategy is journaled per this long; the others are counted.
 const REFUSAL_NS: u64 = 1_000_000_000;
+/// Beyond an order's window: the venue's clock against ours, and its own queue.
+const WINDOW_MARGIN_NS: u64 = 1_000_000_000;
+/// Requests in a row without an answer that mean the order link is dead though it is up.
+const SILENT_MAX: u32 = 2;
 /// Slots of send times for order-to-ack; a power of two.
 const SENT_SLOTS: usize = 4_096;
 
@@ -65,8 +69,10 @@ pub enum Action {
     Snapshot(InstrumentId),
     /// Ask what became of an order.
     Query(CancelOrder),
-    /// Compare open orders, fills and balances.
+    /// Compare open orders and fills.
     Reconcile(VenueId),
+    /// Open the order link anew: it is up and does not answer.
+    Reopen(VenueId),
 }
 
 /// One strategy on its instrument.
@@ -93,6 +99,8 @@ pub struct Setup {
     pub lane: dp_types::LaneId,
     /// Lane-wide limits.
     pub limits: dp_risk::NodeLimits,
+    /// How long after an order was written its venue may still take it, nanoseconds.
+    pub order_window_ns: u64,
     /// Venues of this lane.
     pub venues: Vec<VenueId>,
     /// Instruments known so far, by id; their rules follow.
@@ -127,13 +135,15 @@ impl<'r> Engine<'r> {
     pub fn new(wall: Wall<'r>, setup: Setup) -> Self {
         let count = setup.instruments.len().max(1);
         let venues = setup.venues.into_iter().map(VenueState::new).collect();
+        let mut oms = Oms::new(setup.epoch, setup.lane, count);
+        oms.set_absent_after(setup.order_window_ns.saturating_add(WINDOW_MARGIN_NS));
         Self {
             wall,
             epoch: setup.epoch,
             books: (0..count).map(|_| None).collect(),
             venues,
             gate: Gate::new(count, setup.limits),
-            oms: Oms::new(setup.epoch, setup.lane, count),
+            oms,
             positions: Positions::new(count),
             instruments: setup.instruments,
             seats: Vec::new(),
@@ -182,6 +192,8 @@ impl<'r> Engine<'r> {
                     kind: order.kind,
                     tif: order.tif,
                     qty: order.qty,
+                    filled: order.filled,
+                    at: order.at,
                 });
             }
         }
@@ -200,6 +212,7 @@ impl<'r> Engine<'r> {
                 realised: state.realised,
                 fees: state.fees,
                 fills: state.fills,
+                base_fees: state.base_fees,
             };
             self.positions.restore(*id, position);
             self.wall.take_position(now.unix, &instrument, state);
@@ -261,9 +274,9 @@ impl<'r> Engine<'r> {
         self.is_stopping = true;
     }
 
-    /// Whether no order of ours is live.
-    pub const fn is_flat(&self) -> bool {
-        self.oms.live_count() == 0
+    /// Whether no order of ours is live and every fill is counted.
+    pub fn is_flat(&self) -> bool {
+        self.oms.held_count() == 0 && self.venues.iter().all(|state| state.strangers.is_empty())
     }
 
     fn act(&mut self, action: Action) {
@@ -305,7 +318,14 @@ impl<'r> Engine<'r> {
         else {
             return;
         };
-        let outcome = slot.keeper.on_msg(msg, instrument, now.unix);
+        // A message that was long on its way proves the book as of then, not of now.
+        let late_ns = self
+            .venues
+            .iter_mut()
+            .find(|state| state.venue == instrument.venue)
+            .map_or(0, |state| state.delay.beyond_floor(now.unix, msg.venue_ns));
+        let heard = UnixNanos(now.unix.0.saturating_sub(late_ns));
+        let outcome = slot.keeper.on_msg(msg, instrument, heard);
         if msg.kind == BookMsgKind::Snapshot && outcome == dp_book::Outcome::Applied {
             self.wall.count(Counter::Snapshots);
         }
@@ -374,14 +394,21 @@ impl<'r> Engine<'r> {
             self.on_stranger(id, report, now);
             return;
         }
-        if let Some(state) = self.venue_of(&instrument)
-            && state.is_reconciling
-            && !report.state.is_final()
-        {
-            state.open_orders += 1;
+        let mut is_listed = false;
+        if let Some(state) = self.venue_of(&instrument) {
+            state.silent = 0;
+            if state.is_reconciling && !report.state.is_final() {
+                state.open_orders += 1;
+                is_listed = true;
+            }
         }
         let illegal = self.oms.tally().illegal;
-        let change = self.oms.on_report(report, &instrument);
+        let change = self.oms.on_report(report, &instrument, now.unix);
+        let held = report.client_id.and_then(|id| self.oms.get(id).copied());
+        if let Some(order) = held.filter(|order| is_listed && order.state.is_final()) {
+            // Over by an earlier word of the venue, and on its list all the same: it must go.
+            self.on_stranger(order.client_id, report, now);
+        }
         if self.oms.tally().illegal > illegal {
             self.wall.count(Counter::IllegalTransitions);
         }
@@ -394,26 +421,39 @@ impl<'r> Engine<'r> {
     /// It must not stay at the venue.
     fn on_stranger(&mut self, id: ClientOrderId, report: &OrderReport, now: Now) {
         self.wall.count(Counter::StaleEpochFrames);
-        if report.state.is_final() || report.state == OrderState::Unknown {
+        let Some(instrument) = self.instrument(report.instrument) else {
+            return;
+        };
+        let Some(state) = self.venue_of(&instrument) else {
+            return;
+        };
+        if report.state.is_final() {
+            state.strangers.retain(|order| order.client_id != id);
             return;
         }
-        if let Some(instrument) = self.instrument(report.instrument)
-            && let Some(state) = self.venue_of(&instrument)
-        {
-            state.adopted += 1;
+        if report.state == OrderState::Unknown {
+            return;
         }
         let cancel = CancelOrder {
             instrument: report.instrument,
             client_id: id,
             order_id: report.order_id,
         };
-        self.cancel(&cancel, now);
+        if state.is_reconciling {
+            state.adopted += 1;
+        }
+        if state.take_stranger(cancel) {
+            self.cancel(&cancel, now);
+        }
     }
 
     fn on_fill(&mut self, report: &FillReport, now: Now) {
         let Some(instrument) = self.instrument(report.instrument) else {
             return;
         };
+        if let Some(state) = self.venue_of(&instrument) {
+            state.silent = 0;
+        }
         match self.oms.on_fill(report, &instrument) {
             FillOutcome::Counted {
                 order,
@@ -435,9 +475,14 @@ impl<'r> Engine<'r> {
                     },
                 );
             }
-            FillOutcome::Duplicate => self.wall.count(Counter::DuplicateFills),
+            FillOutcome::Duplicate | FillOutcome::Beyond => {
+                self.wall.count(Counter::DuplicateFills);
+            }
             FillOutcome::Foreign => {}
-            FillOutcome::BadNumber => self.wall.count(Counter::DecodeErrors),
+            FillOutcome::BadNumber => {
+                self.wall.count(Counter::DecodeErrors);
+                self.on_private_fault(instrument.venue);
+            }
         }
     }
 
@@ -450,7 +495,7 @@ impl<'r> Engine<'r> {
         qty: Qty,
         now: Now,
     ) {
-        let fee = fee_in_quote(instrument, report).unwrap_or(Notional(0));
+        let fee = fee_of(instrument, report);
         match self.positions.book(instrument, order.side, price, qty, fee) {
             Ok(position) => {
                 let mark = self.mark(instrument.id).unwrap_or(price);
@@ -467,6 +512,9 @@ impl<'r> Engine<'r> {
         let Some(order) = self.oms.get(ack.client_id).copied() else {
             return;
         };
+        if let Some(state) = self.venue_mut(order.venue) {
+            state.silent = 0;
+        }
         let slot = ack.client_id.sequence() as usize & (SENT_SLOTS - 1);
         let sent = self.sent.get(slot).copied().unwrap_or_default();
         let is_about_new = matches!(order.state, OrderState::Pending | OrderState::New);
@@ -546,10 +594,26 @@ impl<'r> Engine<'r> {
         }
     }
 
+    /// Whether a new order or an amend may leave at this very moment: kill switch and lease as they are now,
+    /// not as they were when the strategy was asked.
+    #[inline]
+    pub fn may_send(&self, now: UnixNanos) -> bool {
+        let region = self.wall.region;
+        !region.kill().is_killed() && region.lease().may_trade(self.epoch, now)
+    }
+
     /// A new order did not leave.
     pub fn on_new_refused(&mut self, id: ClientOrderId, reason: RejectReason, now: Now) {
         self.wall.count(Counter::RateRefusals);
         if let Some(change) = self.oms.on_not_sent(id, reason) {
+            self.wall.order_moved(now.unix, &change);
+        }
+    }
+
+    /// A new order was held back at the last moment: killed, or the lease is gone.
+    pub fn on_new_withheld(&mut self, id: ClientOrderId, now: Now) {
+        self.wall.count(Counter::RiskRefusals);
+        if let Some(change) = self.oms.on_not_sent(id, RejectReason::Other) {
             self.wall.order_moved(now.unix, &change);
         }
     }
@@ -599,6 +663,10 @@ impl<'r> Engine<'r> {
             });
             self.wall.fact(now.unix, &entry);
             self.cancel_due = UnixNanos(0);
+            // "No order is open" is the venue's to say.
+            for state in &mut self.venues {
+                state.wants_reconcile |= kill.is_killed;
+            }
         }
         if (self.kill.is_killed || self.is_stopping || self.is_paused)
             && now.unix >= self.cancel_due
@@ -623,15 +691,17 @@ impl<'r> Engine<'r> {
         self.oms
             .on_timeout(now.unix, &mut |change| lost.push(change));
         for change in lost {
+            self.on_silence(&change);
             self.on_change(&change, now);
         }
         for at in 0..self.venues.len() {
-            let Some(state) = self.venues.get(at) else {
+            let Some(state) = self.venues.get_mut(at) else {
                 break;
             };
             let venue = state.venue;
-            let is_due = state.is_reconciled && now.unix.since(state.reconciled_at) >= RECONCILE_NS;
-            if is_due && !state.is_reconciling {
+            let is_old = state.is_reconciled && now.unix.since(state.reconciled_at) >= RECONCILE_NS;
+            let is_due = state.is_logged_in && !state.is_reconciling;
+            if is_due && (is_old || core::mem::take(&mut state.wants_reconcile)) {
                 self.act(Action::Reconcile(venue));
             }
             self.settle(venue, now);
@@ -661,7 +731,7 @@ impl<'r> Engine<'r> {
     }
 
     fn checkpoint(&mut self, now: Now) {
-        let entries = self.oms.all_live().map(|order| {
+        let entries = self.oms.all_held().map(|order| {
             Entry::Checkpoint(Checkpoint {
                 order: order.live(),
                 venue: order.venue,
@@ -669,6 +739,7 @@ impl<'r> Engine<'r> {
                 kind: order.kind,
                 tif: order.tif,
                 qty: order.qty,
+                filled: order.filled,
             })
         });
         self.wall.checkpoint(now.unix, entries);
@@ -750,21 +821,27 @@ impl BookSlot {
     }
 }
 
-/// A fill's fee in quote units. `None` when it was paid in a third asset (or leaves the range): the fill's
-/// record keeps the exact fee, the position's fee sum leaves it out.
-fn fee_in_quote(instrument: &Instrument, report: &FillReport) -> Option<Notional> {
+/// A fill's fee: its worth, and what of it was taken out of what was bought. Paid in a third asset, the
+/// position leaves it out; the fill's record keeps it exactly.
+fn fee_of(instrument: &Instrument, report: &FillReport) -> Fee {
     let fee = report.fee;
     if report.fee_asset == instrument.quote {
-        return fee
-            .to_increments(12)
-            .ok()
-            .map(|units| Notional(i128::from(units)));
+        let units = fee.to_increments(12).unwrap_or(0);
+        return Notional(i128::from(units)).into();
     }
     if report.fee_asset != instrument.base {
-        return None;
+        return Fee::default();
     }
-    let product = i128::from(fee.mantissa) * i128::from(report.price.mantissa);
-    let exponent = 12 + i32::from(fee.exponent) + i32::from(report.price.exponent);
+    Fee {
+        value: worth(fee, report.price).unwrap_or(Notional(0)),
+        base: instrument.base_fee(fee).unwrap_or(0),
+    }
+}
+
+/// An amount at a price, in quote units, toward zero.
+fn worth(amount: Decimal, price: Decimal) -> Option<Notional> {
+    let product = i128::from(amount.mantissa) * i128::from(price.mantissa);
+    let exponent = 12 + i32::from(amount.exponent) + i32::from(price.exponent);
     let scale = 10i128.checked_pow(exponent.unsigned_abs())?;
     if exponent >= 0 {
         product.checked_mul(scale).map(Notional)

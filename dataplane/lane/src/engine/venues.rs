@@ -5,13 +5,15 @@
 //!            ─▶ every order has a known fate ─▶ trading may begin
 //! ```
 
-use super::{ASK_AGAIN_NS, Action, Engine};
+use super::{ASK_AGAIN_NS, Action, Engine, SILENT_MAX};
 use crate::wall::book_state;
 use dp_journal::Entry;
 use dp_journal::entry::Reconcile;
-use dp_oms::Order;
+use dp_oms::{Change, Order};
 use dp_shm::Counter;
-use dp_types::{CancelOrder, ClientOrderId, Instrument, Now, OrderState, UnixNanos, VenueId};
+use dp_types::{
+    CancelOrder, ClientOrderId, Instrument, Now, OrderState, UnixNanos, VenueId, VenueNanos,
+};
 
 /// What the engine knows of a venue.
 #[derive(Debug)]
@@ -35,7 +37,58 @@ pub struct VenueState {
     pub(super) open_orders: u32,
     pub(super) adopted: u32,
     pub(super) asked: UnixNanos,
-    pub(super) reconciled_at: UnixNanos,
+    /// When the last comparison that has ended began.
+    pub reconciled_at: UnixNanos,
+    /// When the one under way began.
+    pub(super) began_at: UnixNanos,
+    /// Compare again as soon as can be.
+    pub(super) wants_reconcile: bool,
+    /// Orders of ours at the venue that we hold for over or do not know: cancelled until it lists them no
+    /// more.
+    pub strangers: Vec<CancelOrder>,
+    /// Requests without an answer since the last word on the order link.
+    pub(super) silent: u32,
+    /// How long the venue's market data is on its way.
+    pub(super) delay: Delay,
+}
+
+/// Strangers kept track of at once; venues allow fewer open orders.
+const STRANGERS_MAX: usize = 4_096;
+/// How long the shortest way a message took is remembered, at least.
+const FLOOR_NS: u64 = 60_000_000_000;
+
+/// How much longer than the shortest way of late a message was under way. Needs no common clock: the
+/// difference of the two clocks is in the shortest way too.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Delay {
+    /// Shortest ways of the window before and of this one, nanoseconds, clocks' difference included.
+    floors: [i128; 2],
+    until: UnixNanos,
+}
+
+impl Delay {
+    const fn new() -> Self {
+        Self {
+            floors: [i128::MAX; 2],
+            until: UnixNanos(0),
+        }
+    }
+
+    /// Nanoseconds beyond the shortest way; 0 for a message without a time of its venue.
+    #[inline]
+    pub(super) fn beyond_floor(&mut self, now: UnixNanos, sent: VenueNanos) -> u64 {
+        if sent.0 == 0 {
+            return 0;
+        }
+        let way = i128::from(now.0) - i128::from(sent.0);
+        if now >= self.until {
+            self.until = now.after(FLOOR_NS);
+            self.floors = [self.floors[1], i128::MAX];
+        }
+        self.floors[1] = self.floors[1].min(way);
+        let floor = self.floors[0].min(self.floors[1]);
+        u64::try_from(way - floor).unwrap_or(0)
+    }
 }
 
 impl VenueState {
@@ -53,7 +106,24 @@ impl VenueState {
             adopted: 0,
             asked: UnixNanos(0),
             reconciled_at: UnixNanos(0),
+            began_at: UnixNanos(0),
+            wants_reconcile: false,
+            strangers: Vec::new(),
+            silent: 0,
+            delay: Delay::new(),
         }
+    }
+
+    /// Notes a stranger; says whether it is new.
+    pub(super) fn take_stranger(&mut self, order: CancelOrder) -> bool {
+        let is_new = !self
+            .strangers
+            .iter()
+            .any(|held| held.client_id == order.client_id);
+        if is_new && self.strangers.len() < STRANGERS_MAX {
+            self.strangers.push(order);
+        }
+        is_new
     }
 }
 
@@ -78,10 +148,13 @@ impl Engine<'_> {
     }
 
     /// The venue machine begins to compare.
-    pub fn on_reconcile_started(&mut self, venue: VenueId) {
+    pub fn on_reconcile_started(&mut self, venue: VenueId, now: Now) {
         self.oms.begin_reconcile(venue);
         if let Some(state) = self.venue_mut(venue) {
             state.is_reconciling = true;
+            state.began_at = now.unix;
+            // Those that still live are named again.
+            state.strangers.clear();
             (state.open_orders, state.adopted) = (0, 0);
             state.unnamed.clear();
         }
@@ -95,7 +168,7 @@ impl Engine<'_> {
         }
         if let Some(state) = self.venue_mut(venue) {
             state.is_reconciling = false;
-            state.reconciled_at = now.unix;
+            state.reconciled_at = state.began_at;
             state.asked = now.unix;
             state.unnamed = unnamed.iter().map(|order| order.client_id).collect();
         }
@@ -118,7 +191,10 @@ impl Engine<'_> {
         let has_unknown = oms
             .all_live()
             .any(|order| order.venue == venue && order.state == OrderState::Unknown);
-        let is_settled = state.unnamed.is_empty() && !has_unknown;
+        let is_owed = |order: &Order| order.venue == venue && !order.is_settled();
+        let has_owed = oms.all_held().any(is_owed);
+        let is_settled =
+            state.unnamed.is_empty() && state.strangers.is_empty() && !has_unknown && !has_owed;
         if is_settled && state.is_settling {
             state.is_settling = false;
             state.is_reconciled = true;
@@ -132,15 +208,22 @@ impl Engine<'_> {
         } else if !is_settled && now.unix.since(state.asked) >= ASK_AGAIN_NS {
             state.asked = now.unix;
             let ask: Vec<CancelOrder> = oms
-                .all_live()
+                .all_held()
                 .filter(|order| {
                     let is_open = order.state == OrderState::Unknown;
-                    order.venue == venue && (is_open || state.unnamed.contains(&order.client_id))
+                    let is_unnamed = state.unnamed.contains(&order.client_id);
+                    order.venue == venue && (is_open || is_unnamed) || is_owed(order)
                 })
                 .map(Order::named)
                 .collect();
+            let strangers = state.strangers.clone();
+            // Whether they are gone, only a new list tells.
+            state.wants_reconcile |= !strangers.is_empty();
             for order in ask {
                 self.act(Action::Query(order));
+            }
+            for order in &strangers {
+                self.cancel(order, now);
             }
         }
     }
@@ -156,6 +239,29 @@ impl Engine<'_> {
             .on_link_lost(venue, &mut |change| lost.push(change));
         for change in lost {
             self.on_change(&change, now);
+        }
+    }
+
+    /// A private message could not be read: an order or a fill may have been in it.
+    pub fn on_private_fault(&mut self, venue: VenueId) {
+        if let Some(state) = self.venue_mut(venue) {
+            state.is_reconciled = false;
+            state.is_settling = true;
+            state.wants_reconcile = true;
+        }
+    }
+
+    /// A request was not answered in time. One about an order on the book, or several in a row: the link is
+    /// up and dead.
+    pub(super) fn on_silence(&mut self, change: &Change) {
+        let venue = change.order.venue;
+        let was_resting = matches!(change.from, OrderState::Ack | OrderState::PartiallyFilled);
+        if let Some(state) = self.venue_mut(venue) {
+            state.silent += 1;
+            if was_resting || state.silent >= SILENT_MAX {
+                state.silent = 0;
+                self.act(Action::Reopen(venue));
+            }
         }
     }
 

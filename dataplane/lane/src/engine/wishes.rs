@@ -79,6 +79,7 @@ impl Engine<'_> {
         let proof = slot.keeper.proof();
         let age_max = self.gate.node_limits().book_age_ns_max;
         let can_trade = !self.is_paused
+            && self.wall.has_room()
             && !self.is_stopping
             && proof.state == State::Synced
             && now.unix.since(proof.at) <= age_max
@@ -89,7 +90,7 @@ impl Engine<'_> {
             now,
             instrument,
             book: slot.keeper.book(),
-            position: position.qty,
+            position: position.held(),
             cost: position.cost,
             live: &self.live,
             can_trade,
@@ -160,12 +161,14 @@ impl Engine<'_> {
         let Some(instrument) = self.instrument(order.instrument) else {
             return;
         };
-        let cleared = self.check(order.instrument, now, |gate, context| {
+        let cleared = self.check(order.instrument, |gate, context| {
             gate.check_new(order, context, now.unix)
         });
         let checked = self.wall.stamp(Stage::Risk, start);
+        // Before the order gets a place: one that is given up again would push a real one's memory out.
+        let may_wish = !self.is_paused && !self.is_stopping && self.wall.has_room();
         let cleared = match cleared {
-            Some(Ok(cleared)) if !self.is_paused && !self.is_stopping => cleared,
+            Some(Ok(cleared)) if may_wish => cleared,
             Some(Err(refusal)) => {
                 self.on_refusal(at, strategy, order.instrument, refusal, now);
                 return;
@@ -238,7 +241,7 @@ impl Engine<'_> {
             price: order.price,
             qty: order.qty,
         };
-        let cleared = self.check(order.instrument, now, |gate, context| {
+        let cleared = self.check(order.instrument, |gate, context| {
             gate.check_amend(&amend, &resting, context, now.unix)
         });
         match cleared {
@@ -268,7 +271,6 @@ impl Engine<'_> {
     fn check<T>(
         &mut self,
         id: InstrumentId,
-        now: Now,
         check: impl FnOnce(&mut Gate, &Context<'_>) -> Result<T, Refusal>,
     ) -> Option<Result<T, Refusal>> {
         let at = id.0 as usize;
@@ -281,7 +283,6 @@ impl Engine<'_> {
             .venues
             .iter()
             .any(|state| state.venue == instrument.venue && state.is_reconciled);
-        let _ = now;
         let context = Context {
             instrument,
             book: RiskBook {
@@ -290,7 +291,7 @@ impl Engine<'_> {
                 bid: bid.map(|level| level.price),
                 ask: ask.map(|level| level.price),
             },
-            position: self.positions.get(id).qty,
+            position: self.positions.get(id).held(),
             working_buy: exposure.buy,
             working_sell: exposure.sell,
             own_bid: exposure.own_bid,

@@ -34,6 +34,7 @@ proptest! {
     #[test]
     fn a_position_comes_back_as_it_was(words: [i64; 4], wide: [i128; 4], fills: u64, lane: u8) {
         let state = PositionState {
+            base_fees: -7,
             qty: Qty(words[0]),
             cost: Notional(wide[0]),
             realised: Notional(wide[1]),
@@ -79,6 +80,7 @@ fn a_venue_status_comes_back_as_it_was() {
     let mut links = [LinkState::None; 8];
     links[..3].copy_from_slice(&[LinkState::Up, LinkState::Handshaking, LinkState::Down]);
     let status = VenueStatus {
+        reconciled: UnixNanos(99),
         venue: VenueId::OKX,
         lane: LaneId(1),
         links,
@@ -302,6 +304,7 @@ fn the_lease_stub_is_held_by_its_epoch_only() {
 fn linked(n: i64) -> PositionState {
     let wide = Notional(i128::from(n) << 64 | i128::from(n));
     PositionState {
+        base_fees: 0,
         qty: Qty(n),
         cost: wide,
         realised: wide,

@@ -127,6 +127,7 @@ fn read_fill(
         side: side(item)?,
         price: item.decimal("fillPx").map_err(at("fillPx"))?,
         qty: item.decimal("fillSz").map_err(at("fillSz"))?,
+        cum: optional(item, "accFillSz")?,
         fee: negated(optional(item, keys.fee)?.unwrap_or(Decimal::ZERO))?,
         fee_asset: registry
             .find_asset(text(item, keys.fee_asset))
