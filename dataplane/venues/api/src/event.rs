@@ -95,6 +95,9 @@ pub enum DecodeError {
     /// A symbol we did not ask for.
     #[error("unknown symbol")]
     UnknownSymbol,
+    /// A symbol we follow that the venue does not list: it has no rules and is not live.
+    #[error("the venue does not list instrument {}", .0.0)]
+    Unlisted(InstrumentId),
     /// More levels, items or bytes than the stated maximum.
     #[error("{0} is over its maximum")]
     TooMuch(&'static str),

@@ -225,23 +225,24 @@ pub(crate) fn on_listed(
     Ok(Some(report))
 }
 
-/// A fill of `myTrades`; returns its id. The list names orders by the venue's id only: `client_id` is ours
+/// A fill of `myTrades`; returns its id and its order's. The list names orders by the venue's id only: `client_id` is ours
 /// where it was asked for one order, else [`Names`] finds it.
 pub(crate) fn on_listed_fill(
     registry: &Registry,
     client_id: Option<ClientOrderId>,
     item: Value<'_>,
     out: &mut impl Sink,
-) -> Result<u64, DecodeError> {
+) -> Result<(u64, OrderId), DecodeError> {
     let trade_id = item.u64("id").map_err(at("id"))?;
+    let order_id = order_id(item, "orderId")?;
     let Some(instrument) = followed(registry, item, "symbol", out)? else {
-        return Ok(trade_id);
+        return Ok((trade_id, order_id));
     };
     let is_buyer = item.bool("isBuyer").map_err(at("isBuyer"))?;
     out.event(&Event::Fill(FillReport {
         instrument,
         client_id,
-        order_id: order_id(item, "orderId")?,
+        order_id,
         trade_id: TradeId(u128::from(trade_id)),
         side: if is_buyer { Side::Buy } else { Side::Sell },
         price: item.decimal("price").map_err(at("price"))?,
@@ -252,7 +253,7 @@ pub(crate) fn on_listed_fill(
         liquidity: liquidity(item.bool("isMaker").map_err(at("isMaker"))?),
         venue_ns: millis(item, "time")?,
     }));
-    Ok(trade_id)
+    Ok((trade_id, order_id))
 }
 
 /// Orders whose names are remembered: as many as one lane may have live, twice.

@@ -350,6 +350,12 @@ pub(crate) fn refusal(error: Value<'_>, status: u16) -> Option<Refusal> {
     })
 }
 
+/// Whether a refusal is for rate, so that nothing may be sent for a while: by status, or by the code where the
+/// status is another one.
+pub(crate) const fn is_rate_stop(status: u16, code: i32) -> bool {
+    matches!(status, 418 | 429) || code == -1003
+}
+
 /// "... IP banned until 1573126800000. ...": the time is only in the words.
 fn banned_until(message: &str) -> Option<u64> {
     let (_, rest) = message.split_once("until ")?;
@@ -399,7 +405,7 @@ pub(crate) fn on_reply(
     }
     let error = root.get("error").ok_or(DecodeError::Field("error"))?;
     let refused = refusal(error, status).ok_or(DecodeError::Field("error"))?;
-    if refused.reason == RejectReason::RateLimit && matches!(status, 418 | 429) {
+    if is_rate_stop(status, refused.code) {
         heard.stop = Some(Stop {
             is_ban: status == 418,
             until_ms: refused.until_ms,

@@ -526,6 +526,17 @@ fn on_trade(
 /// Answers to SUBSCRIBE and its like, refusals without an envelope, strays of other interfaces.
 fn on_control(root: Value<'_>, out: &mut impl Sink) -> Result<Heard, Fault> {
     if let Some(refusal) = entry::refusal(root, 400) {
+        if entry::is_rate_stop(400, refusal.code) {
+            out.event(&Event::Ignored("refused for rate"));
+            let stop = Stop {
+                is_ban: false,
+                until_ms: refusal.until_ms,
+            };
+            return Ok(Heard {
+                stop: Some(stop),
+                ..Heard::default()
+            });
+        }
         return Err(refusal.fault());
     }
     if root.get("result").is_some() {

@@ -13,7 +13,9 @@ use crate::feed::{Levels, Notice, at, on_snapshot};
 use crate::limits::{USAGES_MAX, Usage, usages};
 use crate::symbols::{parse_client_id, trimmed};
 use crate::{ID, LINK_REST, entry};
-use dp_types::{ClientOrderId, Decimal, Instrument, InstrumentId, Notional, NumError, Price, Qty};
+use dp_types::{
+    ClientOrderId, Decimal, Instrument, InstrumentId, Notional, NumError, OrderId, Price, Qty,
+};
 use dp_venue_api::{DecodeError, Registry, RegistryError, RestMethod, RestRequest, RestTag, Sink};
 use dp_wire::json::Value;
 
@@ -22,41 +24,72 @@ pub const DEPTH_LIMIT: usize = 1_000;
 /// Trades on one page.
 pub const TRADES_LIMIT: usize = 1_000;
 
-/// A client order id has 45 bits; beside it and the kind's 8 a tag has 11 for the instrument.
+/// Pages of the trades of one order after the first.
+pub const ORDER_PAGES_MAX: u8 = 15;
+
+/// Run, or snapshot, of an answer that was recorded: no machine asked for it, each takes it.
+pub const RECORDED: u32 = 0;
+
+/// A run has 24 bits, an instrument and a page 16 each: with the low byte the 64 of a tag.
+const RUN_BITS: u32 = 24;
+pub(crate) const RUN_MASK: u32 = (1 << RUN_BITS) - 1;
+const ID_BITS: u32 = 16;
+const ID_MASK: u64 = (1 << ID_BITS) - 1;
+const _: () = assert!(8 + RUN_BITS + 2 * ID_BITS == 64);
+const _: () = assert!(dp_types::limit::INSTRUMENTS_MAX <= 1 << ID_BITS);
+
+/// A client order id has 45 bits; beside it and the low byte a tag has 11 for the instrument.
 const CLIENT_BITS: u32 = 45;
 const CLIENT_MASK: u64 = (1 << CLIENT_BITS) - 1;
 const _: () = assert!(dp_types::limit::INSTRUMENTS_MAX <= 1 << (64 - 8 - CLIENT_BITS));
 
+/// Which page of trades.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TradesPage {
+    /// Of this run of reconciliation (24 bits).
+    pub run: u32,
+    /// Of this instrument.
+    pub id: InstrumentId,
+    /// From 0.
+    pub page: u16,
+}
+
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
-    /// Rules of our instruments.
-    Rules,
-    /// A book snapshot.
-    Depth(InstrumentId),
+    /// Rules of all our instruments, or of one.
+    Rules(Option<InstrumentId>),
+    /// A book snapshot, by the number of the request.
+    Depth(InstrumentId, u32),
     /// All open orders, in this run of reconciliation.
     OpenOrders(u32),
-    /// A page of trades of one instrument, in this run of reconciliation.
-    Trades(u32),
+    /// A page of trades.
+    Trades(TradesPage),
     /// Balances, in this run of reconciliation.
     Account(u32),
     /// One order by our id.
     Order(InstrumentId, ClientOrderId),
-    /// The trades of one order of ours.
-    OrderTrades(InstrumentId, ClientOrderId),
+    /// A page (0 to [`ORDER_PAGES_MAX`]) of the trades of one order of ours.
+    OrderTrades(InstrumentId, ClientOrderId, u8),
 }
 
 impl Ask {
-    /// As a tag: the kind in the low byte, its number above.
+    /// As a tag: the kind in the low four bits, a page of an order's trades in the next four, numbers above.
     pub const fn tag(self) -> RestTag {
         let (kind, number) = match self {
-            Self::Rules => (1, 0),
-            Self::Depth(id) => (2, id.0 as u64),
+            Self::Rules(None) => (1, 0),
+            Self::Rules(Some(id)) => (1, id.0 as u64 + 1),
+            Self::Depth(id, number) => (2, id.0 as u64 & ID_MASK | (number as u64) << ID_BITS),
             Self::OpenOrders(run) => (3, run as u64),
-            Self::Trades(run) => (4, run as u64),
+            Self::Trades(TradesPage { run, id, page }) => (
+                4,
+                (run & RUN_MASK) as u64
+                    | (id.0 as u64 & ID_MASK) << RUN_BITS
+                    | (page as u64) << (RUN_BITS + ID_BITS),
+            ),
             Self::Account(run) => (5, run as u64),
             Self::Order(id, client) => (6, pack(id, client)),
-            Self::OrderTrades(id, client) => (7, pack(id, client)),
+            Self::OrderTrades(id, client, page) => (7 | (page as u64 & 0xf) << 4, pack(id, client)),
         };
         RestTag(kind | number << 8)
     }
@@ -69,14 +102,26 @@ impl Ask {
             ClientOrderId(wide & CLIENT_MASK),
         );
         let number = || u32::try_from(wide).ok();
-        Some(match tag.0 & 0xff {
-            1 if wide == 0 => Self::Rules,
-            2 => Self::Depth(InstrumentId(number()?)),
+        let page = (tag.0 >> 4 & 0xf) as u8;
+        Some(match tag.0 & 0xf {
+            7 => Self::OrderTrades(id, client, page),
+            _ if page != 0 => return None,
+            1 => Self::Rules(match number()? {
+                0 => None,
+                next => Some(InstrumentId(next - 1)),
+            }),
+            2 => Self::Depth(
+                InstrumentId((wide & ID_MASK) as u32),
+                u32::try_from(wide >> ID_BITS).ok()?,
+            ),
             3 => Self::OpenOrders(number()?),
-            4 => Self::Trades(number()?),
+            4 => Self::Trades(TradesPage {
+                run: (wide & u64::from(RUN_MASK)) as u32,
+                id: InstrumentId((wide >> RUN_BITS & ID_MASK) as u32),
+                page: (wide >> (RUN_BITS + ID_BITS)) as u16, // 16 bits are left
+            }),
             5 => Self::Account(number()?),
             6 => Self::Order(id, client),
-            7 => Self::OrderTrades(id, client),
             _ => return None,
         })
     }
@@ -84,8 +129,8 @@ impl Ask {
     /// Weight of the request at the venue.
     pub const fn weight(self) -> u32 {
         match self {
-            Self::Rules | Self::Account(_) | Self::Trades(_) => 20,
-            Self::Depth(_) => 50,
+            Self::Rules(_) | Self::Account(_) | Self::Trades(_) => 20,
+            Self::Depth(..) => 50,
             Self::OpenOrders(_) => 80,
             Self::Order(..) => 4,
             Self::OrderTrades(..) => 5,
@@ -118,11 +163,15 @@ pub fn ask_of_url(registry: &Registry, url: &str) -> Option<Ask> {
             .unwrap_or_default()
     };
     Some(match path.rsplit('/').next()? {
-        "exchangeInfo" => Ask::Rules,
-        "depth" => Ask::Depth(instrument()?),
-        "openOrders" => Ask::OpenOrders(u32::MAX),
-        "myTrades" => Ask::Trades(u32::MAX),
-        "account" => Ask::Account(u32::MAX),
+        "exchangeInfo" => Ask::Rules(None),
+        "depth" => Ask::Depth(instrument()?, RECORDED),
+        "openOrders" => Ask::OpenOrders(RECORDED),
+        "myTrades" => Ask::Trades(TradesPage {
+            run: RECORDED,
+            id: instrument()?,
+            page: 0,
+        }),
+        "account" => Ask::Account(RECORDED),
         "order" => Ask::Order(instrument()?, client()),
         _ => return None,
     })
@@ -157,8 +206,8 @@ pub enum Answer {
     Depth,
     /// All open orders went out.
     OpenOrders,
-    /// How many trades went out, and the newest of them.
-    Trades(usize, u64),
+    /// How many trades went out, the newest of them, and the order of the last one listed.
+    Trades(usize, u64, OrderId),
     /// Balances went out.
     Account,
     /// One order; its fills may be worth asking for.
@@ -174,8 +223,8 @@ pub(crate) fn read(
     out: &mut impl Sink,
 ) -> Result<Answer, DecodeError> {
     match ask {
-        Ask::Rules => Ok(Answer::Rules(rules(registry, root)?, usages(root))),
-        Ask::Depth(id) => {
+        Ask::Rules(_) => Ok(Answer::Rules(rules(registry, root)?, usages(root))),
+        Ask::Depth(id, _) => {
             on_snapshot(id, root, levels, out)?;
             Ok(Answer::Depth)
         }
@@ -187,15 +236,17 @@ pub(crate) fn read(
         }
         Ask::Trades(_) | Ask::OrderTrades(..) => {
             let client = match ask {
-                Ask::OrderTrades(_, client) => Some(client),
+                Ask::OrderTrades(_, client, _) => Some(client),
                 _ => None,
             };
-            let (mut count, mut newest) = (0, 0);
+            let (mut count, mut newest, mut last) = (0, 0, OrderId(0));
             for item in root.as_array().ok_or(DecodeError::Shape("no list"))? {
-                newest = newest.max(account::on_listed_fill(registry, client, item, out)?);
+                let (trade_id, order_id) = account::on_listed_fill(registry, client, item, out)?;
+                newest = newest.max(trade_id);
+                last = order_id;
                 count += 1;
             }
-            Ok(Answer::Trades(count, newest))
+            Ok(Answer::Trades(count, newest, last))
         }
         Ask::Account(_) => {
             account::on_account(registry, root, out)?;
@@ -358,17 +409,28 @@ mod tests {
     fn tags_come_back() {
         let client = ClientOrderId((1 << 45) - 1);
         for ask in [
-            Ask::Rules,
-            Ask::Depth(InstrumentId(u32::MAX)),
+            Ask::Rules(None),
+            Ask::Rules(Some(InstrumentId(0))),
+            Ask::Depth(InstrumentId(1023), u32::MAX),
             Ask::OpenOrders(7),
-            Ask::Trades(u32::MAX),
+            Ask::Trades(TradesPage {
+                run: RUN_MASK,
+                id: InstrumentId(1023),
+                page: u16::MAX,
+            }),
+            Ask::Trades(TradesPage {
+                run: 1,
+                id: InstrumentId(2),
+                page: 3,
+            }),
             Ask::Account(0),
             Ask::Order(InstrumentId(1023), client),
-            Ask::OrderTrades(InstrumentId(0), client),
+            Ask::OrderTrades(InstrumentId(0), client, 0),
+            Ask::OrderTrades(InstrumentId(1023), client, ORDER_PAGES_MAX),
         ] {
             assert_eq!(Ask::of(ask.tag()), Some(ask));
         }
-        for raw in [0, 8, 255, 1 << 60 | 2, u64::MAX, 1 << 8 | 1] {
+        for raw in [0, 8, 255, 0x11, 1 << 60 | 2, 1 << 60 | 3, u64::MAX] {
             assert_eq!(Ask::of(RestTag(raw)), None);
         }
     }
@@ -384,11 +446,11 @@ mod tests {
             "https://fapi.binance.com/fapi/v1/depth?symbol=BTCUSDT&limit=1000",
             "/depth?symbol=BTCUSDT",
         ] {
-            assert_eq!(of(url), Some(Ask::Depth(id)), "{url}");
+            assert_eq!(of(url), Some(Ask::Depth(id, RECORDED)), "{url}");
         }
         assert_eq!(
             of("https://dapi.binance.com/dapi/v1/exchangeInfo"),
-            Some(Ask::Rules)
+            Some(Ask::Rules(None))
         );
         assert_eq!(of("/depth?symbol=X"), None);
         assert_eq!(

@@ -11,22 +11,27 @@
 //! nothing here waits, and nothing here sends an order twice. Pings of the venue are WebSocket frames and
 //! answered below this layer.
 
+mod answers;
+mod books;
+mod reconcile;
+mod rules;
+
 use crate::account::{Names, Naming};
 use crate::auth::{Auth, AuthError};
 use crate::entry::{self, MESSAGE_MAX, Signing};
-use crate::feed::{Decoder, Heard, Notice, Stop, absent};
+use crate::feed::{Decoder, Heard, Notice, Stop};
 use crate::limits::Limits;
-use crate::reject;
-use crate::rest::{self, Answer, Ask, DEPTH_LIMIT, TRADES_LIMIT};
+use crate::rest::{self, Ask};
+use crate::session::books::BookState;
+use crate::session::reconcile::Run;
+use crate::session::rules::Rules;
 use crate::symbols::client_id_text;
 use crate::{LINK_MD, LINK_ORDERS, LINK_REST};
 use dp_types::{
-    CancelOrder, ClientOrderId, Instrument, InstrumentId, LinkId, Now, OrderId, RejectReason,
-    UnixNanos,
+    CancelOrder, Instrument, InstrumentId, LinkId, Now, OrderId, RejectReason, UnixNanos,
 };
 use dp_venue_api::{
-    Control, DecodeError, EntryError, Event, Fault, LinkKind, LinkSpec, Registry, RestResponse,
-    Sink, VenueConfig,
+    Control, EntryError, Event, Fault, LinkKind, LinkSpec, Registry, Sink, VenueConfig,
 };
 use dp_wire::buf::{Buf, Overflow};
 
@@ -40,12 +45,10 @@ const ORDERS_LIFE_NS: u64 = (23 * 60 + 40) * 60 * SECOND_NS;
 const READY_WAIT_NS: u64 = 10 * SECOND_NS;
 /// Pause before a failed REST request is tried again.
 const RETRY_NS: u64 = SECOND_NS;
-/// How long a REST answer may take before it counts as lost: the venue gives up after 10 s itself.
-const ANSWER_WAIT_NS: u64 = 12 * SECOND_NS;
-/// Pause between two snapshots of one book: diffs come every 100 ms, so each try sees new ones.
-const SNAPSHOT_PAUSE_NS: u64 = SECOND_NS / 4;
-/// Pages of trades of one symbol in one reconciliation: 100,000 trades.
-const PAGES_MAX: u32 = 100;
+/// How long a REST answer may take before it counts as lost. A request that is lost or was never sent is
+/// answered by status 0, so this is for the case that not even that comes: long enough for a request that
+/// waits in the link's queue behind four others of 10 s each, so that none is asked twice that still counts.
+const ANSWER_WAIT_NS: u64 = 45 * SECOND_NS;
 /// Weight of a logon or a user stream subscription.
 const LOGON_WEIGHT: u32 = 2;
 /// Weight of an amend and of a query over the WebSocket API.
@@ -89,52 +92,17 @@ impl WsLink {
     }
 }
 
-/// One followed instrument's book, as far as asking for it goes.
-#[derive(Debug, Clone, Copy, Default)]
-struct BookState {
-    is_wanted: bool,
-    is_asked: bool,
-    /// The stream was lost after the snapshot was asked for: its answer belongs to no splice.
-    is_void: bool,
-    asked: UnixNanos,
-}
-
-impl BookState {
-    fn due(&self) -> UnixNanos {
-        match (self.asked.0, self.is_asked) {
-            (0, _) => UnixNanos(0),
-            (_, true) => self.asked.after(ANSWER_WAIT_NS),
-            (_, false) => self.asked.after(SNAPSHOT_PAUSE_NS),
-        }
-    }
-}
-
 /// A followed symbol.
 #[derive(Debug, Clone, Copy)]
 struct Followed {
     id: InstrumentId,
     book: BookState,
-    /// Newest trade of a finished reconciliation: fills up to it are known.
+    /// Newest trade at the end of the last reconciliation that was completed; the next one starts behind
+    /// it. Never moved before that end: a run that is lost half way, or counts an answer it should not,
+    /// then costs reading some trades again (they are known by their ids), and never a fill.
     trade_last: u64,
-}
-
-/// Where reconciliation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    OpenOrders,
-    /// Of the symbol at this index.
-    Trades(usize),
-    Account,
-}
-
-/// One run of reconciliation.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    number: u32,
-    step: Step,
-    pages: u32,
-    /// When to send the step (again).
-    at: UnixNanos,
+    /// Newest trade seen in the run under way.
+    trade_seen: u64,
 }
 
 /// Everything but the decoder.
@@ -145,7 +113,7 @@ pub(crate) struct Session {
     auth_error: Option<AuthError>,
     order_window_ms: u32,
     followed: Vec<Followed>,
-    rules_target: String,
+    rules: Rules,
     limits: Limits,
     names: Names,
     message: Box<Buf<MESSAGE_MAX>>,
@@ -156,6 +124,8 @@ pub(crate) struct Session {
     /// When the rules are asked for (again); `None` once they are here.
     rules_at: Option<UnixNanos>,
     snapshots_at: Option<UnixNanos>,
+    /// Snapshots asked for.
+    snapshots: u32,
     run: Option<Run>,
     runs: u32,
 }
@@ -171,15 +141,6 @@ fn md_path(symbols: &[String]) -> String {
         .flat_map(|symbol| STREAMS.map(|stream| format!("{}{stream}", symbol.to_ascii_lowercase())))
         .collect();
     format!("/stream?streams={}", streams.join("/"))
-}
-
-/// `/api/v3/exchangeInfo?symbols=["A","B"]`, percent-encoded.
-fn rules_target(symbols: &[String]) -> String {
-    let list: Vec<_> = symbols
-        .iter()
-        .map(|symbol| format!("%22{symbol}%22"))
-        .collect();
-    format!("/api/v3/exchangeInfo?symbols=%5B{}%5D", list.join("%2C"))
 }
 
 impl Session {
@@ -220,6 +181,7 @@ impl Session {
             id,
             book: BookState::default(),
             trade_last: 0,
+            trade_seen: 0,
         };
         Self {
             links,
@@ -227,7 +189,7 @@ impl Session {
             auth_error,
             order_window_ms: config.order_window_ms,
             followed: instruments.iter().map(followed).collect(),
-            rules_target: rules_target(&config.symbols),
+            rules: Rules::All(rules::target(&config.symbols)),
             limits: Limits::default(),
             names: Names::default(),
             message: Box::default(),
@@ -237,6 +199,7 @@ impl Session {
             has_session: false,
             rules_at: Some(UnixNanos(0)),
             snapshots_at: None,
+            snapshots: 0,
             run: None,
             runs: 0,
         }
@@ -287,7 +250,7 @@ impl Session {
                 for followed in &mut self.followed {
                     // Its answer will not come; the book still needs it.
                     let book = &mut followed.book;
-                    book.is_wanted |= core::mem::take(&mut book.is_asked) && !book.is_void;
+                    book.is_wanted |= book.awaited.take().is_some();
                     if book.is_wanted {
                         self.snapshots_at = Some(now.unix);
                     }
@@ -297,8 +260,9 @@ impl Session {
                 self.md = WsLink::default();
                 self.snapshots_at = None;
                 for followed in &mut self.followed {
+                    // A snapshot on its way belongs to no splice: the new stream asks anew, at once.
                     followed.book.is_wanted = false;
-                    followed.book.is_void = followed.book.is_asked;
+                    followed.book.awaited = None;
                     out.event(&Event::Control(Control::BookLost(followed.id)));
                 }
             }
@@ -366,12 +330,7 @@ impl Session {
         }
         let is_due = |at: Option<UnixNanos>| at.is_some_and(|at| at <= now.unix);
         if is_due(self.rules_at) {
-            self.rules_at = Some(if self.limits.request(now.unix, Ask::Rules.weight()) {
-                rest::get(Ask::Rules, &self.rules_target, None, out);
-                now.unix.after(ANSWER_WAIT_NS)
-            } else {
-                now.unix.after(RETRY_NS)
-            });
+            self.ask_rules(registry, now, out);
         }
         if is_due(self.snapshots_at) {
             self.ask_snapshots(registry, now, out);
@@ -440,7 +399,7 @@ impl Session {
                 out.reconnect(link, "logon refused");
             }
             Notice::Found(instrument, client, order) => {
-                self.ask_order_trades(registry, instrument, client, order, now, out);
+                self.ask_order_trades(registry, (instrument, client, order), None, now, out);
             }
         }
     }
@@ -451,365 +410,6 @@ impl Session {
         out.event(&Event::Control(Control::RateLimited {
             until_ms: until.millis(),
         }));
-    }
-
-    // ---- snapshots -----------------------------------------------------------------------------------
-
-    fn book(&mut self, id: InstrumentId) -> Option<&mut BookState> {
-        // A lane has a handful of instruments: a scan beats a table.
-        self.followed
-            .iter_mut()
-            .find(|followed| followed.id == id)
-            .map(|followed| &mut followed.book)
-    }
-
-    pub(crate) fn request_snapshot(
-        &mut self,
-        registry: &Registry,
-        id: InstrumentId,
-        now: Now,
-        out: &mut impl Sink,
-    ) {
-        if let Some(book) = self.book(id) {
-            book.is_wanted = true;
-            let due = book.due().max(now.unix);
-            self.snapshots_at = min_of([self.snapshots_at, Some(due)]);
-        }
-        self.run_due(registry, now, out);
-    }
-
-    fn ask_snapshots(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
-        self.snapshots_at = None;
-        for followed in &mut self.followed {
-            let (id, book) = (followed.id, &mut followed.book);
-            if !book.is_wanted {
-                continue;
-            }
-            if book.due() > now.unix {
-                self.snapshots_at = min_of([self.snapshots_at, Some(book.due())]);
-                continue;
-            }
-            let ask = Ask::Depth(id);
-            if !self.limits.request(now.unix, ask.weight()) {
-                let later = now.unix.after(RETRY_NS);
-                self.snapshots_at = min_of([self.snapshots_at, Some(later)]);
-                continue;
-            }
-            *book = BookState {
-                is_asked: true,
-                asked: now.unix,
-                ..BookState::default()
-            };
-            if let Some(known) = registry.get(id) {
-                let target = format!("/api/v3/depth?symbol={}&limit={DEPTH_LIMIT}", known.symbol);
-                rest::get(ask, &target, None, out);
-            }
-        }
-    }
-
-    // ---- reconciliation ------------------------------------------------------------------------------
-
-    pub(crate) fn reconcile(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
-        if self.auth.is_none() {
-            return;
-        }
-        self.runs = self.runs.wrapping_add(1);
-        self.run = Some(Run {
-            number: self.runs,
-            step: Step::OpenOrders,
-            pages: 0,
-            at: now.unix,
-        });
-        out.event(&Event::Control(Control::ReconcileStarted));
-        if self.is_rest_open {
-            self.ask_step(registry, now, out);
-        }
-    }
-
-    fn ask_step(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
-        let (Some(run), Some(auth)) = (&mut self.run, &self.auth) else {
-            return;
-        };
-        let ask = match run.step {
-            Step::OpenOrders => Ask::OpenOrders(run.number),
-            Step::Trades(_) => Ask::Trades(run.number),
-            Step::Account => Ask::Account(run.number),
-        };
-        if !self.limits.request(now.unix, ask.weight()) {
-            run.at = now.unix.after(RETRY_NS);
-            return;
-        }
-        run.at = now.unix.after(ANSWER_WAIT_NS);
-        let ms = now.unix.millis();
-        let (path, query) = match run.step {
-            Step::OpenOrders => ("/api/v3/openOrders", format!("timestamp={ms}")),
-            Step::Account => (
-                "/api/v3/account",
-                format!("omitZeroBalances=true&timestamp={ms}"),
-            ),
-            Step::Trades(index) => {
-                let followed = self.followed.get(index);
-                let symbol = followed
-                    .and_then(|followed| registry.get(followed.id))
-                    .map_or("", |known| known.symbol.as_str());
-                // Without a known trade the venue gives its newest page, with one all that followed.
-                let from = match followed.map_or(0, |followed| followed.trade_last) {
-                    0 => String::new(),
-                    last => format!("&fromId={}", last.saturating_add(1)),
-                };
-                (
-                    "/api/v3/myTrades",
-                    format!("symbol={symbol}{from}&limit={TRADES_LIMIT}&timestamp={ms}"),
-                )
-            }
-        };
-        let target = auth.sign_target(path, &query);
-        rest::get(ask, &target, Some(auth.api_key()), out);
-    }
-
-    /// The step of the run this answer belongs to, if it is the one under way.
-    fn current(&self, ask: Ask) -> Option<Step> {
-        let run = self.run?;
-        match (ask, run.step) {
-            (Ask::OpenOrders(number), Step::OpenOrders)
-            | (Ask::Trades(number), Step::Trades(_))
-            | (Ask::Account(number), Step::Account)
-                if number == run.number =>
-            {
-                Some(run.step)
-            }
-            _ => None,
-        }
-    }
-
-    fn next_step(&mut self, step: Step, registry: &Registry, now: Now, out: &mut impl Sink) {
-        let step = match step {
-            Step::Trades(index) if index >= self.followed.len() => Step::Account,
-            step => step,
-        };
-        if let Some(run) = &mut self.run {
-            run.pages = 0;
-            run.step = step;
-        }
-        self.ask_step(registry, now, out);
-    }
-
-    /// A page of trades arrived: the next page, or the next symbol.
-    ///
-    /// Errors: more pages than [`PAGES_MAX`]; the next reconciliation goes on where this one ended.
-    fn turn_page(
-        &mut self,
-        index: usize,
-        (count, newest): (usize, u64),
-        registry: &Registry,
-        now: Now,
-        out: &mut impl Sink,
-    ) -> Result<(), Fault> {
-        let mut was_known = false;
-        if let Some(followed) = self.followed.get_mut(index) {
-            was_known = followed.trade_last != 0;
-            followed.trade_last = followed.trade_last.max(newest);
-        }
-        let is_last = count < TRADES_LIMIT || !was_known;
-        let pages = self.run.map_or(0, |run| run.pages + 1);
-        if is_last || pages >= PAGES_MAX {
-            self.next_step(Step::Trades(index + 1), registry, now, out);
-        } else {
-            if let Some(run) = &mut self.run {
-                run.pages = pages;
-            }
-            self.ask_step(registry, now, out);
-        }
-        if !is_last && pages >= PAGES_MAX {
-            return Err(DecodeError::TooMuch("trades").into());
-        }
-        Ok(())
-    }
-
-    fn ask_order_trades(
-        &mut self,
-        registry: &Registry,
-        instrument: InstrumentId,
-        client: ClientOrderId,
-        order: OrderId,
-        now: Now,
-        out: &mut impl Sink,
-    ) {
-        let (Some(auth), Some(known)) = (&self.auth, registry.get(instrument)) else {
-            return;
-        };
-        let ask = Ask::OrderTrades(instrument, client);
-        if !self.is_rest_open || !self.limits.request(now.unix, ask.weight()) {
-            return; // the next reconciliation finds them
-        }
-        let query = format!(
-            "symbol={}&orderId={}&timestamp={}",
-            known.symbol,
-            order.0,
-            now.unix.millis()
-        );
-        let target = auth.sign_target("/api/v3/myTrades", &query);
-        rest::get(ask, &target, Some(auth.api_key()), out);
-    }
-
-    // ---- REST answers --------------------------------------------------------------------------------
-
-    pub(crate) fn on_response(
-        &mut self,
-        decoder: &mut Decoder,
-        registry: &mut Registry,
-        now: Now,
-        response: RestResponse<'_>,
-        out: &mut impl Sink,
-    ) -> Result<(), Fault> {
-        let ask = Ask::of(response.tag).ok_or(DecodeError::Shape("a tag that is not ours"))?;
-        let result = self.read_response(ask, decoder, registry, now, response, out);
-        if result.is_err() {
-            self.retry(ask, now);
-        }
-        result
-    }
-
-    /// Puts what failed back on the clock. Reads only: nothing here places an order.
-    fn retry(&mut self, ask: Ask, now: Now) {
-        let soon = now.unix.after(RETRY_NS);
-        match ask {
-            Ask::Rules => self.rules_at = self.rules_at.map(|_| soon),
-            Ask::Depth(id) => {
-                if let Some(book) = self.book(id).filter(|book| book.is_asked && !book.is_void) {
-                    book.is_asked = false;
-                    book.is_wanted = true;
-                    self.snapshots_at = min_of([self.snapshots_at, Some(soon)]);
-                }
-            }
-            Ask::OpenOrders(_) | Ask::Trades(_) | Ask::Account(_) => {
-                if self.current(ask).is_some()
-                    && let Some(run) = &mut self.run
-                {
-                    run.at = run.at.min(soon);
-                }
-            }
-            Ask::Order(..) | Ask::OrderTrades(..) => {}
-        }
-    }
-
-    fn read_response(
-        &mut self,
-        ask: Ask,
-        decoder: &mut Decoder,
-        registry: &mut Registry,
-        now: Now,
-        response: RestResponse<'_>,
-        out: &mut impl Sink,
-    ) -> Result<(), Fault> {
-        let status = response.status;
-        if !(200..300).contains(&status) {
-            return self.on_refusal(ask, decoder, registry, now, response, out);
-        }
-        if let Ask::Depth(id) = ask
-            && let Some(book) = self.book(id)
-        {
-            book.is_asked = false;
-            if core::mem::take(&mut book.is_void) {
-                out.event(&Event::Ignored(
-                    "a snapshot asked for before the stream was lost",
-                ));
-                return Ok(());
-            }
-        }
-        let mut naming = Naming {
-            names: &mut self.names,
-            out,
-        };
-        let answer = decoder.answer(registry, ask, response.body, &mut naming)?;
-        match (answer, self.current(ask)) {
-            (Answer::Rules(count, usages), _) => {
-                self.limits.tell(now.unix, &usages);
-                self.on_rules(count, registry, out)
-            }
-            (Answer::OpenOrders, Some(_)) => {
-                self.next_step(Step::Trades(0), registry, now, out);
-                Ok(())
-            }
-            (Answer::Trades(count, newest), Some(Step::Trades(index))) => {
-                self.turn_page(index, (count, newest), registry, now, out)
-            }
-            (Answer::Account, Some(_)) => {
-                self.run = None;
-                out.event(&Event::Control(Control::Reconciled));
-                Ok(())
-            }
-            (Answer::Order(Notice::Found(instrument, client, order)), _) => {
-                self.ask_order_trades(registry, instrument, client, order, now, out);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn on_rules(
-        &mut self,
-        count: usize,
-        registry: &mut Registry,
-        out: &mut impl Sink,
-    ) -> Result<(), Fault> {
-        if self.rules_at.take().is_none() {
-            return Ok(());
-        }
-        // A symbol the venue did not list keeps no rules: it must not trade.
-        for followed in &self.followed {
-            if let Some(&known) = registry.get(followed.id)
-                && known.tick.0 == 0
-            {
-                registry.update(Instrument {
-                    is_live: false,
-                    ..known
-                });
-            }
-        }
-        out.event(&Event::Control(Control::InstrumentsReady));
-        if count < self.followed.len() {
-            return Err(DecodeError::UnknownSymbol.into());
-        }
-        Ok(())
-    }
-
-    fn on_refusal(
-        &mut self,
-        ask: Ask,
-        decoder: &mut Decoder,
-        registry: &Registry,
-        now: Now,
-        response: RestResponse<'_>,
-        out: &mut impl Sink,
-    ) -> Result<(), Fault> {
-        let status = response.status;
-        let refused = match status {
-            0 => None,
-            _ => decoder.refusal(response.body, status),
-        };
-        if matches!(status, 418 | 429) {
-            let wait_ms = response.retry_after_s.map(|s| u64::from(s) * 1_000);
-            let named = wait_ms.map(|wait_ms| now.unix.millis().saturating_add(wait_ms));
-            let stop = Stop {
-                is_ban: status == 418,
-                until_ms: named.unwrap_or(refused.map_or(0, |refused| refused.until_ms)),
-            };
-            self.stop(stop, now, out);
-        }
-        let Some(refused) = refused else {
-            return Err(Fault::Venue {
-                code: i32::from(status),
-                reason: reject::reason_of(status, 0, ""),
-            });
-        };
-        // "No such order" is the answer to a query, not its failure.
-        if let (Ask::Order(instrument, client), RejectReason::UnknownOrder) = (ask, refused.reason)
-        {
-            absent(registry, instrument, client, out);
-            return Ok(());
-        }
-        Err(refused.fault())
     }
 
     // ---- orders --------------------------------------------------------------------------------------

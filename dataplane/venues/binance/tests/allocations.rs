@@ -12,7 +12,7 @@ use dp_types::{
     NewOrder, OrderId, OrderKind, Price, Qty, Side, Tif, UnixNanos,
 };
 use dp_venue_api::{Event, RestRequest, RestResponse, RestTag, Sink, Venue};
-use dp_venue_binance::rest::Ask;
+use dp_venue_binance::rest::{Ask, RECORDED};
 use dp_venue_binance::sync::BinanceSync;
 use dp_venue_binance::{LINK_MD, LINK_ORDERS, LINK_REST};
 use rig::{Keys, Rig, at_ms, fixture};
@@ -88,7 +88,7 @@ fn decode_and_apply_touch_no_allocator() {
     let mut rig = Rig::ready(Keys::Ed25519);
     let mut lane = Lane::new(&rig);
     let mut body = depth(BookMsgKind::Snapshot, 1_000, 1);
-    let tag: RestTag = Ask::Depth(InstrumentId(0)).tag();
+    let tag: RestTag = Ask::Depth(InstrumentId(0), RECORDED).tag();
     let mut messages: Vec<(LinkId, Vec<u8>)> = Vec::new();
     for id in 2..200 {
         messages.push((LINK_MD, depth(BookMsgKind::Delta, 20, id)));
