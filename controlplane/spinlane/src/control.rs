@@ -1,7 +1,7 @@
 //! Kill and arm: one word in shared memory, read by every lane each duty cycle.
 //!
 //! The word outlives every process and needs none to be set: a killed node that is restarted stays
-//! killed until somebody arms it. Who, when and why lie beside it; the dataplane journals each change it
+//! killed until somebody arms it. A mark in the state directory keeps it over a reboot, too. Who, when and why lie beside it; the dataplane journals each change it
 //! sees, and the journal ends up in `risk_events`.
 
 use crate::app::show;
@@ -10,8 +10,10 @@ use crate::fail::Refused;
 use crate::target::Target;
 use crate::view::status::{self, Kill};
 use crate::view::{is_alive, now};
-use dp_shm::Region;
+use dp_shm::{Region, mark};
+use dp_types::UnixNanos;
 use serde::Serialize;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -29,15 +31,18 @@ pub struct Switched {
     pub changed: bool,
     /// The switch now.
     pub kill: Kill,
-    /// Orders that are not final, as the lanes count them.
+    /// Orders of ours that are not final, here or on a venue's own list.
     pub open_orders: u32,
+    /// Every venue has listed its open orders since the kill.
+    pub venues_asked: bool,
     /// The trading process runs.
     pub dataplane_is_running: bool,
 }
 
 impl Switched {
-    fn read(region: &Region, changed: bool) -> Self {
+    fn read(region: &Region, changed: bool, since: UnixNanos) -> Self {
         Self {
+            venues_asked: status::venues(region).all(|venue| venue.reconciled >= since),
             outcome: "done",
             node: region.node().as_str().to_owned(),
             changed,
@@ -56,7 +61,12 @@ fn open_orders(region: &Region) -> u32 {
 pub fn kill(target: &Target, args: &KillArgs, as_json: bool) -> anyhow::Result<ExitCode> {
     let region = target.attach()?;
     let by = args.by.clone().unwrap_or_else(user);
-    let changed = region.kill().kill(&by, &args.reason, now());
+    let mut since = now();
+    let changed = region.kill().kill(&by, &args.reason, since);
+    if !changed && let Some(change) = region.kill().last_change() {
+        since = change.at;
+    }
+    keep(target, &region, |mark| mark::set(mark, &args.reason));
     if !as_json {
         let word = if changed {
             "killed"
@@ -68,13 +78,16 @@ pub fn kill(target: &Target, args: &KillArgs, as_json: bool) -> anyhow::Result<E
     let deadline = Instant::now() + Duration::from_secs(args.wait_s);
     let mut told = None;
     loop {
-        let open = open_orders(&region);
+        let switched = Switched::read(&region, changed, since);
+        let open = switched.open_orders;
         if !as_json && told != Some(open) {
             eprintln!("open orders: {open}");
             told = Some(open);
         }
-        let switched = Switched::read(&region, changed);
-        if open == 0 || !switched.dataplane_is_running || Instant::now() >= deadline {
+        if (open == 0 && switched.venues_asked)
+            || !switched.dataplane_is_running
+            || Instant::now() >= deadline
+        {
             return finish(switched, as_json);
         }
         std::thread::sleep(POLL);
@@ -82,13 +95,18 @@ pub fn kill(target: &Target, args: &KillArgs, as_json: bool) -> anyhow::Result<E
 }
 
 fn finish(mut switched: Switched, as_json: bool) -> anyhow::Result<ExitCode> {
-    let is_over = switched.open_orders == 0;
+    let is_over = switched.open_orders == 0 && switched.venues_asked;
     if !is_over {
         switched.outcome = "unknown";
     }
     show(as_json, &switched, || {
         match (is_over, switched.dataplane_is_running) {
-            (true, _) => "trading is killed, 0 open orders".to_owned(),
+            (true, _) => "trading is killed, 0 open orders: every venue was asked".to_owned(),
+            (false, true) if switched.open_orders == 0 => {
+                "trading is killed, 0 open orders as far as \
+                this node knows, and not every venue has answered: look at the venue"
+                    .to_owned()
+            }
             (false, true) => format!(
                 "trading is killed, {} orders still open; the node goes on cancelling: watch `spinlane orders`",
                 switched.open_orders
@@ -113,8 +131,10 @@ pub fn arm(target: &Target, args: &ArmArgs, as_json: bool) -> anyhow::Result<()>
         return Err(Refused("arm: --by needs the name of who takes responsibility".into()).into());
     }
     let region = target.attach()?;
-    let changed = region.kill().arm(&args.by, &args.reason, now());
-    let switched = Switched::read(&region, changed);
+    let since = now();
+    let changed = region.kill().arm(&args.by, &args.reason, since);
+    keep(target, &region, |mark| mark::clear(mark).map(drop));
+    let switched = Switched::read(&region, changed, since);
     show(as_json, &switched, || {
         let word = if changed {
             "armed"
@@ -123,6 +143,25 @@ pub fn arm(target: &Target, args: &ArmArgs, as_json: bool) -> anyhow::Result<()>
         };
         format!("{}: {word}, by {}", region.node(), args.by)
     })
+}
+
+/// Keeps the switch on disk at once: the dataplane does so too, when it runs.
+fn keep(target: &Target, region: &Region, write: impl FnOnce(&Path) -> std::io::Result<()>) {
+    let runs = is_alive(region.header().dataplane_pid.load(Relaxed));
+    match &target.config {
+        Some(config) => {
+            let mark = mark::killed(&config.node.state_dir);
+            if let Err(error) = write(&mark) {
+                eprintln!("{}: {error}: a reboot may forget this", mark.display());
+            }
+        }
+        None if !runs => {
+            eprintln!(
+                "the dataplane does not run: name the node by --config, or a reboot forgets this"
+            );
+        }
+        None => {}
+    }
 }
 
 /// The user who runs this, for the record.

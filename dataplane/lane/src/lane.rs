@@ -11,11 +11,13 @@ use crate::any_venue::AnyVenue;
 use crate::engine::{Action, Engine};
 use crate::link::{Link, LinkEvent, LinkFault};
 use crate::outbox::{Item, Outbox, OwnedRequest};
+use crate::resolve::Inbox;
+use dp_proto::ws::WsFault;
 use dp_shm::{Command, CommandNote, Counter, LinkState, Stage, VenueStatus, twin::Words as _};
 use dp_transport::{Chunk, Clock, CloseReason, Idle, Ready, Socket, Transport, tsc};
 use dp_types::{LaneId, LinkId, Now, RejectReason, Tsc, UnixNanos, VenueId};
 use dp_venue_api::{
-    Control, EntryError, Event, Fault, Registry, RestRequest, RestResponse, Sink, Venue,
+    Control, EntryError, Event, Fault, Registry, RestRequest, RestResponse, RestTag, Sink, Venue,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,6 +32,8 @@ const DEADLINE_NS: u64 = 1_000_000;
 const PARK_NS_MAX: u64 = 2_000_000;
 /// How often the clock is anchored anew and status lines are written.
 const COLD_NS: u64 = 100_000_000;
+/// A venue that refuses a connection for rate is left alone at least so long.
+const BAN_NS: u64 = 60_000_000_000;
 /// How long a stopping lane waits for its cancels to be confirmed.
 const STOP_NS_MAX: u64 = 10_000_000_000;
 
@@ -50,6 +54,7 @@ pub struct Lane<'r, T> {
     engine: Engine<'r>,
     seats: Vec<Seat>,
     idle: Idle,
+    addresses: Inbox,
     deadline_due: UnixNanos,
     cold_due: UnixNanos,
     /// Sets limits once instruments are known.
@@ -72,6 +77,8 @@ pub struct Parts<'r, T> {
     pub venues: Vec<(AnyVenue, Vec<Link>)>,
     /// Idle policy.
     pub idle: Idle,
+    /// Where new addresses of the links' hosts come in.
+    pub addresses: Inbox,
     /// Called when a venue's instruments are known: publishes them and sets limits.
     pub on_instruments: Box<dyn FnMut(&Registry, &mut Engine<'r>, VenueId) + Send + 'r>,
 }
@@ -160,6 +167,7 @@ impl<'r, T: Transport> Lane<'r, T> {
             engine: parts.engine,
             seats: seats.collect(),
             idle: parts.idle,
+            addresses: parts.addresses,
             deadline_due: UnixNanos(0),
             cold_due: UnixNanos(0),
             on_instruments: parts.on_instruments,
@@ -220,6 +228,7 @@ impl<'r, T: Transport> Lane<'r, T> {
         if now.unix >= self.cold_due {
             self.cold_due = now.unix.after(COLD_NS);
             self.clock.resync();
+            self.take_addresses();
             self.show_status(now);
         }
         if work > 0 {
@@ -393,9 +402,20 @@ impl<'r, T: Transport> Lane<'r, T> {
             LinkFault::Http(_) | LinkFault::NoAnswer => self.engine.wall.count(Counter::HttpErrors),
             _ => {}
         }
+        let refused = match fault {
+            LinkFault::Ws(WsFault::Refused {
+                status: 418 | 429,
+                retry_after_s,
+            }) => Some(retry_after_s.map_or(BAN_NS, |s| u64::from(s) * 1_000_000_000)),
+            _ => None,
+        };
         if let Some((socket, bytes)) = link.take_out() {
             // The alert or close frame; whether it gets out no longer matters.
             let _ = self.transport.send(socket, bytes);
+        }
+        if let Some(pause_ns) = refused {
+            self.engine
+                .on_rate_limited(venue, now.unix.after(pause_ns.max(BAN_NS)));
         }
         self.forget(seat_at, link_at, now);
     }
@@ -403,11 +423,13 @@ impl<'r, T: Transport> Lane<'r, T> {
     fn forget(&mut self, seat_at: usize, link_at: usize, now: Now) {
         let seat = &mut self.seats[seat_at];
         let id = seat.links[link_at].spec.id;
-        let Some((socket, asked)) = seat.links[link_at].on_closed(now.unix) else {
+        let Some((socket, unanswered)) = seat.links[link_at].on_closed(now.unix) else {
             return;
         };
         self.transport.close(socket);
         self.engine.wall.count(Counter::Reconnects);
+        self.give_no_answer(seat_at, id, &unanswered, now);
+        let seat = &mut self.seats[seat_at];
         let mut has_instruments = false;
         let mut sink = LaneSink {
             engine: &mut self.engine,
@@ -417,24 +439,38 @@ impl<'r, T: Transport> Lane<'r, T> {
             since: tsc(),
             has_instruments: &mut has_instruments,
         };
-        if let Some(request) = asked {
-            // No answer came: the machine learns that by a status of 0.
-            let response = RestResponse {
-                tag: request.tag,
-                status: 0,
-                retry_after_s: None,
-                body: &mut [],
-            };
-            let _ = seat
-                .venue
-                .on_response(&mut self.registry, id, now, response, &mut sink);
-        }
         seat.venue.on_closed(id, now, &mut sink);
         let venue = seat.venue.id();
         match id {
             FEED => self.engine.on_feed_lost(venue, now),
             ORDERS => self.engine.on_orders_lost(venue, now),
             _ => {}
+        }
+    }
+
+    /// Requests that get no answer: the venue machine learns that by a status of 0.
+    fn give_no_answer(&mut self, seat_at: usize, link: LinkId, tags: &[RestTag], now: Now) {
+        let seat = &mut self.seats[seat_at];
+        let mut has_instruments = false;
+        let mut sink = LaneSink {
+            engine: &mut self.engine,
+            outbox: &mut seat.outbox,
+            venue: seat.venue.id(),
+            now,
+            since: tsc(),
+            has_instruments: &mut has_instruments,
+        };
+        for tag in tags {
+            let response = RestResponse {
+                tag: *tag,
+                status: 0,
+                retry_after_s: None,
+                body: &mut [],
+            };
+            // What the machine says of it is the same as of any refusal: it asks again or gives up.
+            let _ = seat
+                .venue
+                .on_response(&mut self.registry, link, now, response, &mut sink);
         }
     }
 
@@ -486,6 +522,12 @@ impl<'r, T: Transport> Lane<'r, T> {
     }
 
     fn open_if_due(&mut self, seat_at: usize, link_at: usize, now: Now) {
+        let venue = self.seats[seat_at].venue.id();
+        let until = self.engine.venue(venue).map(|state| state.stopped_until);
+        if until.is_some_and(|until| now.unix < until) {
+            // A connection attempt would prolong the ban.
+            return;
+        }
         let link = &mut self.seats[seat_at].links[link_at];
         let Some(peer) = link.due(now.unix) else {
             return;
@@ -549,13 +591,18 @@ impl<'r, T: Transport> Lane<'r, T> {
         }
         seat.outbox.clear_items();
         let requests: Vec<(LinkId, OwnedRequest)> = seat.outbox.take_requests().collect();
+        let mut unanswered = Vec::new();
         for (link, request) in requests {
             self.engine.wall.count(Counter::HttpRequests);
             if let Some(held) = seat.links.iter_mut().find(|held| held.spec.id == link)
-                && !held.queue(request)
+                && let Err(request) = held.queue(request)
             {
                 self.engine.wall.count(Counter::HttpErrors);
+                unanswered.push((link, request.tag));
             }
+        }
+        for (link, tag) in unanswered {
+            self.give_no_answer(seat_at, link, &[tag], now);
         }
         for (link, fault) in faults.into_iter().flatten() {
             if let Some(at) = self.seats[seat_at]
@@ -599,6 +646,18 @@ impl<'r, T: Transport> Lane<'r, T> {
         self.seats[seat_at].links[link_at].sent();
     }
 
+    /// Addresses that changed, for the next connects.
+    fn take_addresses(&mut self) {
+        while let Some(fresh) = self.addresses.pop() {
+            let seats = self.seats.iter_mut();
+            let links = seats.filter(|seat| seat.venue.id() == fresh.venue);
+            let mut links = links.flat_map(|seat| &mut seat.links);
+            if let Some(link) = links.find(|link| link.spec.id == fresh.link) {
+                link.set_peers(fresh.peers);
+            }
+        }
+    }
+
     fn seat_of(&self, instrument: dp_types::InstrumentId) -> Option<usize> {
         let venue = self.registry.get(instrument)?.venue;
         self.seats.iter().position(|seat| seat.venue.id() == venue)
@@ -634,6 +693,8 @@ impl<'r, T: Transport> Lane<'r, T> {
             Action::Amend(amend) => {
                 let now = self.clock.now();
                 if !self.engine.may_send(now.unix) {
+                    self.engine
+                        .on_amend_refused(amend.client_id, RejectReason::Other, now);
                     return;
                 }
                 let Some(at) = self.seat_of(amend.instrument) else {
@@ -642,11 +703,15 @@ impl<'r, T: Transport> Lane<'r, T> {
                 let result = self.speak(at, now, |venue, registry, sink| {
                     venue.amend_order(registry, amend, now, sink)
                 });
-                if result.is_ok() {
-                    self.flush_orders(at, now);
-                    self.engine.on_amend_sent(amend.client_id, now);
-                } else {
-                    self.engine.wall.count(Counter::RateRefusals);
+                match result {
+                    Ok(()) => {
+                        self.flush_orders(at, now);
+                        self.engine.on_amend_sent(amend.client_id, now);
+                    }
+                    Err(error) => {
+                        self.engine
+                            .on_amend_refused(amend.client_id, reason_of(error), now);
+                    }
                 }
             }
             Action::Cancel(cancel) => {

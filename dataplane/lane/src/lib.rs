@@ -12,10 +12,12 @@ mod lane;
 mod link;
 pub mod node;
 mod outbox;
+mod resolve;
 mod wall;
 
 pub use any_venue::AnyVenue;
 pub use engine::{Action, Engine, Setup, VenueState};
 pub use lane::{Lane, Parts};
 pub use link::{Link, LinkEvent, LinkFault};
+pub use resolve::{Fresh, Inbox, inbox};
 pub use wall::Wall;

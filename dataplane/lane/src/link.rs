@@ -16,7 +16,7 @@ use dp_proto::ws::{WsClient, WsEvent, WsFault, WsKind};
 use dp_shm::LinkState;
 use dp_transport::{Backoff, Socket};
 use dp_types::UnixNanos;
-use dp_venue_api::{LinkKind, LinkSpec, RestResponse};
+use dp_venue_api::{LinkKind, LinkSpec, RestResponse, RestTag};
 use rustls::ClientConfig;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -290,13 +290,19 @@ impl Link {
         }
     }
 
-    /// Queues a REST request; the oldest go first, one at a time. Says whether there was room.
-    pub fn queue(&mut self, request: OwnedRequest) -> bool {
-        let has_room = self.requests.len() < REQUESTS_MAX;
-        if has_room {
-            self.requests.push_back(request);
+    /// Queues a REST request; the oldest go first, one at a time. Errors: gives it back, there is no room.
+    pub fn queue(&mut self, request: OwnedRequest) -> Result<(), OwnedRequest> {
+        if self.requests.len() >= REQUESTS_MAX {
+            return Err(request);
         }
-        has_room
+        self.requests.push_back(request);
+        Ok(())
+    }
+
+    /// New addresses of the host, for the next connect.
+    pub fn set_peers(&mut self, peers: Vec<SocketAddr>) {
+        self.peers = peers;
+        self.next_peer = 0;
     }
 
     /// Writes the next REST request if the connection is free for it. Says whether it did.
@@ -379,9 +385,10 @@ impl Link {
         }
     }
 
-    /// The session is over. Returns its socket and the tags of requests whose outcome is unknown; those
-    /// still waiting stay for the next session.
-    pub fn on_closed(&mut self, now: UnixNanos) -> Option<(Socket, Option<OwnedRequest>)> {
+    /// The session is over. Returns its socket and the tags of the requests that get no answer: the one
+    /// under way, whose outcome is unknown, and those that waited, which carry the time they were signed at
+    /// and would be stale by the next session.
+    pub fn on_closed(&mut self, now: UnixNanos) -> Option<(Socket, Vec<RestTag>)> {
         let session = self.session.take()?;
         if session.is_up && now.since(session.since) > STABLE_NS {
             self.backoff.reset();
@@ -389,10 +396,10 @@ impl Link {
         self.open_at = now.after(self.backoff.next_delay_ns());
         self.reopened += 1;
         self.plain.clear();
-        Some((
-            session.socket,
-            self.asked.take().map(|(request, _)| request),
-        ))
+        let asked = self.asked.take().map(|(request, _)| request);
+        let waiting = self.requests.drain(..);
+        let tags = asked.into_iter().chain(waiting).map(|request| request.tag);
+        Some((session.socket, tags.collect()))
     }
 
     /// Whether this socket carries the link now.

@@ -5,19 +5,21 @@ use crate::any_venue::AnyVenue;
 use crate::engine::{Engine, Setup};
 use crate::lane::{Lane, Parts};
 use crate::link::Link;
+use crate::resolve::{Inbox, Watched, inbox, resolve, watch};
 use crate::wall::Wall;
 use dp_config::{Config, ConfigError, Keys, host_port};
 use dp_journal::{Entry, Recovered, entry::EpochStart};
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::layout::Shape;
-use dp_shm::{InstrumentEntry, InstrumentLimits, Lock, NodeLimits, Opened, Region};
+use dp_shm::{InstrumentEntry, InstrumentLimits, Lock, NodeLimits, Opened, Region, mark};
 use dp_strategy::{MarketMaker, Params, Strategy};
 use dp_transport::{Clock, Idle, Transport, Uring, clock, grow_heap, pin};
 use dp_types::limit::INSTRUMENTS_MAX;
-use dp_types::{AssetId, Decimal, Epoch, Instrument, LaneId, Qty, StrategyId, Text, VenueId};
+use dp_types::{
+    AssetId, Decimal, Epoch, Instrument, InstrumentId, LaneId, Qty, StrategyId, Text, VenueId,
+};
 use dp_venue_api::{Registry, Secrets, Venue as _, VenueConfig};
 use rustls::ClientConfig;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,6 +74,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
             config.node.state_dir.display()
         ))
     })?;
+    dp_transport::check_sockets().map_err(|error| host(error.to_string()))?;
     let (region, opened) = Region::open_or_create(&config.node.shm, &shape)?;
     match &opened {
         Opened::Created => tracing::info!(shm = %config.node.shm.display(), "shared memory made"),
@@ -93,7 +96,9 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     region.set_node(&config.node.name);
     // The lease stub: always held, by whoever started last. The check before each send is the real one.
     region.lease().hold_always(epoch);
-    restore_kill(config, &region, !matches!(opened, Opened::Reused));
+    let is_fresh = !matches!(opened, Opened::Reused);
+    restore_kill(config, &region, is_fresh);
+    doubt_positions(config, &region, epoch, is_fresh && past.is_empty());
     // Before any lane writes: all of them look at the same past.
     let recovered = dp_journal::recover(&told);
     if !recovered.orders.is_empty() {
@@ -120,6 +125,9 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     });
     // Whichever lane ends first is heard first: one that cannot run stops the others.
     let (done, ends) = crossbeam::channel::bounded(config.lane.len());
+    let mut watched = Vec::new();
+    // Set whenever the lanes have ended, however they did.
+    let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for (index, lane) in config.lane.iter().enumerate() {
             let id = LaneId(index as u8);
@@ -135,11 +143,14 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
                 shared: &shared,
             };
             let venues = plan.venues();
+            let addresses = inbox();
+            watched.extend(plan.watched(&addresses));
             let (registry, done) = (registry.clone(), done.clone());
             let flag = Arc::clone(stop);
             let thread = std::thread::Builder::new().name(format!("lane-{index}"));
             let spawned = thread.spawn_scoped(scope, move || {
-                let outcome = venues.and_then(|venues| plan.run(registry, venues, &flag));
+                let outcome =
+                    venues.and_then(|venues| plan.run(registry, venues, addresses, &flag));
                 // The receiver outlives every lane.
                 let _ = done.send(outcome);
             });
@@ -149,6 +160,10 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
             }
         }
         drop(done);
+        let names = std::thread::Builder::new().name("names".into());
+        if let Err(error) = names.spawn_scoped(scope, || watch(watched, &is_over, resolve)) {
+            tracing::error!(%error, "no thread for names: addresses stay as they are");
+        }
         let mut outcome = Ok(());
         let mut kept = None;
         loop {
@@ -163,6 +178,10 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
                 stop.store(true, Ordering::Relaxed);
                 outcome = Err(error);
             }
+        }
+        is_over.store(true, Ordering::Relaxed);
+        if outcome.is_ok() {
+            note_flat(config, &region);
         }
         outcome
     })
@@ -210,20 +229,39 @@ fn take_over(region: &Region, path: &Path) -> Result<Vec<Region>, NodeError> {
     Ok(past)
 }
 
-/// Where a kill is kept beside the shared memory, which a reboot takes away.
-fn kill_mark(config: &Config) -> std::path::PathBuf {
-    config.node.state_dir.join("killed")
-}
-
 /// A kill outlives the shared memory: with fresh memory the mark in the state directory speaks.
 fn restore_kill(config: &Config, region: &Region, is_fresh: bool) {
-    if is_fresh && let Ok(why) = std::fs::read_to_string(kill_mark(config)) {
-        region.kill().kill("restart", why.trim(), clock::unix_now());
+    if is_fresh && let Some(why) = mark::read(&mark::killed(&config.node.state_dir)) {
+        region.kill().kill("restart", &why, clock::unix_now());
     }
     if region.kill().is_killed() {
         tracing::warn!("the kill switch is on: nothing is sent until `spinlane arm`");
     }
     keep_kill(config, region, None);
+}
+
+/// With fresh memory and an earlier run that did not end flat, nobody knows what is held: trading starts
+/// killed, until somebody has looked and arms it.
+fn doubt_positions(config: &Config, region: &Region, epoch: Epoch, is_fresh: bool) {
+    let flat = mark::flat(&config.node.state_dir);
+    let was_flat = mark::read(&flat).is_some();
+    if let Err(error) = mark::clear(&flat) {
+        tracing::error!(mark = %flat.display(), %error, "cannot be removed: remove it");
+    }
+    if is_fresh && epoch > Epoch(1) && !was_flat {
+        let why = "shared memory is gone with the last run's positions: they count as 0";
+        tracing::error!("{why}; compare with the venues, then `spinlane arm`");
+        region.kill().kill("start", why, clock::unix_now());
+    }
+}
+
+/// Every lane has stopped in order: when nothing is held either, the next start may know it.
+fn note_flat(config: &Config, region: &Region) {
+    let mut lines = (0..INSTRUMENTS_MAX as u32).filter_map(|at| region.position(InstrumentId(at)));
+    let is_flat = lines.all(|line| line.read().is_none_or(|state| state.qty == Qty(0)));
+    if is_flat && let Err(error) = mark::set(&mark::flat(&config.node.state_dir), "") {
+        tracing::warn!(%error, "cannot note that nothing is held");
+    }
 }
 
 /// Keeps the mark as the switch is; says how the switch stands. Errors are told, not fatal: the switch
@@ -233,16 +271,12 @@ fn keep_kill(config: &Config, region: &Region, before: Option<u64>) -> Option<u6
     if before == Some(state.changes) {
         return before;
     }
-    let mark = kill_mark(config);
+    let mark = mark::killed(&config.node.state_dir);
     let result = if state.is_killed {
         let why = region.kill().last_change().map(|change| change.why);
-        let why = why.as_ref().map_or("killed", |why| why.as_str());
-        std::fs::write(&mark, why).and_then(|()| std::fs::File::open(&mark)?.sync_all())
+        mark::set(&mark, why.as_ref().map_or("killed", |why| why.as_str()))
     } else {
-        match std::fs::remove_file(&mark) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        mark::clear(&mark).map(drop)
     };
     if let Err(error) = result {
         tracing::error!(mark = %mark.display(), %error, "the kill switch is not kept on disk");
@@ -350,11 +384,35 @@ impl<'a> Plan<'a> {
         })
     }
 
+    /// The hosts the lane connects to. None of a venue whose links cannot be made: its lane says why.
+    fn watched(&self, addresses: &Inbox) -> Vec<Watched> {
+        let mut watched = Vec::new();
+        for name in &self.lane.venues {
+            let Ok(parts) = self.venue(name) else {
+                continue;
+            };
+            let (mut registry, venue) = (Registry::new(), parts.id);
+            let Ok(Some(machine)) = AnyVenue::new(venue, parts.config, &mut registry) else {
+                continue;
+            };
+            watched.extend(machine.links().iter().map(|spec| Watched {
+                venue,
+                link: spec.id,
+                host: spec.host.clone(),
+                port: spec.port,
+                peers: resolve(&spec.host, spec.port).unwrap_or_default(),
+                inbox: Arc::clone(addresses),
+            }));
+        }
+        watched
+    }
+
     /// The lane's thread: builds and turns it.
     fn run(
         self,
         registry: Registry,
         venues: Vec<VenueParts>,
+        addresses: Inbox,
         stop: &AtomicBool,
     ) -> Result<(), NodeError> {
         if let Some(core) = self.lane.core {
@@ -369,7 +427,7 @@ impl<'a> Plan<'a> {
         let transport =
             Uring::new().map_err(|error| host(format!("lane {}: {error}", self.id.0)))?;
         tracing::info!(lane = self.id.0, core = ?self.lane.core, transport = transport.name(), "lane ready");
-        let mut lane = self.build(registry, venues, transport)?;
+        let mut lane = self.build(registry, venues, addresses, transport)?;
         lane.run(stop);
         Ok(())
     }
@@ -378,10 +436,13 @@ impl<'a> Plan<'a> {
         self,
         mut registry: Registry,
         venues: Vec<VenueParts>,
+        addresses: Inbox,
         transport: T,
     ) -> Result<Lane<'a, T>, NodeError> {
         let writer = self.region.lane_writer(self.id)?;
         let mut wall = Wall::new(self.region, writer, self.id, self.epoch);
+        wall.beat.show_core(self.lane.core);
+        wall.beat.show_paused(false);
         let start = Entry::EpochStart(EpochStart {
             starts: self.starts,
         });
@@ -428,6 +489,7 @@ impl<'a> Plan<'a> {
                 dp_config::Idle::Yield => Idle::Yield,
                 dp_config::Idle::Park => Idle::Park,
             },
+            addresses,
             on_instruments: Box::new(on_instruments),
         }))
     }
@@ -435,7 +497,7 @@ impl<'a> Plan<'a> {
     fn links(&self, machine: &AnyVenue, tls: &Arc<ClientConfig>) -> Result<Vec<Link>, NodeError> {
         let seed = self.clock.now().unix.0 ^ u64::from(std::process::id()) << 32;
         let link = |(at, spec): (usize, &dp_venue_api::LinkSpec)| {
-            let peers = resolve(&spec.host, spec.port)?;
+            let peers = resolve(&spec.host, spec.port).map_err(host)?;
             let seed = seed ^ (u64::from(self.id.0) << 16 | at as u64);
             Ok(Link::new(spec.clone(), peers, Arc::clone(tls), seed))
         };
@@ -472,24 +534,17 @@ impl<'a> Plan<'a> {
             .copied()
             .collect();
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = Vec::new();
         for instrument in &ours {
-            let name = |id: AssetId| Text::lossy(registry.asset_name(id));
-            let (base, quote) = (name(instrument.base), name(instrument.quote));
-            let shown = Instrument {
-                base: self.node_asset(base)?,
-                quote: self.node_asset(quote)?,
-                ..*instrument
+            let limits = match self.show_instrument(registry, instrument) {
+                Ok(()) => self.limits_of(instrument),
+                Err(error) => Err(error),
             };
-            let entry = InstrumentEntry {
-                instrument: shown,
-                base,
-                quote,
-            };
-            self.region
-                .instruments()
-                .publish(&entry)
-                .map_err(|error| host(format!("{}: {error}", instrument.symbol)))?;
-            let limits = self.limits_of(instrument)?;
+            let limits = limits.unwrap_or_else(|error| {
+                // This one cannot trade; the others can.
+                faults.push(error);
+                None
+            });
             engine.set_limits(instrument.id, limits);
             if let Some(slot) = shared.limits.get_mut(instrument.id.0 as usize) {
                 *slot = limits.map_or_else(InstrumentLimits::default, |limits| InstrumentLimits {
@@ -505,7 +560,38 @@ impl<'a> Plan<'a> {
         drop(guard);
         drop(shared);
         tracing::info!(venue = %venue, instruments = ours.len(), "instruments known");
+        for error in &faults {
+            tracing::error!(%error, "an instrument cannot trade");
+        }
         Ok(())
+    }
+
+    /// Puts an instrument into the node's table. Errors: its increments are others than those its orders,
+    /// positions and records of earlier runs are counted in.
+    fn show_instrument(
+        &self,
+        registry: &Registry,
+        instrument: &Instrument,
+    ) -> Result<(), NodeError> {
+        let name = |id: AssetId| Text::lossy(registry.asset_name(id));
+        let (base, quote) = (name(instrument.base), name(instrument.quote));
+        let shown = Instrument {
+            base: self.node_asset(base)?,
+            quote: self.node_asset(quote)?,
+            ..*instrument
+        };
+        let entry = InstrumentEntry {
+            instrument: shown,
+            base,
+            quote,
+        };
+        self.region.instruments().publish(&entry).map_err(|error| {
+            host(format!(
+                "{}: {error}: its price or quantity increments changed: close its position, stop, let \
+                 `spinlane run` drain, then start with another node.shm",
+                instrument.symbol
+            ))
+        })
     }
 
     /// The node's id of an asset: lanes learn theirs apart, readers want one table.
@@ -586,19 +672,6 @@ fn quantity(instrument: &Instrument, key: &str, text: &str) -> Result<Qty, NodeE
     instrument
         .qty(value)
         .map_err(|error| host(format!("{key} of {symbol}: `{text}`: {error}")))
-}
-
-/// Addresses of a host, IPv4 first. Errors name the host.
-fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>, NodeError> {
-    let found = (name, port)
-        .to_socket_addrs()
-        .map_err(|error| host(format!("{name}:{port}: cannot be looked up: {error}")))?;
-    let mut peers: Vec<SocketAddr> = found.collect();
-    peers.sort_by_key(SocketAddr::is_ipv6);
-    if peers.is_empty() {
-        return Err(host(format!("{name}:{port}: has no address")));
-    }
-    Ok(peers)
 }
 
 fn tls_config(name: &str, section: &dp_config::Venue) -> Result<Arc<ClientConfig>, NodeError> {

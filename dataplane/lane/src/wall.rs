@@ -142,25 +142,23 @@ impl<'r> Wall<'r> {
         (price, qty): (Price, Qty),
         state: &PositionState,
     ) {
-        let fill = Entry::Fill(Fill {
-            client_id: Some(order.client_id),
-            order_id: order.order_id,
-            trade_id: report.trade_id,
-            instrument: order.instrument,
-            venue: order.venue,
-            side: order.side,
-            price,
-            qty,
-            fee: report.fee,
-            fee_asset: report.fee_asset,
-            liquidity: report.liquidity,
-            venue_ns: report.venue_ns,
-        });
+        let fill = fill_entry(order, report, price, qty);
         let position = position_entry(order.instrument, order.venue, state);
         if self.journal.publish_all(now, [&fill, &position]).is_err() {
             self.fell_behind();
         }
         self.show_position(order.instrument, *state);
+    }
+
+    /// A fill that could not be booked: the record keeps it all the same.
+    pub fn fill_alone(
+        &mut self,
+        now: UnixNanos,
+        order: &dp_oms::Order,
+        report: &FillReport,
+        (price, qty): (Price, Qty),
+    ) {
+        self.fact(now, &fill_entry(order, report, price, qty));
     }
 
     /// A position of an earlier run.
@@ -243,6 +241,23 @@ impl<'r> Wall<'r> {
             self.count(Counter::TicksDropped);
         }
     }
+}
+
+fn fill_entry(order: &dp_oms::Order, report: &FillReport, price: Price, qty: Qty) -> Entry {
+    Entry::Fill(Fill {
+        client_id: Some(order.client_id),
+        order_id: order.order_id,
+        trade_id: report.trade_id,
+        instrument: order.instrument,
+        venue: order.venue,
+        side: order.side,
+        price,
+        qty,
+        fee: report.fee,
+        fee_asset: report.fee_asset,
+        liquidity: report.liquidity,
+        venue_ns: report.venue_ns,
+    })
 }
 
 fn position_entry(

@@ -295,6 +295,22 @@ impl Oms {
         }
     }
 
+    /// An amend did not leave: the exposure counts the order as it stands again.
+    pub fn on_amend_not_sent(&mut self, id: ClientOrderId, reason: RejectReason) -> Option<Change> {
+        let order = self.table.get_mut(id)?;
+        if order.state.is_final() || order.is_amending {
+            return None;
+        }
+        (order.asked_price, order.asked_qty) = (order.price, order.qty);
+        Some(Change {
+            order: *order,
+            from: order.state,
+            reason,
+            code: 0,
+            venue_ns: VenueNanos(0),
+        })
+    }
+
     /// A request about an order was answered. The order to ask the venue about is returned when the
     /// answer settles nothing (a cancel of an order it does not know, an outcome left open).
     pub fn on_answer(

@@ -23,6 +23,19 @@ impl BeatLine {
         self.beat_unix_ns.store(now.unix.0, Ordering::Relaxed);
     }
 
+    /// The lane runs pinned to `core`, or to none.
+    pub fn show_core(&self, core: Option<usize>) {
+        let plus_one = core.and_then(|core| u32::try_from(core + 1).ok());
+        self.core_plus_one
+            .store(plus_one.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// The lane sends nothing new, or does again.
+    pub fn show_paused(&self, is_paused: bool) {
+        self.is_paused
+            .store(u32::from(is_paused), Ordering::Relaxed);
+    }
+
     /// A duty cycle took so many TSC cycles.
     #[inline]
     pub fn cycle(&self, cycles: u64) {

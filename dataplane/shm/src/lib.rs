@@ -25,6 +25,7 @@
 #[cfg(not(target_endian = "little"))]
 compile_error!("the shared layout is little-endian");
 
+pub mod mark;
 pub mod ring;
 mod sync;
 pub mod twin;

@@ -78,6 +78,8 @@ named! {
         StaleEpochFrames = "stale_epoch_frames",
         /// Executions seen again and dropped.
         DuplicateFills = "duplicate_fills",
+        /// Fills of orders this run does not know.
+        ForeignFills = "foreign_fills",
         /// Reports that would take an order where it cannot go.
         IllegalTransitions = "illegal_transitions",
         /// Connections opened again.

@@ -83,6 +83,15 @@ impl Intents {
         self.push(Intent::Cancel { client_id });
     }
 
+    /// Wishes for another price or quantity of a live order; what its venue cannot change is refused.
+    pub fn amend(&mut self, client_id: ClientOrderId, price: Option<Price>, qty: Option<Qty>) {
+        self.push(Intent::Amend {
+            client_id,
+            price,
+            qty,
+        });
+    }
+
     /// Takes the wish at `at`, in the order they were uttered.
     pub fn get(&self, at: usize) -> Option<Intent> {
         self.items

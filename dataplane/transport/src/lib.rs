@@ -26,7 +26,7 @@ pub use clock::{Clock, VirtualClock, tsc};
 pub use heap::grow_heap;
 pub use idle::Idle;
 pub use mem::{Mem, MemOptions};
-pub use socket::{SocketFault, socket_facts};
+pub use socket::{SocketFault, check_sockets, socket_facts};
 pub use uring::{CONNECT_NS_MAX, OPCODES, Uring};
 
 use dp_types::UnixNanos;

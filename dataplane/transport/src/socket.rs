@@ -46,6 +46,12 @@ fn fault(what: &'static str) -> impl Fn(nix::errno::Errno) -> SocketFault {
     }
 }
 
+/// Whether this process may have trading sockets. Errors: [`SocketFault`], with the mend: better at start
+/// than at every connect.
+pub fn check_sockets() -> Result<(), SocketFault> {
+    trading_socket(&SocketAddr::from(([127, 0, 0, 1], 1))).map(drop)
+}
+
 /// A non-blocking TCP socket with every option a trading socket needs, each read back or refused.
 pub(crate) fn trading_socket(peer: &SocketAddr) -> Result<OwnedFd, SocketFault> {
     let family = if peer.is_ipv4() {

@@ -139,6 +139,7 @@ impl<'r> Rig<'r> {
             engine,
             venues: vec![(venue, links)],
             idle: Idle::Spin,
+            addresses: dp_lane::inbox(),
             on_instruments: Box::new(on_instruments),
         });
         let mut rig = Self {

@@ -161,6 +161,32 @@ fn kill_switch_outlives_the_shared_memory() {
     rig.stop_dataplane().unwrap();
 }
 
+/// A reboot takes positions away: what is held is not known, so nothing is sent until somebody has looked.
+#[test]
+fn positions_lost_with_the_shared_memory_stop_trading() {
+    let _turn = turn();
+    let mut rig = Rig::trading("lost", &Options::default()).unwrap();
+    rig.stop_dataplane().unwrap();
+    rig.stop_control().unwrap();
+    let positions = rig.cli(&["positions"]).unwrap();
+    let positions = positions["positions"].as_array().unwrap().clone();
+    let is_flat = positions
+        .iter()
+        .all(|one| one["qty"].as_str().unwrap().parse() == Ok(0.0));
+    rig.forget_shared_memory().unwrap();
+    rig.start_dataplane().unwrap();
+    let kill = wait_for("the node is up", || {
+        let status = rig.cli(&["status"]).ok()?;
+        let venues = status["venues"].as_array()?.len();
+        (venues == 2).then(|| status["kill"].clone())
+    })
+    .unwrap();
+    assert_eq!(kill["is_killed"], !is_flat, "{kill} {positions:?}");
+    rig.cli(&["arm", "--by", "tester"]).unwrap();
+    rig.wait_acks(1).unwrap();
+    rig.stop_dataplane().unwrap();
+}
+
 /// Another ring size and the venues on each other's lanes, after both processes died: shared memory is made
 /// anew, and what the old one held goes on: orders, positions, fills not yet in the database.
 #[test]

@@ -1,6 +1,7 @@
 //! The command line against a node without processes.
 
 use crate::node::{Node, good_config, id};
+use dp_types::UnixNanos;
 use serde_json::Value;
 use std::process::Command;
 
@@ -180,6 +181,17 @@ fn kill_and_arm_are_recorded_and_say_when_orders_remain() {
     );
     assert!(node.region.kill().is_killed());
     node.venue(0);
+    let doubtful = node.run(&["kill", "--wait-s", "0", "--json"]);
+    let doubtful: Value = serde_json::from_slice(&doubtful.stdout).unwrap();
+    assert_eq!(
+        (
+            doubtful["outcome"].as_str(),
+            doubtful["venues_asked"].as_bool()
+        ),
+        (Some("unknown"), Some(false)),
+        "no order is open as far as the node knows; the venue has not said so"
+    );
+    node.venue_asked(0, UnixNanos(u64::MAX));
     let killed = node.json(&["kill"]);
     assert_eq!(
         (killed["outcome"].as_str(), killed["changed"].as_bool()),

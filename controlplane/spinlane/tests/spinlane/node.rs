@@ -89,6 +89,11 @@ impl Node {
     }
 
     pub fn venue(&self, open_orders: u32) {
+        self.venue_asked(open_orders, UnixNanos(0));
+    }
+
+    /// The venue listed its open orders at `reconciled`.
+    pub fn venue_asked(&self, open_orders: u32, reconciled: UnixNanos) {
         let mut links = [LinkState::None; 8];
         links[0] = LinkState::Up;
         self.region
@@ -100,6 +105,7 @@ impl Node {
                 is_logged_in: true,
                 is_reconciled: true,
                 open_orders,
+                reconciled,
                 ..VenueStatus::default()
             });
     }

@@ -164,16 +164,21 @@ impl Cluster {
         self.place.log()
     }
 
-    /// Makes the data directory once. Killed half-way, it leaves `data.new`, which the next start clears.
+    /// Makes the data directory once. Killed half-way, it leaves a `data.new-PID`, in which `initdb` may
+    /// still be at work: the next start makes one of its own and clears away what it can.
     async fn init(&self) -> Result<(), ClusterError> {
         let data = self.place.data();
         if data.join("PG_VERSION").exists() {
             return Ok(());
         }
-        let aside = self.place.base.join("data.new");
-        if aside.exists() {
-            std::fs::remove_dir_all(&aside).map_err(ClusterError::io(&aside, "clear"))?;
+        let base = &self.place.base;
+        let entries = std::fs::read_dir(base).map_err(ClusterError::io(base, "list"))?;
+        for entry in entries.flatten() {
+            if entry.file_name().to_string_lossy().starts_with("data.new-") {
+                std::fs::remove_dir_all(entry.path()).ok();
+            }
         }
+        let aside = base.join(format!("data.new-{}", std::process::id()));
         let output = self
             .program("initdb")
             .arg("--pgdata")

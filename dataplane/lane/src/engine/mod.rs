@@ -22,7 +22,7 @@ use dp_journal::Entry;
 use dp_journal::entry::{Checkpoint, Switch};
 use dp_oms::{Change, Fee, FillOutcome, Oms, Order, Position, Positions};
 use dp_risk::{Cleared, Gate, Lease};
-use dp_shm::{BookTop, Counter, KillState, Stage};
+use dp_shm::{BookTop, Counter, InstrumentLimits, KillState, Stage};
 use dp_strategy::{Intents, Strategy};
 use dp_transport::tsc;
 use dp_types::{
@@ -124,6 +124,9 @@ pub struct Engine<'r> {
     actions: VecDeque<Action>,
     sent: Box<[Tsc]>,
     kill: KillState,
+    /// Version of the limits in force, and where they are read into.
+    limits_version: u64,
+    limits_seen: Vec<InstrumentLimits>,
     is_paused: bool,
     is_stopping: bool,
     tick_due: UnixNanos,
@@ -155,6 +158,8 @@ impl<'r> Engine<'r> {
                 is_killed: false,
                 changes: 0,
             },
+            limits_version: 0,
+            limits_seen: vec![InstrumentLimits::default(); count],
             is_paused: false,
             is_stopping: false,
             tick_due: UnixNanos(0),
@@ -162,13 +167,17 @@ impl<'r> Engine<'r> {
         }
     }
 
-    /// Seats a strategy.
+    /// Seats a strategy; one that is seated stays.
     pub fn seat(
         &mut self,
         id: StrategyId,
         instrument: InstrumentId,
         strategy: Box<dyn Strategy + Send>,
     ) {
+        let is_seated = |seat: &Seat| (seat.id, seat.instrument) == (id, instrument);
+        if self.seats.iter().any(is_seated) {
+            return;
+        }
         let refused = (0, UnixNanos(0));
         self.seats.push(Seat {
             strategy,
@@ -478,7 +487,7 @@ impl<'r> Engine<'r> {
             FillOutcome::Duplicate | FillOutcome::Beyond => {
                 self.wall.count(Counter::DuplicateFills);
             }
-            FillOutcome::Foreign => {}
+            FillOutcome::Foreign => self.wall.count(Counter::ForeignFills),
             FillOutcome::BadNumber => {
                 self.wall.count(Counter::DecodeErrors);
                 self.on_private_fault(instrument.venue);
@@ -503,8 +512,12 @@ impl<'r> Engine<'r> {
                 self.wall
                     .filled(now.unix, order, report, (price, qty), &state);
             }
-            // A position beyond its integers cannot be managed: stop at once.
-            Err(_) => self.wall.is_behind = true,
+            // A position beyond its integers cannot be managed, and what it would be is not known.
+            Err(_) => {
+                let why = "a position left the range of its integers";
+                self.wall.region.kill().kill("risk", why, now.unix);
+                self.wall.fill_alone(now.unix, order, report, (price, qty));
+            }
         }
     }
 
@@ -632,6 +645,14 @@ impl<'r> Engine<'r> {
         self.oms.on_amend_sent(id, now.unix);
     }
 
+    /// An amend did not leave: the order stands as it stood, and the journal says so.
+    pub fn on_amend_refused(&mut self, id: ClientOrderId, reason: RejectReason, now: Now) {
+        self.wall.count(Counter::RateRefusals);
+        if let Some(change) = self.oms.on_amend_not_sent(id, reason) {
+            self.wall.order_moved(now.unix, &change);
+        }
+    }
+
     fn note_sent(&mut self, id: ClientOrderId) {
         if let Some(slot) = self.sent.get_mut(id.sequence() as usize & (SENT_SLOTS - 1)) {
             *slot = tsc();
@@ -712,6 +733,7 @@ impl<'r> Engine<'r> {
         if self.wall.is_checkpoint_due() {
             self.checkpoint(now);
         }
+        self.read_limits(now);
         for at in 0..self.seats.len() {
             self.call_seat(at, now, |strategy, view, out| strategy.on_timer(view, out));
         }
@@ -745,8 +767,53 @@ impl<'r> Engine<'r> {
         self.wall.checkpoint(now.unix, entries);
     }
 
+    /// Takes over limits that were put in force since the last look, and journals them.
+    fn read_limits(&mut self, now: Now) {
+        let page = self.wall.region.config();
+        if page.version() == self.limits_version {
+            return;
+        }
+        let Some((version, node)) = page.read(&mut self.limits_seen) else {
+            return;
+        };
+        self.limits_version = version;
+        self.gate.set_node_limits(dp_risk::NodeLimits {
+            collar_bps: node.collar_bps,
+            orders_per_s_max: node.orders_per_s_max,
+            book_age_ns_max: u64::from(node.book_age_ms_max) * 1_000_000,
+        });
+        for at in 0..self.instruments.len().min(self.limits_seen.len()) {
+            let (Some(instrument), Some(one)) = (
+                self.instruments.get(at).copied(),
+                self.limits_seen.get(at).copied(),
+            ) else {
+                break;
+            };
+            if self.venue(instrument.venue).is_none() {
+                continue;
+            }
+            // All zeros: not set, and not to be traded.
+            let limits = (one.order_qty_max.0 > 0).then_some(dp_risk::Limits {
+                order_qty_max: one.order_qty_max,
+                position_max: one.position_max,
+            });
+            self.gate.set_limits(instrument.id, limits);
+            let entry = Entry::Limits(dp_journal::entry::Limits {
+                version,
+                instrument: instrument.id,
+                order_qty_max: one.order_qty_max,
+                position_max: one.position_max,
+                collar_bps: node.collar_bps,
+                orders_per_s_max: node.orders_per_s_max,
+                book_age_ms_max: node.book_age_ms_max,
+            });
+            self.wall.fact(now.unix, &entry);
+        }
+    }
+
     /// Pauses or resumes: paused means nothing new and quotes pulled.
     pub fn set_paused(&mut self, is_paused: bool) {
+        self.wall.beat.show_paused(is_paused);
         self.is_paused = is_paused;
         self.cancel_due = UnixNanos(0);
     }
