@@ -50,7 +50,9 @@ pub struct VenueConfig {
     pub symbols: Vec<String>,
     /// Key material; empty key = market data only, no private link.
     pub secrets: Secrets,
-    /// Validity window of an order at the venue, milliseconds (Binance `recvWindow`, OKX `expTime`); 0 = none.
+    /// Validity window of new orders and amends at the venue, milliseconds (Binance `recvWindow`, OKX `expTime`):
+    /// what waits longer on its way is refused there. Above 0; a 0 counts as 1. Cancels have none, or the
+    /// venue's longest.
     pub order_window_ms: u32,
 }
 

@@ -54,6 +54,14 @@ fn order_id(value: Value<'_>, key: &'static str) -> Result<OrderId, DecodeError>
     }
 }
 
+/// An id that must be there.
+fn own_order_id(value: Value<'_>, key: &'static str) -> Result<OrderId, DecodeError> {
+    order_id(value, key)
+        .ok()
+        .filter(|id| id.0 != 0)
+        .ok_or(DecodeError::Field(key))
+}
+
 fn side(value: Value<'_>, key: &'static str) -> Result<Side, DecodeError> {
     match value.str(key).map_err(at(key))? {
         "BUY" => Ok(Side::Buy),
@@ -82,7 +90,18 @@ pub(crate) fn evidence(
     })
 }
 
+/// Whether this is a word (`x`) for what happens to orders. Another one may be a change that we do not see.
+fn is_execution(word: &str) -> bool {
+    matches!(
+        word,
+        "NEW" | "REPLACED" | "TRADE" | "CANCELED" | "EXPIRED" | "TRADE_PREVENTION" | "REJECTED"
+    )
+}
+
 /// An `executionReport`.
+///
+/// Errors: whatever cannot be read or is not known; the caller compares with the venue then. What was read
+/// before it (a fill before the state it led to, a state whose cause is unknown) is out.
 pub(crate) fn on_report(
     registry: &Registry,
     data: Value<'_>,
@@ -91,12 +110,17 @@ pub(crate) fn on_report(
     let Some(instrument) = followed(registry, data, "s", out)? else {
         return Ok(());
     };
-    let own = match text(data, "C") {
-        "" => text(data, "c"),
-        original => original,
+    let own = data.str("c").map_err(at("c"))?;
+    let own = match data.get("C") {
+        None => own,
+        Some(original) => match original.as_str().ok_or(DecodeError::Field("C"))? {
+            "" => own,
+            original => original,
+        },
     };
     let client_id = parse_client_id(own);
-    if data.str("x").map_err(at("x"))? == "TRADE" {
+    let execution = data.str("x").map_err(at("x"))?;
+    if execution == "TRADE" {
         out.event(&Event::Fill(fill(registry, instrument, client_id, data)?));
     }
     let (state, reason) = evidence(data.str("X").map_err(at("X"))?, text(data, "eR"))?;
@@ -104,7 +128,7 @@ pub(crate) fn on_report(
     out.event(&Event::Order(OrderReport {
         instrument,
         client_id,
-        order_id: order_id(data, "i")?,
+        order_id: own_order_id(data, "i")?,
         side: Some(side(data, "S")?),
         state,
         reason,
@@ -113,7 +137,11 @@ pub(crate) fn on_report(
         cum: Some(decimal("z")?),
         venue_ns: millis(data, "T")?,
     }));
-    Ok(())
+    if is_execution(execution) {
+        Ok(())
+    } else {
+        Err(DecodeError::Field("x"))
+    }
 }
 
 fn fill(
@@ -125,7 +153,7 @@ fn fill(
     Ok(FillReport {
         instrument,
         client_id,
-        order_id: order_id(data, "i")?,
+        order_id: own_order_id(data, "i")?,
         trade_id: TradeId(u128::from(data.u64("t").map_err(at("t"))?)),
         side: side(data, "S")?,
         price: data.decimal("L").map_err(at("L"))?,

@@ -163,12 +163,14 @@ const fn tif_text(tif: Tif) -> &'static str {
     }
 }
 
-/// The validity window: the venue refuses the order when it comes later than this after `timestamp`.
+/// The venue's longest validity window.
+const WINDOW_MS_MAX: u32 = 60_000;
+
+/// The validity window: the venue refuses the request when it comes later than this after `timestamp`. Always
+/// written: without one the venue takes 5 s, which is neither what was configured for an order nor enough for
+/// a cancel.
 fn window(request: &mut Request<'_>, window_ms: u32) {
-    if window_ms > 0 {
-        // 60,000 is the venue's maximum.
-        request.number("recvWindow", u64::from(window_ms.min(60_000)));
-    }
+    request.number("recvWindow", u64::from(window_ms.clamp(1, WINDOW_MS_MAX)));
 }
 
 /// Writes a new order. Post-only is a type of its own here; market orders have no price and no TIF.
@@ -257,8 +259,12 @@ pub(crate) fn write_about(
         )
     };
     let mut request = Request::new(out, id, method, signing);
+    request.order(order);
+    // A late cancel is still wanted, a late question is not.
+    if !is_query {
+        window(&mut request, WINDOW_MS_MAX);
+    }
     request
-        .order(order)
         .text("symbol", instrument.symbol.as_str())
         .number("timestamp", now.unix.millis());
     request.end()
@@ -273,6 +279,7 @@ pub(crate) fn write_cancel_all(
 ) -> Result<(), Overflow> {
     let id = RequestId::CancelAll(instrument.id);
     let mut request = Request::new(out, id, "openOrders.cancelAll", signing);
+    window(&mut request, WINDOW_MS_MAX);
     request
         .text("symbol", instrument.symbol.as_str())
         .number("timestamp", now.unix.millis());

@@ -340,3 +340,45 @@ fn what_cannot_be_read_is_a_typed_error() {
         assert!(said.events.is_empty());
     }
 }
+
+/// An order or a fill may be behind it: whoever hears of the fault compares with the venue.
+#[test]
+fn a_report_that_cannot_be_read_is_a_fault() {
+    let report = fixture("account_fill_partial");
+    for (from, to, field, events) in [
+        (r#""x":"TRADE""#, r#""x":"MERGED""#, "x", 1),
+        (r#""x":"TRADE","#, "", "x", 0),
+        (r#""X":"PARTIALLY_FILLED""#, r#""X":"HALF""#, "status", 1),
+        (r#""S":"BUY""#, r#""S":"LONG""#, "S", 0),
+        (r#""z":"0.00400000""#, r#""z":"0.004.1""#, "z", 0),
+        (r#""l":"0.00400000""#, r#""l":"x""#, "l", 0),
+        (r#""L":"65000.00000000""#, r#""L":"1e""#, "L", 0),
+        (r#""p":"65000.00000000""#, r#""p":"""#, "p", 1),
+        (r#""q":"0.01000000""#, r#""q":{}"#, "q", 1),
+        (r#""n":"0.00000400""#, r#""n":"-""#, "n", 0),
+        (r#""t":4500000002"#, r#""t":-1"#, "t", 0),
+        (r#""i":12510053279"#, r#""i":"12""#, "i", 0),
+        (r#""i":12510053279,"#, "", "i", 0),
+        (r#""c":"sl-1z141z5","#, "", "c", 0),
+        (r#""C":"""#, r#""C":7"#, "C", 0),
+        (r#""m":true"#, r#""m":1"#, "m", 0),
+        (r#""T":1760000000005"#, r#""T":"now""#, "T", 0),
+        (r#""s":"BTCUSDT","#, "", "s", 0),
+    ] {
+        let text = report.replacen(from, to, 1);
+        assert_ne!(text, report, "{from}");
+        let mut rig = Rig::ready(Keys::Ed25519);
+        let (said, result) = rig.text(LINK_ORDERS, 1, &text);
+        let named = match result {
+            Err(Fault::Decode(
+                DecodeError::Field(name) | DecodeError::Number { field: name, .. },
+            )) => name,
+            other => panic!("{to}: {other:?}"),
+        };
+        assert_eq!(
+            (named, said.events.len()),
+            (field, events),
+            "{to}: {said:?}"
+        );
+    }
+}

@@ -383,6 +383,16 @@ fn hmac_signs_each_request() {
             .cancel_all(&rig.registry, BTC, &[cancel(1, 0)], at_ms(1), said)
     });
     assert_eq!(all["method"], "openOrders.cancelAll");
+    for (message, window) in [
+        (&limit, 1_000),
+        (&market, 1_000),
+        (&amended, 1_000),
+        (&cancelled, 60_000),
+        (&by_name, 60_000),
+        (&all, 60_000),
+    ] {
+        assert_eq!(message["params"]["recvWindow"], window, "{message}");
+    }
     let query = call(&|rig, said| {
         rig.venue
             .query_order(&rig.registry, &cancel(1, 5), at_ms(1), said)
