@@ -112,10 +112,14 @@ impl Cluster {
     /// Errors: [`ClusterError::Slow`] when it has not gone within a minute.
     pub async fn stop(mut self) -> Result<(), ClusterError> {
         let deadline = Instant::now() + STOP_TIMEOUT;
-        if let Some(postmaster) = Postmaster::find(&self.place.data()) {
+        let data = self.place.data();
+        let found = Postmaster::find(&data);
+        if let Some(postmaster) = &found {
             postmaster.interrupt();
         }
-        while self.is_running() || Postmaster::find(&self.place.data()).is_some() {
+        // Its lock file goes a moment before the process does.
+        let is_there = || found.as_ref().is_some_and(|it| it.stands_in(&data));
+        while self.is_running() || is_there() || Postmaster::find(&data).is_some() {
             if Instant::now() > deadline {
                 return Err(ClusterError::Slow(self.last_words()));
             }

@@ -33,6 +33,11 @@ impl Postmaster {
         self.status == "stopping"
     }
 
+    /// Whether its process is still there.
+    pub fn stands_in(&self, data: &Path) -> bool {
+        stands_in(self.pid.as_raw(), data)
+    }
+
     /// Asks for a fast shutdown. A process that ended meanwhile is what we wanted.
     pub fn interrupt(&self) {
         kill(self.pid, Signal::SIGINT).ok();
