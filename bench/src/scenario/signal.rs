@@ -21,6 +21,7 @@ pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
     };
     let books = books(&instrument)?;
     let params = Params {
+        amend: false,
         quote_qty: Qty(1_000),
         half_spread_ticks: 2,
         requote_ticks: 1,
@@ -40,6 +41,7 @@ pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
         price: Price(6_500_000 - 3 * side.sign()),
         leaves: Qty(1_000),
         is_cancelling: false,
+        is_amending: false,
     });
     for (name, live) in [
         ("market maker, quotes live", &live[..]),

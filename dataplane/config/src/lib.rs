@@ -139,9 +139,14 @@ pub struct Venue {
     pub ca_file: Option<PathBuf>,
     /// SHA-256 of the end-entity certificate (hex) the venue must show; absent = not pinned.
     pub pin_sha256: Option<String>,
-    /// Validity window of an order at the venue, milliseconds; 0 = none.
-    #[serde(default)]
+    /// Validity window of an order at the venue, milliseconds, 50 to 60000: one that arrives later is
+    /// refused there. Without a window an order lost on the way could come to life at any time.
+    #[serde(default = "default_order_window_ms")]
     pub order_window_ms: u32,
+}
+
+const fn default_order_window_ms() -> u32 {
+    1_000
 }
 
 /// `[[strategy]]`. Quantities are decimal texts in the instrument's base units.
@@ -167,6 +172,9 @@ pub struct Strategy {
     /// Shortest time between two requotes of one side, milliseconds.
     #[serde(default)]
     pub requote_ms_min: u32,
+    /// Moves quotes by amends; for venues that can change a price (OKX).
+    #[serde(default)]
+    pub amend: bool,
 }
 
 const fn default_half_spread_ticks() -> u32 {
@@ -332,7 +340,13 @@ impl Config {
                 }
             }
         }
-        for name in self.venue.keys() {
+        for (name, venue) in &self.venue {
+            if !(50..=60_000).contains(&venue.order_window_ms) {
+                return refuse(
+                    format!("venue.{name}.order_window_ms"),
+                    format!("{}: use 50 to 60000", venue.order_window_ms),
+                );
+            }
             if dp_types::VenueId::from_name(name).is_none() {
                 return refuse(
                     format!("venue.{name}"),
@@ -410,6 +424,17 @@ position_max = "0.01"
         let config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
         config.check("f.toml").map_err(|e| e.to_string())?;
         Ok(config)
+    }
+
+    #[test]
+    fn an_order_always_has_a_window() {
+        assert_eq!(load(GOOD).unwrap().venue["binance"].order_window_ms, 1_000);
+        let none = GOOD.replace("symbols = [", "order_window_ms = 0\nsymbols = [");
+        let error = load(&none).unwrap_err();
+        assert!(
+            error.contains("order_window_ms") && error.contains("50"),
+            "{error}"
+        );
     }
 
     #[test]

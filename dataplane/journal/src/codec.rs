@@ -239,7 +239,8 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             let it = &e.order;
             w[4] = it.client_id.0;
             w[5] = pack([it.side as u8, e.kind as u8, e.tif as u8, it.state as u8])
-                | u64::from(it.is_cancelling) << 32;
+                | u64::from(it.is_cancelling) << 32
+                | u64::from(it.is_amending) << 40;
             put_u128(w, 6, it.order_id.0);
             w[8] = it.price.0 as u64;
             w[9] = e.qty.0 as u64;
@@ -257,7 +258,7 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
         instrument,
         ..
     } = head;
-    let [a, b, c, d, e, ..] = w[5].to_le_bytes();
+    let [a, b, c, d, e, f, ..] = w[5].to_le_bytes();
     let client_id = || ClientOrderId::from_raw(w[4]).ok_or(RecordFault::Field("client_id"));
     let maybe_client_id = || {
         if w[4] == 0 {
@@ -382,6 +383,7 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
                 price: Price(w[8] as i64),
                 leaves: Qty(w[10] as i64),
                 is_cancelling: known("is_cancelling", flag(e))?,
+                is_amending: known("is_amending", flag(f))?,
             },
             venue,
             strategy,

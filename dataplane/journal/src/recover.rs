@@ -70,6 +70,7 @@ impl RecoveredOrder {
             price: self.price,
             leaves: Qty(self.qty.0.saturating_sub(self.cum_qty.0)),
             is_cancelling: self.is_cancelling,
+            is_amending: false,
         }
     }
 

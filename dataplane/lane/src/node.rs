@@ -657,6 +657,7 @@ fn strategy(
             requote_ticks: section.requote_ticks,
             position_max: quantity(instrument, "strategy.position_max", &section.position_max)?,
             requote_ns_min: u64::from(section.requote_ms_min) * 1_000_000,
+            amend: section.amend,
         }))),
         other => Err(host(format!(
             "strategy.kind: `{other}` is not one of: market_maker"

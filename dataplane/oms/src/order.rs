@@ -97,6 +97,7 @@ impl Order {
             price: self.price,
             leaves: self.leaves(),
             is_cancelling: self.is_cancelling,
+            is_amending: self.is_amending,
         }
     }
 

@@ -5,9 +5,10 @@
 //!   bid  = fair − half spread, rounded down, never at or above the best ask
 //!   ask  = fair + half spread, rounded up,   never at or below the best bid
 //! ```
-//! A quote is left alone until it is more than `requote_ticks` off; then it is cancelled, and a new one
-//! goes out when the venue has said that the old one is gone. So there is never more than one live order
-//! a side, and a lost cancel costs a quote, not a position.
+//! A quote is left alone until it is more than `requote_ticks` off; then it is amended where `amend` says
+//! that the venue can change a price, or cancelled, and a new one goes out when the venue has said that the
+//! old one is gone. So there is never more than one live order a side, and a lost cancel costs a quote,
+//! not a position.
 
 use crate::{Intents, Strategy, View};
 use dp_types::{FillReport, LiveOrder, OrderKind, OrderState, Price, Qty, Side, Tif, UnixNanos};
@@ -25,6 +26,8 @@ pub struct Params {
     pub position_max: Qty,
     /// Shortest time between two actions on one side, ns.
     pub requote_ns_min: u64,
+    /// Moves a quote by an amend: one message instead of two. The venue must be able to change a price.
+    pub amend: bool,
 }
 
 /// The strategy. One instrument.
@@ -92,7 +95,12 @@ impl MarketMaker {
             }
             (Some(order), None) => cancel(order, out),
             (Some(order), Some(target)) if !is_soon => {
-                is_off(view, order, target, self.params.requote_ticks) && cancel(order, out)
+                is_off(view, order, target, self.params.requote_ticks)
+                    && if self.params.amend {
+                        amend(order, target, out)
+                    } else {
+                        cancel(order, out)
+                    }
             }
             _ => false,
         };
@@ -125,6 +133,16 @@ fn cancel(order: &LiveOrder, out: &mut Intents) -> bool {
     let asks = stands && !order.is_cancelling;
     if asks {
         out.cancel(order.client_id);
+    }
+    asks
+}
+
+/// Moves an order that stands and that nothing is under way about. Says whether it asked.
+fn amend(order: &LiveOrder, price: Price, out: &mut Intents) -> bool {
+    let stands = matches!(order.state, OrderState::Ack | OrderState::PartiallyFilled);
+    let asks = stands && !order.is_cancelling && !order.is_amending;
+    if asks {
+        out.amend(order.client_id, Some(price), None);
     }
     asks
 }
@@ -170,6 +188,7 @@ mod tests {
         requote_ticks: 1,
         position_max: Qty(100),
         requote_ns_min: 0,
+        amend: false,
     };
 
     fn book(bid: i64, ask: i64) -> Book {
@@ -195,6 +214,7 @@ mod tests {
             price: Price(price),
             leaves: Qty(10),
             is_cancelling: false,
+            is_amending: false,
         }
     }
 
@@ -231,6 +251,28 @@ mod tests {
             _ => None,
         };
         intents.iter().filter_map(of).collect()
+    }
+
+    #[test]
+    fn a_quote_is_moved_by_an_amend_where_that_is_asked_for() {
+        let params = Params {
+            amend: true,
+            ..PARAMS
+        };
+        let book = book(1_000, 1_010);
+        let stale = live(Side::Buy, 900, OrderState::Ack);
+        let good = live(Side::Sell, 1_015, OrderState::Ack);
+        let asked = call(params, &book, 0, &[stale, good], true);
+        let amends = |intent: &Intent| matches!(intent, Intent::Amend { client_id, .. } if *client_id == stale.client_id);
+        assert!(asked.len() == 1 && asked.iter().all(amends), "{asked:?}");
+        let under_way = LiveOrder {
+            is_amending: true,
+            ..stale
+        };
+        assert_eq!(call(params, &book, 0, &[under_way, good], true), []);
+        let gone = call(params, &book, 0, &[stale, good], false);
+        assert_eq!(gone.len(), 2, "quotes are pulled by cancels");
+        assert!(gone.iter().all(|it| matches!(it, Intent::Cancel { .. })));
     }
 
     #[test]

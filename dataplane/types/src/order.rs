@@ -367,6 +367,8 @@ pub struct LiveOrder {
     pub leaves: Qty,
     /// A cancel is on its way.
     pub is_cancelling: bool,
+    /// An amend is on its way: price and quantity are those before it.
+    pub is_amending: bool,
 }
 
 /// What a venue says of one of our orders (exec report, FIX 150), from a reply, a stream or a query.

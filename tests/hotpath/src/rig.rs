@@ -122,6 +122,7 @@ impl<'r> Rig<'r> {
                     half_spread_ticks: 10,
                     requote_ticks: 0,
                     position_max,
+                    amend: false,
                     requote_ns_min: 0,
                 }))
             };

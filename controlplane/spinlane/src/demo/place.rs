@@ -169,7 +169,8 @@ impl Place {
                     text,
                     "\n[[strategy]]\nkind = \"market_maker\"\nvenue = \"{venue}\"\nsymbol = \"{symbol}\"\n\
                      quote_qty = \"{quote}\"\nposition_max = \"{position_max}\"\nhalf_spread_ticks = 2\n\
-                     requote_ticks = 2\nrequote_ms_min = 250\n"
+                     requote_ticks = 2\nrequote_ms_min = 250\namend = {}\n",
+                    venue == "okx",
                 )?;
             }
         }

@@ -189,6 +189,7 @@ impl Draw {
                     price: Price(c),
                     leaves: Qty(d),
                     is_cancelling: self.small[6] & 1 == 0,
+                    is_amending: self.small[6] & 2 == 0,
                 },
                 venue,
                 strategy,
