@@ -35,6 +35,14 @@ pub(crate) fn id(value: Value<'_>, key: &'static str) -> Result<u128, DecodeErro
     parse_id(text(value, key).as_bytes()).ok_or(DecodeError::Field(key))
 }
 
+/// The venue's id of an order, which is always there.
+fn order_id(item: Value<'_>) -> Result<OrderId, DecodeError> {
+    match id(item, "ordId")? {
+        0 => Err(DecodeError::Field("ordId")),
+        id => Ok(OrderId(id)),
+    }
+}
+
 fn client_id(item: Value<'_>) -> Option<ClientOrderId> {
     parse_client_id(text(item, "clOrdId").as_bytes())
 }
@@ -80,7 +88,7 @@ pub(crate) fn report(
     Ok(OrderReport {
         instrument,
         client_id: client_id(item),
-        order_id: OrderId(id(item, "ordId")?),
+        order_id: order_id(item)?,
         side: Some(side(item)?),
         state,
         reason,
@@ -122,7 +130,7 @@ fn read_fill(
     Ok(Some(FillReport {
         instrument,
         client_id: client_id(item),
-        order_id: OrderId(id(item, "ordId")?),
+        order_id: order_id(item)?,
         trade_id,
         side: side(item)?,
         price: item.decimal("fillPx").map_err(at("fillPx"))?,
@@ -149,66 +157,89 @@ pub(crate) fn listed_fill(
     read_fill(registry, instrument(registry, item)?, item, &LISTED)
 }
 
-/// Every item of an orders push.
+/// Every item of an orders push, each by itself.
 ///
-/// Errors: the first item that cannot be read; items before it are out. The rest of the push is
-/// lost to us and found again by reconciliation.
+/// Errors: the first item that cannot be read; all the others are out. What it said must be found by comparing
+/// with the venue.
 pub(crate) fn on_orders(
     registry: &Registry,
     root: Value<'_>,
     out: &mut impl Sink,
 ) -> Result<(), DecodeError> {
+    let mut result = Ok(());
     for item in root.array("data").map_err(at("data"))? {
-        let Ok(id) = instrument(registry, item) else {
+        let told = on_order(registry, item, out);
+        result = result.and(told);
+    }
+    result
+}
+
+fn on_order(registry: &Registry, item: Value<'_>, out: &mut impl Sink) -> Result<(), DecodeError> {
+    let id = match instrument(registry, item) {
+        Err(DecodeError::UnknownSymbol) => {
             out.event(&Event::Ignored(
                 "an order of an instrument we do not follow",
             ));
-            continue;
-        };
-        if let Some(fill) = read_fill(registry, id, item, &PUSHED)? {
-            out.event(&Event::Fill(fill));
+            return Ok(());
         }
-        let report = report(id, item)?;
-        if text(item, "amendResult") == "-1"
-            && let Some(client_id) = report.client_id
-        {
-            let code = text(item, "code").parse().unwrap_or(0);
-            let reason = match reject::reason(code) {
-                RejectReason::None => RejectReason::Other,
-                reason => reason,
-            };
-            out.event(&Event::Ack(RequestAck {
-                client_id,
-                order_id: report.order_id,
-                reason,
-                code,
-                venue_ns: report.venue_ns,
-            }));
-        }
-        out.event(&Event::Order(report));
+        found => found?,
+    };
+    if let Some(fill) = read_fill(registry, id, item, &PUSHED)? {
+        out.event(&Event::Fill(fill));
     }
+    let report = report(id, item)?;
+    if text(item, "amendResult") == "-1"
+        && let Some(client_id) = report.client_id
+    {
+        let code = text(item, "code").parse().unwrap_or(0);
+        let reason = match reject::reason(code) {
+            RejectReason::None => RejectReason::Other,
+            reason => reason,
+        };
+        out.event(&Event::Ack(RequestAck {
+            client_id,
+            order_id: report.order_id,
+            reason,
+            code,
+            venue_ns: report.venue_ns,
+        }));
+    }
+    out.event(&Event::Order(report));
     Ok(())
 }
 
-/// Every balance of an account push or of `account/balance`: the same objects.
+/// Every balance of an account push or of `account/balance`: the same objects, each by itself.
+///
+/// Errors: the first that cannot be read; all the others are out.
 pub(crate) fn on_balances(
     registry: &Registry,
     root: Value<'_>,
     out: &mut impl Sink,
 ) -> Result<(), DecodeError> {
+    let mut result = Ok(());
     for account in root.array("data").map_err(at("data"))? {
-        for item in account.array("details").map_err(at("details"))? {
-            let asset = item.str("ccy").map_err(at("ccy"))?;
-            let free = match optional(item, "availBal")? {
-                Some(free) => Some(free),
-                None => optional(item, "availEq")?,
-            };
-            out.event(&Event::Balance(Balance {
-                asset: registry.find_asset(asset).unwrap_or(AssetId::NONE),
-                free: free.unwrap_or(Decimal::ZERO),
-                locked: optional(item, "frozenBal")?.unwrap_or(Decimal::ZERO),
-            }));
+        match account.array("details").map_err(at("details")) {
+            Ok(details) => {
+                for item in details {
+                    let told = balance(registry, item).map(|it| out.event(&Event::Balance(it)));
+                    result = result.and(told);
+                }
+            }
+            Err(error) => result = result.and(Err(error)),
         }
     }
-    Ok(())
+    result
+}
+
+fn balance(registry: &Registry, item: Value<'_>) -> Result<Balance, DecodeError> {
+    let asset = item.str("ccy").map_err(at("ccy"))?;
+    let free = match optional(item, "availBal")? {
+        Some(free) => Some(free),
+        None => optional(item, "availEq")?,
+    };
+    Ok(Balance {
+        asset: registry.find_asset(asset).unwrap_or(AssetId::NONE),
+        free: free.unwrap_or(Decimal::ZERO),
+        locked: optional(item, "frozenBal")?.unwrap_or(Decimal::ZERO),
+    })
 }

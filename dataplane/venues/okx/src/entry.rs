@@ -83,7 +83,7 @@ fn push_decimal(out: &mut Vec<u8>, value: Decimal) {
     push(out, text);
 }
 
-/// `{"id":"<kind><base36>","op":"<op>",` and the deadline of the request where there is one.
+/// `{"id":"<kind><base36>","op":"<op>",` and the deadline of the request, which cancels have none of.
 fn push_head(
     out: &mut Vec<u8>,
     kind: &str,
@@ -120,9 +120,12 @@ fn push_instrument(out: &mut Vec<u8>, instrument: &Instrument) {
     }
 }
 
-/// When a request written at `now` lapses at the venue; `None` without a window.
-fn deadline_ms(now: Now, window_ms: u32) -> Option<u64> {
-    (window_ms > 0).then(|| now.unix.millis().saturating_add(u64::from(window_ms)))
+/// When a request written at `now` lapses at the venue. Never without: a request that waits in a stalled
+/// connection would be carried out whenever that moves again.
+fn deadline_ms(now: Now, window_ms: u32) -> u64 {
+    now.unix
+        .millis()
+        .saturating_add(u64::from(window_ms.max(1)))
 }
 
 /// The venue's order type: it has no separate TIF.
@@ -145,7 +148,7 @@ pub fn write_new(
     out: &mut Vec<u8>,
 ) {
     let inst_type = InstType::of(instrument.symbol.as_str());
-    let exp_ms = deadline_ms(now, window_ms);
+    let exp_ms = Some(deadline_ms(now, window_ms));
     push_head(
         out,
         "n",
@@ -190,7 +193,7 @@ pub fn write_amend(
     window_ms: u32,
     out: &mut Vec<u8>,
 ) {
-    let exp_ms = deadline_ms(now, window_ms);
+    let exp_ms = Some(deadline_ms(now, window_ms));
     push_head(out, "a", amend.client_id.0, None, "amend-order", exp_ms);
     push(out, "{");
     push_instrument(out, instrument);
@@ -286,14 +289,22 @@ fn answer(registry: &Registry, kind: Option<RequestKind>, ack: RequestAck, out: 
 /// Reads an answer to an order request, or an `error` event that names one. Returns the code to act
 /// on (a rate stop), 0 when there is none.
 ///
-/// Envelope code 0 means all items passed, 1 none, 2 some: each item's `sCode` decides. Another
-/// code refuses the whole request; without items the request id says whose.
-/// Errors: [`DecodeError`]; a shape or code that cannot be read.
+/// Envelope code 0 means all items passed, 1 none, 2 some: each item's `sCode` decides, and each is read by
+/// itself. Another code refuses the whole request; without items the request id says whose.
+/// Errors: [`DecodeError`]; the first shape or code that cannot be read, all else is out.
 pub(crate) fn on_answer(
     registry: &Registry,
     root: Value<'_>,
     out: &mut impl Sink,
-) -> Result<i32, DecodeError> {
+) -> (i32, Result<(), DecodeError>) {
+    let envelope = match code_of(root, "code") {
+        Ok(code) => code,
+        Err(error) => return (0, Err(error)),
+    };
+    let items = match root.get("data").map(Value::as_array) {
+        Some(None) => return (0, Err(DecodeError::Field("data"))),
+        items => items.flatten(),
+    };
     let kind = RequestKind::parse(text(root, "id").as_bytes());
     let asked = match kind {
         Some(RequestKind::New(id, _) | RequestKind::Amend(id) | RequestKind::Cancel(id)) => {
@@ -301,47 +312,31 @@ pub(crate) fn on_answer(
         }
         Some(RequestKind::Batch | RequestKind::Session) | None => None,
     };
-    let envelope = code_of(root, "code")?;
     // Microseconds of the gateway; enough when no item carries a time.
     let gateway_ns = text(root, "outTime")
         .parse::<u64>()
         .map_or(VenueNanos(0), |us| VenueNanos(us.saturating_mul(1_000)));
-    let (mut stop, mut items, mut told) = (0, 0, 0);
-    if let Some(data) = root.get("data") {
-        for item in data.as_array().ok_or(DecodeError::Field("data"))? {
-            items += 1;
-            // 2 says that some items failed, and those say how; under any other an item without a
-            // verdict of its own shares the envelope's.
-            let code = match (code_of(item, "sCode")?, envelope) {
-                (0, 2) => 0,
-                (0, envelope) => envelope,
-                (code, _) => code,
-            };
-            if reject::is_rate_stop(code) {
-                stop = code;
+    let (mut stop, mut count, mut told) = (0, 0, 0);
+    let mut result = Ok(());
+    for item in items.into_iter().flatten() {
+        count += 1;
+        let read = item_ack(item, envelope, asked, gateway_ns);
+        match read {
+            Ok((code, ack)) => {
+                if reject::is_rate_stop(code) {
+                    stop = code;
+                }
+                if let Some(ack) = ack {
+                    told += 1;
+                    answer(registry, kind, ack, out);
+                }
             }
-            let named = parse_client_id(text(item, "clOrdId").as_bytes());
-            let Some(client_id) = named.or(asked) else {
-                continue;
-            };
-            told += 1;
-            let venue_ns = match millis(item, "ts")? {
-                VenueNanos(0) => gateway_ns,
-                ts => ts,
-            };
-            let ack = RequestAck {
-                client_id,
-                order_id: OrderId(id(item, "ordId")?),
-                reason: reject::reason(code),
-                code,
-                venue_ns,
-            };
-            answer(registry, kind, ack, out);
+            Err(error) => result = result.and(Err(error)),
         }
     }
-    if items == 0 {
+    if count == 0 {
         if envelope == 0 {
-            return Err(DecodeError::Field("data"));
+            return (0, Err(DecodeError::Field("data")));
         }
         if reject::is_rate_stop(envelope) {
             stop = envelope;
@@ -358,10 +353,42 @@ pub(crate) fn on_answer(
             answer(registry, kind, ack, out);
         }
     }
-    if told == 0 {
+    if told == 0 && result.is_ok() {
         out.event(&Event::Ignored("an answer about orders that are not ours"));
     }
-    Ok(stop)
+    (stop, result)
+}
+
+/// The verdict on one item, and what it means for the order of ours that it names or that was `asked` about.
+fn item_ack(
+    item: Value<'_>,
+    envelope: i32,
+    asked: Option<ClientOrderId>,
+    gateway_ns: VenueNanos,
+) -> Result<(i32, Option<RequestAck>), DecodeError> {
+    // 2 says that some items failed, and those say how; under any other an item without a verdict of its own
+    // shares the envelope's.
+    let code = match (code_of(item, "sCode")?, envelope) {
+        (0, 2) => 0,
+        (0, envelope) => envelope,
+        (code, _) => code,
+    };
+    let named = parse_client_id(text(item, "clOrdId").as_bytes());
+    let Some(client_id) = named.or(asked) else {
+        return Ok((code, None));
+    };
+    let venue_ns = match millis(item, "ts")? {
+        VenueNanos(0) => gateway_ns,
+        ts => ts,
+    };
+    let ack = RequestAck {
+        client_id,
+        order_id: OrderId(id(item, "ordId")?),
+        reason: reject::reason(code),
+        code,
+        venue_ns,
+    };
+    Ok((code, Some(ack)))
 }
 
 #[cfg(test)]
@@ -418,15 +445,19 @@ mod tests {
             )
         );
         assert_eq!(
-            written(0, OrderKind::Market, Tif::Ioc, 0),
+            written(0, OrderKind::Market, Tif::Ioc, 100),
             concat!(
-                r#"{"id":"n1z141z5I3","op":"order","args":[{"instId":"BTC-USDT","tdMode":"cash","#,
+                r#"{"id":"n1z141z5I3","op":"order","expTime":"1760000000100","args":[{"instId":"BTC-USDT","tdMode":"cash","#,
                 r#""side":"buy","ordType":"market","tgtCcy":"base_ccy","sz":"0.01","#,
                 r#""clOrdId":"sl1z141z5"}]}"#
             )
         );
         for (tif, word) in [(Tif::Gtc, "limit"), (Tif::Ioc, "ioc"), (Tif::Fok, "fok")] {
             let text = written(0, OrderKind::Limit, tif, 0);
+            assert!(
+                text.contains(r#""expTime":"1760000000001""#),
+                "never without"
+            );
             assert!(
                 text.contains(&format!(r#""ordType":"{word}","px":"65000""#)),
                 "{text}"
@@ -441,7 +472,7 @@ mod tests {
             ..spot(0)
         };
         let order = new_order(OrderKind::Market, Tif::Gtc);
-        let text = text_of(|out| write_new(&swap, &order, NOW, 0, out));
+        let text = text_of(|out| write_new(&swap, &order, NOW, 500, out));
         assert!(
             text.contains(r#""tdMode":"cross""#) && !text.contains("tgtCcy"),
             "{text}"

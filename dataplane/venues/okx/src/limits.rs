@@ -23,6 +23,8 @@ const LINK_OPS_COUNT: usize = 480;
 const LINK_OPS_WINDOW_NS: u64 = 3_600_000_000_000;
 /// How long we hold still when the venue refused for rate: its window.
 const STOP_NS: u64 = 2_000_000_000;
+/// The longest stop we believe: its windows are seconds.
+const STOP_S_MAX: u32 = 3_600;
 
 /// The times of the last `N` requests: at most `N` in any window.
 #[derive(Debug, Clone)]
@@ -202,9 +204,12 @@ impl Limits {
                 .is_some_and(|window| window.take(now, 1))
     }
 
-    /// The venue refused for rate: holds everything until its next window; returns when that is.
-    pub fn stop(&mut self, now: UnixNanos) -> UnixNanos {
-        self.stopped_until = self.stopped_until.max(now.after(STOP_NS));
+    /// The venue refused for rate: holds everything until its next window, or as long as it named; returns
+    /// when that ends.
+    pub fn stop(&mut self, now: UnixNanos, retry_after_s: Option<u32>) -> UnixNanos {
+        let named_s = retry_after_s.map_or(0, |s| s.min(STOP_S_MAX));
+        let stop_ns = STOP_NS.max(u64::from(named_s) * 1_000_000_000);
+        self.stopped_until = self.stopped_until.max(now.after(stop_ns));
         self.stopped_until
     }
 }
@@ -251,7 +256,9 @@ mod tests {
     #[test]
     fn a_stop_holds_everything_for_a_window() {
         let mut limits = Limits::new(&[ID]);
-        let until = limits.stop(T0);
+        assert_eq!(limits.stop(T0, Some(1)), T0.after(STOP_NS));
+        let until = limits.stop(T0, Some(30));
+        assert_eq!(until, T0.after(30_000_000_000));
         assert!(!limits.order(T0, ID, OrderOp::Cancel, 1));
         assert!(!limits.rest(T0, RestPool::Trade));
         assert!(limits.order(until, ID, OrderOp::Cancel, 1));

@@ -21,31 +21,65 @@ use dp_wire::json::Value;
 
 /// Items on one page of a list; a full page means there may be more.
 pub const PAGE_LEN: usize = 100;
-/// Pages of one list we read: 2,000 orders or fills. More is told as an error, never cut silently.
+/// Pages of open orders we read: 2,000. More is told as an error, never cut silently.
 pub const PAGES_MAX: u32 = 20;
+/// Pages of fills we read: 10,000 in one reconciliation, or of one order.
+pub const FILL_PAGES_MAX: u32 = 100;
+
+/// Run, or snapshot, of an answer that was recorded: no machine asked for it, each takes it.
+pub const RECORDED: u32 = 0;
+
+/// A run has 24 bits and its page 32: with the low byte the 64 of a tag.
+const RUN_BITS: u32 = 24;
+pub(crate) const RUN_MASK: u32 = (1 << RUN_BITS) - 1;
+/// A snapshot's instrument.
+const ID_BITS: u32 = 24;
+const ID_MASK: u64 = (1 << ID_BITS) - 1;
 
 /// A client order id has 45 bits; beside it and the kind's 8 a tag has 11 for the instrument.
 const CLIENT_BITS: u32 = 45;
 const CLIENT_MASK: u64 = (1 << CLIENT_BITS) - 1;
 const _: () = assert!(dp_types::limit::INSTRUMENTS_MAX <= 1 << (64 - 8 - CLIENT_BITS));
 
+/// Which page of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListPage {
+    /// Of this run of reconciliation (24 bits).
+    pub run: u32,
+    /// From 0.
+    pub page: u32,
+}
+
+impl ListPage {
+    const fn number(self) -> u64 {
+        (self.run & RUN_MASK) as u64 | (self.page as u64) << RUN_BITS
+    }
+
+    const fn of(wide: u64) -> Self {
+        Self {
+            run: (wide & RUN_MASK as u64) as u32,
+            page: (wide >> RUN_BITS) as u32, // 32 bits are left
+        }
+    }
+}
+
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
     /// A list of instruments; the number is our own index of the list.
     Instruments(u32),
-    /// A book snapshot.
-    Books(InstrumentId),
-    /// A page of open orders, in this run of reconciliation.
-    Pending(u32),
-    /// A page of fills, in this run of reconciliation.
-    Fills(u32),
+    /// A book snapshot, by the number of the request.
+    Books(InstrumentId, u32),
+    /// A page of open orders.
+    Pending(ListPage),
+    /// A page of fills.
+    Fills(ListPage),
     /// Balances, in this run of reconciliation.
     Balance(u32),
     /// One order of this instrument, by our id.
     Order(InstrumentId, ClientOrderId),
-    /// The fills of one order.
-    OrderFills,
+    /// A page of the fills of one order.
+    OrderFills(u32),
     /// The dead man's switch.
     DeadMan,
 }
@@ -55,12 +89,12 @@ impl Ask {
     pub const fn tag(self) -> RestTag {
         let (kind, number) = match self {
             Self::Instruments(index) => (1, index as u64),
-            Self::Books(id) => (2, id.0 as u64),
-            Self::Pending(run) => (3, run as u64),
-            Self::Fills(run) => (4, run as u64),
+            Self::Books(id, number) => (2, id.0 as u64 & ID_MASK | (number as u64) << ID_BITS),
+            Self::Pending(page) => (3, page.number()),
+            Self::Fills(page) => (4, page.number()),
             Self::Balance(run) => (5, run as u64),
             Self::Order(id, client) => (6, client.0 & CLIENT_MASK | (id.0 as u64) << CLIENT_BITS),
-            Self::OrderFills => (7, 0),
+            Self::OrderFills(page) => (7, page as u64),
             Self::DeadMan => (8, 0),
         };
         RestTag(kind | number << 8)
@@ -69,19 +103,22 @@ impl Ask {
     /// From a tag. `None` when it is not one of ours.
     pub fn of(tag: RestTag) -> Option<Self> {
         let wide = tag.0 >> 8;
-        if tag.0 & 0xff == 6 {
-            let id = InstrumentId((wide >> CLIENT_BITS) as u32); // 11 bits are left
-            return Some(Self::Order(id, ClientOrderId(wide & CLIENT_MASK)));
-        }
-        let number = u32::try_from(wide).ok()?;
+        let number = || u32::try_from(wide).ok();
         Some(match tag.0 & 0xff {
-            1 => Self::Instruments(number),
-            2 => Self::Books(InstrumentId(number)),
-            3 => Self::Pending(number),
-            4 => Self::Fills(number),
-            5 => Self::Balance(number),
-            7 => Self::OrderFills,
-            8 => Self::DeadMan,
+            1 => Self::Instruments(number()?),
+            2 => Self::Books(
+                InstrumentId((wide & ID_MASK) as u32),
+                (wide >> ID_BITS) as u32, // 32 bits are left
+            ),
+            3 => Self::Pending(ListPage::of(wide)),
+            4 => Self::Fills(ListPage::of(wide)),
+            5 => Self::Balance(number()?),
+            6 => Self::Order(
+                InstrumentId((wide >> CLIENT_BITS) as u32), // 11 bits are left
+                ClientOrderId(wide & CLIENT_MASK),
+            ),
+            7 => Self::OrderFills(number()?),
+            8 if wide == 0 => Self::DeadMan,
             _ => return None,
         })
     }
@@ -104,10 +141,13 @@ pub fn tag_of_url(registry: &Registry, url: &str) -> Option<RestTag> {
             "/api/v5/public/instruments" | "/api/v5/account/instruments" => {
                 Ask::Instruments(u32::MAX)
             }
-            "/api/v5/market/books" => Ask::Books(instrument()?),
-            "/api/v5/trade/orders-pending" => Ask::Pending(u32::MAX),
-            "/api/v5/trade/fills" | "/api/v5/trade/fills-history" => Ask::OrderFills,
-            "/api/v5/account/balance" => Ask::Balance(u32::MAX),
+            "/api/v5/market/books" => Ask::Books(instrument()?, RECORDED),
+            "/api/v5/trade/orders-pending" => Ask::Pending(ListPage {
+                run: RECORDED,
+                page: 0,
+            }),
+            "/api/v5/trade/fills" | "/api/v5/trade/fills-history" => Ask::OrderFills(0),
+            "/api/v5/account/balance" => Ask::Balance(RECORDED),
             "/api/v5/trade/order" => Ask::Order(instrument()?, client()),
             "/api/v5/trade/cancel-all-after" => Ask::DeadMan,
             _ => return None,
@@ -289,17 +329,20 @@ mod tests {
     fn tags_come_back() {
         for ask in [
             Ask::Instruments(3),
-            Ask::Books(InstrumentId(u32::MAX)),
-            Ask::Pending(7),
-            Ask::Fills(u32::MAX),
+            Ask::Books(InstrumentId(1023), u32::MAX),
+            Ask::Pending(ListPage { run: 7, page: 0 }),
+            Ask::Fills(ListPage {
+                run: RUN_MASK,
+                page: u32::MAX,
+            }),
             Ask::Balance(0),
             Ask::Order(InstrumentId(1023), ClientOrderId((1 << 45) - 1)),
-            Ask::OrderFills,
+            Ask::OrderFills(FILL_PAGES_MAX),
             Ask::DeadMan,
         ] {
             assert_eq!(Ask::of(ask.tag()), Some(ask));
         }
-        for raw in [0, 9, 255, 1 << 60 | 1, u64::MAX] {
+        for raw in [0, 9, 255, 1 << 60 | 1, 1 << 8 | 8, u64::MAX] {
             assert_eq!(Ask::of(RestTag(raw)), None);
         }
     }
@@ -315,7 +358,7 @@ mod tests {
         );
         assert_eq!(
             of("https://www.okx.com/api/v5/market/books?instId=BTC-USDT&sz=400"),
-            Some(Ask::Books(id))
+            Some(Ask::Books(id, RECORDED))
         );
         assert_eq!(of("https://www.okx.com/api/v5/market/books?instId=X"), None);
         assert_eq!(of("https://www.okx.com/api/v5/market/tickers"), None);

@@ -35,8 +35,10 @@ const PONG_WAIT_NS: u64 = 8 * SECOND_NS;
 const READY_WAIT_NS: u64 = 10 * SECOND_NS;
 /// Pause before a failed REST request is tried again.
 const RETRY_NS: u64 = SECOND_NS;
-/// How long a REST answer may take before it counts as lost.
-const ANSWER_WAIT_NS: u64 = 10 * SECOND_NS;
+/// How long a REST answer may take before it counts as lost. A request that is lost or was never sent is
+/// answered by status 0, so this is for the case that not even that comes: longer than the 30 s for which the
+/// venue takes a signature, so that none is asked twice that still counts.
+const ANSWER_WAIT_NS: u64 = 45 * SECOND_NS;
 /// Pause between two snapshots of one book.
 const SNAPSHOT_PAUSE_NS: u64 = SECOND_NS / 2;
 /// Every so many snapshots in a row the channel is subscribed anew instead.
@@ -56,6 +58,10 @@ pub const DEAD_MAN_TIMEOUT_S: u32 = 20;
 pub const DEAD_MAN_REARM_NS: u64 = 5 * SECOND_NS;
 const _: () = assert!(DEAD_MAN_TIMEOUT_S >= 10 && DEAD_MAN_TIMEOUT_S <= 120);
 const _: () = assert!(DEAD_MAN_REARM_NS * 2 < DEAD_MAN_TIMEOUT_S as u64 * SECOND_NS);
+/// How long its answer is waited for before it is pushed back all the same: longer than a link waits for an
+/// answer, and well within its time. Two that leave a stalled link together would break its 1 a second.
+const DEAD_MAN_WAIT_NS: u64 = 12 * SECOND_NS;
+const _: () = assert!(DEAD_MAN_WAIT_NS + DEAD_MAN_REARM_NS < DEAD_MAN_TIMEOUT_S as u64 * SECOND_NS);
 
 /// One WebSocket link.
 #[derive(Debug, Clone, Copy, Default)]
@@ -117,7 +123,10 @@ impl WsLink {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct List {
     target: String,
-    is_done: bool,
+    /// It names one family of options, which the venue may not have.
+    is_family: bool,
+    /// When it is asked for (again); `None` once it is here.
+    due: Option<UnixNanos>,
 }
 
 /// One followed instrument's book, as far as asking for it goes.
@@ -127,10 +136,9 @@ struct BookState {
     channel: Option<BookChannel>,
     /// A snapshot is wanted and not yet asked for.
     is_wanted: bool,
-    /// A snapshot was asked for by REST and its answer is not here.
-    is_asked: bool,
-    /// A snapshot was pushed since: an answer still on its way is older than the book.
-    is_pushed: bool,
+    /// The number of the REST snapshot whose answer counts: none since one was pushed, because what is still
+    /// on its way is older than the book, and none of before the stream was lost.
+    awaited: Option<u32>,
     attempts: u32,
     asked: UnixNanos,
 }
@@ -138,10 +146,10 @@ struct BookState {
 impl BookState {
     /// When the next snapshot may be asked for.
     fn due(&self) -> UnixNanos {
-        match (self.asked.0, self.is_asked) {
+        match (self.asked.0, self.awaited) {
             (0, _) => UnixNanos(0),
-            (_, true) => self.asked.after(ANSWER_WAIT_NS),
-            (_, false) => self.asked.after(SNAPSHOT_PAUSE_NS),
+            (_, Some(_)) => self.asked.after(ANSWER_WAIT_NS),
+            (_, None) => self.asked.after(SNAPSHOT_PAUSE_NS),
         }
     }
 }
@@ -159,10 +167,10 @@ enum Step {
 struct Run {
     number: u32,
     step: Step,
-    pages: u32,
+    page: u32,
     /// Page on from this order or bill.
     after: u128,
-    /// Largest bill seen in this run.
+    /// Largest bill seen in this run; 0 when the pages did not reach back to what was known.
     bill_max: u128,
     /// When to send the step (again).
     at: UnixNanos,
@@ -184,15 +192,19 @@ pub(crate) struct Session {
     public: WsLink,
     private: WsLink,
     lists: Vec<List>,
-    /// When the lists that are not here yet are asked for (again); `None` once all are.
-    lists_at: Option<UnixNanos>,
     are_instruments_ready: bool,
     snapshots_at: Option<UnixNanos>,
     run: Option<Run>,
     runs: u32,
-    /// Newest bill of a finished reconciliation: fills before it are known.
+    /// Snapshots asked for.
+    snapshots: u32,
+    /// Newest bill at the end of the last reconciliation that was completed: fills before it are known. Never
+    /// moved before that end: a run that is lost half way then costs reading some fills again (they are known
+    /// by their ids), and never a fill.
     bill_last: u128,
     dead_man_at: Option<UnixNanos>,
+    /// When the arming was sent whose answer is not here.
+    dead_man_asked: Option<UnixNanos>,
 }
 
 fn min_of(deadlines: impl IntoIterator<Item = Option<UnixNanos>>) -> Option<UnixNanos> {
@@ -212,7 +224,8 @@ fn lists(symbols: &[String]) -> Vec<List> {
         }
         let list = List {
             target,
-            is_done: false,
+            is_family: inst_type == InstType::Option,
+            due: Some(UnixNanos(0)),
         };
         if !lists.contains(&list) {
             lists.push(list);
@@ -271,13 +284,14 @@ impl Session {
             public: WsLink::default(),
             private: WsLink::default(),
             lists: lists(&config.symbols),
-            lists_at: Some(UnixNanos(0)),
             are_instruments_ready: false,
             snapshots_at: None,
             run: None,
             runs: 0,
+            snapshots: 0,
             bill_last: 0,
             dead_man_at: None,
+            dead_man_asked: None,
         }
     }
 
@@ -351,14 +365,31 @@ impl Session {
         match link {
             LINK_REST => {
                 self.is_rest_open = false;
+                self.dead_man_asked = None;
+                self.dead_man_at = self.dead_man_at.map(|_| now.unix);
                 if let Some(run) = &mut self.run {
                     run.at = now.unix;
                 }
-                if self.lists_at.is_some() {
-                    self.lists_at = Some(now.unix);
+                for list in &mut self.lists {
+                    list.due = list.due.map(|_| now.unix);
+                }
+                for book in &mut self.books {
+                    // Its answer will not come; the book still needs it.
+                    book.is_wanted |= book.awaited.take().is_some();
+                    if book.is_wanted {
+                        self.snapshots_at = Some(now.unix);
+                    }
                 }
             }
-            LINK_PUBLIC => self.public = WsLink::default(),
+            LINK_PUBLIC => {
+                self.public = WsLink::default();
+                self.snapshots_at = None;
+                for book in &mut self.books {
+                    // A snapshot on its way belongs to no splice: the new stream asks anew, at once.
+                    book.is_wanted = false;
+                    book.awaited = None;
+                }
+            }
             LINK_PRIVATE => {
                 self.private = WsLink::default();
                 // Not armed again until logged in: if that takes long, the venue clears our orders.
@@ -375,7 +406,7 @@ impl Session {
         }
         min_of([
             web_sockets,
-            self.lists_at,
+            self.lists_due(),
             self.snapshots_at,
             self.run.map(|run| run.at),
             self.dead_man_at,
@@ -394,7 +425,7 @@ impl Session {
             return;
         }
         let is_due = |at: Option<UnixNanos>| at.is_some_and(|at| at <= now.unix);
-        if is_due(self.lists_at) {
+        if is_due(self.lists_due()) {
             self.ask_lists(now, out);
         }
         if is_due(self.snapshots_at) {

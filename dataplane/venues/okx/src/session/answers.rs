@@ -1,15 +1,14 @@
 //! REST answers: what each means, and what is asked again when one failed.
 
-use super::{RETRY_NS, Session, Step, min_of};
+use super::Session;
 use crate::entry::code_of;
-use crate::limits::RestPool;
-use crate::rest::{self, Ask};
+use crate::rest::{Ask, FILL_PAGES_MAX, ListPage, PAGE_LEN, RECORDED};
 use crate::{account, feed, reject};
 use dp_types::{
     BookMsgKind, ClientOrderId, InstrumentId, Now, OrderId, OrderReport, OrderState, RejectReason,
     VenueNanos,
 };
-use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, RestMethod, RestResponse, Sink};
+use dp_venue_api::{DecodeError, Event, Fault, Registry, RestResponse, Sink};
 use dp_wire::json::{Doc, Value};
 
 impl Session {
@@ -29,25 +28,31 @@ impl Session {
         result
     }
 
-    /// Puts what failed back on the clock. Reads only: nothing here places an order.
-    pub(super) fn retry(&mut self, ask: Ask, now: Now) {
-        let soon = now.unix.after(RETRY_NS);
+    /// Puts what failed back on the clock: a request that was lost, or never left, is answered by status 0.
+    /// Reads only: nothing here places an order. Orders and their fills are the engine's to ask about again.
+    fn retry(&mut self, ask: Ask, now: Now) {
         match ask {
-            Ask::Instruments(_) if !self.are_instruments_ready => self.lists_at = Some(soon),
-            Ask::Books(id) => {
-                if let Some(book) = self.books.get_mut(id.0 as usize) {
-                    book.is_wanted = true;
-                    book.is_asked = false;
-                    self.snapshots_at = min_of([self.snapshots_at, Some(soon)]);
-                }
+            Ask::Instruments(index) => self.list_failed(index, now),
+            Ask::Books(id, number) => self.snapshot_failed(id, number, now),
+            Ask::Pending(_) | Ask::Fills(_) | Ask::Balance(_) => self.step_failed(ask, now),
+            Ask::DeadMan => self.dead_man_answered(false, now),
+            Ask::Order(..) | Ask::OrderFills(_) => {}
+        }
+    }
+
+    /// Why an answer is not even read: what it says is of another time than the one asked about.
+    fn stale(&self, ask: Ask) -> Option<&'static str> {
+        match ask {
+            Ask::Books(id, number) if !self.awaits_snapshot(id, number) => {
+                Some("a snapshot nobody waits for")
             }
-            Ask::Pending(number) | Ask::Fills(number) | Ask::Balance(number) => {
-                if let Some(run) = self.run.as_mut().filter(|run| run.number == number) {
-                    run.at = run.at.min(soon);
-                }
+            Ask::Pending(ListPage { run, .. }) | Ask::Balance(run)
+                if run != RECORDED && self.awaited() != Some(ask) =>
+            {
+                Some("an answer of another reconciliation")
             }
-            Ask::DeadMan if self.dead_man_at.is_some() => self.dead_man_at = Some(soon),
-            _ => {}
+            // Fills are true whenever they are told.
+            _ => None,
         }
     }
 
@@ -66,7 +71,7 @@ impl Session {
             reason: reject::reason_of_status(status),
         };
         if status == 429 {
-            self.stop_on(50011, now, out);
+            self.stop_on(50011, response.retry_after_s, now, out);
         }
         if status == 0 {
             return Err(of_status);
@@ -80,7 +85,7 @@ impl Session {
         let code = code_of(root, "code")?;
         if code != 0 {
             if status != 429 {
-                self.stop_on(code, now, out);
+                self.stop_on(code, response.retry_after_s, now, out);
             }
             // "No such order" is the answer to a query, not its failure.
             if let (Ask::Order(instrument, client_id), RejectReason::UnknownOrder) =
@@ -89,57 +94,64 @@ impl Session {
                 absent(registry, instrument, client_id, out);
                 return Ok(());
             }
-            return Err(Fault::Venue {
-                code,
-                reason: reject::reason(code),
-            });
+            let reason = reject::reason(code);
+            if let Ask::Instruments(index) = ask {
+                self.is_unlisted(index, reason, registry, now, out);
+            }
+            return Err(Fault::Venue { code, reason });
         }
         if !(200..300).contains(&status) {
             return Err(of_status);
         }
+        if let Some(why) = self.stale(ask) {
+            out.event(&Event::Ignored(why));
+            return Ok(());
+        }
         match ask {
             Ask::Instruments(index) => self.on_instruments(index, registry, now, root, out),
-            Ask::Books(id) => {
-                if let Some(book) = self.books.get_mut(id.0 as usize) {
-                    book.is_asked = false;
-                    // The keeper asks again if this one does not fit.
-                    book.is_wanted = false;
-                    if core::mem::take(&mut book.is_pushed) {
-                        out.event(&Event::Ignored("a snapshot was pushed meanwhile"));
-                        return Ok(());
-                    }
-                }
+            Ask::Books(id, _) => {
                 for data in root.array("data").map_err(feed::at("data"))? {
                     let levels = &mut self.levels;
                     let message = feed::book(id, BookMsgKind::Snapshot, data, levels)?;
                     out.event(&Event::Book(message));
                 }
+                self.snapshot_taken(id);
                 Ok(())
             }
-            Ask::Pending(number) => {
-                let page = read_pending(registry, root, out)?;
-                self.turn_page(number, Step::Pending, page, now, out)
+            Ask::Pending(_) | Ask::Fills(_) => {
+                let page = match ask {
+                    Ask::Pending(_) => read_pending(registry, root, out)?,
+                    _ => read_fills(registry, root, out)?,
+                };
+                if self.awaited() == Some(ask) {
+                    return self.turn_page(page, now, out);
+                }
+                Ok(())
             }
-            Ask::Fills(number) => {
-                let page = read_fills(registry, root, out)?;
-                self.turn_page(number, Step::Fills, page, now, out)
-            }
-            Ask::Balance(number) => {
+            Ask::Balance(_) => {
                 account::on_balances(registry, root, out)?;
-                if let Some(&mut run) = self.current(number, Step::Balance) {
-                    self.bill_last = self.bill_last.max(run.bill_max);
-                    self.run = None;
-                    out.event(&Event::Control(Control::Reconciled));
+                if self.awaited() == Some(ask) {
+                    self.on_balance(out);
                 }
                 Ok(())
             }
             Ask::Order(instrument, client_id) => {
                 self.on_queried(registry, instrument, client_id, now, root, out)
             }
-            Ask::OrderFills => read_fills(registry, root, out)
-                .map(|_| ())
-                .map_err(Fault::from),
+            Ask::OrderFills(number) => {
+                let page = read_fills(registry, root, out)?;
+                let Some(order) = page.last.filter(|_| page.items >= PAGE_LEN) else {
+                    return Ok(());
+                };
+                if number + 1 >= FILL_PAGES_MAX {
+                    return Err(DecodeError::TooMuch("fills of one order").into());
+                }
+                let next = (number + 1, page.id_min);
+                self.ask_order_fills(registry, order, next, now, out);
+                Ok(())
+            }
             Ask::DeadMan => {
+                self.dead_man_answered(true, now);
                 out.event(&Event::Ignored("dead man's switch armed"));
                 Ok(())
             }
@@ -161,23 +173,9 @@ impl Session {
             return Ok(());
         };
         let report = account::report(instrument, item)?;
-        let has_fills = report.cum.is_some_and(|cum| !cum.is_zero());
-        if let (true, Some(auth), Some(known)) = (has_fills, &self.auth, registry.get(instrument))
-            && self.limits.rest(now.unix, RestPool::Trade)
-        {
-            let target = format!(
-                "/api/v5/trade/fills?instId={}&ordId={}",
-                known.symbol, report.order_id.0
-            );
-            rest::signed(
-                auth,
-                Ask::OrderFills,
-                RestMethod::Get,
-                &target,
-                "",
-                now,
-                out,
-            );
+        if report.cum.is_some_and(|cum| !cum.is_zero()) {
+            let order = (instrument, report.order_id);
+            self.ask_order_fills(registry, order, (0, 0), now, out);
         }
         out.event(&Event::Order(report));
         Ok(())
@@ -190,6 +188,8 @@ pub(super) struct Page {
     pub(super) items: usize,
     pub(super) id_min: u128,
     pub(super) id_max: u128,
+    /// Whose the last fill was, where it is a page of fills.
+    last: Option<(InstrumentId, OrderId)>,
 }
 
 impl Page {
@@ -197,6 +197,7 @@ impl Page {
         items: 0,
         id_min: u128::MAX,
         id_max: 0,
+        last: None,
     };
 
     fn add(&mut self, id: u128) {
@@ -233,7 +234,10 @@ fn read_fills(
     for item in root.array("data").map_err(feed::at("data"))? {
         page.add(account::id(item, "billId")?);
         match account::listed_fill(registry, item) {
-            Ok(Some(fill)) => out.event(&Event::Fill(fill)),
+            Ok(Some(fill)) => {
+                page.last = Some((fill.instrument, fill.order_id));
+                out.event(&Event::Fill(fill));
+            }
             Ok(None) | Err(DecodeError::UnknownSymbol) => {
                 out.event(&Event::Ignored("a fill of an instrument we do not follow"));
             }

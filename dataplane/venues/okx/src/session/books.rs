@@ -1,9 +1,10 @@
-//! Book snapshots: asked for by REST, paced, and every so often by a new subscription.
+//! Book snapshots: asked for by REST, one at a time a book, paced, each answer known by its number; and every
+//! so often by a new subscription.
 
 use super::{RESUBSCRIBE_EVERY, RETRY_NS, SNAPSHOT_CALM_NS, Session, min_of};
 use crate::LINK_PUBLIC;
 use crate::limits::RestPool;
-use crate::rest::{self, Ask};
+use crate::rest::{self, Ask, RECORDED};
 use dp_types::{InstrumentId, Now};
 use dp_venue_api::{Registry, Sink};
 
@@ -45,11 +46,12 @@ impl Session {
                 self.snapshots_at = min_of([self.snapshots_at, Some(now.unix.after(RETRY_NS))]);
                 continue;
             }
+            self.snapshots = self.snapshots.wrapping_add(1).max(1);
+            let number = self.snapshots;
             book.is_wanted = false;
             book.attempts = attempts;
             book.asked = now.unix;
-            book.is_asked = !is_anew;
-            book.is_pushed = false;
+            book.awaited = (!is_anew).then_some(number);
             if is_anew {
                 for op in ["unsubscribe", "subscribe"] {
                     self.write_subscription(registry, op, &["books"], &[id]);
@@ -58,8 +60,33 @@ impl Session {
             } else if let Some(known) = registry.get(id) {
                 let symbol = known.symbol.as_str();
                 let target = format!("/api/v5/market/books?instId={symbol}&sz=400");
-                rest::get(Ask::Books(id), &target, out);
+                rest::get(Ask::Books(id, number), &target, out);
             }
+        }
+    }
+
+    /// Whether this snapshot is the one its book waits for. A recorded one always is.
+    pub(super) fn awaits_snapshot(&self, id: InstrumentId, number: u32) -> bool {
+        let book = self.books.get(id.0 as usize);
+        number == RECORDED || book.is_some_and(|book| book.awaited == Some(number))
+    }
+
+    /// A snapshot was fetched or pushed and could be read: the keeper asks again if it does not fit.
+    pub(super) fn snapshot_taken(&mut self, id: InstrumentId) {
+        if let Some(book) = self.books.get_mut(id.0 as usize) {
+            book.awaited = None;
+            book.is_wanted = false;
+        }
+    }
+
+    /// A snapshot was refused, lost or unreadable.
+    pub(super) fn snapshot_failed(&mut self, id: InstrumentId, number: u32, now: Now) {
+        let book = self.books.get_mut(id.0 as usize);
+        if let Some(book) = book.filter(|book| book.awaited == Some(number)) {
+            book.awaited = None;
+            book.is_wanted = true;
+            let soon = now.unix.after(RETRY_NS);
+            self.snapshots_at = min_of([self.snapshots_at, Some(soon)]);
         }
     }
 }

@@ -4,10 +4,13 @@ use super::Session;
 use crate::entry::{self, code_of};
 use crate::feed::{self, BookChannel};
 use crate::symbols::push_base36;
-use crate::{LINK_PRIVATE, account, reject};
+use crate::{LINK_PRIVATE, LINK_PUBLIC, account, reject};
 use dp_types::{LinkId, Now, RejectReason};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
 use dp_wire::json::Value;
+
+/// "Wrong URL or channel … doesn't exist."
+const WRONG_CHANNEL: i32 = 60018;
 
 impl Session {
     /// A message of a channel.
@@ -25,14 +28,15 @@ impl Session {
                 .books
                 .get_mut(id.0 as usize)
                 .filter(|book| book.is_followed)
+                && *book.channel.get_or_insert(book_channel) != book_channel
             {
-                if *book.channel.get_or_insert(book_channel) != book_channel {
-                    out.event(&Event::Ignored("a second book channel of this instrument"));
-                    return Ok(());
-                }
-                book.is_pushed |= feed::is_snapshot(root);
+                out.event(&Event::Ignored("a second book channel of this instrument"));
+                return Ok(());
             }
             feed::on_book(id, book_channel, root, &mut self.levels, out)?;
+            if feed::is_snapshot(root) {
+                self.snapshot_taken(id);
+            }
             return Ok(());
         }
         match channel {
@@ -59,9 +63,9 @@ impl Session {
             return self.on_event(registry, link, now, event, root, out);
         }
         if root.get("op").is_some() {
-            let stop = entry::on_answer(registry, root, out)?;
-            self.stop_on(stop, now, out);
-            return Ok(());
+            let (stop, result) = entry::on_answer(registry, root, out);
+            self.stop_on(stop, None, now, out);
+            return Ok(result?);
         }
         if root.get("table").is_some() {
             out.event(&Event::Ignored("the retired v3 protocol"));
@@ -74,9 +78,16 @@ impl Session {
         Err(DecodeError::Shape("neither a push, an event nor an answer").into())
     }
 
-    pub(super) fn stop_on(&mut self, code: i32, now: Now, out: &mut impl Sink) {
+    /// Stops when the code is one of a refusal for rate; `retry_after_s` is the time HTTP named.
+    pub(super) fn stop_on(
+        &mut self,
+        code: i32,
+        retry_after_s: Option<u32>,
+        now: Now,
+        out: &mut impl Sink,
+    ) {
         if reject::is_rate_stop(code) {
-            let until_ms = self.limits.stop(now.unix).millis();
+            let until_ms = self.limits.stop(now.unix, retry_after_s).millis();
             out.event(&Event::Control(Control::RateLimited { until_ms }));
         }
     }
@@ -180,11 +191,15 @@ impl Session {
     ) -> Result<(), Fault> {
         let code = code_of(root, "code")?;
         if root.get("op").is_some() {
-            let stop = entry::on_answer(registry, root, out)?;
-            self.stop_on(stop, now, out);
-            return Ok(());
+            let (stop, result) = entry::on_answer(registry, root, out);
+            self.stop_on(stop, None, now, out);
+            return Ok(result?);
         }
-        self.stop_on(code, now, out);
+        self.stop_on(code, None, now, out);
+        if code == WRONG_CHANNEL && link == LINK_PUBLIC && self.public.acks_missing > 0 {
+            // The answer to one subscription: the others must not wait for it.
+            self.on_subscribed(link, now, out);
+        }
         let is_login = matches!(code, 60001 | 60004..=60009);
         if is_login && link == LINK_PRIVATE && !self.private.is_ready {
             self.refuse_login(code, out);

@@ -5,24 +5,56 @@ use crate::LINK_PUBLIC;
 use crate::limits::RestPool;
 use crate::rest::{self, Ask};
 use crate::symbols::push_base36;
-use dp_types::{InstrumentId, Now};
+use dp_types::{InstrumentId, Now, RejectReason, UnixNanos};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
 use dp_wire::json::Value;
 
 impl Session {
+    /// When the next list is asked for (again); `None` once all are here.
+    pub(super) fn lists_due(&self) -> Option<UnixNanos> {
+        self.lists.iter().filter_map(|list| list.due).min()
+    }
+
     pub(super) fn ask_lists(&mut self, now: Now, out: &mut impl Sink) {
-        // Asked again when no answer came in time.
-        self.lists_at = Some(now.unix.after(ANSWER_WAIT_NS));
-        for (index, list) in self.lists.iter().enumerate() {
-            if list.is_done {
+        for (index, list) in self.lists.iter_mut().enumerate() {
+            if list.due.is_none_or(|due| due > now.unix) {
                 continue;
             }
             if !self.limits.rest(now.unix, RestPool::Instruments) {
-                self.lists_at = Some(now.unix.after(RETRY_NS));
-                break;
+                list.due = Some(now.unix.after(RETRY_NS));
+                continue;
             }
+            list.due = Some(now.unix.after(ANSWER_WAIT_NS));
             rest::get(Ask::Instruments(index as u32), &list.target, out);
         }
+    }
+
+    /// A list failed: again in a while.
+    pub(super) fn list_failed(&mut self, index: u32, now: Now) {
+        if let Some(list) = self.lists.get_mut(index as usize) {
+            list.due = list.due.map(|_| now.unix.after(RETRY_NS));
+        }
+    }
+
+    /// The venue refuses a list for what it names. That is a family of options it does not have, and its
+    /// symbols stay without rules: the others must not wait for it. Says whether it was so.
+    pub(super) fn is_unlisted(
+        &mut self,
+        index: u32,
+        reason: RejectReason,
+        registry: &mut Registry,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> bool {
+        let is_named = matches!(reason, RejectReason::BadSymbol | RejectReason::Invalid);
+        let is_family = self
+            .lists
+            .get(index as usize)
+            .is_some_and(|list| list.is_family && list.due.is_some());
+        if is_named && is_family {
+            let _ = self.list_done(index, registry, now, out); // the refusal is told
+        }
+        is_named && is_family
     }
 
     pub(super) fn on_instruments(
@@ -34,21 +66,34 @@ impl Session {
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
         rest::instruments(registry, root)?;
-        if let Some(list) = self.lists.get_mut(index as usize) {
-            list.is_done = true;
+        match self.list_done(index, registry, now, out) {
+            Some(id) => Err(DecodeError::Unlisted(id).into()),
+            None => Ok(()),
         }
-        if self.are_instruments_ready || self.lists.iter().any(|list| !list.is_done) {
-            return Ok(());
+    }
+
+    /// One more list is done with. Returns, with the last one, the first symbol without rules.
+    fn list_done(
+        &mut self,
+        index: u32,
+        registry: &mut Registry,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Option<InstrumentId> {
+        if let Some(list) = self.lists.get_mut(index as usize) {
+            list.due = None;
+        }
+        if self.are_instruments_ready || self.lists_due().is_some() {
+            return None;
         }
         self.are_instruments_ready = true;
-        self.lists_at = None;
         // A symbol the venue did not list keeps no rules: it must not trade.
-        let mut is_missing = false;
+        let mut unlisted = None;
         for &id in &self.symbols {
             if let Some(&known) = registry.get(id)
                 && known.tick.0 == 0
             {
-                is_missing = true;
+                unlisted = unlisted.or(Some(id));
                 registry.update(dp_types::Instrument {
                     is_live: false,
                     ..known
@@ -57,27 +102,26 @@ impl Session {
         }
         out.event(&Event::Control(Control::InstrumentsReady));
         self.subscribe_public(registry, now, out);
-        if is_missing {
-            return Err(DecodeError::UnknownSymbol.into());
-        }
-        Ok(())
+        unlisted
     }
 
+    /// Subscribes what has rules: for another symbol no confirmation would ever come.
     pub(super) fn subscribe_public(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
         if !self.public.is_open || !self.are_instruments_ready {
             self.public.ready_by = None; // the clock runs from the subscription
             return;
         }
-        self.public.ready_by = Some(now.unix.after(READY_WAIT_NS));
-        self.public.acks_missing = (self.symbols.len() * CHANNELS.len()) as u32;
-        let symbols = core::mem::take(&mut self.symbols);
-        for chunk in symbols.chunks(SYMBOLS_PER_SUBSCRIBE) {
+        let is_listed = |id: &&InstrumentId| registry.get(**id).is_some_and(|it| it.tick.0 != 0);
+        let listed: Vec<_> = self.symbols.iter().filter(is_listed).copied().collect();
+        let ready_by = now.unix.after(READY_WAIT_NS);
+        self.public.ready_by = (!listed.is_empty()).then_some(ready_by);
+        self.public.acks_missing = (listed.len() * CHANNELS.len()) as u32;
+        for chunk in listed.chunks(SYMBOLS_PER_SUBSCRIBE) {
             self.write_subscription(registry, "subscribe", &CHANNELS, chunk);
             if self.limits.link_ops(now.unix, false, 1) {
                 out.send_text(LINK_PUBLIC, &self.message);
             }
         }
-        self.symbols = symbols;
     }
 
     pub(super) fn write_subscription(

@@ -175,12 +175,23 @@ impl Rig {
         status: u16,
         body: &str,
     ) -> (Said, Result<(), Fault>) {
+        self.limited(ms, tag, status, body, None)
+    }
+
+    pub fn limited(
+        &mut self,
+        ms: u64,
+        tag: RestTag,
+        status: u16,
+        body: &str,
+        retry_after_s: Option<u32>,
+    ) -> (Said, Result<(), Fault>) {
         let mut said = Said::default();
         let mut body = body.as_bytes().to_vec();
         let response = RestResponse {
             tag,
             status,
-            retry_after_s: None,
+            retry_after_s,
             body: &mut body,
         };
         let result = self.okx.on_response(
@@ -198,6 +209,10 @@ impl Rig {
         self.okx
             .on_open(&mut self.registry, link, at_ms(ms), &mut said);
         said
+    }
+
+    pub fn close(&mut self, link: LinkId, ms: u64) {
+        self.okx.on_closed(link, at_ms(ms), &mut Said::default());
     }
 
     pub fn deadline(&mut self, ms: u64) -> Said {
