@@ -35,6 +35,12 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             })?;
         }
         Command::Latency(args) => latency(&cli.node, &args, as_json)?,
+        Command::Pause(args) => {
+            return control::pause(&Target::find(&cli.node)?, &args, true, as_json);
+        }
+        Command::Resume(args) => {
+            return control::pause(&Target::find(&cli.node)?, &args, false, as_json);
+        }
         Command::Kill(args) => return control::kill(&Target::find(&cli.node)?, &args, as_json),
         Command::Arm(args) => control::arm(&Target::find(&cli.node)?, &args, as_json)?,
         Command::Completions { shell } => {

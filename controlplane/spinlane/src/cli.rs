@@ -73,6 +73,10 @@ pub enum Command {
     Positions,
     /// Where the time goes, stage by stage.
     Latency(LatencyArgs),
+    /// Send nothing new and cancel what is open, until `resume`; ends with the dataplane's run.
+    Pause(PauseArgs),
+    /// Send again after a pause.
+    Resume(PauseArgs),
     /// Stop trading now: nothing new is sent and every open order is cancelled.
     Kill(KillArgs),
     /// Allow trading again after a kill.
@@ -149,6 +153,17 @@ pub struct LatencyArgs {
     /// Also write a report with percentile plots to this file.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+}
+
+/// `pause` and `resume`.
+#[derive(Debug, Clone, Args)]
+pub struct PauseArgs {
+    /// Who, for the record. Default: the user running this.
+    #[arg(long)]
+    pub by: Option<String>,
+    /// Longest wait for the lanes to say so, seconds.
+    #[arg(long, default_value_t = 5)]
+    pub wait_s: u64,
 }
 
 /// `kill`.

@@ -1,16 +1,17 @@
-//! Kill and arm: one word in shared memory, read by every lane each duty cycle.
+//! Kill and arm: one word in shared memory, read by every lane each duty cycle. Pause and resume: a command
+//! to each lane.
 //!
 //! The word outlives every process and needs none to be set: a killed node that is restarted stays
 //! killed until somebody arms it. A mark in the state directory keeps it over a reboot, too. Who, when and why lie beside it; the dataplane journals each change it
 //! sees, and the journal ends up in `risk_events`.
 
 use crate::app::show;
-use crate::cli::{ArmArgs, KillArgs};
+use crate::cli::{ArmArgs, KillArgs, PauseArgs};
 use crate::fail::Refused;
 use crate::target::Target;
 use crate::view::status::{self, Kill};
 use crate::view::{is_alive, now};
-use dp_shm::{Region, mark};
+use dp_shm::{Command, LaneView, Region, mark};
 use dp_types::UnixNanos;
 use serde::Serialize;
 use std::path::Path;
@@ -142,6 +143,74 @@ pub fn arm(target: &Target, args: &ArmArgs, as_json: bool) -> anyhow::Result<()>
             "was armed already"
         };
         format!("{}: {word}, by {}", region.node(), args.by)
+    })
+}
+
+/// What `pause` and `resume` led to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Paused {
+    /// `done`; `unknown` when a lane has not said so.
+    pub outcome: &'static str,
+    /// Name.
+    pub node: String,
+    /// Lanes that are as asked.
+    pub lanes: usize,
+    /// All lanes.
+    pub lanes_count: usize,
+}
+
+/// `spinlane pause` and `spinlane resume`: a command to each lane. Exit code 1 when a lane does not follow.
+pub fn pause(
+    target: &Target,
+    args: &PauseArgs,
+    is_paused: bool,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let region = target.attach()?;
+    if !is_alive(region.header().dataplane_pid.load(Relaxed)) {
+        return Err(Refused(
+            "the dataplane does not run: nothing is sent, and there is nobody to tell".into(),
+        )
+        .into());
+    }
+    let by = args.by.clone().unwrap_or_else(user);
+    let command = if is_paused {
+        Command::Pause
+    } else {
+        Command::Resume
+    };
+    for lane in region.lanes() {
+        let sent = region.command_sender(lane.lane)?.send(command, &by, now());
+        sent.map_err(|_| {
+            Refused(format!(
+                "lane {} takes no commands: it is stuck; `spinlane kill` works",
+                lane.lane.0
+            ))
+        })?;
+    }
+    let deadline = Instant::now() + Duration::from_secs(args.wait_s);
+    let follows = |lane: &LaneView<'_>| (lane.beat.is_paused.load(Relaxed) != 0) == is_paused;
+    let count = || region.lanes().filter(follows).count();
+    let lanes_count = region.lanes().count();
+    while count() < lanes_count && Instant::now() < deadline {
+        std::thread::sleep(POLL);
+    }
+    let lanes = count();
+    let is_done = lanes == lanes_count;
+    let paused = Paused {
+        outcome: if is_done { "done" } else { "unknown" },
+        node: region.node().as_str().to_owned(),
+        lanes,
+        lanes_count,
+    };
+    show(as_json, &paused, || {
+        let word = if is_paused { "paused" } else { "trading" };
+        format!("{}: {lanes} of {lanes_count} lanes {word}", paused.node)
+    })?;
+    Ok(if is_done {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
 }
 

@@ -15,9 +15,10 @@ fn a_node_in_order_ends_equal_to_its_venues() {
     let _turn = turn();
     let rig = Rig::trading("plain", &Options::default()).unwrap();
     rig.wait_acks(10).unwrap();
-    wait_for("quotes are moved by amends where the venue has them", || {
-        (rig.counter("amends_sent").ok()? > 5).then_some(())
-    })
+    wait_for(
+        "quotes are moved by amends where the venue has them",
+        || (rig.counter("amends_sent").ok()? > 5).then_some(()),
+    )
     .unwrap();
     assert_eq!(rig.counter("gaps").unwrap(), 0);
     ends_equal(rig);
@@ -121,6 +122,35 @@ fn kill_switch_outlives_the_process() {
     );
     assert_eq!(rig.open_at_venue().unwrap(), 0);
     rig.cli(&["arm", "--by", "tester"]).unwrap();
+    rig.wait_acks(2).unwrap();
+    ends_equal(rig);
+}
+
+/// Paused lanes pull their quotes, hear the market, and go on when told to.
+#[test]
+fn pause_and_resume() {
+    let _turn = turn();
+    let rig = Rig::trading("pause", &Options::default()).unwrap();
+    let paused = rig.cli(&["pause"]).unwrap();
+    assert_eq!(paused["outcome"], "done", "{paused}");
+    wait_for("no order is open at the venue", || {
+        (rig.open_at_venue().ok()? == 0).then_some(())
+    })
+    .unwrap();
+    let status = rig.cli(&["status"]).unwrap();
+    let lanes = status["lanes"].as_array().unwrap();
+    assert!(
+        lanes.iter().all(|lane| lane["is_paused"] == true),
+        "{status}"
+    );
+    let sent = rig.counter("orders_sent").unwrap();
+    let books = rig.counter("book_events").unwrap();
+    wait_for("books move while paused", || {
+        (rig.counter("book_events").ok()? > books + 20).then_some(())
+    })
+    .unwrap();
+    assert_eq!(rig.counter("orders_sent").unwrap(), sent);
+    rig.cli(&["resume"]).unwrap();
     rig.wait_acks(2).unwrap();
     ends_equal(rig);
 }
