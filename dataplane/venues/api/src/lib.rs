@@ -16,6 +16,7 @@
 
 mod capability;
 mod event;
+mod in_flight;
 mod limits;
 mod link;
 mod registry;
@@ -23,6 +24,7 @@ mod venue;
 
 pub use capability::{Capabilities, EntryLink};
 pub use event::{Control, DecodeError, Event, Fault, RequestAck};
+pub use in_flight::InFlight;
 pub use limits::{Bucket, RateGate};
 pub use link::{LinkKind, LinkSpec, RestMethod, RestRequest, RestResponse, RestTag};
 pub use registry::{Registry, RegistryError};

@@ -240,13 +240,19 @@ pub(crate) fn read(
                 _ => None,
             };
             let (mut count, mut newest, mut last) = (0, 0, OrderId(0));
+            let mut result = Ok(());
             for item in root.as_array().ok_or(DecodeError::Shape("no list"))? {
-                let (trade_id, order_id) = account::on_listed_fill(registry, client, item, out)?;
-                newest = newest.max(trade_id);
-                last = order_id;
-                count += 1;
+                // One that cannot be read hides no other.
+                match account::on_listed_fill(registry, client, item, out) {
+                    Ok((trade_id, order_id)) => {
+                        newest = newest.max(trade_id);
+                        last = order_id;
+                        count += 1;
+                    }
+                    Err(error) => result = result.and(Err(error)),
+                }
             }
-            Ok(Answer::Trades(count, newest, last))
+            result.map(|()| Answer::Trades(count, newest, last))
         }
         Ask::Account(_) => {
             account::on_account(registry, root, out)?;

@@ -31,7 +31,7 @@ use dp_types::{
     CancelOrder, Instrument, InstrumentId, LinkId, Now, OrderId, RejectReason, UnixNanos,
 };
 use dp_venue_api::{
-    Control, EntryError, Event, Fault, LinkKind, LinkSpec, Registry, Sink, VenueConfig,
+    Control, EntryError, Event, Fault, InFlight, LinkKind, LinkSpec, Registry, Sink, VenueConfig,
 };
 use dp_wire::buf::{Buf, Overflow};
 
@@ -126,6 +126,8 @@ pub(crate) struct Session {
     snapshots_at: Option<UnixNanos>,
     /// Snapshots asked for.
     snapshots: u32,
+    /// Questions about single orders on their way over REST.
+    in_flight: InFlight,
     run: Option<Run>,
     runs: u32,
 }
@@ -200,6 +202,7 @@ impl Session {
             rules_at: Some(UnixNanos(0)),
             snapshots_at: None,
             snapshots: 0,
+            in_flight: InFlight::new(ANSWER_WAIT_NS),
             run: None,
             runs: 0,
         }
@@ -243,6 +246,7 @@ impl Session {
         match link {
             LINK_REST => {
                 self.is_rest_open = false;
+                self.in_flight.clear();
                 if let Some(run) = &mut self.run {
                     run.at = now.unix;
                 }
@@ -465,6 +469,14 @@ impl Session {
         if !self.orders.is_ready && (self.auth.is_none() || !self.is_rest_open) {
             return Err(EntryError::NotReady);
         }
+        if !self.orders.is_ready {
+            if self.in_flight.contains(ask.tag(), now.unix) {
+                return Ok(()); // its answer is on the way
+            }
+            if !self.in_flight.has_room(now.unix) {
+                return Err(EntryError::RateLimited);
+            }
+        }
         if !self.limits.request(now.unix, ask.weight()) {
             return Err(EntryError::RateLimited);
         }
@@ -482,6 +494,7 @@ impl Session {
                 now.unix.millis()
             );
             let target = auth.sign_target("/api/v3/order", &query);
+            self.in_flight.add(ask.tag(), now.unix);
             rest::get(ask, &target, Some(auth.api_key()), out);
         }
         Ok(())

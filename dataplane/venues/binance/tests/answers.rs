@@ -160,28 +160,42 @@ fn every_answer_about_an_order_with_fills_asks_for_its_trades() {
         let text = fixture(name).replace(r#""status":"FILLED""#, r#""status":"PARTIALLY_FILLED""#);
         text.replace("PARTIALLY_FILLED", state)
     };
-    let mut lost = Vec::new();
+    // The trades were lost, refused, or could not be read: the next answer asks again.
+    let failures = [(0, ""), (500, "<html>"), (200, "[{}]"), (200, "{")];
     for state in states {
-        for ms in [1, 2] {
+        for (status, body) in failures {
             let text = found("entry_query_partial", state);
-            let (said, result) = rig.text(LINK_ORDERS, ms, &text);
+            let (said, result) = rig.text(LINK_ORDERS, 1, &text);
             assert_eq!((result, said.requests.len()), (Ok(()), 1), "{state}");
-            lost.push(said.requests[0].tag);
+            let (twice, _) = rig.text(LINK_ORDERS, 2, &text);
+            assert!(twice.requests.is_empty(), "its trades are on the way");
+            let lost = said.requests[0].tag;
+            assert!(rig.response(3, lost, status, body).1.is_err());
         }
     }
-    // The trades never came, were refused, or could not be read: the next answer asks again.
-    for (status, body) in [(0, ""), (429, ""), (500, "<html>"), (200, "[{}]")] {
-        assert!(rig.response(3, lost[0], status, body).1.is_err());
-    }
-    assert!(rig.deadline(70_000).requests.is_empty());
-    rig.close(LINK_ORDERS, 70_001);
+    // No answer at all, with the link and without.
+    let text = found("entry_query_partial", "FILLED");
+    assert_eq!(rig.text(LINK_ORDERS, 4, &text).0.requests.len(), 1);
+    rig.close(LINK_REST, 5);
+    rig.open(LINK_REST, 6);
+    assert_eq!(rig.text(LINK_ORDERS, 7, &text).0.requests.len(), 1);
+    assert_eq!(rig.text(LINK_ORDERS, 60_000, &text).0.requests.len(), 1);
+    let (said, _) = rig.text(LINK_ORDERS, 120_000, &text);
+    let refused = rig.response(120_000, said.requests[0].tag, 429, "");
+    assert!(refused.1.is_err());
+    assert!(rig.text(LINK_ORDERS, 120_001, &text).0.requests.is_empty());
+    assert_eq!(rig.text(LINK_ORDERS, 180_000, &text).0.requests.len(), 1);
+    assert!(rig.deadline(190_000).requests.is_empty());
+    rig.close(LINK_REST, 190_001);
+    rig.open(LINK_REST, 190_002);
+    rig.close(LINK_ORDERS, 190_003);
     for state in states {
         let mut said = Said::default();
         rig.venue
-            .query_order(&rig.registry, &named(1), at_ms(70_002), &mut said)
+            .query_order(&rig.registry, &named(1), at_ms(190_004), &mut said)
             .unwrap();
         let (said, result) = rig.response(
-            70_003,
+            190_005,
             said.requests[0].tag,
             200,
             &found("rest_order", state),
@@ -189,9 +203,48 @@ fn every_answer_about_an_order_with_fills_asks_for_its_trades() {
         assert_eq!((result, said.requests.len()), (Ok(()), 1), "{state}");
         let asked = &said.requests[0];
         assert!(asked.line.contains("myTrades?symbol=BTCUSDT&orderId="));
-        let (said, _) = rig.response(70_004, asked.tag, 200, fixture("rest_my_trades"));
+        let (said, _) = rig.response(190_006, asked.tag, 200, fixture("rest_my_trades"));
         assert!(said.events[0].starts_with("Fill 1 trade 4500000002"));
     }
+}
+
+/// Many orders asked about every second must not fill the link's queue before what is more urgent.
+#[test]
+fn only_so_many_questions_about_orders_are_on_their_way() {
+    let mut rig = Rig::ready(Keys::Hmac);
+    rig.close(LINK_ORDERS, 0);
+    let ask = |rig: &mut Rig, sequence: u32| {
+        let mut said = Said::default();
+        let result = rig
+            .venue
+            .query_order(&rig.registry, &named(sequence), at_ms(1), &mut said);
+        (result, said.requests)
+    };
+    let (result, first) = ask(&mut rig, 1);
+    assert_eq!((result, first.len()), (Ok(()), 1));
+    let (result, again) = ask(&mut rig, 1);
+    assert_eq!((result, again.len()), (Ok(()), 0), "it is on its way");
+    let asked = (2..100)
+        .filter(|sequence| ask(&mut rig, *sequence).0.is_ok())
+        .count();
+    assert_eq!(asked, 31);
+    assert_eq!(snapshot(&mut rig, 2).len(), 1, "not held up");
+    assert!(rig.response(3, first[0].tag, 0, "").1.is_err());
+    assert_eq!(ask(&mut rig, 1).1.len(), 1, "lost: again");
+    assert_eq!(ask(&mut rig, 99).0, Err(EntryError::RateLimited));
+}
+
+#[test]
+fn one_bad_trade_of_a_page_does_not_hide_the_others() {
+    let mut rig = Rig::ready(Keys::Hmac);
+    let orders = reconcile(&mut rig, 0);
+    let asked = next(&mut rig, 1, &orders, "[]");
+    let page = trades("BTCUSDT", 1..=3).replacen(r#""price":"1""#, r#""price":"x""#, 2);
+    let page = page.replacen(r#""price":"x""#, r#""price":"1""#, 1);
+    let (said, result) = rig.response(2, asked.tag, 200, &page);
+    assert!(matches!(result, Err(Fault::Decode(_))));
+    assert_eq!(said.events.len(), 2);
+    assert_eq!(rig.deadline(2_000).requests[0].tag, asked.tag, "not passed");
 }
 
 #[test]

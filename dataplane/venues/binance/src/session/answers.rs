@@ -23,6 +23,7 @@ impl Session {
         response: RestResponse<'_>,
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
+        self.in_flight.done(response.tag);
         let ask = Ask::of(response.tag).ok_or(DecodeError::Shape("a tag that is not ours"))?;
         let result = self.read_response(ask, decoder, registry, now, response, out);
         if result.is_err() {

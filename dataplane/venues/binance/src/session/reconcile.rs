@@ -183,7 +183,8 @@ impl Session {
     }
 
     /// Asks for the trades of one order; `page` is the number and first trade of a later page. Nothing is
-    /// remembered of it: whoever misses a fill asks about the order again, and each answer asks here anew.
+    /// remembered of it but that it is on its way: whoever misses a fill asks about the order again, and each
+    /// answer asks here anew.
     pub(super) fn ask_order_trades(
         &mut self,
         registry: &Registry,
@@ -200,9 +201,14 @@ impl Session {
             None => (0, String::new()),
         };
         let ask = Ask::OrderTrades(instrument, client, number);
-        if !self.is_rest_open || !self.limits.request(now.unix, ask.weight()) {
+        let may = self.is_rest_open
+            && !self.in_flight.contains(ask.tag(), now.unix)
+            && self.in_flight.has_room(now.unix)
+            && self.limits.request(now.unix, ask.weight());
+        if !may {
             return;
         }
+        self.in_flight.add(ask.tag(), now.unix);
         let query = format!(
             "symbol={}&orderId={}{from}&limit={TRADES_LIMIT}&timestamp={}",
             known.symbol,
