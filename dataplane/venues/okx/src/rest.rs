@@ -23,8 +23,10 @@ use dp_wire::json::Value;
 pub const PAGE_LEN: usize = 100;
 /// Pages of open orders we read: 2,000. More is told as an error, never cut silently.
 pub const PAGES_MAX: u32 = 20;
-/// Pages of fills we read: 10,000 in one reconciliation, or of one order.
+/// Pages of fills we read in one reconciliation: 10,000.
 pub const FILL_PAGES_MAX: u32 = 100;
+/// Pages of fills of one order: 1,600. What is beyond, reconciliation reads.
+pub const ORDER_PAGES_MAX: u8 = 16;
 
 /// Run, or snapshot, of an answer that was recorded: no machine asked for it, each takes it.
 pub const RECORDED: u32 = 0;
@@ -78,14 +80,14 @@ pub enum Ask {
     Balance(u32),
     /// One order of this instrument, by our id.
     Order(InstrumentId, ClientOrderId),
-    /// A page of the fills of one order.
-    OrderFills(u32),
+    /// A page (below [`ORDER_PAGES_MAX`]) of the fills of one order.
+    OrderFills(InstrumentId, ClientOrderId, u8),
     /// The dead man's switch.
     DeadMan,
 }
 
 impl Ask {
-    /// As a tag: the kind in the low byte, its number above.
+    /// As a tag: the kind in the low four bits, a page of an order's fills in the next four, numbers above.
     pub const fn tag(self) -> RestTag {
         let (kind, number) = match self {
             Self::Instruments(index) => (1, index as u64),
@@ -93,8 +95,8 @@ impl Ask {
             Self::Pending(page) => (3, page.number()),
             Self::Fills(page) => (4, page.number()),
             Self::Balance(run) => (5, run as u64),
-            Self::Order(id, client) => (6, client.0 & CLIENT_MASK | (id.0 as u64) << CLIENT_BITS),
-            Self::OrderFills(page) => (7, page as u64),
+            Self::Order(id, client) => (6, pack(id, client)),
+            Self::OrderFills(id, client, page) => (7 | (page as u64 & 0xf) << 4, pack(id, client)),
             Self::DeadMan => (8, 0),
         };
         RestTag(kind | number << 8)
@@ -103,8 +105,15 @@ impl Ask {
     /// From a tag. `None` when it is not one of ours.
     pub fn of(tag: RestTag) -> Option<Self> {
         let wide = tag.0 >> 8;
+        let (id, client) = (
+            InstrumentId((wide >> CLIENT_BITS) as u32), // 11 bits are left
+            ClientOrderId(wide & CLIENT_MASK),
+        );
         let number = || u32::try_from(wide).ok();
-        Some(match tag.0 & 0xff {
+        let page = (tag.0 >> 4 & 0xf) as u8;
+        Some(match tag.0 & 0xf {
+            7 => Self::OrderFills(id, client, page),
+            _ if page != 0 => return None,
             1 => Self::Instruments(number()?),
             2 => Self::Books(
                 InstrumentId((wide & ID_MASK) as u32),
@@ -113,15 +122,15 @@ impl Ask {
             3 => Self::Pending(ListPage::of(wide)),
             4 => Self::Fills(ListPage::of(wide)),
             5 => Self::Balance(number()?),
-            6 => Self::Order(
-                InstrumentId((wide >> CLIENT_BITS) as u32), // 11 bits are left
-                ClientOrderId(wide & CLIENT_MASK),
-            ),
-            7 => Self::OrderFills(number()?),
+            6 => Self::Order(id, client),
             8 if wide == 0 => Self::DeadMan,
             _ => return None,
         })
     }
+}
+
+const fn pack(id: InstrumentId, client: ClientOrderId) -> u64 {
+    client.0 & CLIENT_MASK | (id.0 as u64) << CLIENT_BITS
 }
 
 /// The tag under which a recorded answer is read, from the URL it came from (replay, tools). `None`
@@ -146,7 +155,11 @@ pub fn tag_of_url(registry: &Registry, url: &str) -> Option<RestTag> {
                 run: RECORDED,
                 page: 0,
             }),
-            "/api/v5/trade/fills" | "/api/v5/trade/fills-history" => Ask::OrderFills(0),
+            "/api/v5/trade/fills" | "/api/v5/trade/fills-history" => Ask::OrderFills(
+                instrument().unwrap_or_default(),
+                ClientOrderId::default(),
+                0,
+            ),
             "/api/v5/account/balance" => Ask::Balance(RECORDED),
             "/api/v5/trade/order" => Ask::Order(instrument()?, client()),
             "/api/v5/trade/cancel-all-after" => Ask::DeadMan,
@@ -337,12 +350,17 @@ mod tests {
             }),
             Ask::Balance(0),
             Ask::Order(InstrumentId(1023), ClientOrderId((1 << 45) - 1)),
-            Ask::OrderFills(FILL_PAGES_MAX),
+            Ask::OrderFills(InstrumentId(0), ClientOrderId(7), 0),
+            Ask::OrderFills(
+                InstrumentId(1023),
+                ClientOrderId((1 << 45) - 1),
+                ORDER_PAGES_MAX - 1,
+            ),
             Ask::DeadMan,
         ] {
             assert_eq!(Ask::of(ask.tag()), Some(ask));
         }
-        for raw in [0, 9, 255, 1 << 60 | 1, 1 << 8 | 8, u64::MAX] {
+        for raw in [0, 9, 255, 0x11, 1 << 60 | 1, 1 << 8 | 8, u64::MAX] {
             assert_eq!(Ask::of(RestTag(raw)), None);
         }
     }

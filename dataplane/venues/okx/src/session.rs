@@ -21,7 +21,9 @@ use crate::limits::{Limits, OrderOp};
 use crate::symbols::InstType;
 use crate::{LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
 use dp_types::{InstrumentId, LinkId, Now, RejectReason, UnixNanos};
-use dp_venue_api::{Control, EntryError, Event, LinkKind, LinkSpec, Registry, Sink, VenueConfig};
+use dp_venue_api::{
+    Control, EntryError, Event, InFlight, LinkKind, LinkSpec, Registry, Sink, VenueConfig,
+};
 use dp_wire::buf::Buf;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -196,6 +198,8 @@ pub(crate) struct Session {
     snapshots_at: Option<UnixNanos>,
     run: Option<Run>,
     runs: u32,
+    /// Questions about single orders on their way.
+    in_flight: InFlight,
     /// Snapshots asked for.
     snapshots: u32,
     /// Newest bill at the end of the last reconciliation that was completed: fills before it are known. Never
@@ -288,6 +292,7 @@ impl Session {
             snapshots_at: None,
             run: None,
             runs: 0,
+            in_flight: InFlight::new(ANSWER_WAIT_NS),
             snapshots: 0,
             bill_last: 0,
             dead_man_at: None,
@@ -365,6 +370,7 @@ impl Session {
         match link {
             LINK_REST => {
                 self.is_rest_open = false;
+                self.in_flight.clear();
                 self.dead_man_asked = None;
                 self.dead_man_at = self.dead_man_at.map(|_| now.unix);
                 if let Some(run) = &mut self.run {

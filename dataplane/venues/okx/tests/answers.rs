@@ -194,6 +194,9 @@ fn every_answer_about_an_order_with_fills_asks_for_them() {
             let asked = query(&mut rig, 1);
             let (said, result) = rig.response(2, asked.tag, 200, &item(state));
             assert_eq!((result, said.requests.len()), (Ok(()), 1), "{state}");
+            let asked = query(&mut rig, 2);
+            let (twice, _) = rig.response(2, asked.tag, 200, &item(state));
+            assert!(twice.requests.is_empty(), "its fills are on the way");
             // It never came, was refused, or could not be read: the next answer asks again.
             let lost = said.requests[0].tag;
             assert!(rig.response(3, lost, status, body).1.is_err());
@@ -216,6 +219,39 @@ fn every_answer_about_an_order_with_fills_asks_for_them() {
     assert!(older.line.ends_with("ordId=77&limit=100&after=101"));
     let (said, _) = rig.response(13, older.tag, 200, &fills(50..=100));
     assert_eq!((said.events.len(), said.requests.len()), (51, 0));
+}
+
+/// Many orders asked about every second must not fill the link's queue before the dead man's switch.
+#[test]
+fn only_so_many_questions_about_orders_are_on_their_way() {
+    let mut rig = ready();
+    let ask = |rig: &mut Rig, sequence: u32, ms: u64| {
+        let mut said = Said::default();
+        let result = rig
+            .okx
+            .query_order(&rig.registry, &named(sequence), at_ms(ms), &mut said);
+        (result, said.requests)
+    };
+    let (result, first) = ask(&mut rig, 1, 1);
+    assert_eq!((result, first.len()), (Ok(()), 1));
+    let (result, again) = ask(&mut rig, 1, 1);
+    assert_eq!((result, again.len()), (Ok(()), 0), "it is on its way");
+    let asked = (2..50).filter(|it| ask(&mut rig, *it, 1).0.is_ok()).count();
+    assert_eq!(asked, 31);
+    assert!(rig.response(3, first[0].tag, 0, "").1.is_err());
+    assert_eq!(ask(&mut rig, 1, 4).1.len(), 1, "lost: again");
+    assert_eq!(ask(&mut rig, 49, 4).0, Err(EntryError::RateLimited));
+    let armed = rig.deadline(5_000).requests.remove(0);
+    assert!(armed.line.ends_with("cancel-all-after"), "not held up");
+    // The link is gone with all of them, or no answer came at all.
+    rig.close(LINK_REST, 6_000);
+    rig.open(LINK_REST, 7_000);
+    for ms in [8_000, 60_000] {
+        let asked = (1..50)
+            .filter(|it| ask(&mut rig, *it, ms).0.is_ok())
+            .count();
+        assert_eq!(asked, 32);
+    }
 }
 
 #[test]
@@ -359,13 +395,23 @@ fn a_family_the_venue_does_not_have_does_not_hold_up_the_others() {
     let refusal = r#"{"code":"51000","msg":"Parameter instFamily error","data":[]}"#;
     // The list of all spot symbols names none: its refusal is a failure.
     assert!(rig.response(1, lists[0].tag, 400, refusal).1.is_err());
+    let unlisted = Fault::Decode(DecodeError::Unlisted(InstrumentId(1)));
+    {
+        // Named, whichever list is the last.
+        let mut rig = Rig::new(&["BTC-USDT", "NOPE-USD-261225-1-C"], false);
+        let lists = rig.open(LINK_REST, 0).requests;
+        let spot = rig.response(1, lists[0].tag, 200, fixture("rest_instruments_spot"));
+        assert_eq!((spot.0.events.len(), spot.1), (0, Ok(())));
+        let (said, result) = rig.response(2, lists[1].tag, 400, refusal);
+        assert_eq!(said.events, ["InstrumentsReady"]);
+        assert_eq!(result, Err(unlisted));
+    }
     let (said, result) = rig.response(2, lists[1].tag, 400, refusal);
     assert!(said.events.is_empty() && result.is_err());
     let spot = rig.deadline(1_002).requests;
     assert_eq!(spot.len(), 1, "and only it is asked again");
     let (said, result) = rig.response(1_003, spot[0].tag, 200, fixture("rest_instruments_spot"));
     assert_eq!(said.events, ["InstrumentsReady"]);
-    let unlisted = Fault::Decode(DecodeError::Unlisted(InstrumentId(1)));
     assert_eq!(result, Err(unlisted));
     assert!(rig.registry.get(BTC).unwrap().is_live);
     assert!(!rig.registry.get(InstrumentId(1)).unwrap().is_live);
@@ -378,6 +424,18 @@ fn a_family_the_venue_does_not_have_does_not_hold_up_the_others() {
     assert!(result.is_err());
     assert_eq!(said.events, ["Subscribed(LinkId(1))"]);
     assert!(rig.deadline(12_000).reconnects.is_empty());
+}
+
+#[test]
+fn one_bad_fill_of_a_page_does_not_hide_the_others() {
+    let mut rig = ready();
+    let asked = reconcile(&mut rig, 0);
+    let asked = next(&mut rig, 1, &asked, EMPTY);
+    let page = fills(1..=3).replacen(r#""fillPx":"1""#, r#""fillPx":"x""#, 1);
+    let (said, result) = rig.response(2, asked.tag, 200, &page);
+    assert!(matches!(result, Err(Fault::Decode(_))));
+    assert_eq!((said.events.len(), said.requests.len()), (2, 0));
+    assert_eq!(rig.deadline(2_000).requests[0].tag, asked.tag, "not passed");
 }
 
 #[test]

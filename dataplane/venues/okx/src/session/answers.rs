@@ -2,11 +2,11 @@
 
 use super::Session;
 use crate::entry::code_of;
-use crate::rest::{Ask, FILL_PAGES_MAX, ListPage, PAGE_LEN, RECORDED};
+use crate::rest::{Ask, ListPage, ORDER_PAGES_MAX, PAGE_LEN, RECORDED};
 use crate::{account, feed, reject};
 use dp_types::{
-    BookMsgKind, ClientOrderId, InstrumentId, Now, OrderId, OrderReport, OrderState, RejectReason,
-    VenueNanos,
+    BookMsgKind, ClientOrderId, FillReport, InstrumentId, Now, OrderId, OrderReport, OrderState,
+    RejectReason, VenueNanos,
 };
 use dp_venue_api::{DecodeError, Event, Fault, Registry, RestResponse, Sink};
 use dp_wire::json::{Doc, Value};
@@ -20,6 +20,7 @@ impl Session {
         response: RestResponse<'_>,
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
+        self.in_flight.done(response.tag);
         let ask = Ask::of(response.tag).ok_or(DecodeError::Shape("a tag that is not ours"))?;
         let result = self.read_response(ask, doc, registry, now, response, out);
         if result.is_err() {
@@ -36,7 +37,7 @@ impl Session {
             Ask::Books(id, number) => self.snapshot_failed(id, number, now),
             Ask::Pending(_) | Ask::Fills(_) | Ask::Balance(_) => self.step_failed(ask, now),
             Ask::DeadMan => self.dead_man_answered(false, now),
-            Ask::Order(..) | Ask::OrderFills(_) => {}
+            Ask::Order(..) | Ask::OrderFills(..) => {}
         }
     }
 
@@ -95,8 +96,10 @@ impl Session {
                 return Ok(());
             }
             let reason = reject::reason(code);
-            if let Ask::Instruments(index) = ask {
-                self.is_unlisted(index, reason, registry, now, out);
+            if let Ask::Instruments(index) = ask
+                && let Some(id) = self.refused_list(index, reason, registry, now, out)
+            {
+                return Err(DecodeError::Unlisted(id).into());
             }
             return Err(Fault::Venue { code, reason });
         }
@@ -121,7 +124,7 @@ impl Session {
             Ask::Pending(_) | Ask::Fills(_) => {
                 let page = match ask {
                     Ask::Pending(_) => read_pending(registry, root, out)?,
-                    _ => read_fills(registry, root, out)?,
+                    _ => read_fills(registry, None, root, out)?,
                 };
                 if self.awaited() == Some(ask) {
                     return self.turn_page(page, now, out);
@@ -138,16 +141,17 @@ impl Session {
             Ask::Order(instrument, client_id) => {
                 self.on_queried(registry, instrument, client_id, now, root, out)
             }
-            Ask::OrderFills(number) => {
-                let page = read_fills(registry, root, out)?;
-                let Some(order) = page.last.filter(|_| page.items >= PAGE_LEN) else {
+            Ask::OrderFills(instrument, client, number) => {
+                let asked = Some(client).filter(|client| client.0 != 0);
+                let page = read_fills(registry, asked, root, out)?;
+                let Some(order) = page.order.filter(|_| page.items >= PAGE_LEN) else {
                     return Ok(());
                 };
-                if number + 1 >= FILL_PAGES_MAX {
+                if number + 1 >= ORDER_PAGES_MAX {
                     return Err(DecodeError::TooMuch("fills of one order").into());
                 }
-                let next = (number + 1, page.id_min);
-                self.ask_order_fills(registry, order, next, now, out);
+                let (named, next) = ((instrument, client, order), (number + 1, page.id_min));
+                self.ask_order_fills(registry, named, next, now, out);
                 Ok(())
             }
             Ask::DeadMan => {
@@ -174,7 +178,7 @@ impl Session {
         };
         let report = account::report(instrument, item)?;
         if report.cum.is_some_and(|cum| !cum.is_zero()) {
-            let order = (instrument, report.order_id);
+            let order = (instrument, client_id, report.order_id);
             self.ask_order_fills(registry, order, (0, 0), now, out);
         }
         out.event(&Event::Order(report));
@@ -188,8 +192,8 @@ pub(super) struct Page {
     pub(super) items: usize,
     pub(super) id_min: u128,
     pub(super) id_max: u128,
-    /// Whose the last fill was, where it is a page of fills.
-    last: Option<(InstrumentId, OrderId)>,
+    /// Of which order the last fill was, where it is a page of fills.
+    order: Option<OrderId>,
 }
 
 impl Page {
@@ -197,7 +201,7 @@ impl Page {
         items: 0,
         id_min: u128::MAX,
         id_max: 0,
-        last: None,
+        order: None,
     };
 
     fn add(&mut self, id: u128) {
@@ -225,26 +229,46 @@ fn read_pending(
     Ok(page)
 }
 
+/// A page of fills, each read by itself; those without a name of ours get that of the order asked about.
+///
+/// Errors: the first that cannot be read; all the others are out.
 fn read_fills(
     registry: &Registry,
+    asked: Option<ClientOrderId>,
     root: Value<'_>,
     out: &mut impl Sink,
 ) -> Result<Page, DecodeError> {
     let mut page = Page::EMPTY;
+    let mut result = Ok(());
     for item in root.array("data").map_err(feed::at("data"))? {
-        page.add(account::id(item, "billId")?);
-        match account::listed_fill(registry, item) {
-            Ok(Some(fill)) => {
-                page.last = Some((fill.instrument, fill.order_id));
-                out.event(&Event::Fill(fill));
+        match read_fill(registry, item) {
+            Ok((bill, fill)) => {
+                page.add(bill);
+                if let Some(fill) = fill {
+                    page.order = Some(fill.order_id);
+                    let client_id = fill.client_id.or(asked);
+                    out.event(&Event::Fill(FillReport { client_id, ..fill }));
+                } else {
+                    out.event(&Event::Ignored("a fill of an instrument we do not follow"));
+                }
             }
-            Ok(None) | Err(DecodeError::UnknownSymbol) => {
-                out.event(&Event::Ignored("a fill of an instrument we do not follow"));
-            }
-            Err(error) => return Err(error),
+            Err(error) => result = result.and(Err(error)),
         }
     }
-    Ok(page)
+    result.map(|()| page)
+}
+
+/// A fill's bill, and the fill where it is of an instrument we follow.
+fn read_fill(
+    registry: &Registry,
+    item: Value<'_>,
+) -> Result<(u128, Option<FillReport>), DecodeError> {
+    let bill = account::id(item, "billId")?;
+    match account::listed_fill(registry, item) {
+        Ok(fill) => Ok((bill, fill)),
+        Err(DecodeError::UnknownSymbol) => Ok((bill, None)),
+        Err(error) => Err(error),
+    }
 }
 
 /// The venue has no order of this id: it was never placed.

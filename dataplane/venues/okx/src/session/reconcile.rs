@@ -8,7 +8,7 @@ use super::{
 use crate::limits::RestPool;
 use crate::rest::{self, Ask, FILL_PAGES_MAX, ListPage, PAGE_LEN, PAGES_MAX, RUN_MASK};
 use crate::symbols::push_client_id;
-use dp_types::{CancelOrder, InstrumentId, Now, OrderId};
+use dp_types::{CancelOrder, ClientOrderId, InstrumentId, Now, OrderId};
 use dp_venue_api::{Control, DecodeError, EntryError, Event, Fault, Registry, RestMethod, Sink};
 
 /// Pause before a list of open orders that is too long is read again.
@@ -143,22 +143,29 @@ impl Session {
         }
     }
 
-    /// Asks for a page of the fills of one order. Nothing is remembered of it: whoever misses a fill asks about
-    /// the order again, and each answer asks here anew.
+    /// Asks for a page (its number, and the bill it goes on from) of the fills of one order. Nothing is
+    /// remembered of it but that it is on its way: whoever misses a fill asks about the order again, and each
+    /// answer asks here anew.
     pub(super) fn ask_order_fills(
         &mut self,
         registry: &Registry,
-        (instrument, order): (InstrumentId, OrderId),
-        (number, after): (u32, u128),
+        (instrument, client, order): (InstrumentId, ClientOrderId, OrderId),
+        (number, after): (u8, u128),
         now: Now,
         out: &mut impl Sink,
     ) {
         let (Some(auth), Some(known)) = (&self.auth, registry.get(instrument)) else {
             return;
         };
-        if !self.is_rest_open || !self.limits.rest(now.unix, RestPool::Trade) {
+        let ask = Ask::OrderFills(instrument, client, number);
+        let may = self.is_rest_open
+            && !self.in_flight.contains(ask.tag(), now.unix)
+            && self.in_flight.has_room(now.unix)
+            && self.limits.rest(now.unix, RestPool::Trade);
+        if !may {
             return;
         }
+        self.in_flight.add(ask.tag(), now.unix);
         let mut target = format!(
             "/api/v5/trade/fills?instId={}&ordId={}&limit={PAGE_LEN}",
             known.symbol, order.0
@@ -166,7 +173,6 @@ impl Session {
         if number > 0 {
             target = format!("{target}&after={after}");
         }
-        let ask = Ask::OrderFills(number);
         rest::signed(auth, ask, RestMethod::Get, &target, "", now, out);
     }
 
@@ -184,9 +190,14 @@ impl Session {
         if !self.is_rest_open {
             return Err(EntryError::NotReady);
         }
-        if !self.limits.rest(now.unix, RestPool::Trade) {
+        let ask = Ask::Order(order.instrument, order.client_id);
+        if self.in_flight.contains(ask.tag(), now.unix) {
+            return Ok(()); // its answer is on the way
+        }
+        if !self.in_flight.has_room(now.unix) || !self.limits.rest(now.unix, RestPool::Trade) {
             return Err(EntryError::RateLimited);
         }
+        self.in_flight.add(ask.tag(), now.unix);
         let mut client = Vec::new();
         push_client_id(order.client_id, &mut client);
         let target = format!(
@@ -194,7 +205,6 @@ impl Session {
             known.symbol,
             String::from_utf8_lossy(&client)
         );
-        let ask = Ask::Order(order.instrument, order.client_id);
         rest::signed(auth, ask, RestMethod::Get, &target, "", now, out);
         Ok(())
     }

@@ -36,25 +36,23 @@ impl Session {
         }
     }
 
-    /// The venue refuses a list for what it names. That is a family of options it does not have, and its
-    /// symbols stay without rules: the others must not wait for it. Says whether it was so.
-    pub(super) fn is_unlisted(
+    /// The venue refuses a list for what it names. That is a family of options it does not have: its symbols
+    /// stay without rules, and the others must not wait for it. Returns, with the last list, the first symbol
+    /// without rules.
+    pub(super) fn refused_list(
         &mut self,
         index: u32,
         reason: RejectReason,
         registry: &mut Registry,
         now: Now,
         out: &mut impl Sink,
-    ) -> bool {
+    ) -> Option<InstrumentId> {
+        let list = self.lists.get(index as usize)?;
         let is_named = matches!(reason, RejectReason::BadSymbol | RejectReason::Invalid);
-        let is_family = self
-            .lists
-            .get(index as usize)
-            .is_some_and(|list| list.is_family && list.due.is_some());
-        if is_named && is_family {
-            let _ = self.list_done(index, registry, now, out); // the refusal is told
+        if !(is_named && list.is_family && list.due.is_some()) {
+            return None;
         }
-        is_named && is_family
+        self.list_done(index, registry, now, out)
     }
 
     pub(super) fn on_instruments(
