@@ -6,6 +6,7 @@
 //! A fault either happens at once (a disconnect) or is armed and used up by the next `n` messages it
 //! fits (a gap). `at` counts from the moment the fault was given.
 
+use crate::core::Response;
 use std::str::FromStr;
 
 /// What may go wrong. The text after each is what `--help` prints.
@@ -92,6 +93,11 @@ pub const KINDS: &[(&str, Kind, &str)] = &[
         "refuse everything with 418 for= (binance)",
     ),
     (
+        "http-500",
+        Kind::Http500,
+        "a gateway's 5xx (code=) to the next n REST requests; orders executed=true|false",
+    ),
+    (
         "clock-skew",
         Kind::ClockSkew,
         "the venue's clock is off by ms= from now on",
@@ -134,6 +140,7 @@ pub enum Kind {
     DuplicateFill,
     RateLimit,
     Ban,
+    Http500,
     ClockSkew,
     SnapshotOld,
     SnapshotNew,
@@ -184,7 +191,7 @@ pub struct Fault {
     pub link: Link,
     /// How many messages.
     pub n: u32,
-    /// Error code for `reject`.
+    /// Error code for `reject`, status for `http-500`.
     pub code: Option<i64>,
     /// A time in milliseconds for the kinds that take one; negative for a slow clock.
     pub ms: i64,
@@ -194,7 +201,7 @@ pub struct Fault {
     pub at_ns: u64,
     /// Again and again, nanoseconds.
     pub every_ns: Option<u64>,
-    /// `timeout`: whether the order was carried out all the same.
+    /// `timeout`, `http-500`: whether the order was carried out all the same.
     pub is_executed: bool,
 }
 
@@ -269,6 +276,19 @@ impl Fault {
             .filter(|part| !part.trim().is_empty())
             .map(str::parse)
             .collect()
+    }
+
+    /// What a gateway answers whose venue is away: no JSON, and nothing about the request.
+    pub fn server_error(&self) -> Response {
+        let status = self
+            .code
+            .and_then(|code| u16::try_from(code).ok())
+            .filter(|status| (500..600).contains(status))
+            .unwrap_or(500);
+        Response::json(
+            status,
+            format!("<html><h1>{status} server error</h1></html>"),
+        )
     }
 
     fn set(&mut self, word: &str) -> Result<(), FaultError> {

@@ -27,3 +27,4 @@ pub mod keys;
 pub mod record;
 pub mod text;
 pub mod venues;
+pub mod window;

@@ -1,6 +1,6 @@
 //! TLS, HTTP/1.1 and the WebSocket upgrade, REST and WebSocket on one port.
 
-use super::venue::Handle;
+use super::venue::{Handle, Sockets};
 use super::ws;
 use crate::core::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -9,6 +9,8 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKE
 use hyper::service::service_fn;
 use hyper::{StatusCode, http};
 use hyper_util::rt::TokioIo;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -28,6 +30,7 @@ pub async fn run(listener: TcpListener, acceptor: TlsAcceptor, venue: Handle) {
             continue;
         };
         let (acceptor, venue) = (acceptor.clone(), venue.clone());
+        let counted = Arc::new(Counted::new(&venue.sockets));
         connections.spawn(async move {
             if socket.set_nodelay(true).is_err() {
                 return;
@@ -35,12 +38,30 @@ pub async fn run(listener: TcpListener, acceptor: TlsAcceptor, venue: Handle) {
             let Ok(stream) = acceptor.accept(socket).await else {
                 return;
             };
-            let service = service_fn(move |request| answer(request, venue.clone()));
+            let service =
+                service_fn(move |request| answer(request, venue.clone(), Arc::clone(&counted)));
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades()
                 .await;
         });
+    }
+}
+
+/// One TCP connection in the counts; a WebSocket outlives the HTTP connection it came from.
+struct Counted(Arc<Sockets>);
+
+impl Counted {
+    fn new(sockets: &Arc<Sockets>) -> Self {
+        sockets.accepted.fetch_add(1, Relaxed);
+        sockets.open.fetch_add(1, Relaxed);
+        Self(Arc::clone(sockets))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
     }
 }
 
@@ -52,13 +73,17 @@ struct Unanswered;
 async fn answer(
     request: hyper::Request<Incoming>,
     venue: Handle,
+    counted: Arc<Counted>,
 ) -> Result<hyper::Response<Full<Bytes>>, Unanswered> {
     let is_upgrade = request
         .headers()
         .get(UPGRADE)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     if is_upgrade {
-        return Ok(upgrade(request, venue));
+        return Ok(match venue.refuses_upgrade().await {
+            Some(refusal) => http_response(refusal),
+            None => upgrade(request, venue, counted),
+        });
     }
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, BODY_MAX).collect().await else {
@@ -104,7 +129,11 @@ fn plain(status: StatusCode) -> hyper::Response<Full<Bytes>> {
     response
 }
 
-fn upgrade(mut request: hyper::Request<Incoming>, venue: Handle) -> hyper::Response<Full<Bytes>> {
+fn upgrade(
+    mut request: hyper::Request<Incoming>,
+    venue: Handle,
+    counted: Arc<Counted>,
+) -> hyper::Response<Full<Bytes>> {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or("").to_owned();
     if !venue.accepts(&path) {
@@ -118,6 +147,7 @@ fn upgrade(mut request: hyper::Request<Incoming>, venue: Handle) -> hyper::Respo
     tokio::spawn(async move {
         if let Ok(stream) = upgraded.await {
             ws::run(TokioIo::new(stream), venue, path, query).await;
+            drop(counted);
         }
     });
     http::Response::builder()

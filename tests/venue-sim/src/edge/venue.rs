@@ -7,6 +7,7 @@ use crate::record;
 use crate::venues::Face;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -28,6 +29,7 @@ pub enum Frame {
 
 enum Command {
     Http(Request, oneshot::Sender<Option<Response>>),
+    Upgrade(oneshot::Sender<Option<Response>>),
     Open(String, String, mpsc::Sender<Frame>, oneshot::Sender<ConnId>),
     Text(ConnId, String),
     Pong(ConnId),
@@ -44,6 +46,17 @@ pub struct Handle {
     pub name: String,
     commands: mpsc::Sender<Command>,
     accepts: std::sync::Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// TCP connections, counted by the server.
+    pub sockets: std::sync::Arc<Sockets>,
+}
+
+/// TCP connections of a venue's port.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// Accepted since the start, with or without a handshake after.
+    pub accepted: AtomicU64,
+    /// Open now.
+    pub open: AtomicU64,
 }
 
 impl Handle {
@@ -51,6 +64,13 @@ impl Handle {
     pub async fn http(&self, request: Request) -> Option<Response> {
         let (tx, rx) = oneshot::channel();
         self.commands.send(Command::Http(request, tx)).await.ok()?;
+        rx.await.ok().flatten()
+    }
+
+    /// The answer to a WebSocket upgrade that is not to be.
+    pub async fn refuses_upgrade(&self) -> Option<Response> {
+        let (tx, rx) = oneshot::channel();
+        self.commands.send(Command::Upgrade(tx)).await.ok()?;
         rx.await.ok().flatten()
     }
 
@@ -119,6 +139,7 @@ pub fn spawn(name: &str, face: Box<dyn Face>, clock: Clock) -> (Handle, JoinHand
         name: name.to_owned(),
         commands,
         accepts: std::sync::Arc::new(accepts),
+        sockets: std::sync::Arc::default(),
     };
     let task = Venue {
         face,
@@ -127,6 +148,8 @@ pub fn spawn(name: &str, face: Box<dyn Face>, clock: Clock) -> (Handle, JoinHand
         waiting: HashMap::new(),
         next_conn: 0,
         next_request: 0,
+        requests: 0,
+        sockets: std::sync::Arc::clone(&handle.sockets),
     };
     (handle, tokio::spawn(task.run(queue)))
 }
@@ -138,6 +161,9 @@ struct Venue {
     waiting: HashMap<RequestId, oneshot::Sender<Option<Response>>>,
     next_conn: ConnId,
     next_request: RequestId,
+    /// HTTP requests, upgrades and WebSocket texts.
+    requests: u64,
+    sockets: std::sync::Arc<Sockets>,
 }
 
 impl Venue {
@@ -163,8 +189,13 @@ impl Venue {
         match command {
             Command::Http(request, reply) => {
                 self.next_request += 1;
+                self.requests += 1;
                 self.waiting.insert(self.next_request, reply);
                 self.face.http(self.next_request, &request);
+            }
+            Command::Upgrade(reply) => {
+                self.requests += 1;
+                let _ = reply.send(self.face.refuses_upgrade());
             }
             Command::Open(path, query, frames, reply) => {
                 self.next_conn += 1;
@@ -172,7 +203,10 @@ impl Venue {
                 self.face.open(self.next_conn, &path, &query);
                 let _ = reply.send(self.next_conn);
             }
-            Command::Text(conn, text) => self.face.text(conn, &text),
+            Command::Text(conn, text) => {
+                self.requests += 1;
+                self.face.text(conn, &text);
+            }
             Command::Pong(conn) => self.face.pong(conn),
             Command::Closed(conn) => {
                 self.conns.remove(&conn);
@@ -213,6 +247,9 @@ impl Venue {
                 Some(((*name).to_owned(), json!(count)))
             })
             .collect();
+        stats["requests"] = json!(self.requests);
+        stats["accepted"] = json!(self.sockets.accepted.load(Relaxed));
+        stats["sockets"] = json!(self.sockets.open.load(Relaxed));
         stats["faults"] = Value::Object(used);
         stats["counts"] = core.record.counts();
         stats

@@ -5,7 +5,7 @@ pub mod okx;
 #[cfg(test)]
 mod rig;
 
-use crate::core::{ConnId, Core, Request, RequestId};
+use crate::core::{ConnId, Core, Request, RequestId, Response};
 
 /// A simulated venue, sans-IO: the edge tells it what arrived and when, and does what its core's box says.
 pub trait Face: Send {
@@ -17,6 +17,10 @@ pub trait Face: Send {
     fn next_deadline(&self) -> u64;
     /// An HTTP request; the answer may come later, or never.
     fn http(&mut self, request_id: RequestId, request: &Request);
+    /// The answer to a WebSocket upgrade that is not to be.
+    fn refuses_upgrade(&mut self) -> Option<Response> {
+        None
+    }
     /// Says whether a WebSocket may be opened at a path.
     fn paths(&self) -> fn(&str) -> bool;
     /// A WebSocket was opened at `path`, with the query as sent.

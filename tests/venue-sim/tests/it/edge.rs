@@ -283,6 +283,9 @@ fn faults_are_given_and_counted_over_the_admin_endpoint() {
         let (_, stats) = admin(&running, "GET", "/stats", "").await;
         assert_eq!(stats["binance"]["faults"]["gap"], 1);
         assert_eq!(stats["okx"]["faults"], json!({}));
+        assert_eq!(stats["binance"]["sockets"], 1, "a WebSocket stays counted");
+        assert_eq!(stats["binance"]["accepted"], 1);
+        assert_eq!(stats["okx"]["accepted"], 0);
         let (status, answer) = admin(&running, "POST", "/fault", "earthquake").await;
         assert!(status == 400 && answer["error"].as_str().unwrap().contains("earthquake"));
 

@@ -1,6 +1,7 @@
 //! Request weight per minute, unfilled orders per account, and what happens to who ignores them.
 
 use super::reply::Reject;
+use crate::window::Window;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -14,125 +15,115 @@ const STRIKES_MAX: u32 = 20;
 /// The first ban's length.
 const BAN_NS: u64 = 120_000_000_000;
 
-#[derive(Debug, Default, Clone, Copy)]
-struct Window {
-    index: u64,
-    count: u32,
-}
-
-impl Window {
-    fn count(&self, now: u64, length: u64) -> u32 {
-        if self.index == now / length {
-            self.count
-        } else {
-            0
-        }
-    }
-
-    fn add(&mut self, now: u64, length: u64, amount: u32) {
-        self.count = self.count(now, length).saturating_add(amount);
-        self.index = now / length;
-    }
-
-    fn give_back(&mut self, now: u64, length: u64) {
-        if self.index == now / length {
-            self.count = self.count.saturating_sub(1);
-        }
-    }
-}
-
 /// All counters. Everything on loopback is one address.
 #[derive(Debug)]
 pub struct Limits {
-    weight_max: u32,
     orders_max: u32,
     weight: Window,
     strikes: Window,
     orders: BTreeMap<usize, [Window; 2]>,
     /// Everything is answered 418 until then.
     pub banned_until: u64,
+    /// Requests and upgrades that came while banned.
+    pub while_banned: u64,
 }
 
 impl Limits {
     /// Limits of so much weight a minute and so many orders in 10 s.
     pub fn new(weight_max: u32, orders_max: u32) -> Self {
         Self {
-            weight_max,
             orders_max,
-            weight: Window::default(),
-            strikes: Window::default(),
+            weight: Window::new(weight_max, MINUTE_NS),
+            strikes: Window::new(STRIKES_MAX, MINUTE_NS),
             orders: BTreeMap::new(),
             banned_until: 0,
+            while_banned: 0,
         }
+    }
+
+    /// Whether the address may speak at all. Errors: 418 while banned.
+    pub fn admit(&mut self, now: u64) -> Result<(), Reject> {
+        if now < self.banned_until {
+            self.while_banned += 1;
+            return Err(banned(self.banned_until));
+        }
+        Ok(())
     }
 
     /// Takes the weight of a request. Errors: 429 when it is used up, 418 while banned.
     pub fn spend(&mut self, now: u64, weight: u32) -> Result<(), Reject> {
-        if now < self.banned_until {
-            return Err(banned(self.banned_until));
-        }
-        if self.weight.count(now, MINUTE_NS).saturating_add(weight) > self.weight_max {
-            self.strikes.add(now, MINUTE_NS, 1);
-            if self.strikes.count(now, MINUTE_NS) > STRIKES_MAX {
+        self.admit(now)?;
+        if !self.weight.take(now, weight) {
+            if !self.strikes.take(now, 1) {
                 self.banned_until = now + BAN_NS;
                 return Err(banned(self.banned_until));
             }
-            return Err(too_many(end_ms(now, MINUTE_NS), self.weight_max));
+            return Err(too_many(self.weight.end_ms(now), self.weight.limit()));
         }
-        self.weight.add(now, MINUTE_NS, weight);
         Ok(())
     }
 
     /// Gives the weight of a success back: successful order requests cost nothing.
     pub fn refund(&mut self, now: u64, weight: u32) {
-        if self.weight.index == now / MINUTE_NS {
-            self.weight.count = self.weight.count.saturating_sub(weight);
-        }
+        self.weight.give_back(now, weight);
     }
 
     /// Counts a new order. Errors: -1015.
     pub fn new_order(&mut self, now: u64, account: usize) -> Result<(), Reject> {
         let max = self.orders_max;
-        let [short, day] = self.orders.entry(account).or_default();
-        if short.count(now, TEN_S_NS) >= max {
+        let [short, day] = self.orders.entry(account).or_insert_with(|| {
+            [
+                Window::new(max, TEN_S_NS),
+                Window::new(ORDERS_PER_DAY, DAY_NS),
+            ]
+        });
+        if !short.take(now, 1) {
             let text = format!("Too many new orders; current limit is {max} orders per 10 SECOND.");
-            return Err(Reject::new(429, -1015, text).retry_after(end_ms(now, TEN_S_NS)));
+            return Err(Reject::new(429, -1015, text).retry_after(short.end_ms(now)));
         }
-        if day.count(now, DAY_NS) >= ORDERS_PER_DAY {
+        if !day.take(now, 1) {
+            short.give_back(now, 1);
             let text =
                 format!("Too many new orders; current limit is {ORDERS_PER_DAY} orders per 1 DAY.");
-            return Err(Reject::new(429, -1015, text).retry_after(end_ms(now, DAY_NS)));
+            return Err(Reject::new(429, -1015, text).retry_after(day.end_ms(now)));
         }
-        short.add(now, TEN_S_NS, 1);
-        day.add(now, DAY_NS, 1);
         Ok(())
     }
 
     /// A refusal by the engine or a first fill gives the order's place back.
     pub fn give_back(&mut self, now: u64, account: usize) {
-        if let Some([short, day]) = self.orders.get_mut(&account) {
-            short.give_back(now, TEN_S_NS);
-            day.give_back(now, DAY_NS);
+        for window in self.orders.get_mut(&account).into_iter().flatten() {
+            window.give_back(now, 1);
         }
     }
 
     /// Weight used in this minute.
     pub fn used_weight(&self, now: u64) -> u32 {
-        self.weight.count(now, MINUTE_NS)
+        self.weight.used(now)
     }
 
     /// An account's orders in this 10 s and this day.
     pub fn order_counts(&self, now: u64, account: usize) -> [u32; 2] {
-        self.orders.get(&account).map_or([0, 0], |[short, day]| {
-            [short.count(now, TEN_S_NS), day.count(now, DAY_NS)]
-        })
+        self.orders
+            .get(&account)
+            .map_or([0, 0], |windows| windows.map(|window| window.used(now)))
+    }
+
+    /// Every window, for the admin endpoint.
+    pub fn stats(&self) -> Value {
+        let mut all = vec![self.weight.json("weight")];
+        for (account, [short, day]) in &self.orders {
+            all.push(short.json(&format!("orders of account {account}")));
+            all.push(day.json(&format!("orders a day of account {account}")));
+        }
+        all.into()
     }
 
     /// The `rateLimits` of `exchangeInfo`.
     pub fn rules(&self) -> Value {
         json!([
             {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1,
-             "limit": self.weight_max},
+             "limit": self.weight.limit()},
             {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10,
              "limit": self.orders_max},
             {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1,
@@ -156,12 +147,8 @@ impl Limits {
     /// The weight rule with what is used.
     pub fn weight_usage(&self, now: u64) -> Value {
         json!({"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1,
-               "limit": self.weight_max, "count": self.used_weight(now)})
+               "limit": self.weight.limit(), "count": self.used_weight(now)})
     }
-}
-
-fn end_ms(now: u64, length: u64) -> u64 {
-    (now / length + 1) * length / 1_000_000
 }
 
 /// 429, told when to come back.

@@ -415,8 +415,16 @@ impl Face for Binance {
     }
 
     fn http(&mut self, request_id: RequestId, request: &Request) {
+        let broken = self.core.faults.take(Kind::Http500);
+        if let Some(fault) = broken.as_ref().filter(|fault| !fault.is_executed) {
+            self.core.reply(request_id, fault.server_error());
+            return;
+        }
         let (result, is_order, account) = self.rest(request);
-        let response = self.response(result, account);
+        let response = match broken {
+            Some(fault) => fault.server_error(),
+            None => self.response(result, account),
+        };
         let private = std::mem::take(&mut self.private);
         if is_order {
             self.core
@@ -424,6 +432,11 @@ impl Face for Binance {
         } else {
             self.core.reply(request_id, response);
         }
+    }
+
+    fn refuses_upgrade(&mut self) -> Option<Response> {
+        let reject = self.limits.admit(self.core.now).err()?;
+        Some(self.response(Err(reject), 0))
     }
 
     fn paths(&self) -> fn(&str) -> bool {
@@ -472,6 +485,9 @@ impl Face for Binance {
         json!({
             "connections": self.conns.len(), "trades": trades,
             "used_weight_1m": self.limits.used_weight(self.core.now),
+            "limits": self.limits.stats(),
+            "while_banned": self.limits.while_banned,
+            "banned_ms": self.limits.banned_until.saturating_sub(self.core.now) / 1_000_000,
         })
     }
 }

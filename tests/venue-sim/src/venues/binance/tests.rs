@@ -529,8 +529,54 @@ fn limits_answer_429_and_418() {
     assert_eq!(rig.http(&ask).unwrap().status, 200);
     rig.fault("ban:for=2s");
     assert_eq!(rig.http(&ask).unwrap().status, 418);
+    assert_eq!(rig.face.refuses_upgrade().map(|one| one.status), Some(418));
+    assert_eq!(rig.face.stats()["while_banned"], 2);
     rig.run(2_100);
     assert_eq!(rig.http(&ask).unwrap().status, 200);
+    assert_eq!(rig.face.refuses_upgrade(), None);
+}
+
+/// A gateway's 5xx says nothing of the order behind it.
+#[test]
+fn a_broken_gateway_leaves_orders_carried_out_or_not() {
+    let mut rig = quiet();
+    let order = |rig: &mut Rig<Binance>, id: &str| {
+        let timestamp = rig.now / MS;
+        let query = format!(
+            "symbol=BTCUSDT&side=BUY&type=LIMIT_MAKER&quantity=0.001&price=60000&\
+             newClientOrderId={id}&timestamp={timestamp}"
+        );
+        let request = Request {
+            method: "POST".into(),
+            path: "/api/v3/order".into(),
+            query: format!("{query}&signature={}", hex_hmac(&query)),
+            headers: vec![("x-mbx-apikey".into(), KEY.into())],
+            ..Request::default()
+        };
+        rig.http(&request).unwrap()
+    };
+    rig.fault("http-500:n=1:executed=true:code=502,http-500:n=1:executed=false:code=200");
+    let carried_out = order(&mut rig, "a");
+    assert_eq!(carried_out.status, 502);
+    assert!(serde_json::from_str::<Value>(&carried_out.body).is_err());
+    assert_eq!(order(&mut rig, "b").status, 500, "only a 5xx");
+    assert_eq!(order(&mut rig, "c").status, 200);
+    let open: Vec<String> = rig
+        .face
+        .core()
+        .engine
+        .open_orders(1)
+        .map(|order| order.ask.client_id.to_string())
+        .collect();
+    assert_eq!(open, ["a", "c"]);
+    let highest = |name: &str, stats: &Value| {
+        let limits = stats["limits"].as_array().unwrap();
+        let limit = limits.iter().find(|limit| limit["name"] == name).unwrap();
+        limit["highest"].as_u64().unwrap()
+    };
+    let stats = rig.face.stats();
+    assert_eq!(highest("orders of account 1", &stats), 2);
+    assert_eq!(highest("weight", &stats), 1, "each was given back");
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::core::{ConnId, Core, Request, RequestId};
 use crate::engine::{AccountId, Event, Fees, FirstIds, Order, Side, Trade, What};
 use crate::fault::{Fault, Kind, Link};
 use crate::venues::Face;
+use crate::window::Window;
 use ops::Op;
 use reply::Refused;
 use serde_json::{Value, json};
@@ -32,9 +33,6 @@ pub const TRADES_KEPT: usize = 500;
 /// New and amend requests of a sub-account in 2 s.
 const SUB_ACCOUNT_PER_2S: u32 = 1_000;
 const TWO_S_NS: u64 = 2_000_000_000;
-
-/// A two-second window's number, and the requests in it.
-type Pace = (u64, u32);
 
 /// Where its numbers start.
 const FIRST: FirstIds = FirstIds {
@@ -52,8 +50,10 @@ pub struct Okx {
     prints: Vec<VecDeque<Trade>>,
     private: Vec<(ConnId, String)>,
     dead_man: BTreeMap<AccountId, u64>,
-    /// Requests of an account in the window with this number: by operation and instrument, or all.
-    paces: BTreeMap<(AccountId, Option<(Op, usize)>), Pace>,
+    /// Requests of an account: by operation and instrument, or all.
+    paces: BTreeMap<(AccountId, Option<(Op, usize)>), Window>,
+    /// REST requests by endpoint.
+    rest_paces: BTreeMap<&'static str, Window>,
     amend_request: String,
     orders_per_2s: u32,
     idle_ns: u64,
@@ -107,6 +107,7 @@ impl Okx {
             private: Vec::new(),
             dead_man: BTreeMap::new(),
             paces: BTreeMap::new(),
+            rest_paces: BTreeMap::new(),
             amend_request: String::new(),
             orders_per_2s: config.okx_orders_per_2s,
             idle_ns: config.idle_s.max(1) * 1_000_000_000,
@@ -125,14 +126,12 @@ impl Okx {
 
     /// Counts a request against its limit. Errors: 50011 for the instrument, 50061 for the account.
     fn pace(&mut self, account: AccountId, op: Op, inst: usize) -> Result<(), Refused> {
-        let window = self.core.now / TWO_S_NS;
+        let now = self.core.now;
         let mut count = |key, max: u32| {
-            let (index, used) = self.paces.entry(key).or_default();
-            if *index != window {
-                (*index, *used) = (window, 0);
-            }
-            *used += 1;
-            *used <= max
+            let window = self.paces.entry(key);
+            window
+                .or_insert_with(|| Window::new(max, TWO_S_NS))
+                .take(now, 1)
         };
         if !count((account, Some((op, inst))), self.orders_per_2s) {
             return Err(Refused::new(50011, Refused::too_fast().text));
@@ -230,6 +229,17 @@ impl Okx {
             Kind::ClockSkew => self.core.skew_ms = fault.ms,
             _ => {}
         }
+    }
+
+    /// Every window, for the admin endpoint.
+    fn limits(&self) -> Vec<Value> {
+        let rest = self.rest_paces.iter();
+        let rest = rest.map(|(name, window)| window.json(&format!("REST {name}")));
+        let paces = self.paces.iter().map(|((account, key), window)| match key {
+            Some((op, inst)) => window.json(&format!("{} {}", op.name(), self.inst_ids[*inst])),
+            None => window.json(&format!("orders of account {account}")),
+        });
+        rest.chain(paces).collect()
     }
 
     fn drop_conn(&mut self, conn: ConnId, code: Option<u16>) {
@@ -331,7 +341,7 @@ impl Face for Okx {
             .collect();
         json!({
             "connections": self.conns.len(), "trades": trades, "best_bids": bids,
-            "dead_man_armed": self.dead_man.len(),
+            "dead_man_armed": self.dead_man.len(), "limits": self.limits(),
         })
     }
 }

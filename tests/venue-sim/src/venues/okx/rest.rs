@@ -6,9 +6,10 @@ use super::reply::{self, Refused, envelope};
 use super::{Okx, streams};
 use crate::core::{ReplyTo, Request, RequestId, Response};
 use crate::engine::{AccountId, Order, Side};
-use crate::fault::Kind;
+use crate::fault::{Fault, Kind};
 use crate::text::{price, qty};
 use crate::venues::query_pairs;
+use crate::window::Window;
 use serde_json::{Value, json};
 
 /// Parameters of a query, as a JSON object so that WebSocket arguments and queries are read alike.
@@ -25,7 +26,11 @@ fn query_value(query: &str) -> Value {
 impl Okx {
     /// Answers a request.
     pub(super) fn on_rest(&mut self, request_id: RequestId, request: &Request) {
-        if self.core.faults.take(Kind::RateLimit).is_some() {
+        if let Some(fault) = self.core.faults.take(Kind::Http500) {
+            self.broken(request_id, request, &fault);
+            return;
+        }
+        if self.core.faults.take(Kind::RateLimit).is_some() || !self.rest_pace(request) {
             let refused = Refused::too_fast();
             self.core.reply(request_id, refusal(&refused));
             return;
@@ -61,6 +66,29 @@ impl Okx {
             Err(refused) => refusal(&refused),
         };
         self.core.reply(request_id, response);
+    }
+
+    /// A request that a gateway answers with 5xx; an order is carried out all the same where the fault says.
+    fn broken(&mut self, request_id: RequestId, request: &Request, fault: &Fault) {
+        let route = order_route(request).filter(|_| fault.is_executed);
+        if let (Some((op, is_batch)), Ok(account)) = (route, auth::rest(&self.core, request)) {
+            self.order_request(account, op, is_batch, request);
+        }
+        let private = std::mem::take(&mut self.private);
+        self.core
+            .answer(ReplyTo::Http(request_id), fault.server_error(), private);
+    }
+
+    /// Counts a request against its endpoint's limit. Whether it fits.
+    fn rest_pace(&mut self, request: &Request) -> bool {
+        let Some((name, limit)) = endpoint_limit(&request.path) else {
+            return true;
+        };
+        let window = self
+            .rest_paces
+            .entry(name)
+            .or_insert_with(|| Window::new(limit, super::TWO_S_NS));
+        window.take(self.core.now, 1)
     }
 
     fn order_request(
@@ -354,6 +382,21 @@ fn order_route(request: &Request) -> Option<(Op, bool)> {
         "/api/v5/trade/amend-batch-orders" | "/api/v5/trade/batch-amend-orders" => {
             (Op::Amend, true)
         }
+        _ => return None,
+    })
+}
+
+/// Requests in 2 s of the endpoints clients poll; public ones by address, private ones by account, and
+/// everything on loopback is one address with one account. Source: the venue's REST pages, read 2026-11-21.
+fn endpoint_limit(path: &str) -> Option<(&'static str, u32)> {
+    Some(match path {
+        "/api/v5/public/instruments" => ("instruments", 20),
+        "/api/v5/market/books" => ("books", 40),
+        "/api/v5/trade/order" => ("order", 60),
+        "/api/v5/trade/orders-pending" => ("orders-pending", 60),
+        "/api/v5/trade/fills" => ("fills", 60),
+        "/api/v5/account/balance" => ("balance", 10),
+        "/api/v5/trade/cancel-all-after" => ("cancel-all-after", 2),
         _ => return None,
     })
 }

@@ -514,6 +514,35 @@ fn limits_and_reply_faults() {
         refused += i32::from(got[0]["data"][0]["sCode"] == "50011");
     }
     assert_eq!(refused, 1, "60 in 2 s");
+    let limits = rig.face.stats()["limits"].clone();
+    let place = |limit: &&Value| limit["name"] == "new BTC-USDT";
+    let place = limits.as_array().unwrap().iter().find(place).unwrap();
+    assert_eq!(
+        (&place["limit"], &place["highest"], &place["refused"]),
+        (&json!(60), &json!(60), &json!(1))
+    );
+}
+
+#[test]
+fn endpoints_are_limited_and_a_broken_gateway_says_nothing() {
+    let mut rig = quiet();
+    let balance = |rig: &mut Rig<Okx>| {
+        let request = signed(rig, "GET", "/api/v5/account/balance", "");
+        rig.http(&request).unwrap().status
+    };
+    let passed = (0..12).filter(|_| balance(&mut rig) == 200).count();
+    assert_eq!(passed, 10, "10 in 2 s");
+    let place = |rig: &mut Rig<Okx>, id: &str| {
+        let body = order("limit", "buy", "60000", id).to_string();
+        let request = signed(rig, "POST", "/api/v5/trade/order", &body);
+        rig.http(&request).unwrap().status
+    };
+    rig.fault("http-500:executed=true,http-500:executed=false");
+    assert_eq!((place(&mut rig, "a"), place(&mut rig, "b")), (500, 500));
+    assert_eq!(place(&mut rig, "c"), 200);
+    let open = rig.face.core().engine.open_orders(1);
+    let open: Vec<&str> = open.map(|order| &*order.ask.client_id).collect();
+    assert_eq!(open, ["a", "c"]);
 }
 
 #[test]
