@@ -448,3 +448,114 @@ impl Link {
         z ^ (z >> 31)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dp_proto::tls::{Roots, client_config};
+    use dp_types::LinkId;
+    use dp_venue_api::RestMethod;
+
+    const MS: u64 = 1_000_000;
+    const SOCKET: Socket = Socket::NONE;
+
+    fn link(kind: LinkKind) -> Link {
+        let spec = LinkSpec {
+            id: LinkId(0),
+            kind,
+            host: "venue.test".into(),
+            port: 443,
+            path: "/ws".into(),
+            name: "md",
+            silence_ns_max: 60_000 * MS,
+        };
+        let peers = ["192.0.2.1:443", "192.0.2.2:443"].map(|peer| peer.parse().unwrap());
+        let tls = client_config(Roots::Public, None).unwrap();
+        Link::new(spec, peers.to_vec(), tls, 7)
+    }
+
+    fn request(tag: u64) -> OwnedRequest {
+        OwnedRequest {
+            tag: RestTag(tag),
+            method: RestMethod::Get,
+            target: "/".into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    fn open(link: &mut Link, socket: Socket, now: u64) {
+        assert!(link.due(UnixNanos(now)).is_some());
+        link.on_opening(socket, UnixNanos(now)).unwrap();
+        link.on_connected().unwrap();
+    }
+
+    #[test]
+    fn a_lost_link_waits_and_takes_the_next_address() {
+        let mut link = link(LinkKind::WebSocket);
+        assert_eq!(link.due(UnixNanos(1)).unwrap().to_string(), "192.0.2.1:443");
+        link.on_opening(SOCKET, UnixNanos(1)).unwrap();
+        assert_eq!(link.due(UnixNanos(2)), None, "it is open");
+        assert!(link.take_out().is_none(), "nothing before TCP is there");
+        link.on_connected().unwrap();
+        assert!(link.take_out().is_some(), "the first flight");
+        link.on_closed(UnixNanos(3)).unwrap();
+        assert_eq!(link.due(UnixNanos(3)), None, "no hammering");
+        let later = UnixNanos(3 + RETRY_CAP_NS);
+        assert_eq!(link.due(later).unwrap().to_string(), "192.0.2.2:443");
+        link.set_peers(vec!["192.0.2.9:443".parse().unwrap()]);
+        assert_eq!(link.due(later).unwrap().to_string(), "192.0.2.9:443");
+    }
+
+    #[test]
+    fn a_handshake_has_its_time() {
+        let mut link = link(LinkKind::WebSocket);
+        open(&mut link, SOCKET, MS);
+        assert_eq!(link.on_deadline(UnixNanos(HANDSHAKE_NS_MAX)), Ok(()));
+        let late = UnixNanos(MS + HANDSHAKE_NS_MAX + 1);
+        assert_eq!(link.on_deadline(late), Err(LinkFault::Slow));
+    }
+
+    #[test]
+    fn an_open_link_that_falls_silent_is_lost() {
+        let mut link = link(LinkKind::WebSocket);
+        open(&mut link, SOCKET, MS);
+        link.session.as_mut().unwrap().is_up = true;
+        assert_eq!(link.on_deadline(UnixNanos(60_001 * MS)), Ok(()));
+        let fault = link.on_deadline(UnixNanos(60_002 * MS));
+        assert_eq!(fault, Err(LinkFault::Silent(60_001)));
+    }
+
+    #[test]
+    fn every_request_gets_its_answer_or_is_told_of() {
+        let mut link = link(LinkKind::Http);
+        open(&mut link, SOCKET, MS);
+        link.session.as_mut().unwrap().is_up = true;
+        for tag in 0..REQUESTS_MAX as u64 {
+            assert!(link.queue(request(tag)).is_ok());
+        }
+        let back = link.queue(request(999)).unwrap_err();
+        assert_eq!(back.tag, RestTag(999), "given back");
+        assert_eq!(link.pump_requests(UnixNanos(MS)), Ok(true));
+        assert_eq!(
+            link.pump_requests(UnixNanos(MS)),
+            Ok(false),
+            "one at a time"
+        );
+        let late = UnixNanos(2 * MS + RESPONSE_NS_MAX);
+        assert_eq!(link.on_deadline(late), Err(LinkFault::NoAnswer));
+        let (_, tags) = link.on_closed(late).unwrap();
+        let all: Vec<RestTag> = (0..REQUESTS_MAX as u64).map(RestTag).collect();
+        assert_eq!(tags, all, "the one under way first, then those that waited");
+    }
+
+    #[test]
+    fn bytes_that_are_no_tls_end_it() {
+        let mut link = link(LinkKind::WebSocket);
+        open(&mut link, SOCKET, MS);
+        let mut bytes = *b"HTTP/1.1 400 Bad Request\r\n\r\n";
+        let mut at = 0;
+        let fault = link.on_record(&mut bytes, &mut at, UnixNanos(MS), &mut |_| ());
+        assert!(matches!(fault, Err(LinkFault::Tls(_))), "{fault:?}");
+    }
+}

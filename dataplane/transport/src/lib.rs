@@ -46,6 +46,14 @@ pub struct Socket {
     pub(crate) generation: u32,
 }
 
+impl Socket {
+    /// A socket no transport gives out: for tests of what only passes one on.
+    pub const NONE: Self = Self {
+        slot: u16::MAX,
+        generation: u32::MAX,
+    };
+}
+
 /// A received piece of the stream, in the transport's memory until released.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a chunk that is not released is memory the transport cannot receive into"]
