@@ -350,6 +350,22 @@ fn the_dead_mans_switch_is_asked_for_one_at_a_time() {
     assert!(rig.response(11_000, first.tag, 200, EMPTY).1.is_ok());
     assert_eq!(rig.deadline(11_001).requests.len(), 1, "and at once then");
     assert_eq!(rig.deadline(23_001).requests.len(), 1, "or without answer");
+    // Nor by a new login, while one is on its way.
+    let mut rig = Rig::ready();
+    let first = rig.deadline(0).requests.remove(0);
+    rig.close(LINK_PRIVATE, 1_000);
+    rig.open(LINK_PRIVATE, 1_100);
+    rig.text(LINK_PRIVATE, 1_200, fixture("entry_login_ack"))
+        .1
+        .unwrap();
+    for _ in 0..2 {
+        let ack = r#"{"event":"subscribe","arg":{}}"#;
+        rig.text(LINK_PRIVATE, 1_300, ack).1.unwrap();
+    }
+    assert!(rig.deadline(1_400).requests.is_empty());
+    assert!(rig.response(2_000, first.tag, 200, EMPTY).1.is_ok());
+    assert!(rig.deadline(4_999).requests.is_empty());
+    assert_eq!(rig.deadline(5_000).requests.len(), 1);
 }
 
 #[test]
