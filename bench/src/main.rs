@@ -14,6 +14,7 @@ mod data;
 mod meter;
 mod report;
 mod scenario;
+mod scratch;
 
 use clap::Parser;
 use meter::Meter;

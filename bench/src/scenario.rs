@@ -2,6 +2,7 @@
 
 mod book;
 mod decode;
+mod dispatch;
 mod journal;
 mod order;
 mod position;
@@ -20,6 +21,8 @@ pub enum Kind {
     Decode,
     /// Levels and messages into the book.
     Book,
+    /// An event to its strategies and back.
+    Dispatch,
     /// Book to intents: the market maker.
     Signal,
     /// The pre-trade gate.
@@ -32,9 +35,10 @@ pub enum Kind {
     Position,
 }
 
-const PATH: [Kind; 7] = [
+const PATH: [Kind; 8] = [
     Kind::Decode,
     Kind::Book,
+    Kind::Dispatch,
     Kind::Signal,
     Kind::Risk,
     Kind::Order,
@@ -55,6 +59,7 @@ pub fn run(kind: Kind, meter: &mut Meter, captures: &Path) -> anyhow::Result<()>
         Kind::All => Ok(()),
         Kind::Decode => decode::run(meter, captures),
         Kind::Book => book::run(meter),
+        Kind::Dispatch => dispatch::run(meter),
         Kind::Signal => signal::run(meter),
         Kind::Risk => risk::run(meter),
         Kind::Order => order::run(meter),

@@ -3,42 +3,21 @@
 use super::book::instrument;
 use crate::data::MESSAGES;
 use crate::meter::{BATCH, Meter};
+use crate::scratch::Scratch;
 use anyhow::Context as _;
 use dp_journal::entry::OrderIntent;
 use dp_journal::{Durability, Entry, Journal, Reader};
-use dp_shm::{Region, layout::Shape};
+use dp_shm::layout::Shape;
 use dp_types::{
     ClientOrderId, Epoch, LaneId, OrderKind, Price, Qty, Side, StrategyId, Tif, UnixNanos, VenueId,
 };
-use std::path::PathBuf;
-
-/// The region's file; taken away when the scenario ends, however it ends.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
 
 const RECORDS: u32 = 1 << 14;
 
 pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
     meter.begin("journal");
-    let id = format!(
-        "spinlane-bench-{}-{:?}",
-        std::process::id(),
-        std::thread::current().id()
-    );
-    let folder = PathBuf::from("/dev/shm");
-    let folder = if folder.is_dir() {
-        folder
-    } else {
-        std::env::temp_dir()
-    };
-    let file = Scratch(folder.join(id.replace(['(', ')'], "")));
-    let (region, _) = Region::open_or_create(&file.0, &Shape::new(1, 1, RECORDS, 1 << 8))
-        .with_context(|| format!("making {}", file.0.display()))?;
+    let scratch = Scratch::new(&Shape::new(1, 1, RECORDS, 1 << 8))?;
+    let region = &scratch.region;
     let lane = region.lane_writer(LaneId(0))?;
     let mut journal = Journal::new(lane.journal, LaneId(0), Epoch(1));
     let view = region.lane(LaneId(0)).context("the region has one lane")?;
