@@ -560,6 +560,9 @@ impl<'a> Plan<'a> {
         drop(guard);
         drop(shared);
         tracing::info!(venue = %venue, instruments = ours.len(), "instruments known");
+        for instrument in ours.iter().filter(|it| it.tick.0 == 0) {
+            tracing::error!(symbol = %instrument.symbol, venue = %venue, "the venue does not list it: it cannot trade");
+        }
         for error in &faults {
             tracing::error!(%error, "an instrument cannot trade");
         }

@@ -8,12 +8,12 @@ use dp_types::{LinkId, VenueId};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How often names are looked up again.
-const EVERY: Duration = Duration::from_secs(30);
 /// How soon the thread sees that the node stops.
 const STEP: Duration = Duration::from_millis(100);
+/// Names are looked up again after so many of them: half a minute.
+const STEPS: u32 = 300;
 /// Changes waiting for one lane; a full queue is tried again at the next round.
 const WAITING_MAX: usize = 64;
 
@@ -73,15 +73,14 @@ pub fn watch(
     stop: &AtomicBool,
     look_up: impl Fn(&str, u16) -> Result<Vec<SocketAddr>, String>,
 ) {
-    let mut due = Instant::now() + EVERY;
+    let mut steps = 0u32;
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(STEP);
-        if Instant::now() < due {
-            continue;
-        }
-        due = Instant::now() + EVERY;
-        for name in &mut names {
-            refresh(name, &look_up);
+        steps = steps.wrapping_add(1);
+        if steps % STEPS == 0 {
+            for name in &mut names {
+                refresh(name, &look_up);
+            }
         }
     }
 }
