@@ -33,6 +33,11 @@ pub struct Options {
     pub journal_records: u32,
     /// Idle policy of the lanes.
     pub idle: &'static str,
+    /// What is written otherwise in the configuration: every occurrence of the first text, which must be
+    /// there, becomes the second.
+    pub edits: Vec<(&'static str, &'static str)>,
+    /// `SPINLANE_LOG` of both processes.
+    pub log: &'static str,
 }
 
 impl Default for Options {
@@ -43,6 +48,8 @@ impl Default for Options {
             config: String::new(),
             journal_records: 1 << 16,
             idle: "park",
+            edits: Vec::new(),
+            log: "info",
         }
     }
 }
@@ -58,6 +65,7 @@ pub struct Rig {
     control: Option<Child>,
     /// A lane was killed or its memory taken away: what it counted last is lost.
     has_lost_counts: bool,
+    log: &'static str,
 }
 
 /// One rig's turn: a rig is five processes, and the machine may have two cores.
@@ -139,7 +147,11 @@ impl Rig {
         })?;
         let node = format!("{name}-{}", std::process::id());
         let shm = PathBuf::from(format!("/dev/shm/spinlane-test-{node}"));
-        let config = config_text(&node, &shm, at, &ready, options);
+        let mut config = config_text(&node, &shm, at, &ready, options);
+        for (from, to) in &options.edits {
+            anyhow::ensure!(config.contains(from), "`{from}` is not in:\n{config}");
+            config = config.replace(from, to);
+        }
         std::fs::write(at.join("node.toml"), config)?;
         Ok(Self {
             dir,
@@ -149,6 +161,7 @@ impl Rig {
             dataplane: None,
             control: None,
             has_lost_counts: false,
+            log: options.log,
         })
     }
 
@@ -176,6 +189,7 @@ impl Rig {
         let child = Command::new(binary("spinlane-dataplane"))
             .arg("--config")
             .arg(self.config())
+            .env("SPINLANE_LOG", self.log)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log(self.dir(), "dataplane")?)
@@ -190,6 +204,7 @@ impl Rig {
         let child = Command::new(binary("spinlane"))
             .args(["run", "--config"])
             .arg(self.config())
+            .env("SPINLANE_LOG", self.log)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log(self.dir(), "control")?)
@@ -306,6 +321,54 @@ impl Rig {
             .map(|lane| lane["counters"][name].as_u64().unwrap_or(0))
             .sum();
         Ok(sum)
+    }
+
+    /// One counter of the lane that runs `venue`.
+    pub fn counter_at(&self, venue: &str, name: &str) -> Result<u64> {
+        let status = self.cli(&["status"])?;
+        let venues = status["venues"].as_array().context("status.venues")?;
+        let line = venues.iter().find(|line| line["venue"] == venue);
+        let lane = &line.with_context(|| format!("no line of {venue}"))?["lane"];
+        let lanes = status["lanes"].as_array().context("status.lanes")?;
+        lanes
+            .iter()
+            .find(|one| one["lane"] == *lane)
+            .and_then(|one| one["counters"][name].as_u64())
+            .with_context(|| format!("no counter {name} at {venue}"))
+    }
+
+    /// A figure of `GET /stats` of the simulator: `path` below a venue, 0 where it is not there yet.
+    pub fn stat(&self, venue: &str, path: &str) -> Result<u64> {
+        let stats = self.sim_get("/stats")?;
+        Ok(stats[venue]
+            .pointer(path)
+            .and_then(Value::as_u64)
+            .unwrap_or(0))
+    }
+
+    /// Rows a statement gives in the node's database, each column as PostgreSQL prints it.
+    pub fn sql(&self, statement: &str) -> Result<Vec<Vec<String>>> {
+        let config = dp_config::Config::load(&self.config())?;
+        let status = spinlane::daemon::ControlStatus::read(&config.node.state_dir)?;
+        let dsn = status.database.context("no private database")?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let (client, connection) = tokio_postgres::connect(&dsn, tokio_postgres::NoTls).await?;
+            let driver = tokio::spawn(connection);
+            let messages = client.simple_query(statement).await;
+            driver.abort();
+            let rows = messages?.into_iter().filter_map(|message| match message {
+                tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
+                _ => None,
+            });
+            let cells = |row: tokio_postgres::SimpleQueryRow| {
+                let cell = |at| row.get(at).unwrap_or("").to_owned();
+                (0..row.len()).map(cell).collect()
+            };
+            Ok(rows.map(cells).collect())
+        })
     }
 
     /// Waits until every lane has at least `count` acknowledged orders more than now.
