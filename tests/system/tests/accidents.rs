@@ -236,50 +236,6 @@ fn sizes_and_lanes_changed_after_a_kill() {
     ends_equal(rig);
 }
 
-/// What venues do on bad days, one after the other, on one node.
-#[test]
-fn venue_faults_are_survived() {
-    let _turn = turn();
-    let rig = Rig::trading("faults", &Options::default()).unwrap();
-    let rises = |what: &str, counter: &str, fault: &str| {
-        let before = rig.counter(counter).unwrap();
-        rig.fault(fault).unwrap();
-        wait_for(what, || (rig.counter(counter).ok()? > before).then_some(()))
-            .unwrap_or_else(|error| panic!("{error}\n{}", rig.tails()));
-        rig.wait_acks(1)
-            .unwrap_or_else(|error| panic!("after {fault}: {error}\n{}", rig.tails()));
-    };
-    rises("a lost depth message is a gap", "gaps", "gap:n=1");
-    rises("a book is made anew", "snapshots", "gap:n=1");
-    rises(
-        "a cut feed is opened again",
-        "reconnects",
-        "disconnect:link=public",
-    );
-    rises(
-        "a cut order link is opened again",
-        "reconnects",
-        "disconnect:link=private",
-    );
-    for executed in ["true", "false"] {
-        let fault = format!("timeout:n=1:executed={executed}");
-        rises(
-            "an outcome left open is unknown, asked about, settled",
-            "unknown_orders",
-            &fault,
-        );
-    }
-    rig.fault("lost-ack:n=2").unwrap();
-    rig.wait_acks(2).unwrap();
-    rises("a refused order is final", "rejects", "reject:n=2");
-    rises(
-        "a fill told twice counts once",
-        "duplicate_fills",
-        "duplicate-fill:n=2",
-    );
-    ends_equal(rig);
-}
-
 /// Keys are nowhere but in their file and in memory.
 #[test]
 fn secrets_are_not_told() {

@@ -357,10 +357,13 @@ pub(crate) fn refusal(error: Value<'_>, status: u16) -> Option<Refusal> {
     })
 }
 
+/// Too many new orders: the count of orders is used up, and only that. Cancels may go on.
+pub(crate) const TOO_MANY_ORDERS: i32 = -1015;
+
 /// Whether a refusal is for rate, so that nothing may be sent for a while: by status, or by the code where the
 /// status is another one.
 pub(crate) const fn is_rate_stop(status: u16, code: i32) -> bool {
-    matches!(status, 418 | 429) || code == -1003
+    status == 418 || code == -1003 || (status == 429 && code != TOO_MANY_ORDERS)
 }
 
 /// "... IP banned until 1573126800000. ...": the time is only in the words.
@@ -412,6 +415,7 @@ pub(crate) fn on_reply(
     }
     let error = root.get("error").ok_or(DecodeError::Field("error"))?;
     let refused = refusal(error, status).ok_or(DecodeError::Field("error"))?;
+    heard.is_full = refused.code == TOO_MANY_ORDERS;
     if is_rate_stop(status, refused.code) {
         heard.stop = Some(Stop {
             is_ban: status == 418,

@@ -81,6 +81,8 @@ pub struct Heard {
     pub notice: Notice,
     /// The venue refused for rate.
     pub stop: Option<Stop>,
+    /// The venue refused a new order because the count of orders is used up.
+    pub is_full: bool,
     /// The venue's own counts.
     pub usages: [Option<Usage>; USAGES_MAX],
 }

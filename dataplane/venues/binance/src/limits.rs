@@ -5,6 +5,7 @@
 //! orders   50 in 10 s      new orders only (100 on most accounts: read from exchangeInfo)
 //! orders   160000 in 1 day
 //! 429 / 418                nothing leaves, cancels included, until the time the venue names
+//! 429 with -1015           no new order for the shortest order window; cancels go on
 //! ```
 //! The venue counts in windows aligned to its clock. A token bucket of N per window lets almost 2N pass in
 //! an unlucky one; here the last window is counted in tenths, and one tenth more, so that no span of a
@@ -186,6 +187,14 @@ impl Limits {
         true
     }
 
+    /// The venue says that the shortest order window is full, whatever we counted.
+    pub fn full_of_orders(&mut self, now: UnixNanos) {
+        if let Some(window) = self.orders.first_mut() {
+            let left = window.limit.saturating_sub(window.used(now));
+            window.charge(now, left);
+        }
+    }
+
     /// Takes room for a cancel or a mass cancel: no order count, and the reserve is theirs.
     pub fn cancel(&mut self, now: UnixNanos) -> bool {
         if now < self.stopped_until || !self.weight.fits(now, 1, 0) {
@@ -242,6 +251,16 @@ mod tests {
         assert_eq!(passed, 50);
         assert!(limits.cancel(T0), "cancels have no order count");
         assert!(!limits.new_order(T0.after(10 * SECOND_NS)));
+        assert!(limits.new_order(T0.after(11 * SECOND_NS)));
+    }
+
+    #[test]
+    fn too_many_orders_holds_orders_and_nothing_else() {
+        let mut limits = Limits::default();
+        limits.full_of_orders(T0);
+        assert!(!limits.new_order(T0));
+        assert!(limits.cancel(T0), "what rests must go");
+        assert!(limits.request(T0, 1));
         assert!(limits.new_order(T0.after(11 * SECOND_NS)));
     }
 

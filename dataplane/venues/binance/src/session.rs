@@ -380,6 +380,9 @@ impl Session {
         out: &mut impl Sink,
     ) {
         self.limits.tell(now.unix, &heard.usages);
+        if heard.is_full {
+            self.limits.full_of_orders(now.unix);
+        }
         if let Some(stop) = heard.stop {
             self.stop(stop, now, out);
         }

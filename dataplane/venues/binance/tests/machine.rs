@@ -455,6 +455,30 @@ fn a_logon_waits_for_the_end_of_a_stop() {
 }
 
 #[test]
+fn too_many_orders_does_not_hold_up_a_cancel() {
+    let mut rig = Rig::ready(Keys::Hmac);
+    let answer = fixture("entry_reject_rate").replace("-1003", "-1015");
+    let (said, _) = rig.text(LINK_ORDERS, 0, &answer);
+    assert!(
+        !said
+            .events
+            .iter()
+            .any(|event| event.contains("RateLimited")),
+        "{:?}",
+        said.events
+    );
+    assert_eq!(
+        place(&mut rig, new_order(1), 6),
+        Err(EntryError::RateLimited)
+    );
+    let sent = written(&mut rig, |rig, said| {
+        rig.venue
+            .cancel_order(&rig.registry, &cancel(1, 0), at_ms(7), said)
+    });
+    assert!(sent.is_ok(), "what rests must go: {sent:?}");
+}
+
+#[test]
 fn unusable_keys_are_told_and_market_data_runs() {
     let mut registry = dp_venue_api::Registry::new();
     let config = dp_venue_api::VenueConfig {
