@@ -73,11 +73,9 @@ pub fn reason_of(status: u16, code: i32, message: &str) -> RejectReason {
     match status {
         200..=299 => RejectReason::None,
         429 | 418 => RejectReason::RateLimit,
-        // 5xx settles nothing, but an overload refusal says in its code that nothing was done.
-        0 | 500..=599 => match reason(code, message) {
-            RejectReason::VenueDown => RejectReason::VenueDown,
-            _ => RejectReason::UnknownOutcome,
-        },
+        // 5xx settles nothing, but the overload refusal says in its code that nothing was done.
+        500..=599 if code == -1008 => RejectReason::VenueDown,
+        0 | 500..=599 => RejectReason::UnknownOutcome,
         _ => match (reason(code, message), status) {
             (RejectReason::None, 401) => RejectReason::Auth,
             (RejectReason::None, 403) => RejectReason::Permission,
@@ -146,6 +144,8 @@ mod tests {
         assert_eq!(of(503, -1000), RejectReason::UnknownOutcome);
         assert_eq!(of(504, 0), RejectReason::UnknownOutcome);
         assert_eq!(of(503, -1008), RejectReason::VenueDown);
+        assert_eq!(of(500, -1001), RejectReason::UnknownOutcome);
+        assert_eq!(of(503, -1016), RejectReason::UnknownOutcome);
         assert_eq!(of(418, -1003), RejectReason::RateLimit);
         assert_eq!(of(403, 0), RejectReason::Permission);
         assert_eq!(of(400, -2013), RejectReason::UnknownOrder);

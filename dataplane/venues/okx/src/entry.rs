@@ -264,7 +264,8 @@ fn answer(registry: &Registry, kind: Option<RequestKind>, ack: RequestAck, out: 
     out.event(&Event::Ack(ack));
     let state = match ack.reason {
         RejectReason::None => return,
-        RejectReason::UnknownOutcome => OrderState::Unknown,
+        // An order of that id lives at the venue: what we asked for may be it.
+        RejectReason::UnknownOutcome | RejectReason::DuplicateId => OrderState::Unknown,
         _ => OrderState::Rejected,
     };
     if let Some(RequestKind::New(asked, instrument)) = kind
