@@ -10,8 +10,8 @@ use dp_strategy::{Intents, Strategy, View};
 use dp_types::{
     AssetId, BookMsg, BookMsgKind, ClientOrderId, Decimal, Epoch, FillReport, Instrument,
     InstrumentId, LaneId, Liquidity, Now, OrderId, OrderKind, OrderReport, OrderState, Price, Qty,
-    RawLevel, RejectReason, Side, StrategyId, Text, Tif, TradeId, Tsc, UnixNanos, VenueId,
-    VenueNanos,
+    RawLevel, RejectReason, Side, StrategyId, Text, Tif, TradeId, TradeMsg, Tsc, UnixNanos,
+    VenueId, VenueNanos,
 };
 use dp_venue_api::Event;
 
@@ -437,6 +437,43 @@ fn a_fill_of_nobody_we_know_is_counted_and_moves_nothing() {
     );
 }
 
+#[test]
+fn a_price_out_of_this_world_reaches_no_strategy() {
+    struct Taker;
+    impl Strategy for Taker {
+        fn name(&self) -> &'static str {
+            "taker"
+        }
+        fn on_trade(&mut self, _: &View<'_>, trade: &TradeMsg, out: &mut Intents) {
+            let price = Price(trade.price.mantissa);
+            out.new_order(Side::Buy, OrderKind::PostOnly, Tif::Gtc, price, Qty(1));
+        }
+    }
+    let memory = Memory::new();
+    let mut desk = Desk::new(&memory.region, 1);
+    desk.engine.seat(StrategyId(1), ID, Box::new(Taker));
+    desk.settle(&[]);
+    let trade = |desk: &mut Desk<'_>, price| {
+        desk.hear(&Event::Trade(TradeMsg {
+            instrument: ID,
+            trade_id: TradeId(1),
+            taker: Side::Buy,
+            price: whole(price),
+            qty: whole(1),
+            venue_ns: VenueNanos(0),
+        }));
+    };
+    desk.book(0);
+    let before = desk.news().len();
+    for price in [1, 49, 204, i64::MAX] {
+        trade(&mut desk, price);
+    }
+    assert_eq!(desk.news().len(), before);
+    assert_eq!(desk.count(Counter::AbsurdPrices), 4);
+    trade(&mut desk, 99);
+    assert_eq!(desk.news().len(), before + 1);
+}
+
 /// Messages that piled up while the process stood still: each arrives now and speaks of then.
 #[test]
 fn a_book_that_was_long_on_its_way_is_not_traded_on() {
@@ -455,6 +492,7 @@ fn a_book_that_was_long_on_its_way_is_not_traded_on() {
         desk.book(paused_at - skew + old * 100_000_000);
         assert_eq!(desk.news().len(), 1, "three seconds late");
     }
+    assert_eq!(desk.count(Counter::LateBooks), 5);
     desk.book(desk.now - skew);
     assert_eq!(desk.news().len(), 2, "caught up");
 }

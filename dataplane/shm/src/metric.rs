@@ -78,6 +78,10 @@ named! {
         StaleEpochFrames = "stale_epoch_frames",
         /// Executions seen again and dropped.
         DuplicateFills = "duplicate_fills",
+        /// Trades and quotes at less than half or more than twice the book's mid: dropped.
+        AbsurdPrices = "absurd_prices",
+        /// Depth messages that came too late to trade on.
+        LateBooks = "late_books",
         /// Fills of orders this run does not know.
         ForeignFills = "foreign_fills",
         /// Reports that would take an order where it cannot go.

@@ -42,6 +42,9 @@ pub struct Level {
     pub qty_printed: u8,
 }
 
+// Levels lie in a row, eight to three cache lines.
+const _: () = assert!(size_of::<Level>() == 24);
+
 /// An exact decimal number: `mantissa` x 10^`exponent`, `exponent` in -18..=18. Numerically equal
 /// values with other digits ("1.0", "1") are different `Decimal`s: the printed form is part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -334,6 +334,9 @@ impl<'r> Engine<'r> {
             .find(|state| state.venue == instrument.venue)
             .map_or(0, |state| state.delay.beyond_floor(now.unix, msg.venue_ns));
         let heard = UnixNanos(now.unix.0.saturating_sub(late_ns));
+        if late_ns > self.gate.node_limits().book_age_ns_max {
+            self.wall.count(Counter::LateBooks);
+        }
         let outcome = slot.keeper.on_msg(msg, instrument, heard);
         if msg.kind == BookMsgKind::Snapshot && outcome == dp_book::Outcome::Applied {
             self.wall.count(Counter::Snapshots);
@@ -375,7 +378,9 @@ impl<'r> Engine<'r> {
 
     fn on_trade(&mut self, trade: &TradeMsg, now: Now) {
         self.wall.count(Counter::TradeEvents);
-        if let Some(instrument) = self.instrument(trade.instrument) {
+        if let Some(instrument) = self.instrument(trade.instrument)
+            && self.is_plausible(&instrument, &[trade.price])
+        {
             self.wall.trade_tick(now.unix, &instrument, trade);
             self.call(trade.instrument, now, |strategy, view, out| {
                 strategy.on_trade(view, trade, out);
@@ -385,9 +390,36 @@ impl<'r> Engine<'r> {
 
     fn on_quote(&mut self, quote: &QuoteMsg, now: Now) {
         self.wall.count(Counter::QuoteEvents);
+        let Some(instrument) = self.instrument(quote.instrument) else {
+            return;
+        };
+        if !self.is_plausible(&instrument, &[quote.bid.price, quote.ask.price]) {
+            return;
+        }
         self.call(quote.instrument, now, |strategy, view, out| {
             strategy.on_quote(view, quote, out);
         });
+    }
+
+    /// Whether prices are anywhere near the book: half to twice its mid. Without a book anything is, and a
+    /// price of 0 is an empty side. What is not is counted.
+    fn is_plausible(&self, instrument: &Instrument, prices: &[Decimal]) -> bool {
+        let Some(mid) = self.mark(instrument.id).map(|mid| i128::from(mid.0)) else {
+            return true;
+        };
+        let is_near = |price: &Decimal| match instrument.price(*price) {
+            Ok(Price(0)) => true,
+            Ok(Price(price)) => {
+                let price = i128::from(price);
+                price * 2 >= mid && price <= mid * 2
+            }
+            Err(_) => false,
+        };
+        let is_plausible = prices.iter().all(is_near);
+        if !is_plausible {
+            self.wall.count(Counter::AbsurdPrices);
+        }
+        is_plausible
     }
 
     fn on_order(&mut self, report: &OrderReport, now: Now) {

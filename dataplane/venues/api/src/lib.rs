@@ -17,15 +17,15 @@
 mod capability;
 mod event;
 mod in_flight;
-mod limits;
 mod link;
 mod registry;
+mod sign;
 mod venue;
 
 pub use capability::{Capabilities, EntryLink};
 pub use event::{Control, DecodeError, Event, Fault, RequestAck};
 pub use in_flight::InFlight;
-pub use limits::{Bucket, RateGate};
 pub use link::{LinkKind, LinkSpec, RestMethod, RestRequest, RestResponse, RestTag};
 pub use registry::{Registry, RegistryError};
+pub use sign::{Hash, HmacKey};
 pub use venue::{EntryError, Secrets, Sink, Venue, VenueConfig};

@@ -10,10 +10,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dp_venue_api::{RestMethod, Secrets};
+use dp_venue_api::{Hash, HmacKey, RestMethod, Secrets};
 use dp_wire::buf::{Buf, Overflow};
 use dp_wire::json::write::Object;
-use ring::hmac;
 
 /// Bytes of a signature in base64: 32 bytes in groups of three.
 pub const SIGNATURE_LEN: usize = 44;
@@ -26,7 +25,7 @@ const LOGIN_PATH: &str = "/users/self/verify";
 pub struct Auth {
     api_key: String,
     passphrase: String,
-    key: hmac::Key,
+    key: HmacKey,
 }
 
 impl core::fmt::Debug for Auth {
@@ -110,7 +109,7 @@ impl Auth {
         Some(Self {
             api_key: secrets.api_key.clone(),
             passphrase: secrets.passphrase.clone(),
-            key: hmac::Key::new(hmac::HMAC_SHA256, secrets.api_secret.as_bytes()),
+            key: HmacKey::new(Hash::Sha256, secrets.api_secret.as_bytes()),
         })
     }
 
@@ -126,13 +125,9 @@ impl Auth {
 
     /// Signs the parts as if they were one text. Cost: no allocation.
     pub fn sign(&self, parts: &[&[u8]]) -> Signature {
-        let mut context = hmac::Context::with_key(&self.key);
-        for part in parts {
-            context.update(part);
-        }
         let mut text = [b'='; SIGNATURE_LEN];
         // 32 bytes always make 44 characters; the error arm cannot be reached.
-        let _ = STANDARD.encode_slice(context.sign(), &mut text);
+        let _ = STANDARD.encode_slice(self.key.sign(parts), &mut text);
         Signature(text)
     }
 
