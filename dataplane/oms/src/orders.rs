@@ -394,9 +394,12 @@ impl Oms {
             self.table.revive(id);
         }
         let from = self.table.get(id)?.state;
-        // "On the book" of an order that is partly done says both.
+        let is_partly_done = self.table.get(id)?.cum.0 > 0;
         let to = match report.state {
-            OrderState::Ack if self.table.get(id)?.cum.0 > 0 => OrderState::PartiallyFilled,
+            // "On the book" of an order that is partly done says both.
+            OrderState::Ack if is_partly_done => OrderState::PartiallyFilled,
+            // A post-only order that an amend would have made take is refused what is left of it.
+            OrderState::Rejected if is_partly_done => OrderState::Cancelled,
             to => to,
         };
         let change = self.evidence(id, to, report.reason, 0, report.venue_ns);

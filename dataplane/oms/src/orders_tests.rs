@@ -383,15 +383,12 @@ impl Naive {
         order.cum = order.cum.max(Qty(cum));
         self.finish(id);
         let order = self.by_id(id).unwrap();
-        let is_partly = state == OrderState::Ack && order.cum.0 > 0;
-        self.moves(
-            id,
-            if is_partly {
-                OrderState::PartiallyFilled
-            } else {
-                state
-            },
-        );
+        let to = match (state, order.cum.0 > 0) {
+            (OrderState::Ack, true) => OrderState::PartiallyFilled,
+            (OrderState::Rejected, true) => OrderState::Cancelled,
+            _ => state,
+        };
+        self.moves(id, to);
     }
 
     fn fill(&mut self, id: ClientOrderId, trade: u128, qty: i64, cum: Option<i64>) -> bool {
@@ -768,6 +765,24 @@ fn an_order_the_venue_had_and_has_no_more_is_cancelled() {
         oms.on_report(&absent(id), &instrument(), NOW);
     }
     assert_eq!(state(&oms, id), OrderState::Cancelled);
+}
+
+#[test]
+fn a_refusal_of_what_is_left_of_an_order_ends_it() {
+    let mut oms = oms();
+    let id = place(&mut oms, Side::Buy, 100, 5);
+    oms.on_sent(id, NOW);
+    oms.on_report(&report(id, OrderState::Ack, 0), &instrument(), NOW);
+    oms.on_fill(&told(&oms, id, 1, 2), &instrument());
+    let refused = OrderReport {
+        reason: RejectReason::PostOnlyCross,
+        ..report(id, OrderState::Rejected, 2)
+    };
+    oms.on_report(&refused, &instrument(), NOW);
+    assert_eq!(
+        (state(&oms, id), oms.held_count(), oms.tally().illegal),
+        (OrderState::Cancelled, 0, 0)
+    );
 }
 
 #[test]

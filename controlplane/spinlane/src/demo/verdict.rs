@@ -93,11 +93,12 @@ impl Verdict {
 pub fn judge(region: &Region, record: &Record, database: &Database) -> Verdict {
     let status = Status::read(region);
     let journal = Orders::read(region, true, usize::MAX);
-    // OKX takes a post-only order that would cross and ends it at once: to us that is a refusal too.
-    let ended_at_once = record
-        .orders
-        .iter()
-        .filter(|order| order.state == "canceled" && order.cause.as_deref() == Some("post_only"));
+    // OKX takes a post-only order that would cross and ends it at once: to us that is a refusal too. One that
+    // was partly done is cancelled.
+    let ended_at_once = record.orders.iter().filter(|order| {
+        let is_whole = names::trim(&order.cum) == "0";
+        order.state == "canceled" && order.cause.as_deref() == Some("post_only") && is_whole
+    });
     let refused = record.refused.iter().filter(|one| one.op == "new");
     let refused_new = refused.count() + ended_at_once.count();
     let mut verdict = Verdict {
