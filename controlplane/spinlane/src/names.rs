@@ -1,6 +1,6 @@
 //! Names the database and the tables show: venue ids as the venue writes them, risk rules by name.
 
-use dp_types::{ClientOrderId, OrderId, Text, TradeId, VenueId};
+use dp_types::{ClientOrderId, Decimal, Instrument, OrderId, Price, Qty, Text, TradeId, VenueId};
 
 /// For the store, which stands on neither the venues nor the risk gate.
 pub fn names() -> cp_store::Names {
@@ -8,6 +8,7 @@ pub fn names() -> cp_store::Names {
         order_id,
         trade_id,
         rule,
+        rule_number,
     }
 }
 
@@ -57,6 +58,18 @@ pub fn rule(code: u8) -> &'static str {
         .unwrap_or("unknown")
 }
 
+/// One of a refusal's two numbers: what it is follows from the rule.
+pub fn rule_number(code: u8, instrument: &Instrument, number: i64) -> Decimal {
+    match dp_risk::Refusal::unit_of(code) {
+        dp_risk::Unit::Qty => instrument.qty_decimal(Qty(number)),
+        dp_risk::Unit::Price => instrument.price_decimal(Price(number)),
+        dp_risk::Unit::Plain => Decimal {
+            mantissa: number,
+            exponent: 0,
+        },
+    }
+}
+
 /// Cuts the zeros a decimal does not need: `0.0100` → `0.01`, `5.0` → `5`.
 pub fn trim(decimal: &str) -> String {
     if decimal.contains('.') {
@@ -83,6 +96,45 @@ mod tests {
             ("-0.50", "-0.5"),
         ] {
             assert_eq!(trim(from), to);
+        }
+    }
+
+    #[test]
+    fn numbers_of_a_refusal_are_what_the_venue_writes() {
+        let (id, symbol) = (dp_types::InstrumentId(0), Text::lossy("BTCUSDT"));
+        let instrument = Instrument::bare(id, VenueId::BINANCE, symbol, 2, 4);
+        for (refusal, want) in [
+            (
+                dp_risk::Refusal::OrderQty {
+                    qty: 60_000,
+                    limit: 50_000,
+                },
+                "6.0000",
+            ),
+            (
+                dp_risk::Refusal::Position {
+                    exposure: -1,
+                    limit: 5,
+                },
+                "-0.0001",
+            ),
+            (
+                dp_risk::Refusal::SelfTrade {
+                    price: 4_200,
+                    own: 1,
+                },
+                "42.00",
+            ),
+            (
+                dp_risk::Refusal::Collar {
+                    bps: 120,
+                    limit_bps: 100,
+                },
+                "120",
+            ),
+        ] {
+            let number = rule_number(refusal.code(), &instrument, refusal.numbers().0);
+            assert_eq!(number.to_string(), want, "{refusal}");
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Names {
     pub trade_id: fn(VenueId, TradeId) -> Text<40>,
     /// The risk gate's name of a rule.
     pub rule: fn(u8) -> &'static str,
+    /// What a rule's two numbers are: the first of them, of this instrument, as a decimal.
+    pub rule_number: fn(u8, &Instrument, i64) -> Decimal,
 }
 
 impl Default for Names {
@@ -32,6 +34,10 @@ impl Default for Names {
             order_id: |_, id| Text::lossy(&id.0.to_string()),
             trade_id: |_, id| Text::lossy(&id.0.to_string()),
             rule: |_| "rule",
+            rule_number: |_, _, number| Decimal {
+                mantissa: number,
+                exponent: 0,
+            },
         }
     }
 }
@@ -489,9 +495,10 @@ fn risk(region: &Region, names: &mut Catalog, record: &Record) -> RiskRow {
             row.venue = Some(e.venue.name());
             row.symbol = Some(Word(it.symbol));
             row.strategy = Some(i32::from(e.strategy.0));
-            // In the rule's own unit: increments, basis points, nanoseconds.
-            row.observed = Some(integer(e.observed));
-            row.allowed = Some(integer(e.limit));
+            // Quantities and prices as the venue writes them, else the rule's own unit: bps, ns, a count.
+            let number = |n| Numeric::decimal((names.names.rule_number)(e.rule, &it, n));
+            row.observed = Some(number(e.observed));
+            row.allowed = Some(number(e.limit));
         }
         Entry::Switch(e) => {
             row.rule = Some(if e.is_killed { "kill" } else { "arm" });

@@ -33,4 +33,4 @@ pub use cleared::Cleared;
 pub use context::{BookState, Context, Resting};
 pub use gate::{Gate, Lease, Limits, NodeLimits};
 pub use rate::Bucket;
-pub use refusal::Refusal;
+pub use refusal::{Refusal, Unit};

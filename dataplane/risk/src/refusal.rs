@@ -2,6 +2,17 @@
 
 use dp_types::InstrumentFault;
 
+/// What the numbers of a refusal are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Counts, basis points, nanoseconds or ids: as they are.
+    Plain,
+    /// Quantity increments of the instrument.
+    Qty,
+    /// Price increments of the instrument.
+    Price,
+}
+
 /// Why an order or amend may not leave. Numbers are in the units of the field's name; `observed` is
 /// what the order would have led to, `limit` what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -138,6 +149,15 @@ impl Refusal {
     /// The word for a number on disk; `None` when no version of this crate wrote it.
     pub fn name_of(code: u8) -> Option<&'static str> {
         Self::NAMES.get(usize::from(code).checked_sub(1)?).copied()
+    }
+
+    /// What [`Refusal::numbers`] of the rule with this number on disk are.
+    pub const fn unit_of(code: u8) -> Unit {
+        match code {
+            10 | 12 => Unit::Qty,
+            13 => Unit::Price,
+            _ => Unit::Plain,
+        }
     }
 
     /// `(observed, limit)` for the database, saturating to 64 bits; 0 where there is no number.

@@ -281,6 +281,12 @@ impl Rig {
         )?)
     }
 
+    /// The process id of the control plane.
+    pub fn control_pid(&self) -> Result<i32> {
+        let child = self.control.as_ref().context("no control plane runs")?;
+        Ok(i32::try_from(child.id())?)
+    }
+
     fn expect_zero(&self, what: &str, log: &str, code: Option<i32>) -> Result<()> {
         if code == Some(0) {
             return Ok(());

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// Orders, fills and refusals kept, each; beyond it `truncated` is set and only counts go on.
 pub const RECORD_MAX: usize = 1_000_000;
 
+/// Codes that say nothing of the order: Binance's and OKX's time-outs.
+const OPEN_OUTCOMES: [i64; 2] = [-1007, 50004];
+
 /// A refused request.
 #[derive(Debug, Clone)]
 struct Refused {
@@ -51,8 +54,12 @@ impl Record {
         }
     }
 
-    /// Notes a refusal.
+    /// Notes a refusal. An outcome left open is none when the order was carried out all the same.
     pub fn refused(&mut self, op: &'static str, id: &str, code: i64, text: &str, at_ns: u64) {
+        let is_ours = |order: &Order| &*order.ask.client_id == id;
+        if op == "new" && OPEN_OUTCOMES.contains(&code) && self.orders.values().any(is_ours) {
+            return;
+        }
         if self.refused.len() >= RECORD_MAX {
             self.is_truncated = true;
             return;

@@ -215,6 +215,16 @@ impl Binance {
         result
     }
 
+    /// Records a request that was refused before it was carried out: for rate, or its signature or window.
+    fn turned_away(&mut self, op: Op, params: &Params, reject: &Reject) {
+        let client_id = params.get("newClientOrderId");
+        let counted = client_id.filter(|_| matches!(op, Op::Place | Op::CancelReplace));
+        let (record, now) = (&mut self.core.record, self.core.now);
+        record.request(op.name(), counted);
+        let id = client_id.unwrap_or("");
+        record.refused(op.name(), id, reject.code, &reject.text, now);
+    }
+
     fn spend(&mut self, weight: u32) -> Result<(), Reject> {
         if let Some(fault) = self.core.faults.take(Kind::RateLimit) {
             let until_ms = (self.core.now + fault.for_ns) / 1_000_000;
@@ -295,10 +305,7 @@ impl Binance {
         let account = match account {
             Ok(account) => account,
             Err(reject) => {
-                let now = self.core.now;
-                self.core
-                    .record
-                    .refused(op.name(), "", reject.code, &reject.text, now);
+                self.turned_away(op, &params, &reject);
                 return (Err(reject), false, 0);
             }
         };

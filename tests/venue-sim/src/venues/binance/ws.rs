@@ -212,11 +212,7 @@ impl Binance {
                 (result, account)
             }
             Err(reject) => {
-                let id = params.get("newClientOrderId").unwrap_or("");
-                let now = self.core.now;
-                self.core
-                    .record
-                    .refused(op.name(), id, reject.code, &reject.text, now);
+                self.turned_away(op, params, &reject);
                 (Err(reject), session.unwrap_or(0))
             }
         }

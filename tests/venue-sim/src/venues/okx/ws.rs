@@ -323,10 +323,12 @@ impl Okx {
         let (code, text, rows) = match result {
             Ok((code, rows)) => (code, String::new(), rows),
             Err(refused) => {
-                let now = self.core.now;
-                self.core
-                    .record
-                    .refused(op.name(), "", refused.code, &refused.text, now);
+                let (record, now) = (&mut self.core.record, self.core.now);
+                for arg in args {
+                    let id = super::ops::field(arg, "clOrdId").unwrap_or_default();
+                    record.request(op.name(), (op == Op::Place).then_some(id.as_str()));
+                    record.refused(op.name(), &id, refused.code, &refused.text, now);
+                }
                 (refused.code, refused.text, Vec::new())
             }
         };

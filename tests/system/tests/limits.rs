@@ -1,0 +1,152 @@
+//! What venues and our own gate allow, held under a strategy that wants more.
+
+use serde_json::Value;
+use tests_system::{Options, Rig, turn, wait_for};
+
+/// Quotes that follow every change of the book, as fast as it changes.
+const BUSY: [(&str, &str); 2] = [
+    (
+        "half_spread_ticks = 2\n",
+        "half_spread_ticks = 1\nrequote_ticks = 0\n",
+    ),
+    ("[risk]\n", "[risk]\norders_per_s_max = 1000\n"),
+];
+/// A lively market: best prices move many times a second.
+const LIVELY: [&str; 4] = ["--ticks-per-s", "400", "--moves", "300"];
+
+/// One window of `GET /stats`: its limit, the most there was in one, and how often it refused.
+#[derive(Debug)]
+struct Window {
+    name: String,
+    limit: u64,
+    highest: u64,
+    refused: u64,
+}
+
+fn windows(rig: &Rig, venue: &str) -> Vec<Window> {
+    let stats = rig.sim_get("/stats").unwrap();
+    let limits = stats[venue]["limits"].as_array().unwrap().clone();
+    let number = |row: &Value, key: &str| row[key].as_u64().unwrap();
+    limits
+        .iter()
+        .map(|row| Window {
+            name: row["name"].as_str().unwrap().to_owned(),
+            limit: number(row, "limit"),
+            highest: number(row, "highest"),
+            refused: number(row, "refused"),
+        })
+        .collect()
+}
+
+/// When each new order came to Binance, taken or refused, in the simulator's nanoseconds, in order.
+fn new_orders(rig: &Rig) -> Vec<u64> {
+    let record = rig.sim_get("/record").unwrap();
+    let rows = |name: &str, key: &str| -> Vec<u64> {
+        let rows = record["binance"][name].as_array().unwrap().iter();
+        let new = rows.filter(|row| name == "orders" || row["op"] == "new");
+        new.map(|row| row[key].as_u64().unwrap()).collect()
+    };
+    let mut times = rows("orders", "created_ns");
+    times.extend(rows("refused", "at_ns"));
+    times.sort_unstable();
+    times
+}
+
+/// VC-13: whatever the strategy wants, no window of a venue holds more than its limit, and what binds is used.
+#[test]
+fn no_rate_window_of_a_venue_is_overrun() {
+    let _turn = turn();
+    let limits = ["--orders-per-10s", "30", "--weight-per-minute", "600"];
+    let options = Options {
+        sim_args: LIVELY
+            .iter()
+            .chain(&limits)
+            .map(|arg| (*arg).to_owned())
+            .collect(),
+        edits: BUSY.to_vec(),
+        ..Options::default()
+    };
+    let rig = Rig::trading("limits", &options).unwrap();
+    wait_for("requests are held back by our own count", || {
+        (rig.counter_at("binance", "rate_refusals").ok()? > 0).then_some(())
+    })
+    .unwrap();
+    wait_for("orders come near OKX's limit", || {
+        let all = windows(&rig, "okx");
+        let orders = all.iter().find(|one| one.name == "new BTC-USDT")?;
+        (orders.highest * 2 > orders.limit).then_some(())
+    })
+    .unwrap_or_else(|error| panic!("{error}: {:?}", windows(&rig, "okx")));
+    wait_for("Binance's window has passed three times", || {
+        (new_orders(&rig).len() > 90).then_some(())
+    })
+    .unwrap();
+    for venue in ["binance", "okx"] {
+        for window in windows(&rig, venue) {
+            println!(
+                "{venue} {}: {} of {}",
+                window.name, window.highest, window.limit
+            );
+            assert_eq!(window.refused, 0, "{venue} {window:?}");
+            assert!(window.highest <= window.limit, "{venue} {window:?}");
+        }
+    }
+    // The venue gives back what a fill used; ours must hold without that.
+    let times = new_orders(&rig);
+    let most = times.iter().enumerate().map(|(at, first)| {
+        let span = times[at..].iter();
+        span.take_while(|time| **time - first < 10_000_000_000)
+            .count()
+    });
+    let most = most.max().unwrap();
+    println!("binance: at most {most} new orders in any 10 s");
+    assert!((16..=30).contains(&most), "{most} orders in 10 s");
+    rig.ends_equal().unwrap();
+}
+
+/// A strategy that may hold more than the risk section allows: what goes beyond never reaches the venue, and
+/// the refusal is on record with what it would have been and what is allowed.
+#[test]
+fn an_order_beyond_the_limit_stays_here_and_is_on_record() {
+    let _turn = turn();
+    let options = Options {
+        edits: vec![
+            ("quote_qty = \"0.01\"", "quote_qty = \"0.06\""),
+            ("position_max = \"0.1\"", "position_max = \"5\""),
+        ],
+        ..Options::default()
+    };
+    let mut rig = Rig::new("risk", &options).unwrap();
+    rig.start_dataplane().unwrap();
+    rig.start_control().unwrap();
+    for venue in ["binance", "okx"] {
+        wait_for("the gate refuses", || {
+            (rig.counter_at(venue, "risk_refusals").ok()? > 2).then_some(())
+        })
+        .unwrap_or_else(|error| panic!("{error}\n{}", rig.tails()));
+    }
+    let rows = wait_for("the refusals are in the database", || {
+        let rows = rig.sql(
+            "select venue, rule, observed::float8, allowed::float8 from risk_events
+              where kind = 'risk' order by at",
+        );
+        rows.ok().filter(|rows| {
+            let has = |venue: &str| rows.iter().any(|row| row[0] == venue);
+            has("binance") && has("okx")
+        })
+    })
+    .unwrap_or_else(|error| {
+        panic!("{error}: {:?}", rig.sql("select * from risk_events"));
+    });
+    println!("{:?}", rows[0]);
+    for row in &rows {
+        assert_eq!(
+            (row[2].as_str(), row[3].as_str()),
+            ("0.06", "0.05"),
+            "{row:?}"
+        );
+    }
+    let record = rig.record().unwrap();
+    assert_eq!((record.new_requests, record.orders.len()), (0, 0));
+    rig.ends_equal().unwrap();
+}
