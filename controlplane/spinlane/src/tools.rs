@@ -274,7 +274,10 @@ pub(crate) mod tests {
             return Some(path);
         }
         let require = std::env::var("REQUIRE").unwrap_or_default();
-        assert!(!require.contains("captures"), "REQUIRE has captures, and they are not there");
+        assert!(
+            !require.contains("captures"),
+            "REQUIRE has captures, and they are not there"
+        );
         println!("SKIPPED: ../shared/captures/{name} is not there");
         None
     }

@@ -104,6 +104,46 @@ fn no_rate_window_of_a_venue_is_overrun() {
     rig.ends_equal().unwrap();
 }
 
+/// A banned address asks for nothing, not even a connection, until the ban is over: asking makes it longer.
+#[test]
+fn a_banned_address_is_silent_until_the_ban_ends() {
+    let _turn = turn();
+    let options = Options {
+        venues: vec![("binance", "BTCUSDT")],
+        ..Options::default()
+    };
+    let rig = Rig::trading("ban", &options).unwrap();
+    let stat = |path| rig.stat("binance", path).unwrap();
+    rig.fault("ban:for=8s:venue=binance").unwrap();
+    wait_for("we are told", || (stat("/while_banned") > 0).then_some(())).unwrap();
+    // What was on the wire when the answer came is counted too; from here nothing may be added.
+    wait_for("the ban has run a second", || {
+        (stat("/banned_ms") < 7_000).then_some(())
+    })
+    .unwrap();
+    let (told, accepted) = (stat("/while_banned"), stat("/accepted"));
+    // Every stream is cut, so that each wants to be opened again.
+    rig.fault("disconnect:link=all:venue=binance").unwrap();
+    // The REST connection, over which nothing is asked, may stay.
+    wait_for("the streams are gone", || {
+        (stat("/sockets") <= 1).then_some(())
+    })
+    .unwrap();
+    wait_for("the ban is nearly over", || {
+        (stat("/banned_ms") < 500).then_some(())
+    })
+    .unwrap();
+    println!("{told} requests until we knew");
+    assert!(
+        stat("/banned_ms") > 0,
+        "the machine slept over the end of the ban"
+    );
+    assert_eq!((stat("/while_banned"), stat("/accepted")), (told, accepted));
+    rig.wait_acks(3).unwrap();
+    assert_eq!(stat("/while_banned"), told);
+    rig.ends_equal().unwrap();
+}
+
 /// A strategy that may hold more than the risk section allows: what goes beyond never reaches the venue, and
 /// the refusal is on record with what it would have been and what is allowed.
 #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
-use tests_system::{Options, Rig};
+use tests_system::{Options, Rig, turn};
 
 /// What a lane that spins or yields may call: io_uring's one call, and giving up the core.
 const ALLOWED: [&str; 2] = ["io_uring_enter", "sched_yield"];
@@ -36,6 +36,14 @@ fn watch(thread: i32) -> BTreeMap<String, u64> {
             .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
             .collect();
         if !name.is_empty() && line[name.len()..].starts_with('(') {
+            // io_uring_enter(fd, to_submit, min_complete, …): one that waits for a completion blocks.
+            let min_complete = line.split(',').nth(2).map_or("0", str::trim);
+            let is_blocking = name == "io_uring_enter" && min_complete != "0";
+            let name = if is_blocking {
+                "io_uring_enter, waiting".to_owned()
+            } else {
+                name
+            };
             *calls.entry(name).or_insert(0) += 1;
         }
     }
@@ -81,11 +89,23 @@ fn a_trading_lane_calls_its_transport_and_nothing_else() {
     if !has_strace() {
         return;
     }
-    let options = Options {
-        idle: "yield",
-        ..Options::default()
-    };
-    let rig = Rig::trading("strace", &options).unwrap();
+    let _turn = turn();
+    for (idle, venues) in [
+        ("yield", Options::default().venues),
+        // One lane alone: two that never let go of a core leave none to the venue.
+        ("spin", vec![("binance", "BTCUSDT")]),
+    ] {
+        let options = Options {
+            venues,
+            idle,
+            ..Options::default()
+        };
+        watch_lanes(&options);
+    }
+}
+
+fn watch_lanes(options: &Options) {
+    let rig = Rig::trading("strace", options).unwrap();
     rig.wait_acks(5).unwrap();
     let lanes = threads(rig.dataplane_pid().unwrap(), "lane-");
     assert_eq!(lanes.len(), options.venues.len());
@@ -93,7 +113,7 @@ fn a_trading_lane_calls_its_transport_and_nothing_else() {
         let sent = rig.counter("orders_sent").unwrap();
         let reconnects = rig.counter("reconnects").unwrap();
         let calls = watch(lane);
-        println!("thread {lane}, {SECONDS} s: {calls:?}");
+        println!("{}: thread {lane}, {SECONDS} s: {calls:?}", options.idle);
         assert_eq!(
             rig.counter("reconnects").unwrap(),
             reconnects,

@@ -267,7 +267,10 @@ mod tests {
         );
         let Ok(text) = std::fs::read_to_string(path) else {
             let require = std::env::var("REQUIRE").unwrap_or_default();
-            assert!(!require.contains("captures"), "REQUIRE has captures, and they are not there");
+            assert!(
+                !require.contains("captures"),
+                "REQUIRE has captures, and they are not there"
+            );
             println!("SKIPPED: ../shared/captures/auth-vectors.json is not there");
             return;
         };

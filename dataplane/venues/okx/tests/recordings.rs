@@ -19,7 +19,10 @@ fn captures() -> Option<PathBuf> {
         return Some(dir);
     }
     let require = std::env::var("REQUIRE").unwrap_or_default();
-    assert!(!require.contains("captures"), "REQUIRE has captures, and they are not there");
+    assert!(
+        !require.contains("captures"),
+        "REQUIRE has captures, and they are not there"
+    );
     println!("SKIPPED: ../shared/captures/okx is not there");
     None
 }
