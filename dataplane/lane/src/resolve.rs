@@ -77,7 +77,7 @@ pub fn watch(
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(STEP);
         steps = steps.wrapping_add(1);
-        if steps % STEPS == 0 {
+        if steps.is_multiple_of(STEPS) {
             for name in &mut names {
                 refresh(name, &look_up);
             }

@@ -120,7 +120,7 @@ fn drive<V: Venue, R: SyncRule>(
                 let status = if *way >= 128 { 400 } else { 200 };
                 answer(&mut venue, &mut registry, &mut lane, now, status, message);
             }
-        };
+        }
         venue.on_deadline(&registry, now, &mut lane);
     }
     lane.events
