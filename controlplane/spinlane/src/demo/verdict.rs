@@ -589,7 +589,7 @@ mod tests {
             &mut verdict,
             &record,
             std::slice::from_ref(&held),
-            &[row.clone()],
+            std::slice::from_ref(&row),
         );
         assert_eq!(verdict.differences, Vec::<String>::new());
         let changes: [fn(&mut Held); 5] = [
@@ -603,7 +603,12 @@ mod tests {
             let mut other = held.clone();
             change(&mut other);
             let mut verdict = Verdict::default();
-            positions(&mut verdict, &record, &[other.clone()], &[row.clone()]);
+            positions(
+                &mut verdict,
+                &record,
+                std::slice::from_ref(&other),
+                std::slice::from_ref(&row),
+            );
             assert!(verdict.differences_count > 0, "{other}");
         }
         let mut verdict = Verdict::default();
