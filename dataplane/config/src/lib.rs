@@ -31,7 +31,8 @@
 //! position_max = "0.01"
 //!
 //! [risk]
-//! order_qty_max = { BTCUSDT = "0.01" }
+//! order_qty_max = { BTCUSDT = "0.01" }    # a symbol missing here or below cannot trade
+//! position_max = { BTCUSDT = "0.05" }
 //! ```
 #![forbid(unsafe_code)]
 

@@ -235,33 +235,3 @@ fn sizes_and_lanes_changed_after_a_kill() {
     rig.wait_acks(1).unwrap();
     ends_equal(rig);
 }
-
-/// Keys are nowhere but in their file and in memory.
-#[test]
-fn secrets_are_not_told() {
-    let _turn = turn();
-    let rig = Rig::trading("secrets", &Options::default()).unwrap();
-    let keys = std::fs::read_to_string(rig.dir().join("okx.toml")).unwrap();
-    let secret = keys
-        .lines()
-        .find_map(|line| line.strip_prefix("api_secret = \"")?.strip_suffix('"'))
-        .expect("the keys file has a secret");
-    assert!(secret.len() > 10);
-    let pid = rig.dataplane_pid().unwrap();
-    for place in ["cmdline", "environ"] {
-        let bytes = std::fs::read(format!("/proc/{pid}/{place}")).unwrap();
-        assert!(
-            !String::from_utf8_lossy(&bytes).contains(secret),
-            "secret in {place}"
-        );
-    }
-    for log in ["dataplane", "control"] {
-        let text = wait_for("a log has lines", || {
-            let text = std::fs::read_to_string(rig.dir().join(format!("{log}.log"))).ok()?;
-            (!text.is_empty()).then_some(text)
-        })
-        .unwrap();
-        assert!(!text.contains(secret), "secret in {log}.log");
-    }
-    ends_equal(rig);
-}

@@ -5,6 +5,7 @@ use dp_journal::entry::*;
 use dp_journal::*;
 use dp_shm::{PositionState, Region};
 use dp_types::*;
+use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -67,15 +68,24 @@ fn spawn(region: &Path) -> Child {
     let _nobody_opens = SPAWN
         .write()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
-    Command::new(std::env::current_exe().unwrap())
+    let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             "kill::positions_and_records_are_exact_after_kill_9",
             "--exact",
         ])
         .env(CHILD, region)
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
+        .unwrap();
+    // Its first word: the exec is over, and our descriptors are closed in it.
+    let mut word = [0];
+    child
+        .stdout
+        .as_mut()
         .unwrap()
+        .read_exact(&mut word)
+        .unwrap();
+    child
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::{Place, SHAPE, SPAWN, open, try_open};
 use dp_shm::*;
 use dp_types::*;
+use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command as Process, Stdio};
@@ -15,12 +16,21 @@ fn again(test: &str, path: &Path) -> Child {
     let _nobody_opens = SPAWN
         .write()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
-    Process::new(std::env::current_exe().unwrap())
+    let mut child = Process::new(std::env::current_exe().unwrap())
         .args([test, "--exact"])
         .env(CHILD, path)
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
+        .unwrap();
+    // Its first word: the exec is over, and our descriptors are closed in it.
+    let mut word = [0];
+    child
+        .stdout
+        .as_mut()
         .unwrap()
+        .read_exact(&mut word)
+        .unwrap();
+    child
 }
 
 fn is_child() -> Option<std::path::PathBuf> {
