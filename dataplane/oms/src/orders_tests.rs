@@ -448,9 +448,12 @@ impl Naive {
                 let is_held = !self.finished.contains(&order.client_id);
                 order.instrument.0 == instrument && order.side == of && is_held
             });
-            let most = |order: &Order| match order.state.is_final() {
-                true => order.cum.0,
-                false => order.qty.0,
+            let most = |order: &Order| {
+                if order.state.is_final() {
+                    order.cum.0
+                } else {
+                    order.qty.0
+                }
             };
             Qty(held
                 .map(|order| (most(order) - order.filled.0).max(0))
