@@ -59,6 +59,14 @@ async fn a_cluster_survives_us_and_its_own_death() {
     assert!(!std::path::Path::new(&format!("/proc/{pid_after}")).exists());
     let again = Cluster::start(dir.path()).await.unwrap();
     assert!(!again.is_adopted());
+    let socket = again.dsn().split([' ', '=']).nth(1).unwrap().to_owned();
+    let data = again.data_dir();
+    again.stop().await.unwrap();
+
+    // Killed while it made its lock files: PostgreSQL itself would refuse to start for ever.
+    std::fs::write(data.join("postmaster.pid"), "").unwrap();
+    std::fs::write(format!("{socket}/.s.PGSQL.5432.lock"), "").unwrap();
+    let again = Cluster::start(dir.path()).await.unwrap();
     again.stop().await.unwrap();
 }
 

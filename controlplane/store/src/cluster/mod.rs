@@ -203,7 +203,8 @@ impl Cluster {
     }
 
     fn spawn(&mut self) -> Result<(), ClusterError> {
-        Postmaster::clear_foreign(&self.place.data());
+        let socket_lock = self.place.socket.join(format!(".s.PGSQL.{PORT}.lock"));
+        Postmaster::clear_remnants(&self.place.data(), &socket_lock);
         let log_path = self.place.log();
         let open = |path: &Path| OpenOptions::new().create(true).append(true).open(path);
         let log = open(&log_path).map_err(ClusterError::io(&log_path, "open"))?;

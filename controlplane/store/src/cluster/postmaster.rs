@@ -43,20 +43,37 @@ impl Postmaster {
         kill(self.pid, Signal::SIGINT).ok();
     }
 
-    /// Removes a lock file whose process id now belongs to somebody else: PostgreSQL, which knows
-    /// nothing of working directories, would refuse to start. One whose process is gone it clears itself.
-    pub fn clear_foreign(data: &Path) {
-        let path = pid_file(data);
-        let pid = std::fs::read_to_string(&path)
-            .ok()
-            .and_then(|text| text.lines().next()?.trim().parse::<i32>().ok());
-        if let Some(pid) = pid {
-            let is_alive = Path::new(&format!("/proc/{pid}")).exists();
-            if is_alive && !stands_in(pid, data) {
-                std::fs::remove_file(&path).ok();
+    /// Removes lock files that PostgreSQL would stop at for ever: empty ones, whose writer was killed between
+    /// making and filling them, and those whose process id now belongs to somebody else (it knows nothing of
+    /// working directories). One whose process is gone it clears itself. While any process stands in `data`
+    /// (every server process does, from before it makes a lock file) nothing is touched.
+    pub fn clear_remnants(data: &Path, socket_lock: &Path) {
+        if is_stood_in(data) {
+            return;
+        }
+        for path in [&pid_file(data), socket_lock] {
+            let Ok(text) = std::fs::read_to_string(path) else {
+                continue;
+            };
+            // A server of an older crash may have left a minus before its number.
+            let first = text.lines().next().unwrap_or("").trim();
+            let pid = first.trim_start_matches('-').parse::<i32>().ok();
+            let is_alive = |pid: i32| Path::new(&format!("/proc/{pid}")).exists();
+            if text.trim().is_empty() || pid.is_some_and(is_alive) {
+                std::fs::remove_file(path).ok();
             }
         }
     }
+}
+
+/// Whether any process has the data directory as its working directory.
+fn is_stood_in(data: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return true;
+    };
+    let name = |entry: std::fs::DirEntry| entry.file_name().into_string().ok()?.parse().ok();
+    let mut pids = entries.flatten().filter_map(name);
+    pids.any(|pid| stands_in(pid, data))
 }
 
 fn pid_file(data: &Path) -> PathBuf {
@@ -89,7 +106,7 @@ mod tests {
     fn a_reused_process_id_is_not_a_postmaster() {
         let data = data_with(std::process::id());
         assert!(Postmaster::find(data.path()).is_none());
-        Postmaster::clear_foreign(data.path());
+        Postmaster::clear_remnants(data.path(), &data.path().join("none"));
         assert!(!pid_file(data.path()).exists());
     }
 
@@ -104,12 +121,29 @@ mod tests {
         let text = format!("{}\n/d\n1\n5432\n/x\n\n1 2\nstopping\n", child.id());
         std::fs::write(pid_file(data.path()), text).unwrap();
         let found = Postmaster::find(data.path());
-        Postmaster::clear_foreign(data.path());
-        let is_kept = pid_file(data.path()).exists();
+        let socket_lock = data.path().join("socket.lock");
+        std::fs::write(&socket_lock, "").unwrap();
+        Postmaster::clear_remnants(data.path(), &socket_lock);
+        let is_kept = pid_file(data.path()).exists() && socket_lock.exists();
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(found.is_some_and(|found| found.is_stopping()));
         assert!(is_kept);
+    }
+
+    /// Killed between making a lock file and filling it.
+    #[test]
+    fn empty_locks_go_and_those_of_the_dead_are_left_to_postgresql() {
+        let data = tempfile::tempdir().unwrap();
+        let socket_lock = data.path().join(".s.PGSQL.5432.lock");
+        for (text, is_kept) in [("", false), ("\n", false), ("99999999\n/d\n", true)] {
+            std::fs::write(pid_file(data.path()), text).unwrap();
+            std::fs::write(&socket_lock, text).unwrap();
+            Postmaster::clear_remnants(data.path(), &socket_lock);
+            for file in [&pid_file(data.path()), &socket_lock] {
+                assert_eq!(file.exists(), is_kept, "{text:?} in {}", file.display());
+            }
+        }
     }
 
     #[test]
@@ -118,7 +152,7 @@ mod tests {
             let data = tempfile::tempdir().unwrap();
             std::fs::write(pid_file(data.path()), text).unwrap();
             assert!(Postmaster::find(data.path()).is_none(), "{text:?}");
-            Postmaster::clear_foreign(data.path());
+            Postmaster::clear_remnants(data.path(), &data.path().join("none"));
         }
     }
 }
