@@ -162,7 +162,7 @@ pub struct Strategy {
     pub symbol: String,
     /// Quantity of each quote.
     pub quote_qty: String,
-    /// Distance of each quote from the mid price, ticks.
+    /// Distance of each quote from the mid price, ticks; 0 counts as 1.
     #[serde(default = "default_half_spread_ticks")]
     pub half_spread_ticks: u32,
     /// Ticks a quote may be away from where it should be before it is replaced.

@@ -18,7 +18,7 @@ use dp_types::{FillReport, LiveOrder, OrderKind, OrderState, Price, Qty, Side, T
 pub struct Params {
     /// Quantity of each quote.
     pub quote_qty: Qty,
-    /// Distance of each quote from the fair price, ticks.
+    /// Distance of each quote from the fair price, ticks; 0 counts as 1.
     pub half_spread_ticks: u32,
     /// Ticks a quote may be off before it is replaced.
     pub requote_ticks: u32,
@@ -55,7 +55,8 @@ impl MarketMaker {
             return None;
         }
         let tick = view.instrument.tick.0.max(1);
-        let half = i64::from(self.params.half_spread_ticks).checked_mul(tick)?;
+        // With none, both quotes could stand at a mid that is a tick, and meet.
+        let half = i64::from(self.params.half_spread_ticks.max(1)).checked_mul(tick)?;
         // Doubled prices: the mid of two prices has half an increment.
         let skew = i128::from(half) * 2 * i128::from(view.position.0)
             / i128::from(self.params.position_max.0.max(1));
