@@ -9,9 +9,10 @@ use std::process::Command;
 
 /// `package → the workspace packages it may depend on`, normal dependencies only. ARCHITECTURE.md
 /// draws the same table; a venue's row is made for every `dp-venue-*`.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("dp-types", &[]),
     ("dp-config", &["dp-types"]),
+    ("dp-host", &[]),
     ("dp-shm", &["dp-types"]),
     ("dp-wire", &["dp-types"]),
     ("dp-proto", &["dp-types", "dp-wire"]),
@@ -28,6 +29,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
         &[
             "dp-types",
             "dp-config",
+            "dp-host",
             "dp-shm",
             "dp-wire",
             "dp-proto",
@@ -47,6 +49,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "cp-store",
             "dp-types",
             "dp-config",
+            "dp-host",
             "dp-shm",
             "dp-journal",
             "dp-wire",
