@@ -5,8 +5,9 @@
 //!   PROT_NONE guard | 2 MiB | 2 MiB | … | PROT_NONE guard
 //! ```
 //!
-//! It does not lock memory (the process does, with `mlockall`) and does not bind to a NUMA node.
+//! It does not lock memory: the process does ([`crate::lock_memory`]).
 
+use crate::numa::{self, Kernel, Nodes as _};
 use core::num::NonZeroUsize;
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -58,20 +59,40 @@ pub struct Arena {
     /// The whole mapping, guards included.
     mapping: (NonNull<core::ffi::c_void>, usize),
     pages: Pages,
+    node: Option<u16>,
     is_leaked: bool,
 }
 
 impl Arena {
-    /// Maps and touches at least `bytes`, rounded up to whole huge pages.
+    /// Maps and touches at least `bytes`, rounded up to whole huge pages, wherever the kernel likes.
     ///
     /// Cost: milliseconds. Errors: [`ArenaError`]; lacking huge pages is none.
     pub fn new(bytes: usize) -> Result<Self, ArenaError> {
+        Self::on_node(bytes, None)
+    }
+
+    /// The same, bound to a memory node. Errors: also when the machine has no such node.
+    pub fn on_node(bytes: usize, node: Option<u16>) -> Result<Self, ArenaError> {
         let size = bytes.max(1).next_multiple_of(HUGE_PAGE_BYTES);
-        let arena = Self::reserved(size).or_else(|_| Self::ordinary(size));
+        let arena = Self::reserved(size, node).or_else(|_| Self::ordinary(size, node));
+        let arena = arena.map(|mut arena| {
+            let page = if arena.pages == Pages::Huge {
+                HUGE_PAGE_BYTES
+            } else {
+                PAGE_BYTES
+            };
+            arena.node = numa::node_of(&Kernel, arena.start, arena.size, page);
+            arena
+        });
         arena.map_err(|errno| ArenaError {
             size,
             errno: errno as i32,
         })
+    }
+
+    /// The node all its pages were on once touched, as the kernel said; `None` = on several, or it does not say.
+    pub const fn node(&self) -> Option<u16> {
+        self.node
     }
 
     /// What it lives on.
@@ -129,7 +150,7 @@ impl Arena {
     }
 
     /// On reserved huge pages. `mmap` fails now when there are too few, instead of a SIGBUS later.
-    fn reserved(size: usize) -> Result<Self, Errno> {
+    fn reserved(size: usize, node: Option<u16>) -> Result<Self, Errno> {
         let length = NonZeroUsize::new(size).ok_or(Errno::EINVAL)?;
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_HUGETLB | MapFlags::MAP_HUGE_2MB;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
@@ -140,14 +161,16 @@ impl Arena {
             size,
             mapping: (base, size),
             pages: Pages::Huge,
+            node: None,
             is_leaked: false,
         };
-        arena.touch(HUGE_PAGE_BYTES);
+        arena.bind(node)?;
+        arena.populate(HUGE_PAGE_BYTES)?;
         Ok(arena)
     }
 
     /// On ordinary memory, aligned so that the kernel can back it with huge pages.
-    fn ordinary(size: usize) -> Result<Self, Errno> {
+    fn ordinary(size: usize, node: Option<u16>) -> Result<Self, Errno> {
         // One huge page of slack to align, and at least one page of guard at either end: guards keep
         // the mapping apart from its neighbours, so that /proc/self/smaps speaks of it alone.
         let length = NonZeroUsize::new(size + 2 * HUGE_PAGE_BYTES).ok_or(Errno::EINVAL)?;
@@ -161,6 +184,7 @@ impl Arena {
             size,
             mapping: (base, length.get()),
             pages: Pages::Small,
+            node: None,
             is_leaked: false,
         };
         let inner = arena.start.cast();
@@ -169,12 +193,33 @@ impl Arena {
         unsafe { mprotect(inner, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE) }?;
         // SAFETY: the same range; the advice changes no content. Refused where the kernel has none.
         let _ = unsafe { madvise(inner, size, MmapAdvise::MADV_HUGEPAGE) };
-        arena.touch(PAGE_BYTES);
+        arena.bind(node)?;
+        arena.populate(PAGE_BYTES)?;
         let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
         if huge_bytes(&smaps, arena.start.as_ptr().addr()) >= size {
             arena.pages = Pages::Transparent;
         }
         Ok(arena)
+    }
+
+    /// Before the first touch: a page is placed when it is made.
+    fn bind(&self, node: Option<u16>) -> Result<(), Errno> {
+        node.map_or(Ok(()), |node| Kernel.bind(self.start, self.size, node))
+    }
+
+    /// Makes every page. Asked this way, a node without enough huge pages is an error and no SIGBUS
+    /// (madvise(2), MADV_POPULATE_WRITE, Linux 5.14); an older kernel is made to by touching.
+    fn populate(&mut self, step: usize) -> Result<(), Errno> {
+        let inner = self.start.cast();
+        // SAFETY: the range is our own mapping, writable; it is prefaulted, no content changes.
+        let result = unsafe { madvise(inner, self.size, MmapAdvise::MADV_POPULATE_WRITE) };
+        match result {
+            Err(Errno::EINVAL) => {
+                self.touch(step);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Writes to every page, so that each is there.
@@ -252,6 +297,37 @@ mod tests {
             "{:?}",
             arena.pages()
         );
+    }
+
+    /// Reserves pages itself, and gives them back: a machine has none unless somebody asked for them.
+    #[test]
+    fn reserved_pages_are_used_and_come_back() {
+        const POOL: &str = "/proc/sys/vm/nr_hugepages";
+        let read = || {
+            std::fs::read_to_string(POOL)
+                .ok()?
+                .trim()
+                .parse::<u64>()
+                .ok()
+        };
+        let Some(before) = read() else {
+            println!("SKIPPED: no huge pages in this kernel");
+            return;
+        };
+        let is_raised = std::fs::write(POOL, (before + 8).to_string()).is_ok();
+        if !is_raised || read() != Some(before + 8) {
+            println!("SKIPPED: huge pages cannot be reserved here (not root, or memory in pieces)");
+            let _ = std::fs::write(POOL, before.to_string());
+            return;
+        }
+        let arena = Arena::on_node(5 << 20, Some(0));
+        let _ = std::fs::write(POOL, before.to_string());
+        let mut arena = arena.unwrap();
+        assert_eq!(
+            (arena.pages(), arena.node(), arena.size()),
+            (Pages::Huge, Some(0), 6 << 20)
+        );
+        arena.slice_mut(0..6 << 20).fill(1);
     }
 
     #[test]

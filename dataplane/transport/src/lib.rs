@@ -16,6 +16,8 @@ pub mod clock;
 mod heap;
 mod idle;
 mod mem;
+mod numa;
+mod realtime;
 mod socket;
 mod uring;
 
@@ -26,6 +28,8 @@ pub use clock::{Clock, VirtualClock, tsc};
 pub use heap::grow_heap;
 pub use idle::Idle;
 pub use mem::{Mem, MemOptions};
+pub use numa::NODE_MAX;
+pub use realtime::{FIFO_MAX, RealtimeError, fifo, is_memory_locked, lock_memory, set_fifo};
 pub use socket::{SocketFault, check_sockets, socket_facts};
 pub use uring::{CONNECT_NS_MAX, OPCODES, Uring};
 
