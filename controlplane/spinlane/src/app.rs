@@ -2,6 +2,7 @@
 
 use crate::cli::{Cli, Command, LatencyArgs, NodeArgs, OrdersArgs, VenueCommand};
 use crate::target::Target;
+use crate::view::doctor::Doctor;
 use crate::view::latency::Latency;
 use crate::view::orders::{Order, Orders};
 use crate::view::positions::Positions;
@@ -26,6 +27,12 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status => {
             let status = Status::read(&Target::find(&cli.node)?.attach()?);
             show(as_json, &status, || status.text())?;
+        }
+        Command::Doctor => {
+            let target = Target::find(&cli.node)?;
+            let doctor = Doctor::read(&target.config("doctor")?.node.state_dir)?;
+            show(as_json, &doctor, || doctor.text())?;
+            return Ok(ExitCode::from(u8::from(doctor.is_ill())));
         }
         Command::Orders(args) => orders(&cli.node, &args, as_json)?,
         Command::Positions => {

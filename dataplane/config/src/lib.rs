@@ -11,8 +11,9 @@
 //!
 //! [[lane]]
 //! venues = ["binance"]
-//! core = 2
+//! core = "auto"                         # or a number
 //! idle = "spin"
+//! fifo = 50                             # real-time priority; absent: an ordinary thread
 //!
 //! [venue.binance]
 //! rest = "api.binance.com:443"
@@ -77,6 +78,23 @@ pub struct Node {
     /// Market-data ticks each lane's tick ring holds; a power of two.
     #[serde(default = "default_tick_records")]
     pub tick_records: u32,
+    /// `live`: the machine must be what it should be; `test`: what it lacks is told and no more.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Facts about the machine a live node does without, by name: `isolated`, `huge_pages`, ….
+    #[serde(default)]
+    pub waive: Vec<String>,
+}
+
+/// What a node is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Meets venues, with money.
+    #[default]
+    Live,
+    /// Meets simulators.
+    Test,
 }
 
 const fn default_journal_records() -> u32 {
@@ -115,11 +133,50 @@ pub enum Idle {
 pub struct Lane {
     /// Venues this lane runs, by name.
     pub venues: Vec<String>,
-    /// Core to pin to; absent = not pinned.
-    pub core: Option<usize>,
+    /// Core to pin to, a number or `"auto"`; absent = not pinned.
+    pub core: Option<Core>,
     /// Idle policy.
     #[serde(default)]
     pub idle: Idle,
+    /// Real-time priority (SCHED_FIFO), 1 to 60; absent or 0 = an ordinary thread.
+    #[serde(default)]
+    pub fifo: u8,
+}
+
+/// Where a lane sits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Core {
+    /// This core.
+    At(u16),
+    /// Where the planner puts it: an isolated core, on its card's node, beside its kin's cache.
+    Auto,
+}
+
+impl<'de> Deserialize<'de> for Core {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl serde::de::Visitor<'_> for Words {
+            type Value = Core;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a core's number or \"auto\"")
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, core: i64) -> Result<Core, E> {
+                let unexpected = serde::de::Unexpected::Signed(core);
+                let core = u16::try_from(core).map_err(|_| E::invalid_value(unexpected, &self))?;
+                Ok(Core::At(core))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Core, E> {
+                let unexpected = serde::de::Unexpected::Str(word);
+                (word == "auto")
+                    .then_some(Core::Auto)
+                    .ok_or_else(|| E::invalid_value(unexpected, &self))
+            }
+        }
+        from.deserialize_any(Words)
+    }
 }
 
 /// `[venue.NAME]`.
@@ -332,6 +389,13 @@ impl Config {
             );
         }
         for (index, lane) in self.lane.iter().enumerate() {
+            if lane.fifo > 60 {
+                let why = format!(
+                    "{}: use 1 to 60, or none; above it the kernel's threads starve",
+                    lane.fifo
+                );
+                return refuse(format!("lane[{index}].fifo"), why);
+            }
             for name in &lane.venues {
                 if !self.venue.contains_key(name) {
                     return refuse(

@@ -8,6 +8,7 @@
 mod any_venue;
 mod books;
 mod engine;
+pub mod host;
 mod lane;
 mod link;
 pub mod node;

@@ -3,17 +3,19 @@
 
 use crate::any_venue::AnyVenue;
 use crate::engine::{Engine, Setup};
+use crate::host::{self, Turnstile};
 use crate::lane::{Lane, Parts};
 use crate::link::Link;
 use crate::resolve::{Inbox, Watched, inbox, resolve, watch};
 use crate::wall::Wall;
 use dp_config::{Config, ConfigError, Keys, host_port};
+use dp_host::Placement;
 use dp_journal::{Entry, Recovered, entry::EpochStart};
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::layout::Shape;
 use dp_shm::{InstrumentEntry, InstrumentLimits, Lock, NodeLimits, Opened, Region, mark};
 use dp_strategy::{MarketMaker, Params, Strategy};
-use dp_transport::{Clock, Idle, Transport, Uring, clock, grow_heap, pin};
+use dp_transport::{Clock, Idle, Transport, Uring, clock, grow_heap};
 use dp_types::limit::INSTRUMENTS_MAX;
 use dp_types::{
     AssetId, Decimal, Epoch, Instrument, InstrumentId, LaneId, Qty, StrategyId, Text, VenueId,
@@ -48,7 +50,7 @@ pub enum NodeError {
     Host(String),
 }
 
-fn host(text: impl Into<String>) -> NodeError {
+fn sentence(text: impl Into<String>) -> NodeError {
     NodeError::Host(text.into())
 }
 
@@ -69,12 +71,15 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
         config.node.tick_records,
     );
     std::fs::create_dir_all(&config.node.state_dir).map_err(|error| {
-        host(format!(
+        sentence(format!(
             "{}: cannot be made: {error}",
             config.node.state_dir.display()
         ))
     })?;
-    dp_transport::check_sockets().map_err(|error| host(error.to_string()))?;
+    dp_transport::check_sockets().map_err(|error| sentence(error.to_string()))?;
+    // Before anything is taken: a plan that cannot be is refused whole.
+    let topology = host::topology();
+    let seats = host::place(config, &topology, &shape)?;
     let (region, opened) = Region::open_or_create(&config.node.shm, &shape)?;
     match &opened {
         Opened::Created => tracing::info!(shm = %config.node.shm.display(), "shared memory made"),
@@ -114,6 +119,9 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
         "dataplane starts"
     );
 
+    // Before there are lanes: what they map later is locked too.
+    host::lock_memory();
+    let (gate, turnstiles) = host::Gate::new(config.lane.len());
     let registry = seed_registry(config, &region)?;
     let shared = Mutex::new(Shared {
         limits: vec![InstrumentLimits::default(); INSTRUMENTS_MAX],
@@ -129,11 +137,13 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     // Set whenever the lanes have ended, however they did.
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        for (index, lane) in config.lane.iter().enumerate() {
+        let lanes = config.lane.iter().zip(seats).zip(turnstiles);
+        for (index, ((lane, seat), turnstile)) in lanes.enumerate() {
             let id = LaneId(index as u8);
             let plan = Plan {
                 config,
                 lane,
+                seat,
                 id,
                 epoch,
                 starts,
@@ -149,17 +159,27 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
             let flag = Arc::clone(stop);
             let thread = std::thread::Builder::new().name(format!("lane-{index}"));
             let spawned = thread.spawn_scoped(scope, move || {
-                let outcome =
-                    venues.and_then(|venues| plan.run(registry, venues, addresses, &flag));
+                let outcome = venues
+                    .and_then(|venues| plan.run(registry, venues, addresses, turnstile, &flag));
                 // The receiver outlives every lane.
                 let _ = done.send(outcome);
             });
             if let Err(error) = spawned {
                 stop.store(true, Ordering::Relaxed);
-                return Err(host(format!("lane {index}: no thread: {error}")));
+                return Err(sentence(format!("lane {index}: no thread: {error}")));
             }
         }
         drop(done);
+        // Nobody meets a venue before the machine under all of them is known. A lane that ended before it
+        // could say what it found has told why, and stops the others below.
+        let judged = gate
+            .hear()
+            .map(|heard| host::judge(config, &topology, &heard));
+        match judged {
+            Some(Ok(())) => gate.open(),
+            Some(Err(error)) => return Err(error),
+            None => drop(gate),
+        }
         let names = std::thread::Builder::new().name("names".into());
         if let Err(error) = names.spawn_scoped(scope, || watch(watched, &is_over, resolve)) {
             tracing::error!(%error, "no thread for names: addresses stay as they are");
@@ -213,7 +233,7 @@ fn take_over(region: &Region, path: &Path) -> Result<Vec<Region>, NodeError> {
         }
     }
     for older in &past {
-        let full = |error| host(format!("{}: {error}", older.path().display()));
+        let full = |error| sentence(format!("{}: {error}", older.path().display()));
         for (id, name) in (0..).map(AssetId).zip(older.assets().iter()) {
             region.assets().publish(id, name).map_err(full)?;
         }
@@ -287,7 +307,7 @@ fn keep_kill(config: &Config, region: &Region, before: Option<u64>) -> Option<u6
 /// Instruments in the order of the region's ids, then the configuration's new ones.
 fn seed_registry(config: &Config, region: &Region) -> Result<Registry, NodeError> {
     let mut registry = Registry::new();
-    let full = |error| host(format!("instruments: {error}"));
+    let full = |error| sentence(format!("instruments: {error}"));
     for name in region.assets().iter() {
         registry.asset(name.as_str()).map_err(full)?;
     }
@@ -302,7 +322,7 @@ fn seed_registry(config: &Config, region: &Region) -> Result<Registry, NodeError
             )
             .map_err(full)?;
         if id != held.id {
-            return Err(host(format!(
+            return Err(sentence(format!(
                 "{}: its instruments have holes; move the file away and start again",
                 config.node.shm.display()
             )));
@@ -324,6 +344,7 @@ fn seed_registry(config: &Config, region: &Region) -> Result<Registry, NodeError
 struct Plan<'a> {
     config: &'a Config,
     lane: &'a dp_config::Lane,
+    seat: Placement,
     id: LaneId,
     epoch: Epoch,
     starts: u64,
@@ -351,18 +372,19 @@ impl<'a> Plan<'a> {
     }
 
     fn venue(&self, name: &str) -> Result<VenueParts, NodeError> {
-        let id = VenueId::from_name(name).ok_or_else(|| host(format!("venue.{name}: unknown")))?;
+        let id =
+            VenueId::from_name(name).ok_or_else(|| sentence(format!("venue.{name}: unknown")))?;
         let section = self
             .config
             .venue
             .get(name)
-            .ok_or_else(|| host(format!("venue.{name}: no such section")))?;
+            .ok_or_else(|| sentence(format!("venue.{name}: no such section")))?;
         let keys = match &section.keys_file {
             Some(path) => Keys::load(path)?,
             None => Keys::default(),
         };
         let endpoint = |key: &str, text: &str| {
-            host_port(text).map_err(|why| host(format!("venue.{name}.{key}: {why}")))
+            host_port(text).map_err(|why| sentence(format!("venue.{name}.{key}: {why}")))
         };
         let config = VenueConfig {
             rest: endpoint("rest", &section.rest)?,
@@ -413,22 +435,25 @@ impl<'a> Plan<'a> {
         registry: Registry,
         venues: Vec<VenueParts>,
         addresses: Inbox,
+        turnstile: Turnstile,
         stop: &AtomicBool,
     ) -> Result<(), NodeError> {
-        if let Some(core) = self.lane.core {
-            pin(core).map_err(|error| host(format!("lane {}: {error}", self.id.0)))?;
-        }
+        let named =
+            |error: &dyn core::fmt::Display| sentence(format!("lane {}: {error}", self.id.0));
+        host::sit(self.seat, self.lane.fifo).map_err(|error| named(&error))?;
         if !grow_heap(HEAP_BYTES) {
             tracing::warn!(
                 lane = self.id.0,
                 "the heap cannot be kept: a record may cost a system call"
             );
         }
-        let transport =
-            Uring::new().map_err(|error| host(format!("lane {}: {error}", self.id.0)))?;
-        tracing::info!(lane = self.id.0, core = ?self.lane.core, transport = transport.name(), "lane ready");
+        let mut transport = Uring::on_node(self.seat.node).map_err(|error| named(&error))?;
+        let witness = host::witness(self.seat, self.lane, &mut transport);
+        tracing::info!(lane = self.id.0, core = ?self.seat.core, transport = transport.name(), "lane ready");
         let mut lane = self.build(registry, venues, addresses, transport)?;
-        lane.run(stop);
+        if turnstile.pass(witness) {
+            lane.run(stop);
+        }
         Ok(())
     }
 
@@ -441,7 +466,7 @@ impl<'a> Plan<'a> {
     ) -> Result<Lane<'a, T>, NodeError> {
         let writer = self.region.lane_writer(self.id)?;
         let mut wall = Wall::new(self.region, writer, self.id, self.epoch);
-        wall.beat.show_core(self.lane.core);
+        wall.beat.show_core(self.seat.core.map(usize::from));
         wall.beat.show_paused(false);
         let start = Entry::EpochStart(EpochStart {
             starts: self.starts,
@@ -451,8 +476,8 @@ impl<'a> Plan<'a> {
         for parts in venues {
             let (id, tls) = (parts.id, parts.tls);
             let machine = AnyVenue::new(id, parts.config, &mut registry)
-                .map_err(|error| host(format!("venue.{id}: {error}")))?
-                .ok_or_else(|| host(format!("venue.{id}: this build has no machine for it")))?;
+                .map_err(|error| sentence(format!("venue.{id}: {error}")))?
+                .ok_or_else(|| sentence(format!("venue.{id}: this build has no machine for it")))?;
             let links = self.links(&machine, &tls)?;
             machines.push((machine, links));
         }
@@ -497,7 +522,7 @@ impl<'a> Plan<'a> {
     fn links(&self, machine: &AnyVenue, tls: &Arc<ClientConfig>) -> Result<Vec<Link>, NodeError> {
         let seed = self.clock.now().unix.0 ^ u64::from(std::process::id()) << 32;
         let link = |(at, spec): (usize, &dp_venue_api::LinkSpec)| {
-            let peers = resolve(&spec.host, spec.port).map_err(host)?;
+            let peers = resolve(&spec.host, spec.port).map_err(sentence)?;
             let seed = seed ^ (u64::from(self.id.0) << 16 | at as u64);
             Ok(Link::new(spec.clone(), peers, Arc::clone(tls), seed))
         };
@@ -589,7 +614,7 @@ impl<'a> Plan<'a> {
             quote,
         };
         self.region.instruments().publish(&entry).map_err(|error| {
-            host(format!(
+            sentence(format!(
                 "{}: {error}: its price or quantity increments changed: close its position, stop, let \
                  `spinlane run` drain, then start with another node.shm",
                 instrument.symbol
@@ -606,7 +631,7 @@ impl<'a> Plan<'a> {
         let id = AssetId(assets.len() as u16);
         assets
             .publish(id, name)
-            .map_err(|error| host(format!("asset {name}: {error}")))?;
+            .map_err(|error| sentence(format!("asset {name}: {error}")))?;
         Ok(id)
     }
 
@@ -662,7 +687,7 @@ fn strategy(
             requote_ns_min: u64::from(section.requote_ms_min) * 1_000_000,
             amend: section.amend,
         }))),
-        other => Err(host(format!(
+        other => Err(sentence(format!(
             "strategy.kind: `{other}` is not one of: market_maker"
         ))),
     }
@@ -672,17 +697,17 @@ fn strategy(
 fn quantity(instrument: &Instrument, key: &str, text: &str) -> Result<Qty, NodeError> {
     let symbol = instrument.symbol;
     let value = Decimal::parse(text.as_bytes())
-        .map_err(|error| host(format!("{key} of {symbol}: `{text}`: {error}")))?;
+        .map_err(|error| sentence(format!("{key} of {symbol}: `{text}`: {error}")))?;
     instrument
         .qty(value)
-        .map_err(|error| host(format!("{key} of {symbol}: `{text}`: {error}")))
+        .map_err(|error| sentence(format!("{key} of {symbol}: `{text}`: {error}")))
 }
 
 fn tls_config(name: &str, section: &dp_config::Venue) -> Result<Arc<ClientConfig>, NodeError> {
     let pin = match &section.pin_sha256 {
         Some(text) => Some(
             pin_of(text)
-                .ok_or_else(|| host(format!("venue.{name}.pin_sha256: use 64 hex digits")))?,
+                .ok_or_else(|| sentence(format!("venue.{name}.pin_sha256: use 64 hex digits")))?,
         ),
         None => None,
     };
@@ -691,12 +716,12 @@ fn tls_config(name: &str, section: &dp_config::Venue) -> Result<Arc<ClientConfig
         None => None,
     };
     let roots = pem.as_ref().map_or(Roots::Public, |pem| Roots::Ca(pem));
-    client_config(roots, pin).map_err(|error| host(format!("venue.{name}: TLS: {error}")))
+    client_config(roots, pin).map_err(|error| sentence(format!("venue.{name}: TLS: {error}")))
 }
 
 fn read_pem(name: &str, path: &Path) -> Result<Vec<u8>, NodeError> {
     std::fs::read(path)
-        .map_err(|error| host(format!("venue.{name}.ca_file: {}: {error}", path.display())))
+        .map_err(|error| sentence(format!("venue.{name}.ca_file: {}: {error}", path.display())))
 }
 
 fn pin_of(text: &str) -> Option<[u8; 32]> {

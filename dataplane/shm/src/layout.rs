@@ -83,6 +83,11 @@ impl Shape {
         }
     }
 
+    /// Bytes of a region of this shape, which passes [`Shape::check`]: under 2^37.
+    pub const fn size(&self) -> u64 {
+        Offsets::of(self).size as u64
+    }
+
     /// Checks the ranges. Errors: the sentence that says which is wrong.
     pub const fn check(&self) -> Result<(), &'static str> {
         if self.lanes == 0 || self.lanes as usize > LANES_MAX {

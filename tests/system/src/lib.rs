@@ -225,6 +225,23 @@ impl Rig {
         end(self.control.take(), Signal::SIGKILL).map(drop)
     }
 
+    /// Waits for a dataplane that ends by itself: its exit code and its log.
+    pub fn dataplane_end(&mut self) -> Result<(Option<i32>, String)> {
+        let mut child = self.dataplane.take().context("no dataplane runs")?;
+        let code = wait_for("the dataplane ends", || child.try_wait().ok()?);
+        if code.is_err() {
+            child.kill()?;
+            child.wait()?;
+        }
+        let log = std::fs::read_to_string(self.dir().join("dataplane.log"))?;
+        Ok((code?.code(), log))
+    }
+
+    /// Whether the node's shared memory is there.
+    pub fn has_shared_memory(&self) -> bool {
+        self.shm.exists()
+    }
+
     /// SIGTERM to the dataplane: it cancels its orders and exits 0.
     pub fn stop_dataplane(&mut self) -> Result<()> {
         let code = end(self.dataplane.take(), Signal::SIGTERM)?;
@@ -570,7 +587,7 @@ fn end(child: Option<Child>, signal: Signal) -> Result<Option<i32>> {
 
 fn config_text(node: &str, shm: &Path, dir: &Path, ready: &Value, options: &Options) -> String {
     let mut text = format!(
-        "[node]\nname = \"{node}\"\nshm = \"{}\"\nstate_dir = \"{}\"\njournal_records = {}\n\n",
+        "[node]\nname = \"{node}\"\nshm = \"{}\"\nstate_dir = \"{}\"\njournal_records = {}\nmode = \"test\"\n\n",
         shm.display(),
         dir.join("state").display(),
         options.journal_records,

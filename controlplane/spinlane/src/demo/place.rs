@@ -134,7 +134,7 @@ impl Place {
     fn text(&self, ready: &Ready) -> anyhow::Result<String> {
         let (dir, shm) = (self.dir.display(), self.shm());
         let mut text = format!(
-            "# Written by `spinlane demo`.\n[node]\nname = \"{}\"\nshm = \"{}\"\nstate_dir = \"{dir}/state\"\n",
+            "# Written by `spinlane demo`.\n[node]\nname = \"{}\"\nshm = \"{}\"\nstate_dir = \"{dir}/state\"\nmode = \"test\"\n",
             self.node,
             shm.display(),
         );

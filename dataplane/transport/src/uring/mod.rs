@@ -82,11 +82,19 @@ impl core::fmt::Debug for Uring {
 }
 
 impl Uring {
+    /// Bytes of memory it takes, for plans.
+    pub const BYTES: usize = pool::BYTES + SOCKETS_MAX * TX_BYTES_MAX;
+
     /// Sets the ring up on the calling thread, which alone may use it.
     ///
     /// Cost: milliseconds; about 26 MiB of memory. Errors: the kernel's, with the mend (io_uring
     /// switched off, kernel older than 6.1).
     pub fn new() -> Result<Self, SocketFault> {
+        Self::on_node(None)
+    }
+
+    /// The same with its memory on a node. Errors: also when the machine has no such node.
+    pub fn on_node(node: Option<u16>) -> Result<Self, SocketFault> {
         let fault = |what| {
             move |error: std::io::Error| SocketFault::Os {
                 what,
@@ -97,8 +105,8 @@ impl Uring {
             what: "memory for buffers",
             errno: error.errno,
         };
-        let mut pool = Pool::new().map_err(memory)?;
-        let tx = Arena::new(SOCKETS_MAX * TX_BYTES_MAX).map_err(memory)?;
+        let mut pool = Pool::on_node(node).map_err(memory)?;
+        let tx = Arena::on_node(SOCKETS_MAX * TX_BYTES_MAX, node).map_err(memory)?;
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -137,6 +145,12 @@ impl Uring {
     /// What the receive and send buffers live on.
     pub fn pages(&mut self) -> (Pages, Pages) {
         (self.pool.arena().pages(), self.tx.pages())
+    }
+
+    /// The node both are on; `None` = they are on several, or the kernel does not say.
+    pub fn node(&mut self) -> Option<u16> {
+        let node = self.pool.arena().node();
+        node.filter(|node| self.tx.node() == Some(*node))
     }
 
     /// The slot of a socket that is not closed.

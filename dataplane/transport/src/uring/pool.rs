@@ -33,10 +33,13 @@ pub struct Pool {
     out: u128,
 }
 
+/// Memory of a pool.
+pub const BYTES: usize = RING_BYTES + CHUNKS as usize * CHUNK_BYTES;
+
 impl Pool {
-    /// Maps and touches the memory.
-    pub fn new() -> Result<Self, ArenaError> {
-        let arena = Arena::new(RING_BYTES + usize::from(CHUNKS) * CHUNK_BYTES)?;
+    /// Maps and touches the memory, on a node where one is named.
+    pub fn on_node(node: Option<u16>) -> Result<Self, ArenaError> {
+        let arena = Arena::on_node(BYTES, node)?;
         Ok(Self {
             arena,
             tail: 0,
@@ -129,7 +132,7 @@ mod tests {
 
     #[test]
     fn only_chunks_that_are_out_have_bytes_or_come_back() {
-        let mut pool = Pool::new().unwrap();
+        let mut pool = Pool::on_node(None).unwrap();
         assert!(pool.bytes(3, 10).is_empty());
         assert!(pool.bytes(CHUNKS, 10).is_empty());
         pool.take(3);
@@ -145,7 +148,7 @@ mod tests {
 
     #[test]
     fn chunks_end_inside_the_arena() {
-        let pool = Pool::new().unwrap();
+        let pool = Pool::on_node(None).unwrap();
         assert!(offset(CHUNKS - 1) + CHUNK_BYTES <= pool.arena.size());
         assert!(offset(0) >= RING_BYTES);
     }

@@ -1,0 +1,139 @@
+//! `spinlane doctor`: what the node asked of its machine, and what it found when it started.
+
+use crate::table::Table;
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What the dataplane found, from the file it keeps (`host.json` of the state directory).
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub struct Doctor {
+    /// `well`, or `ill` when a fatal fact is not so and not waived.
+    #[serde(default)]
+    pub outcome: String,
+    /// The node trades live: it would not have started ill.
+    pub is_live: bool,
+    /// Every fact, the node's first, then lane by lane.
+    pub facts: Vec<Fact>,
+}
+
+/// One thing asked and found.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub struct Fact {
+    /// Its name, as `node.waive` writes it.
+    pub id: String,
+    /// The lane it is about; absent = the node.
+    pub lane: Option<u8>,
+    /// What was asked.
+    pub asked: String,
+    /// What was found.
+    pub found: String,
+    /// They agree.
+    pub is_so: bool,
+    /// A live node does not start without it.
+    pub is_fatal: bool,
+    /// The configuration does without it.
+    pub is_waived: bool,
+    /// What it costs, and the mend.
+    pub mend: String,
+}
+
+impl Doctor {
+    /// Reads the file of the last start. Errors: there is none, or it makes no sense.
+    pub fn read(state_dir: &Path) -> anyhow::Result<Self> {
+        let path = state_dir.join("host.json");
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!("{}: the dataplane has not started here yet", path.display())
+        })?;
+        let mut doctor: Self =
+            serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        doctor.outcome = if doctor.is_ill() { "ill" } else { "well" }.to_owned();
+        Ok(doctor)
+    }
+
+    /// Whether something fatal is missing and nobody does without it.
+    pub fn is_ill(&self) -> bool {
+        let mut facts = self.facts.iter();
+        facts.any(|fact| !fact.is_so && fact.is_fatal && !fact.is_waived)
+    }
+
+    /// For people: the table, then a mend for each thing that is not so.
+    pub fn text(&self) -> String {
+        let mut table = Table::new(&["fact", ">lane", "asked", "found", "verdict"]);
+        let mut mends: Vec<String> = Vec::new();
+        for fact in &self.facts {
+            let verdict = match fact {
+                Fact { is_so: true, .. } => "so",
+                Fact {
+                    is_waived: true, ..
+                } => "waived",
+                Fact { is_fatal: true, .. } => "NOT SO",
+                _ => "not so",
+            };
+            table.row([
+                fact.id.clone(),
+                fact.lane.map_or("-".into(), |lane| lane.to_string()),
+                fact.asked.clone(),
+                fact.found.clone(),
+                verdict.to_owned(),
+            ]);
+            let mend = format!("{}: {}", fact.id, fact.mend);
+            if !fact.is_so && !fact.is_waived && !mends.contains(&mend) {
+                mends.push(mend);
+            }
+        }
+        let mode = if self.is_live { "live" } else { "test" };
+        let mut text = format!("{}\n\nmode {mode}: {}", table.render(), self.outcome);
+        for mend in mends {
+            text.push_str("\n  ");
+            text.push_str(&mend);
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fact(is_so: bool, is_fatal: bool, is_waived: bool) -> String {
+        format!(
+            "{{\"id\":\"isolated\",\"lane\":0,\"asked\":\"core 2\",\"found\":\"none\",\"is_so\":{is_so},\
+             \"is_fatal\":{is_fatal},\"is_waived\":{is_waived},\"mend\":\"boot with isolcpus=\"}}"
+        )
+    }
+
+    #[test]
+    fn ill_is_what_is_fatal_missing_and_not_waived() {
+        let dir = tempfile::tempdir().unwrap();
+        let cases = [
+            (fact(true, true, false), "well", "so"),
+            (fact(false, true, true), "well", "waived"),
+            (fact(false, false, false), "well", "not so"),
+            (fact(false, true, false), "ill", "NOT SO"),
+        ];
+        for (fact, outcome, verdict) in cases {
+            let text = format!("{{\"is_live\":true,\"facts\":[{fact}]}}");
+            std::fs::write(dir.path().join("host.json"), text).unwrap();
+            let doctor = Doctor::read(dir.path()).unwrap();
+            assert_eq!(doctor.outcome, outcome);
+            let text = doctor.text();
+            assert!(text.contains(verdict), "{text}");
+            assert_eq!(
+                text.contains("boot with isolcpus="),
+                verdict.to_lowercase() == "not so"
+            );
+            assert!(
+                text.lines().all(|line| line.chars().count() <= 80),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_node_that_never_started_is_told_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = format!("{:#}", Doctor::read(dir.path()).unwrap_err());
+        assert!(error.contains("has not started here yet"), "{error}");
+    }
+}
