@@ -58,11 +58,13 @@ impl Socket {
     };
 }
 
-/// A received piece of the stream, in the transport's memory until released.
+/// A received piece of the stream, in the transport's memory until released: bytes `start..start + len`
+/// of one of its buffers. Over raw frames the rest of the buffer is the frame's headers.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a chunk that is not released is memory the transport cannot receive into"]
 pub struct Chunk {
-    pub(crate) buffer: u16,
+    pub(crate) buffer: u32,
+    pub(crate) start: u32,
     pub(crate) len: u32,
 }
 

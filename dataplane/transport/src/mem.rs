@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 /// Chunks in flight at once.
-const CHUNKS: u16 = 64;
+const CHUNKS: u32 = 64;
 /// Things on their way to the lane at once: every chunk, and each socket's beginning and end.
 const READY_MAX: usize = CHUNKS as usize + 2 * SOCKETS_MAX;
 
@@ -62,7 +62,7 @@ pub struct Mem {
     /// With the time each is due, in that order.
     ready: VecDeque<(UnixNanos, Ready)>,
     chunks: Vec<Vec<u8>>,
-    free: Vec<u16>,
+    free: Vec<u32>,
 }
 
 impl Default for Mem {
@@ -118,9 +118,10 @@ impl Mem {
             let Some(buffer) = self.free.pop() else { break };
             let (piece, later) = rest.split_at(self.cut().min(rest.len()));
             rest = later;
-            self.chunks[usize::from(buffer)][..piece.len()].copy_from_slice(piece);
+            self.chunks[buffer as usize][..piece.len()].copy_from_slice(piece);
             let len = piece.len() as u32;
-            self.tell(Ready::Bytes(socket, Chunk { buffer, len }));
+            let start = 0;
+            self.tell(Ready::Bytes(socket, Chunk { buffer, start, len }));
         }
         bytes.len() - rest.len()
     }
@@ -253,8 +254,11 @@ impl Transport for Mem {
     }
 
     fn bytes(&mut self, chunk: &Chunk) -> &mut [u8] {
-        let chunk_bytes = self.chunks.get_mut(usize::from(chunk.buffer));
-        chunk_bytes.map_or(&mut [], |bytes| &mut bytes[..chunk.len as usize])
+        let range = chunk.start as usize..(chunk.start + chunk.len) as usize;
+        let bytes = self.chunks.get_mut(chunk.buffer as usize);
+        bytes
+            .and_then(|bytes| bytes.get_mut(range))
+            .unwrap_or_default()
     }
 
     fn release(&mut self, chunk: Chunk) {
@@ -305,7 +309,7 @@ mod tests {
         let mut mem = Mem::new();
         for _ in 0..10 {
             let socket = mem.open(peer()).unwrap();
-            let all = vec![1; usize::from(CHUNKS) * CHUNK_BYTES + 1];
+            let all = vec![1; CHUNKS as usize * CHUNK_BYTES + 1];
             assert_eq!(mem.deliver(socket, &all), all.len() - 1);
             mem.hang_up(socket);
             mem.close(socket);

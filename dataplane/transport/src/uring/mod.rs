@@ -250,12 +250,13 @@ impl Uring {
         }
         match (buffer, result) {
             (Some(buffer), 1..) if is_live => {
-                let len = result as u32;
+                let (buffer, len) = (u32::from(buffer), result as u32);
+                let start = 0;
                 self.ready
-                    .push_back(Ready::Bytes(socket, Chunk { buffer, len }));
+                    .push_back(Ready::Bytes(socket, Chunk { buffer, start, len }));
                 return;
             }
-            (Some(buffer), _) => self.pool.put(buffer),
+            (Some(buffer), _) => self.pool.put(u32::from(buffer)),
             (None, _) => {}
         }
         match -result {
@@ -453,7 +454,7 @@ impl Transport for Uring {
     }
 
     fn bytes(&mut self, chunk: &Chunk) -> &mut [u8] {
-        self.pool.bytes(chunk.buffer, chunk.len as usize)
+        self.pool.bytes(chunk.buffer, chunk.start, chunk.len)
     }
 
     fn release(&mut self, chunk: Chunk) {

@@ -64,20 +64,22 @@ impl Pool {
     }
 
     /// Gives a chunk back to the kernel. One that is not out is no chunk of this pool: ignored.
-    pub fn put(&mut self, chunk: u16) {
-        if self.out & bit(chunk) != 0 {
+    pub fn put(&mut self, chunk: u32) {
+        if let Some(chunk) = self.out(chunk) {
             self.out &= !bit(chunk);
             self.give(chunk);
         }
     }
 
-    /// The first `len` bytes of a chunk that is out; nothing of any other.
-    pub fn bytes(&mut self, chunk: u16, len: usize) -> &mut [u8] {
-        if self.out & bit(chunk) == 0 {
+    /// `len` bytes from `start` of a chunk that is out, as far as it goes; nothing of any other.
+    pub fn bytes(&mut self, chunk: u32, start: u32, len: u32) -> &mut [u8] {
+        let Some(chunk) = self.out(chunk) else {
             return &mut [];
-        }
-        let start = offset(chunk);
-        self.arena.slice_mut(start..start + len.min(CHUNK_BYTES))
+        };
+        let start = (start as usize).min(CHUNK_BYTES);
+        let end = start.saturating_add(len as usize).min(CHUNK_BYTES);
+        let base = offset(chunk);
+        self.arena.slice_mut(base + start..base + end)
     }
 
     /// Chunks the kernel can fill.
@@ -88,6 +90,12 @@ impl Pool {
     /// The memory.
     pub const fn arena(&mut self) -> &mut Arena {
         &mut self.arena
+    }
+
+    /// A chunk that is out.
+    fn out(&self, chunk: u32) -> Option<u16> {
+        let chunk = u16::try_from(chunk).ok()?;
+        (self.out & bit(chunk) != 0).then_some(chunk)
     }
 
     /// Publishes a descriptor. At most CHUNKS are in the ring: each chunk is either there or out.
@@ -133,16 +141,20 @@ mod tests {
     #[test]
     fn only_chunks_that_are_out_have_bytes_or_come_back() {
         let mut pool = Pool::on_node(None).unwrap();
-        assert!(pool.bytes(3, 10).is_empty());
-        assert!(pool.bytes(CHUNKS, 10).is_empty());
+        assert!(pool.bytes(3, 0, 10).is_empty());
+        assert!(pool.bytes(u32::from(CHUNKS), 0, 10).is_empty());
         pool.take(3);
-        assert_eq!(pool.bytes(3, 10).len(), 10);
-        assert_eq!(pool.bytes(3, usize::MAX).len(), CHUNK_BYTES);
+        assert_eq!(pool.bytes(3, 7, 10).len(), 10);
+        assert_eq!(pool.bytes(3, 0, u32::MAX).len(), CHUNK_BYTES);
+        assert_eq!(pool.bytes(3, 7, u32::MAX).len(), CHUNK_BYTES - 7);
+        assert!(pool.bytes(3, u32::MAX, u32::MAX).is_empty());
+        assert!(pool.bytes(3 + (1 << 16), 0, 10).is_empty());
         assert_eq!(pool.free_count(), u32::from(CHUNKS) - 1);
         pool.put(3);
         let tail = pool.tail;
         pool.put(3);
-        pool.put(u16::MAX);
+        pool.put(u32::MAX);
+        pool.put(3 + (1 << 16));
         assert_eq!((pool.tail, pool.free_count()), (tail, u32::from(CHUNKS)));
     }
 
