@@ -20,6 +20,7 @@ mod numa;
 mod realtime;
 mod socket;
 mod uring;
+pub mod xdp;
 
 pub use affinity::{AffinityError, pin};
 pub use arena::{Arena, ArenaError, HUGE_PAGE_BYTES, Pages};
