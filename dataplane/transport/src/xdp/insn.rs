@@ -37,7 +37,6 @@ pub(super) enum Width {
     B1 = 0x10,
     B2 = 0x08,
     B4 = 0x00,
-    B8 = 0x18,
 }
 
 /// Conditions of a jump, unsigned.
@@ -180,7 +179,6 @@ mod tests {
         assert_eq!(load(Width::B4, R5, R2, 12).opcode, 0x61);
         assert_eq!(load(Width::B1, R5, R2, 12).opcode, 0x71);
         assert_eq!(store(Width::B4, R10, -12, R5).opcode, 0x63);
-        assert_eq!(store(Width::B8, R10, -12, R5).opcode, 0x7b);
         assert_eq!(load(Width::B2, R5, R2, 12).registers, 0x25);
         let code = Assembler::default()
             .jump(R5, If::NotEqual, 8, "end")

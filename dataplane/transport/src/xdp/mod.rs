@@ -15,21 +15,33 @@
 //! Source: Documentation/networking/af_xdp.rst.
 
 mod bpf;
+pub mod ethtool;
 mod fault;
 mod frames;
 mod insn;
+mod monitor;
+pub mod netlink;
 mod pair;
+mod path;
+mod ports;
 mod program;
 mod ring;
+mod rules;
 mod socket;
 mod umem;
+mod undo;
 
 pub use fault::XdpFault;
 pub use frames::{Frame, FrameCounters, FrameIo};
+pub use monitor::{Monitor, NetEvent, PEERS_MAX};
 pub use pair::{MemFrames, PairOptions, pair};
+pub use path::{Link, NoPath, Path, Rtnl};
+pub use ports::{reserve_ports, reserved_ports};
 pub use program::{FLOWS_MAX, Flow, FlowCounters, PortRange, QUEUES_MAX, Steering};
+pub use rules::{Rule, RuleTarget};
 pub use socket::{BusyPoll, Xsk, XskOptions, XskStatistics};
 pub use umem::FrameSize;
+pub use undo::{Change, Undo};
 
 use std::time::{Duration, Instant};
 

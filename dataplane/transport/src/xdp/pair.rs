@@ -355,7 +355,7 @@ mod tests {
             b.poll(UnixNanos(0));
             a.poll(UnixNanos(0));
             while let Some(frame) = b.next() { got += 1; b.release(frame); }
-            held.into_iter().for_each(|frame| b.release(frame));
+            for frame in held { b.release(frame); }
             prop_assert_eq!(got + b.rx_dropped(), u64::from(sent));
             prop_assert_eq!(a.counters().tx_done, u64::from(sent));
             for _ in 0..4 { prop_assert!(send(&mut a, b"again")); }

@@ -97,6 +97,7 @@ impl Flow {
 pub struct Steering {
     flows: Map,
     sockets: Map,
+    #[cfg(test)]
     xdp: Loaded,
     guard: Result<(Loaded, OwnedFd), XdpFault>,
     _link: OwnedFd,
@@ -128,6 +129,7 @@ impl Steering {
         Ok(Self {
             flows,
             sockets,
+            #[cfg(test)]
             xdp,
             guard,
             _link: link,

@@ -64,7 +64,7 @@ impl<T: Copy> Shared<T> {
         let is_sound = count.is_power_of_two()
             && words.iter().all(|at| *at < offsets.desc && at % 4 == 0)
             && offsets.desc.is_multiple_of(align_of::<T>() as u64);
-        if is_sound && size <= u64::from(u32::MAX) {
+        if is_sound && u32::try_from(size).is_ok() {
             Ok(size as usize)
         } else {
             Err(wrong)

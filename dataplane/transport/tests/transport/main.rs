@@ -7,6 +7,7 @@ mod ends;
 mod limits;
 mod steady;
 mod support;
+mod xdp;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

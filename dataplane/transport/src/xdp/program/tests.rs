@@ -88,20 +88,20 @@ fn every_other_frame_passes() {
         changed("ICMP", &|bytes| bytes[23] = 1);
         changed("ARP", &|bytes| bytes[12..14].copy_from_slice(&[0x08, 0x06]));
         changed("IPv6", &|bytes| {
-            bytes[12..14].copy_from_slice(&[0x86, 0xdd])
+            bytes[12..14].copy_from_slice(&[0x86, 0xdd]);
         });
         changed("VLAN", &|bytes| {
-            drop(bytes.splice(12..12, [0x81, 0x00, 0, 5]))
+            drop(bytes.splice(12..12, [0x81, 0x00, 0, 5]));
         });
         changed("VLAN in VLAN", &|bytes| {
             drop(bytes.splice(12..12, [0x88, 0xa8, 0, 5, 0x81, 0x00, 0, 6]));
         });
         changed("an ethertype that only looks like IPv4", &|bytes| {
-            bytes[12] = 0x81
+            bytes[12] = 0x81;
         });
         changed("first fragment", &|bytes| bytes[20] = 0x20);
         changed("later fragment", &|bytes| {
-            bytes[20..22].copy_from_slice(&[0x00, 0xb9])
+            bytes[20..22].copy_from_slice(&[0x00, 0xb9]);
         });
         changed("last fragment, high offset", &|bytes| bytes[20] = 0x10);
         changed("IP options", &|bytes| {

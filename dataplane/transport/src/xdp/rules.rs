@@ -1,0 +1,187 @@
+//! Flow rules of a card: one venue's frames to one queue, whatever the hash would say.
+//!
+//! ```text
+//!   ethtool_rxnfc, 192 bytes
+//!   command:4 | –:4 | –:8 | flow type:4 | header:52 | –:20 | mask:52 | –:20 | –:4 | queue:8 | location:4 | –:4 | –:8
+//!                           source:4 | target:4 | source port:2 | target port:2     (network order)
+//! ```
+//!
+//! A rule stays in the card after the process, so it is written down first ([`Undo`]). A veth has none: here
+//! only the request's bytes and the undo can be tested, a real card must show the rest.
+//! Source: include/uapi/linux/ethtool.h (`ethtool_rxnfc`, `ethtool_rx_flow_spec`, `RX_CLS_LOC_*`).
+
+use super::ethtool::call;
+use super::fault::XdpFault;
+use super::program::Flow;
+use super::undo::{Change, Undo};
+use std::ops::Range;
+
+const INSERT: u32 = 0x32;
+const DELETE: u32 = 0x31;
+const COUNT: u32 = 0x2e;
+const TCP_V4: u32 = 1;
+/// The card picks the place, which it says it can by a bit in the answer to `COUNT`.
+const ANYWHERE: u32 = u32::MAX;
+const CAN_PICK: u64 = 1 << 31;
+
+const FLOW_TYPE: Range<usize> = 16..20;
+const HEADER: usize = 20;
+const MASK: usize = 92;
+const QUEUE: Range<usize> = 168..176;
+const LOCATION: Range<usize> = 176..180;
+
+/// `struct ethtool_rxnfc` as bytes; aligned as the kernel's.
+#[repr(C, align(8))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Request([u8; 192]);
+
+/// Where a flow's frames are to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleTarget {
+    /// The flow.
+    pub flow: Flow,
+    /// The queue of the lane's socket.
+    pub queue: u32,
+    /// Place in the card's table for cards that do not pick one; each rule needs one of its own.
+    pub location: u32,
+}
+
+/// A rule that is in a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// Where in its table.
+    pub location: u32,
+}
+
+impl Rule {
+    /// Puts a rule into the card, until `undo` is dropped. Ports of ours are left open: the program checks.
+    ///
+    /// Errors: EOPNOTSUPP from cards without flow rules (switch [`super::ethtool::Offload::Ntuple`] on).
+    pub fn insert(undo: &mut Undo, interface: &str, target: RuleTarget) -> Result<Self, XdpFault> {
+        let os = |errno| XdpFault::Os {
+            what: "ethtool: flow rule",
+            errno,
+        };
+        let mut count = request(COUNT);
+        call(interface, &mut count).map_err(os)?;
+        let is_picked = u64_at(&count, 8..16) & CAN_PICK != 0;
+        let mut wanted = insert_request(target, is_picked);
+        if !is_picked {
+            undo.record(change(interface, target.location))?;
+        }
+        call(interface, &mut wanted).map_err(os)?;
+        let location = u32_at(&wanted, LOCATION);
+        if is_picked {
+            // Known only now. A crash in between leaves a rule that sends a venue's frames to a queue.
+            undo.record(change(interface, location))?;
+        }
+        Ok(Self { location })
+    }
+}
+
+/// Takes a rule out of a card. One that is not there is none.
+pub(super) fn delete(interface: &str, location: u32) -> Result<(), XdpFault> {
+    let mut wanted = delete_request(location);
+    match call(interface, &mut wanted) {
+        Ok(()) | Err(libc::ENOENT) => Ok(()),
+        Err(errno) => Err(XdpFault::Os {
+            what: "ethtool: taking a flow rule out",
+            errno,
+        }),
+    }
+}
+
+fn change(interface: &str, location: u32) -> Change {
+    Change::Rule {
+        interface: interface.to_owned(),
+        location,
+    }
+}
+
+fn request(command: u32) -> Request {
+    let mut request = Request([0; 192]);
+    put(&mut request, 0..4, &command.to_ne_bytes());
+    request
+}
+
+fn insert_request(target: RuleTarget, is_picked: bool) -> Request {
+    let mut wanted = request(INSERT);
+    let location = if is_picked { ANYWHERE } else { target.location };
+    put(&mut wanted, FLOW_TYPE, &TCP_V4.to_ne_bytes());
+    let (venue, local) = (target.flow.venue, target.flow.local);
+    put(&mut wanted, HEADER..HEADER + 4, &venue.ip().octets());
+    put(&mut wanted, HEADER + 4..HEADER + 8, &local.octets());
+    put(
+        &mut wanted,
+        HEADER + 8..HEADER + 10,
+        &venue.port().to_be_bytes(),
+    );
+    // Both addresses and the venue's port count; ours and the type of service do not.
+    put(&mut wanted, MASK..MASK + 10, &[0xff; 10]);
+    put(&mut wanted, QUEUE, &u64::from(target.queue).to_ne_bytes());
+    put(&mut wanted, LOCATION, &location.to_ne_bytes());
+    wanted
+}
+
+fn delete_request(location: u32) -> Request {
+    let mut wanted = request(DELETE);
+    put(&mut wanted, LOCATION, &location.to_ne_bytes());
+    wanted
+}
+
+fn put(request: &mut Request, at: Range<usize>, bytes: &[u8]) {
+    request.0[at].copy_from_slice(bytes);
+}
+
+fn u32_at(request: &Request, at: Range<usize>) -> u32 {
+    let mut bytes = [0; 4];
+    bytes.copy_from_slice(&request.0[at]);
+    u32::from_ne_bytes(bytes)
+}
+
+fn u64_at(request: &Request, at: Range<usize>) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&request.0[at]);
+    u64::from_ne_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> RuleTarget {
+        RuleTarget {
+            flow: Flow {
+                venue: "203.0.113.7:443".parse().unwrap(),
+                local: [192, 0, 2, 9].into(),
+            },
+            queue: 3,
+            location: 17,
+        }
+    }
+
+    #[test]
+    fn a_rules_bytes_are_where_the_kernel_looks() {
+        let Request(bytes) = insert_request(target(), false);
+        let mut want = [0u8; 192];
+        want[0] = 0x32;
+        want[16] = 1;
+        want[20..30].copy_from_slice(&[203, 0, 113, 7, 192, 0, 2, 9, 1, 187]);
+        want[92..102].fill(0xff);
+        want[168] = 3;
+        want[176] = 17;
+        assert_eq!(bytes, want);
+        assert_eq!(insert_request(target(), true).0[176..180], [0xff; 4]);
+    }
+
+    #[test]
+    fn a_rule_is_taken_out_by_its_place() {
+        let Request(bytes) = delete_request(17);
+        let set: Vec<(usize, u8)> = bytes
+            .into_iter()
+            .enumerate()
+            .filter(|(_, b)| *b != 0)
+            .collect();
+        assert_eq!(set, [(0, 0x31), (176, 17)]);
+    }
+}

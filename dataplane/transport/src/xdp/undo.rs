@@ -1,0 +1,254 @@
+//! What we changed on this host that does not end with the process, written down before it is done.
+//!
+//! ```text
+//!   open ─▶ is there a list of a run that crashed? ─▶ undo it
+//!   before each change: one line, then the change        drop ─▶ undo, newest first ─▶ empty list
+//! ```
+//!
+//! The list names the boot and the network namespace: after a reboot nothing of it is there to undo, and in
+//! another namespace it is not ours. Undoing something twice, or something that was never done, does
+//! nothing. What belongs to a descriptor (programs, sockets) is not in it: the kernel undoes that.
+
+use super::ethtool::{self, Offload};
+use super::fault::XdpFault;
+use super::{ports, rules};
+use core::fmt;
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// Bytes of a list that are read; ours are a few lines.
+const LIST_BYTES_MAX: u64 = 64 << 10;
+
+/// One change, with what undoes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Local ports were added to the kernel's reserved ones.
+    Ports {
+        /// Lowest.
+        first: u16,
+        /// Highest.
+        last: u16,
+    },
+    /// An offload of an interface was switched.
+    Offload {
+        /// The interface's name.
+        interface: String,
+        /// Which.
+        offload: Offload,
+        /// What it was.
+        was: bool,
+    },
+    /// A flow rule was put into a card.
+    Rule {
+        /// The interface's name.
+        interface: String,
+        /// Where in the card's table.
+        location: u32,
+    },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ports { first, last } => write!(f, "ports {first} {last}"),
+            Self::Offload {
+                interface,
+                offload,
+                was,
+            } => write!(
+                f,
+                "offload {interface} {} {}",
+                offload.name(),
+                u8::from(*was)
+            ),
+            Self::Rule {
+                interface,
+                location,
+            } => write!(f, "rule {interface} {location}"),
+        }
+    }
+}
+
+impl Change {
+    /// From a line. Anything else, such as the half line of a crash while writing, is none: the change it
+    /// would have named was not done.
+    fn parse(line: &str) -> Option<Self> {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            ["ports", first, last] => Some(Self::Ports {
+                first: first.parse().ok()?,
+                last: last.parse().ok()?,
+            }),
+            ["offload", interface, offload, was @ ("0" | "1")] => Some(Self::Offload {
+                interface: (*interface).to_owned(),
+                offload: Offload::parse(offload)?,
+                was: *was == "1",
+            }),
+            ["rule", interface, location] => Some(Self::Rule {
+                interface: (*interface).to_owned(),
+                location: location.parse().ok()?,
+            }),
+            _ => None,
+        }
+    }
+
+    fn undo(&self) -> Result<(), XdpFault> {
+        match self {
+            Self::Ports { first, last } => ports::release(*first, *last),
+            Self::Offload {
+                interface,
+                offload,
+                was,
+            } => ethtool::set_offload(interface, *offload, *was),
+            Self::Rule {
+                interface,
+                location,
+            } => rules::delete(interface, *location),
+        }
+    }
+}
+
+/// The list. While it lives no other process can open it; it is emptied when dropped, after undoing all.
+/// Made and dropped in the same network namespace.
+#[derive(Debug)]
+pub struct Undo {
+    file: Flock<File>,
+    changes: Vec<Change>,
+    mended: Vec<Change>,
+}
+
+impl Undo {
+    /// Opens the list at `path`, makes it when there is none, and undoes what a run that crashed left.
+    ///
+    /// Errors: [`XdpFault::Held`] when another live process has it; the file's.
+    pub fn open(path: &Path) -> Result<Self, XdpFault> {
+        let fault = || XdpFault::io("list of changes");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(path).map_err(fault())?;
+        let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => file,
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => return Err(XdpFault::Held),
+            Err((_, errno)) => return Err(XdpFault::nix("lock on the list of changes")(errno)),
+        };
+        let mut text = String::new();
+        let read = (&*file).take(LIST_BYTES_MAX).read_to_string(&mut text);
+        // One that is not even text is not ours to obey.
+        let mended = if read.is_ok() {
+            left_over(&text, &here())
+        } else {
+            Vec::new()
+        };
+        for change in mended.iter().rev() {
+            // What cannot be undone is told to whoever set the host up, and must not keep us from trading.
+            if let Err(error) = change.undo() {
+                eprintln!("not undone after a crash: {change}: {error}");
+            }
+        }
+        write_head(&mut file).map_err(fault())?;
+        Ok(Self {
+            file,
+            changes: Vec::new(),
+            mended,
+        })
+    }
+
+    /// What a run that crashed had left, and is undone now.
+    pub fn mended(&self) -> &[Change] {
+        &self.mended
+    }
+
+    /// Writes a change down. Do it after this, not before.
+    pub(super) fn record(&mut self, change: Change) -> Result<(), XdpFault> {
+        // One write: a line is there whole or (after a crash) not at all for `parse`.
+        let line = format!("{change}\n");
+        let written = self.file.write_all(line.as_bytes());
+        written.map_err(XdpFault::io("list of changes"))?;
+        self.changes.push(change);
+        Ok(())
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        for change in self.changes.drain(..).rev() {
+            if let Err(error) = change.undo() {
+                eprintln!("not undone: {change}: {error}");
+            }
+        }
+        let _ = self.file.set_len(0);
+    }
+}
+
+/// Boot and network namespace, as the first line has them.
+fn here() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let namespace = std::fs::metadata("/proc/thread-self/ns/net").map_or(0, |meta| meta.ino());
+    format!("boot {} netns {namespace}", boot.trim())
+}
+
+fn left_over(text: &str, here: &str) -> Vec<Change> {
+    let mut lines = text
+        .split_inclusive('\n')
+        .filter_map(|line| line.strip_suffix('\n'));
+    if lines.next() == Some(here) {
+        lines.filter_map(Change::parse).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+fn write_head(file: &mut File) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(format!("{}\n", here()).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn changes() -> Vec<Change> {
+        vec![
+            Change::Ports {
+                first: 40_000,
+                last: 40_063,
+            },
+            Change::Offload {
+                interface: "eth0".to_owned(),
+                offload: Offload::RxVlan,
+                was: true,
+            },
+            Change::Rule {
+                interface: "eth0".to_owned(),
+                location: 1023,
+            },
+        ]
+    }
+
+    #[test]
+    fn a_list_is_read_back_as_written() {
+        let lines: Vec<String> = changes().iter().map(ToString::to_string).collect();
+        let text = format!("here\n{}\n", lines.join("\n"));
+        assert_eq!(left_over(&text, "here"), changes());
+        assert_eq!(left_over(&text, "elsewhere"), []);
+        assert_eq!(left_over(&text[..text.len() - 1], "here"), changes()[..2]);
+        assert_eq!(left_over("", "here"), []);
+        assert!(
+            here().starts_with("boot ") && !here().ends_with(" 0"),
+            "{}",
+            here()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(text in "(here\n)?([a-z0-9 ]{0,20}\n?){0,5}\\PC*") {
+            left_over(&text, "here");
+        }
+    }
+}
