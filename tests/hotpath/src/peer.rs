@@ -26,7 +26,7 @@ pub struct Peer {
     is_upgraded: bool,
     next_order: u64,
     orders: BTreeMap<u64, Order>,
-    /// Records written since the start: each costs the lane's rustls one allocation.
+    /// Records written since the start.
     pub records: u64,
 }
 

@@ -1,7 +1,4 @@
-//! From decrypted message to order: what the production lane allocates, counted.
-//!
-//! rustls allocates once per record in each direction (shown in `dp-proto`); everything beyond that would
-//! be ours, and there must be none.
+//! From sealed record to sealed order: what the production lane allocates, counted. Nothing.
 
 #[path = "../../../dataplane/wire/tests/alloc_count/mod.rs"]
 mod alloc_count;
@@ -33,7 +30,7 @@ fn the_counter_counts() {
 }
 
 #[test]
-fn a_tick_to_order_touches_no_allocator_of_ours() {
+fn a_tick_to_order_touches_no_allocator() {
     let memory = Memory::new("ours");
     let mut rig = Rig::new(&memory, None);
     for _ in 0..2_000 {
@@ -59,12 +56,13 @@ fn a_tick_to_order_touches_no_allocator_of_ours() {
     let sealed = rig.records_out - records.1;
     println!(
         "{books} depth messages, {orders} orders, {cancels} cancels: {calls} allocations, \
-         {opened} records opened and {sealed} sealed by rustls"
+         {opened} records opened and {sealed} sealed"
     );
     assert_eq!(books, 5_000);
     assert!(orders > 2_000 && cancels > 2_000, "the lane did not trade");
     assert_eq!(requests, 0, "REST is not the path that is measured");
-    assert_eq!(calls, opened + sealed, "allocations of ours");
+    assert!(opened > 10_000 && sealed > 4_000, "the link did not carry it");
+    assert_eq!(calls, 0, "allocations");
 }
 
 /// The market maker's shape with an allocation in it, which the count must show.
@@ -105,14 +103,9 @@ fn a_planted_allocation_is_found() {
     for _ in 0..200 {
         round(&mut rig);
     }
-    let records = rig.records_in() + rig.records_out;
     let mut calls = 0;
     for _ in 0..200 {
         calls += round(&mut rig);
     }
-    let by_rustls = rig.records_in() + rig.records_out - records;
-    assert!(
-        calls >= by_rustls + 200,
-        "{calls} allocations, {by_rustls} of rustls"
-    );
+    assert!(calls >= 200, "{calls} allocations");
 }

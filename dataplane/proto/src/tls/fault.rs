@@ -35,7 +35,7 @@ pub enum TlsFault {
     /// The peer broke the protocol or offers nothing we accept.
     #[error("TLS peer broke the protocol")]
     Protocol,
-    /// An unfinished handshake message grew beyond its limit.
+    /// A record or a handshake message is longer than its limit.
     #[error("TLS message is longer than the limit")]
     TooLong,
     /// The keys have sealed as many records as they may.
@@ -44,6 +44,42 @@ pub enum TlsFault {
     /// The host has no clock or no randomness.
     #[error("TLS needs the host's clock and random source")]
     Host,
+}
+
+/// Why our record layer ends a connection, and the alert that tells the peer (RFC 8446 6.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// `None`: the peer itself ended it.
+    pub alert: Option<u8>,
+    pub fault: TlsFault,
+}
+
+impl Refusal {
+    pub const UNEXPECTED_MESSAGE: Self = Self::new(10, TlsFault::Protocol);
+    pub const BAD_RECORD_MAC: Self = Self::new(20, TlsFault::Record);
+    pub const RECORD_OVERFLOW: Self = Self::new(22, TlsFault::TooLong);
+    pub const ILLEGAL_PARAMETER: Self = Self::new(47, TlsFault::Protocol);
+    pub const DECODE_ERROR: Self = Self::new(50, TlsFault::Protocol);
+    pub const MESSAGE_TOO_LONG: Self = Self::new(50, TlsFault::TooLong);
+    /// No number is left for a record.
+    pub const EXHAUSTED: Self = Self::new(80, TlsFault::Exhausted);
+    /// rustls gave no next keys.
+    pub const NO_KEYS: Self = Self::new(80, TlsFault::Protocol);
+
+    const fn new(alert: u8, fault: TlsFault) -> Self {
+        Self {
+            alert: Some(alert),
+            fault,
+        }
+    }
+
+    /// The peer sent `alert`: nothing is to be answered.
+    pub const fn told(alert: u8) -> Self {
+        Self {
+            alert: None,
+            fault: TlsFault::Alert(alert),
+        }
+    }
 }
 
 impl From<&Error> for TlsFault {

@@ -3,13 +3,21 @@
 
 use dp_proto::tls::{Roots, TlsClient, client_config};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
+use rustls::{CipherSuite, ServerConfig, ServerConnection, SupportedProtocolVersion};
 use std::io::{Read, Write};
 use std::sync::Arc;
 
 /// The name in the server's certificate.
 pub const NAME: &str = "venue.test";
+
+/// The three suites of TLS 1.3 that are in use.
+pub const SUITES: [CipherSuite; 3] = [
+    CipherSuite::TLS13_AES_128_GCM_SHA256,
+    CipherSuite::TLS13_AES_256_GCM_SHA384,
+    CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+];
 
 /// An authority and one certificate of it.
 pub struct Site {
@@ -37,7 +45,7 @@ impl Site {
     }
 
     pub fn pin(&self) -> [u8; 32] {
-        let digest = ring::digest::digest(&ring::digest::SHA256, &self.cert);
+        let digest = ::ring::digest::digest(&::ring::digest::SHA256, &self.cert);
         digest.as_ref().try_into().unwrap()
     }
 
@@ -51,16 +59,24 @@ impl Site {
         version: &'static SupportedProtocolVersion,
         fragment: Option<usize>,
     ) -> ServerConnection {
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()));
-        let mut config =
-            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_protocol_versions(&[version])
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(vec![self.cert.clone()], key)
-                .unwrap();
+        let mut config = self.config(ring::default_provider(), version);
         config.max_fragment_size = fragment;
         ServerConnection::new(Arc::new(config)).unwrap()
+    }
+
+    /// A server's configuration with one version and the provider's suites.
+    pub fn config(
+        &self,
+        provider: CryptoProvider,
+        version: &'static SupportedProtocolVersion,
+    ) -> ServerConfig {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()));
+        ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.cert.clone()], key)
+            .unwrap()
     }
 
     pub fn client(&self) -> TlsClient {
@@ -105,7 +121,30 @@ pub fn open(
     site: &Site,
     version: &'static SupportedProtocolVersion,
 ) -> (TlsClient, ServerConnection) {
-    let (mut client, mut server) = (site.client(), site.server(version));
+    shake(site.client(), site.server(version))
+}
+
+/// The same in TLS 1.3 with the one suite the server has.
+pub fn open_with(site: &Site, suite: CipherSuite) -> (TlsClient, ServerConnection) {
+    let provider = only(ring::default_provider(), suite);
+    let config = site.config(provider, &rustls::version::TLS13);
+    let server = ServerConnection::new(Arc::new(config)).unwrap();
+    let (client, server) = shake(site.client(), server);
+    let agreed = server.negotiated_cipher_suite();
+    assert_eq!(agreed.map(|agreed| agreed.suite()), Some(suite));
+    (client, server)
+}
+
+/// A provider with one suite left.
+pub fn only(mut provider: CryptoProvider, suite: CipherSuite) -> CryptoProvider {
+    provider
+        .cipher_suites
+        .retain(|other| other.suite() == suite);
+    provider
+}
+
+/// Both sides shake hands.
+pub fn shake(mut client: TlsClient, mut server: ServerConnection) -> (TlsClient, ServerConnection) {
     let mut to_server = Vec::new();
     client.start(&mut to_server).unwrap();
     while !to_server.is_empty() {
