@@ -24,3 +24,10 @@
 pub mod http;
 pub mod tls;
 pub mod ws;
+
+// The server in memory that the tests in `tests/` use, for unit tests that must see inside.
+#[cfg(test)]
+extern crate self as dp_proto;
+#[cfg(test)]
+#[path = "../tests/rig/mod.rs"]
+mod rig;

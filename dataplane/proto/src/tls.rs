@@ -241,3 +241,6 @@ impl TlsClient {
         self.inner = Inner::Dead;
     }
 }
+
+#[cfg(test)]
+mod interop;

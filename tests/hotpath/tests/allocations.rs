@@ -61,7 +61,10 @@ fn a_tick_to_order_touches_no_allocator() {
     assert_eq!(books, 5_000);
     assert!(orders > 2_000 && cancels > 2_000, "the lane did not trade");
     assert_eq!(requests, 0, "REST is not the path that is measured");
-    assert!(opened > 10_000 && sealed > 4_000, "the link did not carry it");
+    assert!(
+        opened > 10_000 && sealed > 4_000,
+        "the link did not carry it"
+    );
     assert_eq!(calls, 0, "allocations");
 }
 

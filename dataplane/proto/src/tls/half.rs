@@ -112,18 +112,24 @@ impl Half {
 
     /// Appends `content` as one record. On an error `out` is as before.
     pub fn seal(&mut self, kind: u8, content: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
-        let after = self.seq.checked_add(1).ok_or(Broken::Exhausted)?;
         if content.len() > CONTENT_MAX {
             return Err(Broken::Long);
         }
-        let len = u16::try_from(content.len() + 1 + TAG).map_err(|_| Broken::Long)?;
-        let [high, low] = len.to_be_bytes();
+        self.seal_parts([content, &[kind]], out)
+    }
+
+    /// Encrypts what is in `parts` as it is, one behind the other.
+    fn seal_parts(&mut self, parts: [&[u8]; 2], out: &mut Vec<u8>) -> Result<(), Broken> {
+        let after = self.seq.checked_add(1).ok_or(Broken::Exhausted)?;
+        let len = parts.iter().map(|part| part.len()).sum::<usize>() + TAG;
+        let [high, low] = u16::try_from(len).map_err(|_| Broken::Long)?.to_be_bytes();
         let header = [kind::APPLICATION_DATA, 3, 3, high, low];
         let start = out.len();
-        out.reserve(content.len() + OVERHEAD);
+        out.reserve(HEADER + len);
         out.extend_from_slice(&header);
-        out.extend_from_slice(content);
-        out.push(kind);
+        for part in parts {
+            out.extend_from_slice(part);
+        }
         let inner = out.get_mut(start + HEADER..).unwrap_or(&mut []);
         let sealed = self
             .key
@@ -135,6 +141,31 @@ impl Half {
         out.extend_from_slice(tag.as_ref());
         self.seq = after;
         Ok(())
+    }
+
+    /// For a peer that pads, or breaks rules.
+    #[cfg(test)]
+    pub fn seal_inner(&mut self, inner: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+        self.seal_parts([inner, &[]], out)
+    }
+
+    #[cfg(test)]
+    pub const fn set_seq(&mut self, seq: u64) {
+        self.seq = seq;
+    }
+
+    /// ring does not wipe its keys, so another key is put in this one's place. Copies the compiler
+    /// made when the key was moved are out of reach.
+    fn wipe(&mut self) {
+        let algorithm = self.key.algorithm();
+        if let Some(blank) = [0; 32].get(..algorithm.key_len())
+            && let Ok(key) = UnboundKey::new(algorithm, blank)
+        {
+            self.key = LessSafeKey::new(key);
+        }
+        // Not to be optimised away as a write nobody reads.
+        core::hint::black_box(&self.key);
+        self.iv.zeroize();
     }
 
     /// IV xor sequence number, RFC 8446 5.3.
@@ -149,17 +180,10 @@ impl Half {
 }
 
 impl Drop for Half {
-    /// ring does not wipe its keys, so another key is put in this one's place. Copies the compiler
-    /// made when the key was moved are out of reach.
     fn drop(&mut self) {
-        let algorithm = self.key.algorithm();
-        if let Some(blank) = [0; 32].get(..algorithm.key_len())
-            && let Ok(key) = UnboundKey::new(algorithm, blank)
-        {
-            self.key = LessSafeKey::new(key);
-        }
-        // Not to be optimised away as a write nobody reads.
-        core::hint::black_box(&self.key);
-        self.iv.zeroize();
+        self.wipe();
     }
 }
+
+#[cfg(test)]
+mod tests;

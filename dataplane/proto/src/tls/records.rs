@@ -163,6 +163,12 @@ impl Records {
             .map_err(|_| TlsFault::Exhausted)
     }
 
+    /// For tests that cannot wait for four million records.
+    #[cfg(test)]
+    pub const fn set_update_after(&mut self, count: u64) {
+        self.update_after = count;
+    }
+
     const fn is_update_due(&self) -> bool {
         self.tx.seq() >= self.update_after
     }
@@ -327,3 +333,6 @@ impl From<Broken> for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,8 @@ pub const SUITES: [CipherSuite; 3] = [
 pub struct Site {
     pub ca_pem: String,
     pub cert: CertificateDer<'static>,
+    /// Certificate and key, for a server that reads a file.
+    pub cert_and_key_pem: String,
     key: Vec<u8>,
 }
 
@@ -40,6 +42,7 @@ impl Site {
         Self {
             ca_pem: ca.pem(),
             cert: cert.der().clone(),
+            cert_and_key_pem: cert.pem() + &key.serialize_pem(),
             key: key.serialize_der(),
         }
     }
@@ -71,12 +74,15 @@ impl Site {
         version: &'static SupportedProtocolVersion,
     ) -> ServerConfig {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()));
-        ServerConfig::builder_with_provider(Arc::new(provider))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[version])
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![self.cert.clone()], key)
-            .unwrap()
+            .unwrap();
+        // For tests that go on with the server's keys themselves.
+        config.enable_secret_extraction = true;
+        config
     }
 
     pub fn client(&self) -> TlsClient {
