@@ -46,7 +46,7 @@ fn json() {
 
 #[test]
 fn tls_records() {
-    replay("tls_records", 10, entries::tls_records);
+    replay("tls_records", 30, entries::tls_records);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use dp_proto::tls::TlsClient;
 use dp_proto::ws::{WsClient, WsFault, WsKind, WsSink};
 use dp_types::Decimal;
 use dp_wire::json::{DEPTH_MAX, Doc, Value};
+use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use std::cell::RefCell;
 use std::sync::OnceLock;
 
@@ -154,42 +155,111 @@ pub fn http(bytes: &[u8]) {
     assert_eq!(run(usize::from(first / 2).max(1)), run(usize::MAX));
 }
 
-/// The first byte: odd = raw bytes to a client that said hello; even = an open connection whose
-/// records are damaged: each further pair of bytes is a place and what is XORed there. The second
-/// byte is the size of the pieces. No other plaintext may come of damaged records.
+/// The first byte chooses the phase, the second is the size of the pieces, the rest is what the
+/// server says:
+///
+/// | first % 4 | phase | the rest |
+/// |---|---|---|
+/// | 0 | open | pairs: a place in one sealed record and what is XORed there |
+/// | 1 | handshake | raw bytes in place of the server's flight |
+/// | 2 | open | records, each: kind, length, padding / 64, content; sealed with the server's keys |
+/// | 3 | handshake | pairs, as in 0, on the server's flight |
+///
+/// Nothing may be read but what a server sealed, in its order, up to the first thing that is wrong.
 pub fn tls_records(bytes: &[u8]) {
-    static SITE: OnceLock<rig::Site> = OnceLock::new();
     let &[mode, size, ref rest @ ..] = bytes else {
         return;
     };
+    static SITE: OnceLock<rig::Site> = OnceLock::new();
     let site = SITE.get_or_init(rig::Site::new);
     let size = usize::from(size).max(1);
-    let mut out = Vec::new();
-    if mode % 2 == 1 {
-        let mut client = site.client();
-        assert_eq!(client.start(&mut out), Ok(()));
-        let (_, plain) = pour(&mut client, &mut rest.to_vec(), size, &mut out);
-        assert!(plain.is_empty() && !client.is_open());
-        return;
+    match mode % 4 {
+        0 => damaged_record(site, size, rest),
+        1 => raw_flight(site, size, rest),
+        2 => sealed_records(site, size, rest),
+        _ => damaged_flight(site, size, rest),
     }
+}
+
+fn damage(bytes: &mut [u8], pairs: &[u8]) {
+    let len = bytes.len();
+    // One byte names a place in a short record, and still reaches all of a long flight.
+    let stride = len / 256 + 1;
+    for pair in pairs.chunks_exact(2) {
+        bytes[usize::from(pair[0]) * stride % len] ^= pair[1];
+    }
+}
+
+fn damaged_record(site: &rig::Site, size: usize, pairs: &[u8]) {
     let (mut client, mut server) = rig::open(site, &rustls::version::TLS13);
     let text = b"a message of the venue, sealed";
     let sent = rig::server_says(&mut server, text);
     let mut damaged = sent.clone();
-    for pair in rest.chunks_exact(2) {
-        let len = damaged.len();
-        damaged[usize::from(pair[0]) % len] ^= pair[1];
-    }
-    let (is_good, plain) = pour(&mut client, &mut damaged.clone(), size, &mut out);
+    damage(&mut damaged, pairs);
+    let (is_good, plain) = pour(&mut client, &mut damaged.clone(), size, &mut Vec::new());
     if damaged == sent {
         assert!(is_good && plain == text);
     } else {
-        // Type and version in a TLS 1.3 record's header are constants; rustls authenticates the
-        // constants, not what came, so such a record may still give its own plaintext.
-        assert!(
-            plain.is_empty() || plain == text,
-            "damaged records gave other plaintext"
-        );
+        assert!(plain.is_empty(), "a damaged record was read");
+    }
+}
+
+fn raw_flight(site: &rig::Site, size: usize, raw: &[u8]) {
+    let mut client = site.client();
+    let mut out = Vec::new();
+    assert_eq!(client.start(&mut out), Ok(()));
+    let (_, plain) = pour(&mut client, &mut raw.to_vec(), size, &mut out);
+    assert!(plain.is_empty() && !client.is_open());
+}
+
+fn damaged_flight(site: &rig::Site, size: usize, pairs: &[u8]) {
+    let (mut client, mut server) = (site.client(), site.server(&rustls::version::TLS13));
+    let mut out = Vec::new();
+    assert_eq!(client.start(&mut out), Ok(()));
+    let (_, sent) = rig::serve(&mut server, &out);
+    let mut damaged = sent.clone();
+    damage(&mut damaged, pairs);
+    let (_, plain) = pour(&mut client, &mut damaged.clone(), size, &mut out);
+    assert!(plain.is_empty());
+    assert!(client.is_open() || damaged != sent);
+}
+
+fn sealed_records(site: &rig::Site, size: usize, mut script: &[u8]) {
+    let (mut client, server) = rig::open(site, &rustls::version::TLS13);
+    let (seq, secret) = server.dangerous_extract_secrets().expect("asked for").tx;
+    let rustls::ConnectionTrafficSecrets::Aes128Gcm { key, iv } = secret else {
+        panic!("another suite than the first offered");
+    };
+    let key = UnboundKey::new(&AES_128_GCM, key.as_ref()).expect("16 bytes");
+    let key = LessSafeKey::new(key);
+    let (mut cipher, mut said) = (Vec::new(), Vec::new());
+    for seq in seq.. {
+        let &[kind, len, padding, ref rest @ ..] = script else {
+            break;
+        };
+        let (content, rest) = rest.split_at(usize::from(len).min(rest.len()));
+        script = rest;
+        let mut body = [content, &[kind]].concat();
+        body.resize(body.len() + usize::from(padding) * 64, 0);
+        // The same construction as the record layer's, written a second time.
+        let len = u16::try_from(body.len() + 16).expect("at most 16,592");
+        let header = [[23, 3].as_slice(), &[3], &len.to_be_bytes()].concat();
+        let mut nonce = <[u8; 12]>::try_from(iv.as_ref()).expect("12 bytes");
+        for (byte, seq) in nonce[4..].iter_mut().zip(seq.to_be_bytes()) {
+            *byte ^= seq;
+        }
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        key.seal_in_place_append_tag(nonce, Aad::from(&header), &mut body)
+            .expect("short enough");
+        cipher.extend([header, body].concat());
+        if kind == 23 {
+            said.extend_from_slice(content);
+        }
+    }
+    let (is_good, plain) = pour(&mut client, &mut cipher, size, &mut Vec::new());
+    assert!(said.starts_with(&plain), "something else was read");
+    if is_good && client.is_open() {
+        assert_eq!(plain, said, "something was left out");
     }
 }
 
