@@ -8,6 +8,7 @@ mod order;
 mod position;
 mod risk;
 mod signal;
+mod tls;
 
 use crate::meter::Meter;
 use std::path::Path;
@@ -17,6 +18,8 @@ use std::path::Path;
 pub enum Kind {
     /// Everything, in the order of the path.
     All,
+    /// TLS 1.3 records, opened and sealed.
+    Tls,
     /// Message text to events, and on into the book.
     Decode,
     /// Levels and messages into the book.
@@ -35,7 +38,8 @@ pub enum Kind {
     Position,
 }
 
-const PATH: [Kind; 8] = [
+const PATH: [Kind; 9] = [
+    Kind::Tls,
     Kind::Decode,
     Kind::Book,
     Kind::Dispatch,
@@ -57,6 +61,7 @@ pub fn order(asked: &[Kind]) -> Vec<Kind> {
 pub fn run(kind: Kind, meter: &mut Meter, captures: &Path) -> anyhow::Result<()> {
     match kind {
         Kind::All => Ok(()),
+        Kind::Tls => tls::run(meter),
         Kind::Decode => decode::run(meter, captures),
         Kind::Book => book::run(meter),
         Kind::Dispatch => dispatch::run(meter),

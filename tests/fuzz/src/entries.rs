@@ -240,6 +240,11 @@ fn sealed_records(site: &rig::Site, size: usize, mut script: &[u8]) {
         let (content, rest) = rest.split_at(usize::from(len).min(rest.len()));
         script = rest;
         let mut body = [content, &[kind]].concat();
+        // A kind of 0 is padding, and the last byte of the content before it is the kind.
+        let last = body.iter().rposition(|&byte| byte != 0);
+        if let Some(last) = last.filter(|&last| body[last] == 23) {
+            said.extend_from_slice(&body[..last]);
+        }
         body.resize(body.len() + usize::from(padding) * 64, 0);
         // The same construction as the record layer's, written a second time.
         let len = u16::try_from(body.len() + 16).expect("at most 16,592");
@@ -252,9 +257,6 @@ fn sealed_records(site: &rig::Site, size: usize, mut script: &[u8]) {
         key.seal_in_place_append_tag(nonce, Aad::from(&header), &mut body)
             .expect("short enough");
         cipher.extend([header, body].concat());
-        if kind == 23 {
-            said.extend_from_slice(content);
-        }
     }
     let (is_good, plain) = pour(&mut client, &mut cipher, size, &mut Vec::new());
     assert!(said.starts_with(&plain), "something else was read");
