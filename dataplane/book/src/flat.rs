@@ -1,19 +1,28 @@
 //! The flat book: two sorted arrays a side, best level at the end.
 //!
 //! ```text
-//!   bids:  worst … 64998 64999 65000 ◀ best       asks:  worst … 65003 65002 65001 ◀ best
+//!   keys    worst … 64998 64999 65000 ◀ best          bids; asks are kept by their complement: one order
+//!   rests           0.512   0    1.25                 quantity 0: an empty slot that keeps its price
+//!              ▲
+//!   hints   hash(price) ─▶ where that price was last: looked at first, believed only when the key agrees
 //! ```
 //!
-//! Most updates are near the touch, so an insert or a removal there moves few elements, all of them in
-//! cache lines just read. Further away levels come and go at the same prices: a removed one leaves its
-//! slot behind, empty, for the next level that fits between the same neighbours, and nothing moves. Prices
-//! stand apart from quantities: a search touches prices only.
+//! Nearly every update is about a price that had one before: quantities change, levels come and go at the same
+//! prices. So a removed level leaves its slot behind, and a price finds its slot again by the hint: setting,
+//! removing and bringing back a known price is one compare and one store, without a search and without a branch
+//! on what the update is. Only a price never seen searches, from the touch outwards, and takes an empty slot
+//! between the same neighbours or moves what is better than itself. Prices stand apart from quantities: a search
+//! touches prices only.
 
 use dp_types::limit::BOOK_LEVELS_MAX;
 use dp_types::{Level, Price, Qty, Side};
 
-/// Slots at the touch that are kept free of empty ones.
+/// Slots at the touch that are searched together.
 const NEAR: usize = 8;
+/// Bits of a hint's place: a thousand prices a side, two lines of cache in sixty-four; more share places and search.
+const HINT_BITS: u32 = 10;
+/// Knuth's multiplicative hash: 2^64 over the golden ratio spreads evenly spaced prices best.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Quantity of a level and how its numbers were printed; quantity 0 = an empty slot.
 #[derive(Debug, Clone, Copy)]
@@ -26,10 +35,13 @@ struct Rest {
 /// One side, ascending towards the best level: keys grow as levels get better.
 #[derive(Debug, Clone)]
 struct Ladder {
-    /// +price for bids, -price for asks: one order for both.
+    /// The price for bids, its complement for asks: one order for both, and every price has one.
     keys: Vec<i64>,
     rests: Vec<Rest>,
-    sign: i64,
+    /// Where a price was last, cut to 16 bits: a wrong one is found out.
+    hints: Box<[u16; 1 << HINT_BITS]>,
+    /// 0 for bids, all ones for asks.
+    flip: i64,
     /// Levels that may live; slots are half as many more.
     capacity: usize,
     live: usize,
@@ -41,16 +53,53 @@ impl Ladder {
         Self {
             keys: Vec::with_capacity(slots),
             rests: Vec::with_capacity(slots),
-            sign: side.sign(),
+            hints: Box::new([0; 1 << HINT_BITS]),
+            flip: match side {
+                Side::Buy => 0,
+                Side::Sell => -1,
+            },
             capacity,
             live: 0,
         }
     }
 
-    /// Index of the first key not below `key`, searched from the touch outwards in growing strides: most
-    /// updates hit the first few levels, and what is near is in the cache.
     #[inline]
-    fn place(&self, key: i64) -> usize {
+    fn hint(&mut self, key: i64) -> Option<&mut u16> {
+        let place = key.cast_unsigned().wrapping_mul(GOLDEN) >> (64 - HINT_BITS);
+        self.hints.get_mut(place as usize)
+    }
+
+    /// Sets, inserts or removes a level. Says whether a level fell off the far end.
+    #[inline]
+    fn apply(&mut self, level: &Level) -> bool {
+        let key = level.price.0 ^ self.flip;
+        let rest = Rest {
+            qty: level.qty,
+            price_printed: level.price_printed,
+            qty_printed: level.qty_printed,
+        };
+        let at = self.hint(key).map_or(0, |hint| usize::from(*hint));
+        if self.keys.get(at) == Some(&key)
+            && let Some(held) = self.rests.get_mut(at)
+        {
+            // Whether it was and whether it is are sums, not branches: both are anybody's guess.
+            let was = usize::from(held.qty.0 != 0);
+            let is = usize::from(rest.qty.0 != 0);
+            *held = rest;
+            self.live = self.live + is - was;
+            if is == 0 && at + 1 == self.keys.len() {
+                self.drop_empty();
+            }
+        } else {
+            self.place(key, rest);
+        }
+        self.live > self.capacity && self.drop_worst()
+    }
+
+    /// Index of the first key not below `key`, searched from the touch outwards in growing strides: what is
+    /// new is mostly near, and what is near is in the cache.
+    #[inline]
+    fn search(&self, key: i64) -> usize {
         let tail = self.keys.len().saturating_sub(NEAR);
         let (mut far, near) = self.keys.split_at(tail);
         if far.last().is_none_or(|last| *last < key) {
@@ -67,40 +116,33 @@ impl Ladder {
         }
     }
 
-    /// Sets, inserts or removes a level. Says whether a level fell off the far end.
-    #[inline]
-    fn apply(&mut self, level: &Level) -> bool {
-        let key = self.sign * level.price.0;
-        let at = self.place(key);
+    /// As `apply`, for a price whose hint was wrong or that has no slot.
+    #[inline(never)]
+    fn place(&mut self, key: i64, rest: Rest) {
+        let mut at = self.search(key);
         let is_there = self.keys.get(at) == Some(&key);
-        if level.qty.0 == 0 {
-            if is_there && !self.is_empty_slot(at) {
-                self.remove(at);
+        if !is_there {
+            if rest.qty.0 == 0 {
+                return;
             }
-            return false;
-        }
-        let rest = Rest {
-            qty: level.qty,
-            price_printed: level.price_printed,
-            qty_printed: level.qty_printed,
-        };
-        // Its own slot, else an empty one between the same neighbours.
-        let slot = match at.checked_sub(1) {
-            _ if is_there || self.is_empty_slot(at) => Some(at),
-            Some(below) if self.is_empty_slot(below) => Some(below),
-            _ => None,
-        };
-        match slot {
-            Some(slot) => {
-                self.live += usize::from(self.is_empty_slot(slot));
-                if let (Some(held), Some(was)) = (self.keys.get_mut(slot), self.rests.get_mut(slot))
-                {
-                    (*held, *was) = (key, rest);
-                }
+            // An empty slot between the same neighbours, else a new one.
+            match at.checked_sub(1) {
+                _ if self.is_empty_slot(at) => {}
+                Some(below) if self.is_empty_slot(below) => at = below,
+                _ => at = self.insert(at, key),
             }
-            None => self.insert(at, key, rest),
         }
-        self.live > self.capacity && self.drop_worst()
+        if let (Some(held), Some(was)) = (self.keys.get_mut(at), self.rests.get_mut(at)) {
+            let is = usize::from(rest.qty.0 != 0);
+            self.live = self.live + is - usize::from(was.qty.0 != 0);
+            (*held, *was) = (key, rest);
+        }
+        if let Some(hint) = self.hint(key) {
+            *hint = at as u16;
+        }
+        if rest.qty.0 == 0 && at + 1 == self.keys.len() {
+            self.drop_empty();
+        }
     }
 
     #[inline]
@@ -108,32 +150,20 @@ impl Ladder {
         self.rests.get(at).is_some_and(|rest| rest.qty.0 == 0)
     }
 
-    /// Takes a level out: near the touch by closing the gap, so that the best slots are always levels;
-    /// further away by leaving its slot empty.
-    #[inline]
-    fn remove(&mut self, at: usize) {
-        self.live -= 1;
-        if at + NEAR < self.keys.len() {
-            if let Some(rest) = self.rests.get_mut(at) {
-                rest.qty = Qty(0);
-            }
-            return;
-        }
-        self.keys.remove(at);
-        self.rests.remove(at);
-        while self.rests.last().is_some_and(|rest| rest.qty.0 == 0) {
-            self.keys.pop();
-            self.rests.pop();
-        }
-    }
-
-    #[inline]
-    fn insert(&mut self, at: usize, key: i64, rest: Rest) {
+    /// Makes an empty slot for `key` before index `at`; returns where it is.
+    fn insert(&mut self, at: usize, key: i64) -> usize {
         let is_full = self.keys.len() >= self.capacity + self.capacity / 2;
         let at = if is_full { self.compact(key) } else { at };
         self.keys.insert(at, key);
-        self.rests.insert(at, rest);
-        self.live += 1;
+        self.rests.insert(
+            at,
+            Rest {
+                qty: Qty(0),
+                price_printed: 0,
+                qty_printed: 0,
+            },
+        );
+        at
     }
 
     /// Closes every gap; returns the place of `key` after that. As rare as the slots are many.
@@ -143,7 +173,16 @@ impl Ladder {
         self.keys
             .retain(|_| rests.next().is_some_and(|rest| rest.qty.0 != 0));
         self.rests.retain(|rest| rest.qty.0 != 0);
-        self.place(key)
+        self.search(key)
+    }
+
+    /// Takes the empty slots off the touch: the last one is always a level.
+    #[inline(never)]
+    fn drop_empty(&mut self) {
+        while self.rests.last().is_some_and(|rest| rest.qty.0 == 0) {
+            self.keys.pop();
+            self.rests.pop();
+        }
     }
 
     /// Drops the worst level and the empty slots beyond it. Always true.
@@ -161,7 +200,7 @@ impl Ladder {
     fn level(&self, at: usize) -> Option<Level> {
         let (key, rest) = (self.keys.get(at)?, self.rests.get(at)?);
         (rest.qty.0 != 0).then(|| Level {
-            price: Price(self.sign * key),
+            price: Price(key ^ self.flip),
             qty: rest.qty,
             price_printed: rest.price_printed,
             qty_printed: rest.qty_printed,

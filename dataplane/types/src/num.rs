@@ -101,6 +101,24 @@ const POW10: [i64; 19] = {
     table
 };
 
+/// The inverse of 5^n modulo 2^64, for n in 0..=18.
+const INVERSE5: [u64; 19] = {
+    let mut five = 5u64;
+    // Newton: each step doubles the bits that are right, from the three of 5 x 5 = 1 mod 8.
+    let mut step = 0;
+    while step < 5 {
+        five = five.wrapping_mul(2u64.wrapping_sub(five.wrapping_mul(5)));
+        step += 1;
+    }
+    let mut table = [1u64; 19];
+    let mut i = 1;
+    while i < table.len() {
+        table[i] = table[i - 1].wrapping_mul(five);
+        i += 1;
+    }
+    table
+};
+
 impl Decimal {
     /// Zero, printed "0".
     pub const ZERO: Self = Self {
@@ -163,6 +181,7 @@ impl Decimal {
     }
 
     /// Decimals after the point as printed (0 for integers and positive exponents).
+    #[inline]
     pub const fn decimals(self) -> u8 {
         if self.exponent < 0 {
             self.exponent.unsigned_abs()
@@ -172,28 +191,44 @@ impl Decimal {
     }
 
     /// Whether the value is zero, whatever its digits.
+    #[inline]
     pub const fn is_zero(self) -> bool {
         self.mantissa == 0
     }
 
     /// The value as an integer count of 10^-`decimals`. Exact or refused, never rounded.
     ///
+    /// Cost: one multiplication, and no division: that a number divides by 10^n is seen from its product with
+    /// the inverse of 5^n modulo 2^64 (Granlund and Montgomery 1994, section 9).
     /// Errors: [`NumError::TooFine`], [`NumError::TooLarge`].
+    #[inline]
     pub fn to_increments(self, decimals: u8) -> Result<i64, NumError> {
         let shift = i32::from(self.exponent) + i32::from(decimals);
+        if let Some(factor) = usize::try_from(shift).ok().and_then(|up| POW10.get(up)) {
+            return self.mantissa.checked_mul(*factor).ok_or(NumError::TooLarge);
+        }
         if self.mantissa == 0 {
             return Ok(0);
         }
-        let factor = *POW10
-            .get(shift.unsigned_abs() as usize)
-            .ok_or(NumError::TooLarge)?;
-        if shift >= 0 {
-            self.mantissa.checked_mul(factor).ok_or(NumError::TooLarge)
-        } else if self.mantissa % factor == 0 {
-            Ok(self.mantissa / factor)
-        } else {
-            Err(NumError::TooFine)
+        let down = shift.unsigned_abs() as usize;
+        let (Some(inverse), true) = (INVERSE5.get(down), shift < 0) else {
+            return Err(NumError::TooLarge);
+        };
+        // Of multiples of 10^n this is the quotient, of all others something larger than any quotient.
+        let quotient = self
+            .mantissa
+            .unsigned_abs()
+            .wrapping_mul(*inverse)
+            .rotate_right(shift.unsigned_abs());
+        if quotient > u64::MAX / POW10[down].unsigned_abs() {
+            return Err(NumError::TooFine);
         }
+        let quotient = quotient as i64; // at most 2^63 / 10
+        Ok(if self.mantissa < 0 {
+            -quotient
+        } else {
+            quotient
+        })
     }
 
     /// The number behind `value` increments of 10^-`decimals`, with the `printed` decimals the venue gave
@@ -408,6 +443,26 @@ mod tests {
                 Ok(count) => prop_assert_eq!(BigDecimal::from(count), exact),
                 Err(NumError::TooFine) => prop_assert!(!exact.is_integer()),
                 Err(_) => prop_assert!(exact.abs() > i64::MAX / 10),
+            }
+        }
+
+        #[test]
+        fn increments_without_a_division_equal_those_with_one(
+            any: i64, few in -1_000_000i64..1_000_000, zeros in 0u32..19, exponent in -18i8..=18,
+            decimals in 0u8..=18
+        ) {
+            let round = few.saturating_mul(10i64.pow(zeros));
+            for mantissa in [any, round, 0, 1, -1, i64::MIN, i64::MAX] {
+                let got = Decimal { mantissa, exponent }.to_increments(decimals);
+                let shift = i32::from(exponent) + i32::from(decimals);
+                let want = match 10i64.checked_pow(shift.unsigned_abs()) {
+                    _ if mantissa == 0 => Ok(0),
+                    None => Err(NumError::TooLarge),
+                    Some(factor) if shift >= 0 => mantissa.checked_mul(factor).ok_or(NumError::TooLarge),
+                    Some(factor) if mantissa % factor == 0 => Ok(mantissa / factor),
+                    Some(_) => Err(NumError::TooFine),
+                };
+                prop_assert_eq!(got, want, "{} {} {}", mantissa, exponent, decimals);
             }
         }
 

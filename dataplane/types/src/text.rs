@@ -46,9 +46,9 @@ impl<const N: usize> Text<N> {
             .unwrap_or("")
     }
 
-    /// The bytes of the text.
+    /// The bytes of the text. Cost: none, where [`Text::as_str`] looks at each byte.
     pub fn as_bytes(&self) -> &[u8] {
-        self.as_str().as_bytes()
+        self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
     }
 
     /// Whether there is no text.
