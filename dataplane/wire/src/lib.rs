@@ -7,7 +7,7 @@
 //!
 //! What is deliberately not here: anything that remembers a byte between two calls (that is
 //! `dp-proto`), any venue's field names (that is `venues/*`), any float.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 // Bytes from outside never panic.
 #![cfg_attr(
     not(test),
@@ -22,4 +22,5 @@
 pub mod buf;
 pub mod http;
 pub mod json;
+pub mod scan;
 pub mod ws;

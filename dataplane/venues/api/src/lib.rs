@@ -28,4 +28,4 @@ pub use in_flight::InFlight;
 pub use link::{LinkKind, LinkSpec, RestMethod, RestRequest, RestResponse, RestTag};
 pub use registry::{Registry, RegistryError};
 pub use sign::{Hash, HmacKey};
-pub use venue::{EntryError, Secrets, Sink, Venue, VenueConfig};
+pub use venue::{EntryError, ReadCounts, Secrets, Sink, Venue, VenueConfig};

@@ -18,13 +18,13 @@
 
 use crate::limits::{USAGES_MAX, Usage};
 use crate::rest::{self, Ask};
-use crate::{ID, account, entry};
+use crate::{ID, account, entry, scan};
 use dp_types::limit::MSG_LEVELS_MAX;
 use dp_types::{
     BookMsg, BookMsgKind, ClientOrderId, InstrumentId, LinkId, OrderId, QuoteMsg, RawLevel,
     RejectReason, Side, TradeId, TradeMsg, VenueNanos,
 };
-use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, RegistryError, Sink};
+use dp_venue_api::{Control, DecodeError, Event, Fault, ReadCounts, Registry, RegistryError, Sink};
 use dp_wire::json::{Doc, JsonError, Value};
 
 /// Names a field in the error of reading it.
@@ -128,8 +128,8 @@ impl From<Notice> for Heard {
 /// Room for the levels of one message, taken once.
 #[derive(Debug)]
 pub struct Levels {
-    bids: Vec<RawLevel>,
-    asks: Vec<RawLevel>,
+    pub(crate) bids: Vec<RawLevel>,
+    pub(crate) asks: Vec<RawLevel>,
 }
 
 impl Default for Levels {
@@ -141,11 +141,12 @@ impl Default for Levels {
     }
 }
 
-/// A message decoder without state: a parser and room for levels.
+/// A message decoder without state but its counts: a scanner, a parser and room for levels.
 #[derive(Debug)]
 pub struct Decoder {
     doc: Doc,
     levels: Levels,
+    counts: ReadCounts,
 }
 
 /// A 100 ms depth event of a busy symbol is near 10 KiB, a 1,000-level snapshot near 60 KiB; messages up
@@ -157,11 +158,17 @@ impl Default for Decoder {
         Self {
             doc: Doc::with_limit(WARM_BYTES, dp_types::limit::HTTP_BODY_MAX),
             levels: Levels::default(),
+            counts: ReadCounts::default(),
         }
     }
 }
 
 impl Decoder {
+    /// How messages were read since the start.
+    pub const fn counts(&self) -> ReadCounts {
+        self.counts
+    }
+
     /// Decodes one WebSocket message that came over `link`. The bytes are parsed in place.
     ///
     /// Cost: one pass of parsing, one of reading; no allocation once warm. Errors: [`Fault`].
@@ -172,7 +179,25 @@ impl Decoder {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<Heard, Fault> {
-        let Self { doc, levels } = self;
+        if scan::text(registry, text, &mut self.levels, out) {
+            self.counts.scanned += 1;
+            return Ok(Heard::default());
+        }
+        self.counts.parsed += 1;
+        self.parse(registry, link, text, out)
+    }
+
+    /// [`Decoder::text`] without the scanner: what it falls back to, and its oracle.
+    ///
+    /// Cost and errors as there.
+    pub fn parse(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        text: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<Heard, Fault> {
+        let Self { doc, levels, .. } = self;
         let tree = doc.parse(text).map_err(of_json)?;
         let root = tree.root();
         // Market data first: it is nearly all there is, and `stream` its first field.
@@ -202,7 +227,7 @@ impl Decoder {
         body: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<rest::Answer, DecodeError> {
-        let Self { doc, levels } = self;
+        let Self { doc, levels, .. } = self;
         let tree = doc.parse(body).map_err(of_json)?;
         rest::read(registry, ask, tree.root(), levels, out)
     }

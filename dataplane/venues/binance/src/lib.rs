@@ -28,6 +28,7 @@ pub mod feed;
 pub mod limits;
 pub mod reject;
 pub mod rest;
+mod scan;
 mod session;
 pub mod symbols;
 pub mod sync;
@@ -40,8 +41,8 @@ use dp_types::{
     UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Fault, LinkSpec, Registry, RegistryError, RestResponse,
-    Sink, Venue, VenueConfig,
+    Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry, RegistryError,
+    RestResponse, Sink, Venue, VenueConfig,
 };
 
 /// This venue.
@@ -131,6 +132,10 @@ impl Venue for Binance {
     ) -> Result<(), Fault> {
         let Self { decoder, session } = self;
         session.on_text(decoder, registry, link, now, text, out)
+    }
+
+    fn read_counts(&self) -> ReadCounts {
+        self.decoder.counts()
     }
 
     fn on_response(

@@ -28,6 +28,7 @@ pub mod feed;
 pub mod limits;
 pub mod reject;
 pub mod rest;
+mod scan;
 mod session;
 pub mod symbols;
 pub mod sync;
@@ -42,8 +43,8 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Event, Fault, LinkSpec, Registry, RegistryError,
-    RestResponse, Sink, Venue, VenueConfig,
+    Capabilities, EntryError, EntryLink, Event, Fault, LinkSpec, ReadCounts, Registry,
+    RegistryError, RestResponse, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -87,6 +88,7 @@ pub struct Okx {
     doc: Doc,
     rest_doc: Doc,
     session: Session,
+    counts: ReadCounts,
 }
 
 impl Okx {
@@ -103,7 +105,42 @@ impl Okx {
             doc: Doc::new(WARM_BYTES),
             rest_doc: Doc::with_limit(0, HTTP_BODY_MAX),
             session: Session::new(config, &instruments),
+            counts: ReadCounts::default(),
         })
+    }
+}
+
+impl Okx {
+    /// [`Venue::on_text`] without the scanner: what it falls back to, and its oracle.
+    ///
+    /// Errors: as there.
+    pub fn parse_text(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let Self { doc, session, .. } = self;
+        session.heard(link, now);
+        if text == b"pong" {
+            out.event(&Event::Control(dp_venue_api::Control::Heartbeat));
+            return Ok(());
+        }
+        let tree = doc.parse(text).map_err(feed::of_json)?;
+        let root = tree.root();
+        // Market data first: it is nearly all there is.
+        let channel = root
+            .get("arg")
+            .and_then(|arg| arg.get("channel"))
+            .and_then(dp_wire::json::Value::as_str);
+        match channel {
+            Some(channel) if root.get("event").is_none() => {
+                session.on_push(registry, channel, root, out)
+            }
+            _ => session.on_reply(registry, link, now, root, out),
+        }
     }
 }
 
@@ -132,25 +169,17 @@ impl Venue for Okx {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        let Self { doc, session, .. } = self;
-        session.heard(link, now);
-        if text == b"pong" {
-            out.event(&Event::Control(dp_venue_api::Control::Heartbeat));
+        if self.session.scan(registry, text, out) {
+            self.session.heard(link, now);
+            self.counts.scanned += 1;
             return Ok(());
         }
-        let tree = doc.parse(text).map_err(feed::of_json)?;
-        let root = tree.root();
-        // Market data first: it is nearly all there is.
-        let channel = root
-            .get("arg")
-            .and_then(|arg| arg.get("channel"))
-            .and_then(dp_wire::json::Value::as_str);
-        match channel {
-            Some(channel) if root.get("event").is_none() => {
-                session.on_push(registry, channel, root, out)
-            }
-            _ => session.on_reply(registry, link, now, root, out),
-        }
+        self.counts.parsed += 1;
+        self.parse_text(registry, link, now, text, out)
+    }
+
+    fn read_counts(&self) -> ReadCounts {
+        self.counts
     }
 
     fn on_response(

@@ -3,9 +3,11 @@
 use super::Session;
 use crate::entry::{self, code_of};
 use crate::feed::{self, BookChannel};
+use crate::scan::{self, Push};
 use crate::symbols::push_base36;
 use crate::{LINK_PRIVATE, LINK_PUBLIC, account, reject};
-use dp_types::{LinkId, Now, RejectReason};
+use dp_types::limit::WS_MSG_MAX;
+use dp_types::{BookMsg, BookMsgKind, InstrumentId, LinkId, Now, RejectReason};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
 use dp_wire::json::Value;
 
@@ -13,6 +15,57 @@ use dp_wire::json::Value;
 const WRONG_CHANNEL: i32 = 60018;
 
 impl Session {
+    /// Reads a push of a hot shape by hand and tells its event. `false` when it is not of one; nothing was
+    /// told or changed then.
+    #[inline]
+    pub(crate) fn scan(&mut self, registry: &Registry, text: &[u8], out: &mut impl Sink) -> bool {
+        let push = scan::push(registry, text, &mut self.levels);
+        let Some(push) = push.filter(|_| text.len() <= WS_MSG_MAX) else {
+            return false;
+        };
+        let book = match push {
+            Push::Book(book) => book,
+            Push::Quote(quote) => {
+                out.event(&Event::Quote(quote));
+                return true;
+            }
+            Push::Trade(trade) => {
+                out.event(&Event::Trade(trade));
+                return true;
+            }
+        };
+        if !self.is_its_book(book.instrument, book.channel, out) {
+            return true;
+        }
+        out.event(&Event::Book(BookMsg {
+            instrument: book.instrument,
+            kind: book.kind,
+            first_id: book.seq_id,
+            last_id: book.seq_id,
+            prev_id: book.prev_id,
+            checksum: book.checksum,
+            bids: &self.levels.bids,
+            asks: &self.levels.asks,
+            venue_ns: book.venue_ns,
+        }));
+        if book.kind == BookMsgKind::Snapshot {
+            self.snapshot_taken(book.instrument);
+        }
+        true
+    }
+
+    /// Whether this channel is the instrument's book: the first one seen is, the others are passed over.
+    fn is_its_book(&mut self, id: InstrumentId, channel: BookChannel, out: &mut impl Sink) -> bool {
+        let followed = self.books.get_mut(id.0 as usize);
+        let is_other = followed
+            .filter(|book| book.is_followed)
+            .is_some_and(|book| *book.channel.get_or_insert(channel) != channel);
+        if is_other {
+            out.event(&Event::Ignored("a second book channel of this instrument"));
+        }
+        !is_other
+    }
+
     /// A message of a channel.
     pub(crate) fn on_push(
         &mut self,
@@ -24,13 +77,7 @@ impl Session {
         let arg = root.get("arg").ok_or(DecodeError::Field("arg"))?;
         if let Some(book_channel) = BookChannel::of(channel) {
             let id = feed::instrument(registry, arg)?;
-            if let Some(book) = self
-                .books
-                .get_mut(id.0 as usize)
-                .filter(|book| book.is_followed)
-                && *book.channel.get_or_insert(book_channel) != book_channel
-            {
-                out.event(&Event::Ignored("a second book channel of this instrument"));
+            if !self.is_its_book(id, book_channel, out) {
                 return Ok(());
             }
             feed::on_book(id, book_channel, root, &mut self.levels, out)?;
