@@ -16,6 +16,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("dp-shm", &["dp-types"]),
     ("dp-wire", &["dp-types"]),
     ("dp-proto", &["dp-types", "dp-wire"]),
+    ("dp-tcp", &[]),
     ("dp-book", &["dp-types"]),
     ("dp-strategy", &["dp-types", "dp-book"]),
     ("dp-risk", &["dp-types"]),
@@ -33,6 +34,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
             "dp-shm",
             "dp-wire",
             "dp-proto",
+            "dp-tcp",
             "dp-book",
             "dp-strategy",
             "dp-risk",
@@ -69,9 +71,10 @@ const ALLOWED: [(&str, &[&str]); 18] = [
 ];
 
 /// Packages of rooms that may lean on anything, and on which nothing leans.
-const FREE: [&str; 5] = [
+const FREE: [&str; 6] = [
     "spinlane-bench",
     "tests-hotpath",
+    "tests-relay",
     "tests-system",
     "tests-conformance",
     "xtask",
