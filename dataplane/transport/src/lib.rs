@@ -12,6 +12,7 @@
 mod affinity;
 mod arena;
 mod backoff;
+pub mod bypass;
 pub mod clock;
 mod heap;
 mod idle;

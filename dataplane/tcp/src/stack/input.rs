@@ -131,7 +131,9 @@ impl Stack {
         }
         let has_room = self.half_open < self.config.half_open_max;
         let place = self.table.free().filter(|_| has_room);
-        let (Some(index), Ok(neighbour)) = (place, self.route(*remote.ip())) else {
+        let next_hop = self.next_hop(*remote.ip()).ok();
+        let neighbour = next_hop.and_then(|next_hop| self.neighbours.place(next_hop));
+        let (Some(index), Some(neighbour)) = (place, neighbour) else {
             self.counters.syns_refused += 1;
             return Arrival::nothing(Verdict::Dropped);
         };

@@ -129,6 +129,15 @@ pub enum ConnectError {
     Neighbours,
 }
 
+/// Where local ports begin: elsewhere under each secret, so that a process that starts anew does not meet the
+/// connections its predecessor left half open at the peer (RFC 6056, 3.3.3).
+fn first_port(config: &StackConfig) -> u16 {
+    let (first, last) = config.ports;
+    let us = SocketAddrV4::new(config.host.address, first);
+    let count = usize::from(last - first) + 1;
+    first + (config.secret.bucket(us, us) % count) as u16
+}
+
 /// Something to send that belongs to no connection.
 enum Reply {
     Reset {
@@ -193,7 +202,7 @@ impl Stack {
             neighbours: Neighbours::new(),
             listeners: Vec::with_capacity(LISTENERS_MAX),
             ports: Bits::new(usize::from(last - first) + 1),
-            next_port: first,
+            next_port: first_port(config),
             half_open: 0,
             marked: Bits::new(count),
             eventful: Bits::new(count),
@@ -220,7 +229,10 @@ impl Stack {
     ) -> Result<ConnId, ConnectError> {
         self.tick(now);
         let index = self.table.free().ok_or(ConnectError::Full)?;
-        let neighbour = self.neighbours.place(next_hop).ok_or(ConnectError::Neighbours)?;
+        let neighbour = self
+            .neighbours
+            .place(next_hop)
+            .ok_or(ConnectError::Neighbours)?;
         let port = self.take_port().ok_or(ConnectError::Ports)?;
         let local = SocketAddrV4::new(self.config.host.address, port);
         let opening = self.opening(local, remote);
@@ -233,6 +245,15 @@ impl Stack {
         self.table.link(index);
         self.marked.add(index);
         Ok(self.table.id(index))
+    }
+
+    /// Local ports go on where those of the stack before this one stopped: a peer may still hold the last ones
+    /// for open (RFC 6056 tells why ports should not come again soon).
+    pub fn continue_ports(&mut self, of: &Self) {
+        let (first, last) = self.config.ports;
+        if (first..=last).contains(&of.next_port) {
+            self.next_port = of.next_port;
+        }
     }
 
     /// Takes connections on `port` from now on; they are told with [`Events::CONNECTED`]. Returns

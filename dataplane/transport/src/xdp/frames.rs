@@ -42,6 +42,15 @@ impl Frame {
         }
     }
 
+    /// The same frame, for looking only: it is the chunk's to release.
+    pub(crate) const fn of(chunk: &Chunk) -> Self {
+        Self {
+            index: chunk.buffer,
+            start: chunk.start,
+            len: chunk.len,
+        }
+    }
+
     /// The frame behind a chunk made by [`Frame::into_chunk`]; its bytes are the chunk's alone.
     pub const fn from_chunk(chunk: Chunk) -> Self {
         Self {
