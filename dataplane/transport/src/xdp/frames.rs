@@ -74,6 +74,9 @@ pub struct FrameCounters {
     pub tx_full: u64,
     /// Descriptors that named no frame of ours, or one that was not the kernel's. Always 0.
     pub bad_descriptors: u64,
+    /// Frames lost because a ring of the kernel's had no room for them. Always 0: the rings are longer than
+    /// there are frames.
+    pub ring_full: u64,
     /// System calls made to have frames sent or buffers filled.
     pub kicks: u64,
     /// Of these, refused by the kernel; tried again later.

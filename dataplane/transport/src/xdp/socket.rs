@@ -5,7 +5,9 @@
 //!   tx frames   free ──reserve──▶ held ──submit──▶ tx ring ──kick──▶ kernel ──▶ completion ring ──▶ free
 //! ```
 //!
-//! Every ring is as long as the frames that can be in it: none is ever full. What is pushed is published once
+//! The rings the kernel writes are as long as there are frames, those we write twice as long: the kernel shows
+//! that it took an entry only after it has shown us the frame (`xsk_flush`, net/xdp/xsk.c), so that up to
+//! all frames can be there a second time. Hence none is ever full. What is pushed is published once
 //! a turn. The kernel is called only when it asks to be (`XDP_RING_NEED_WAKEUP`); in copy mode it always does
 //! for sending, and sending happens inside that call.
 
@@ -121,11 +123,12 @@ impl Xsk {
         let fd = unsafe { OwnedFd::from_raw_fd(raw) };
         let umem = Umem::new(options.frame_size, options.rx_frames, options.tx_frames)?;
         register(&fd, &umem)?;
+        let (fill_count, tx_count) = (2 * options.rx_frames, 2 * options.tx_frames);
         for (option, count) in [
-            (libc::XDP_UMEM_FILL_RING, options.rx_frames),
+            (libc::XDP_UMEM_FILL_RING, fill_count),
             (libc::XDP_UMEM_COMPLETION_RING, options.tx_frames),
             (libc::XDP_RX_RING, options.rx_frames),
-            (libc::XDP_TX_RING, options.tx_frames),
+            (libc::XDP_TX_RING, tx_count),
         ] {
             set(&fd, libc::SOL_XDP, option, &count, "size of an AF_XDP ring")?;
         }
@@ -134,12 +137,12 @@ impl Xsk {
             libc::XDP_UMEM_PGOFF_FILL_RING as i64,
             libc::XDP_UMEM_PGOFF_COMPLETION_RING as i64,
         );
-        let mut fill = Producer::map(&fd, fill_at, at.fr, options.rx_frames)?;
+        let mut fill = Producer::map(&fd, fill_at, at.fr, fill_count)?;
         let completion = Consumer::map(&fd, completion_at, at.cr, options.tx_frames)?;
         let rx = Consumer::map(&fd, libc::XDP_PGOFF_RX_RING, at.rx, options.rx_frames)?;
-        let tx = Producer::map(&fd, libc::XDP_PGOFF_TX_RING, at.tx, options.tx_frames)?;
+        let tx = Producer::map(&fd, libc::XDP_PGOFF_TX_RING, at.tx, tx_count)?;
         let is_filled = (0..options.rx_frames).all(|index| fill.push(umem.offset(index)));
-        assert!(is_filled, "the fill ring is as long as there are frames");
+        assert!(is_filled, "the fill ring has room for every frame");
         fill.publish();
         let is_busy_polling = options
             .busy_poll
@@ -314,7 +317,7 @@ impl FrameIo for Xsk {
     fn release(&mut self, frame: Frame) {
         if self.umem.owners.release(frame.index) {
             let is_pushed = self.fill.push(self.umem.offset(frame.index));
-            assert!(is_pushed, "the fill ring is as long as there are frames");
+            self.counters.ring_full += u64::from(!is_pushed);
         }
     }
 
@@ -339,7 +342,7 @@ impl FrameIo for Xsk {
             len,
             options: 0,
         });
-        assert!(is_pushed, "the tx ring is as long as there are frames");
+        self.counters.ring_full += u64::from(!is_pushed);
         self.counters.tx_frames += 1;
     }
 

@@ -3,9 +3,10 @@
 use super::support::*;
 use crate::alloc_touches;
 use dp_transport::clock;
-use dp_transport::xdp::{Frame, FrameIo as _};
+use dp_transport::xdp::{Frame, FrameIo as _, XskOptions};
 use std::net::SocketAddrV4;
-use tests_net::Veth;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tests_net::{Veth, skip};
 
 fn venue() -> SocketAddrV4 {
     flow().venue
@@ -201,4 +202,72 @@ fn parking_ends_with_a_frame_or_with_the_time() {
         assert!(start.elapsed().as_secs() < 19);
         assert_eq!(us.xsk.poll(clock::unix_now()), 1);
     });
+}
+
+/// The kernel shows a received frame before it shows that it took the frame's place from the fill ring
+/// (`xsk_flush`, net/xdp/xsk.c). Who gives the frame back in between must find room.
+#[test]
+fn a_frame_given_back_at_once_finds_room() {
+    for mode in MODES {
+        let Some(veth) = Veth::or_skip("xdp") else {
+            return;
+        };
+        let few = XskOptions {
+            rx_frames: 4,
+            tx_frames: 16,
+            ..small()
+        };
+        const FRAMES: u64 = 2_000;
+        let (is_open, received) = (AtomicBool::new(false), AtomicU64::new(0));
+        let receive = || {
+            let mut us = match End::open(PORTS, mode, &few) {
+                Ok(end) => end,
+                Err(fault) => {
+                    received.store(FRAMES, Ordering::Relaxed);
+                    is_open.store(true, Ordering::Release);
+                    return skip("xdp", &fault.to_string());
+                }
+            };
+            us.steering.add(flow()).unwrap();
+            is_open.store(true, Ordering::Release);
+            let start = std::time::Instant::now();
+            while us.xsk.counters().rx_frames < FRAMES {
+                // Straight back, so that the window is hit; the sender waits for each frame.
+                us.xsk.poll(clock::unix_now());
+                while let Some(frame) = us.xsk.next() {
+                    us.xsk.release(frame);
+                }
+                received.store(us.xsk.counters().rx_frames, Ordering::Relaxed);
+                assert!(
+                    start.elapsed().as_secs() < 60,
+                    "{mode}: {:?}",
+                    us.xsk.counters()
+                );
+            }
+            let counters = us.xsk.counters();
+            assert_eq!(
+                (counters.ring_full, counters.bad_descriptors),
+                (0, 0),
+                "{mode}"
+            );
+        };
+        std::thread::scope(|scope| {
+            let us = scope.spawn(|| veth.ours.run(receive));
+            until("the receiver", || is_open.load(Ordering::Acquire));
+            veth.theirs.run(|| {
+                let mut venue = End::venue(mode, []).unwrap();
+                let mut sent = 0;
+                while received.load(Ordering::Relaxed) < FRAMES && !us.is_finished() {
+                    let is_behind = sent >= received.load(Ordering::Relaxed) + 3;
+                    if is_behind || !venue.send(&towards_us(b"quick")) {
+                        std::hint::spin_loop();
+                        venue.xsk.poll(clock::unix_now());
+                    } else {
+                        sent += 1;
+                    }
+                }
+            });
+            us.join().unwrap();
+        });
+    }
 }
