@@ -1,7 +1,8 @@
 //! Round trips of raw frames with 200 bytes inside, over a cable between two namespaces: AF_XDP at both
 //! ends, natively and generically, and AF_XDP against a kernel raw socket that spins on `recv`. The rows are
 //! measured in turns. Informative only: it says what the machine did meanwhile, and gates nothing. A cable
-//! of this kind cannot tell native from generic on a real card.
+//! of this kind cannot tell native from generic on a real card. Frames are numbered, and a round trip ends with
+//! the answer to its own.
 //!
 //! `cargo run --release -p dp-transport --example xdp_pingpong [rounds]`, as root.
 
@@ -46,7 +47,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Vec::new(),
         ),
     ];
-    println!("load before: {}", load());
+    println!(
+        "before: load {}, a bare system call {} ns",
+        load(),
+        system_call_ns(&clock)
+    );
     for turn in 0..TURNS {
         for (name, mode, is_xsk, all) in &mut rows {
             let cycles = measure(*mode, *is_xsk, rounds, turn == 0)?;
@@ -56,7 +61,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             all.extend(cycles);
         }
     }
-    println!("load after:  {}", load());
+    println!(
+        "after:  load {}, a bare system call {} ns",
+        load(),
+        system_call_ns(&clock)
+    );
     for (name, _, _, cycles) in rows {
         report(name, &clock, cycles);
     }
@@ -110,9 +119,14 @@ fn ping(
     if is_first {
         println!("frames on: {}", xsk.pages().name());
     }
-    let frame = frame(us, them);
+    let mut frame = frame(us, them);
+    let mut stale = 0u64;
     let mut all = Vec::with_capacity(rounds);
     for round in 0..rounds + WARM_UP {
+        // Numbered: the answer to an earlier frame would end a round trip that has hardly begun, and every
+        // one after it.
+        let number = (round as u64).to_be_bytes();
+        frame[HEADERS..HEADERS + 8].copy_from_slice(&number);
         let start = tsc();
         let Some(out) = xsk.reserve() else {
             return Err(XdpFault::Answer("frames that never come back"));
@@ -125,7 +139,9 @@ fn ping(
         while !is_back && !is_done.load(Ordering::Relaxed) {
             xsk.poll(UnixNanos(0));
             while let Some(back) = xsk.next() {
-                is_back = true;
+                let is_ours = xsk.bytes(&back).get(HEADERS..HEADERS + 8) == Some(&number[..]);
+                is_back |= is_ours;
+                stale += u64::from(!is_ours);
                 xsk.release(back);
             }
             spins += 1;
@@ -137,6 +153,9 @@ fn ping(
         if round >= WARM_UP {
             all.push(tsc().since(start));
         }
+    }
+    if stale > 0 {
+        println!("{mode}: {stale} answers came after the warm-up had given them up");
     }
     drop((xsk, steering));
     Ok(all)
@@ -279,6 +298,20 @@ fn report(name: &str, clock: &Clock, mut cycles: Vec<u64>) {
         "{name:>24}: n {}  min {min}  p50 {p50}  p99 {p99}  p99.9 {p999}  max {max}  ns",
         cycles.len()
     );
+}
+
+/// Median cost of a system call that does nothing, told beside the figures: a machine on which it differs
+/// is another machine. It does not explain everything: with it unchanged, round trips still fall into two
+/// groups some 60 % apart here from one run to the next.
+fn system_call_ns(clock: &Clock) -> u64 {
+    let call = || {
+        let start = tsc();
+        nix::unistd::getppid();
+        tsc().since(start)
+    };
+    let mut all: Vec<u64> = (0..10_000).map(|_| call()).collect();
+    all.sort_unstable();
+    clock.cycles_to_ns(all[all.len() / 2])
 }
 
 /// What else the machine does: load averages and runnable tasks.

@@ -12,4 +12,5 @@
 #![forbid(unsafe_code)]
 
 pub mod entries;
+pub mod net;
 pub mod venues;

@@ -461,6 +461,20 @@ mod tests {
         assert_eq!(read_one(DELNEIGH, 0x02), (None, false));
     }
 
+    /// Datagrams of a real kernel, which the fuzz target starts from.
+    #[test]
+    fn the_committed_corpus_is_read() {
+        let folder = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/fuzz/corpus/netlink"
+        );
+        let files = std::fs::read_dir(folder).unwrap();
+        let empty = files
+            .map(|file| file.unwrap().path())
+            .filter(|path| all(&std::fs::read(path).unwrap()).is_empty());
+        assert_eq!(empty.collect::<Vec<_>>(), Vec::<std::path::PathBuf>::new());
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_to_their_end(datagram in prop::collection::vec(any::<u8>(), 0..300)) {

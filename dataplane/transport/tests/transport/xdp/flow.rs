@@ -153,6 +153,8 @@ fn a_flow_without_a_socket_is_dropped_not_answered() {
             // itself: then the frame went there.
             let counters = steering.counters(flow()).unwrap();
             assert_eq!(counters.unclaimed + counters.steered, 1, "{mode}");
+            // Dropped before the kernel saw it, not answered and then held back.
+            assert_eq!(counters.resets_held, 0, "{mode}");
         });
     }
 }
