@@ -17,7 +17,7 @@ use crate::xdp::{Frame, FrameIo};
 use crate::{Chunk, CloseReason, OpenError, Ready, SOCKETS_MAX, SendError, Socket, Transport};
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use dp_tcp::wire::ethernet::Mac;
-use dp_tcp::{ConfigError, ConnId, Connection, End, Events, Stack, StackConfig};
+use dp_tcp::{ConfigError, ConnId, Connection, End, Events, Host, Stack, StackConfig};
 use dp_types::UnixNanos;
 use std::collections::VecDeque;
 
@@ -42,8 +42,13 @@ pub enum WayEvent {
     },
     /// The next hop's hardware address is no longer known: connections wait.
     Lost(Ipv4Addr),
-    /// The interface is another than it was (MTU, hardware address, our address): connections end.
-    Changed,
+    /// The interface is another than it was: connections end.
+    Changed {
+        /// Who we are on it now.
+        host: Host,
+        /// Octets of the largest IPv4 packet.
+        mtu: u16,
+    },
 }
 
 /// Who tells the way to a peer, and has its frames come to us.
@@ -403,7 +408,11 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
                 WayEvent::Lost(next_hop) => {
                     self.stack.set_neighbour(next_hop, None);
                 }
-                WayEvent::Changed => self.begin_anew(),
+                WayEvent::Changed { host, mtu } => {
+                    self.config.host = host;
+                    self.config.connection.mtu = mtu;
+                    self.begin_anew();
+                }
             }
         }
         if self.seeking > 0 {
@@ -436,11 +445,19 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
     }
 
     fn give_up_seeking(&mut self) {
+        let now = self.now;
         for at in 0..SOCKETS_MAX as u16 {
             let Some(slot) = self.slots.get_mut(usize::from(at)) else {
                 return;
             };
-            if matches!(slot.phase, Phase::Seeking(since) if self.now.since(since) > WAY_NS_MAX) {
+            let Phase::Seeking(since) = &mut slot.phase else {
+                continue;
+            };
+            // Opened before the first turn: no clock had been shown yet.
+            if since.0 == 0 {
+                *since = now;
+            }
+            if now.since(*since) > WAY_NS_MAX {
                 slot.ending = Some(CloseReason::Os(libc::EHOSTUNREACH));
                 self.end_if_read(at);
             }
@@ -468,12 +485,6 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
             self.stack = stack;
         }
         self.holders.fill(Holder::Nobody);
-    }
-
-    /// Who we are from now on: told before [`WayEvent::Changed`] is.
-    pub fn set_host(&mut self, host: dp_tcp::Host, mtu: u16) {
-        self.config.host = host;
-        self.config.connection.mtu = mtu;
     }
 }
 

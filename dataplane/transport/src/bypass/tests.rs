@@ -327,7 +327,11 @@ fn the_ends_of_a_connection_are_told() {
 fn another_interface_ends_every_connection_and_new_ones_work() {
     let mut rig = Rig::new();
     let socket = rig.connect();
-    rig.lane.ways.events.push_back(WayEvent::Changed);
+    let host = config(US, OUR_MAC, (1, 1)).host;
+    rig.lane
+        .ways
+        .events
+        .push_back(WayEvent::Changed { host, mtu: 900 });
     assert_eq!(rig.closed(socket), CloseReason::Os(libc::ENETRESET));
     assert_eq!(rig.lane.counters().changes, 1);
     let socket = rig.connect();

@@ -30,6 +30,7 @@ mod rules;
 mod socket;
 mod umem;
 mod undo;
+mod ways;
 
 pub use fault::XdpFault;
 pub use frames::{Frame, FrameCounters, FrameIo};
@@ -42,6 +43,7 @@ pub use rules::{Rule, RuleTarget};
 pub use socket::{BusyPoll, Xsk, XskOptions, XskStatistics};
 pub use umem::FrameSize;
 pub use undo::{Change, Undo};
+pub use ways::KernelWays;
 
 use std::time::{Duration, Instant};
 

@@ -5,3 +5,4 @@ mod flow;
 mod frames;
 mod network;
 mod support;
+mod tcp;
