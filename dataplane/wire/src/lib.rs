@@ -20,7 +20,9 @@
 )]
 
 pub mod buf;
+pub mod digits;
 pub mod http;
 pub mod json;
 pub mod scan;
+pub mod template;
 pub mod ws;

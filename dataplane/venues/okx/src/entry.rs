@@ -122,14 +122,14 @@ fn push_instrument(out: &mut Vec<u8>, instrument: &Instrument) {
 
 /// When a request written at `now` lapses at the venue. Never without: a request that waits in a stalled
 /// connection would be carried out whenever that moves again.
-fn deadline_ms(now: Now, window_ms: u32) -> u64 {
+pub(crate) fn deadline_ms(now: Now, window_ms: u32) -> u64 {
     now.unix
         .millis()
         .saturating_add(u64::from(window_ms.max(1)))
 }
 
 /// The venue's order type: it has no separate TIF.
-const fn order_type(kind: OrderKind, tif: Tif) -> &'static str {
+pub(crate) const fn order_type(kind: OrderKind, tif: Tif) -> &'static str {
     match (kind, tif) {
         (OrderKind::PostOnly, _) => "post_only",
         (OrderKind::Market, _) => "market",

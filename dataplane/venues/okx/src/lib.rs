@@ -32,12 +32,14 @@ mod scan;
 mod session;
 pub mod symbols;
 pub mod sync;
+mod template;
 
 pub use session::{DEAD_MAN_REARM_NS, DEAD_MAN_TIMEOUT_S};
 
 use crate::limits::OrderOp;
 use crate::session::Session;
 use crate::symbols::order_id_text;
+use crate::template::Templates;
 use dp_types::limit::HTTP_BODY_MAX;
 use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
@@ -88,6 +90,7 @@ pub struct Okx {
     doc: Doc,
     rest_doc: Doc,
     session: Session,
+    templates: Templates,
     counts: ReadCounts,
 }
 
@@ -105,6 +108,7 @@ impl Okx {
             doc: Doc::new(WARM_BYTES),
             rest_doc: Doc::with_limit(0, HTTP_BODY_MAX),
             session: Session::new(config, &instruments),
+            templates: Templates::default(),
             counts: ReadCounts::default(),
         })
     }
@@ -191,9 +195,14 @@ impl Venue for Okx {
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
         let Self {
-            rest_doc, session, ..
+            rest_doc,
+            session,
+            templates,
+            ..
         } = self;
-        session.on_response(rest_doc, registry, now, response, out)
+        let result = session.on_response(rest_doc, registry, now, response, out);
+        templates.refresh(registry, session.followed()); // instruments may have come
+        result
     }
 
     fn on_closed(&mut self, link: LinkId, now: Now, _out: &mut impl Sink) {
@@ -243,14 +252,21 @@ impl Venue for Okx {
         let instrument = registry
             .get(order.instrument)
             .ok_or(EntryError::UnknownInstrument)?;
-        self.session.send_order(
+        let Self {
+            session, templates, ..
+        } = self;
+        session.send_order(
             order.instrument,
             OrderOp::New,
             1,
             now,
             out,
-            |window_ms, text| {
-                entry::write_new(instrument, order, now, window_ms, text);
+            |window_ms, text| match templates.new_order(instrument, order, now, window_ms) {
+                Some(made) => made,
+                None => {
+                    entry::write_new(instrument, order, now, window_ms, text);
+                    text
+                }
             },
         )
     }
@@ -265,14 +281,21 @@ impl Venue for Okx {
         let instrument = registry
             .get(amend.instrument)
             .ok_or(EntryError::UnknownInstrument)?;
-        self.session.send_order(
+        let Self {
+            session, templates, ..
+        } = self;
+        session.send_order(
             amend.instrument,
             OrderOp::Amend,
             1,
             now,
             out,
-            |window_ms, text| {
-                entry::write_amend(instrument, amend, now, window_ms, text);
+            |window_ms, text| match templates.amend(instrument, amend, now, window_ms) {
+                Some(made) => made,
+                None => {
+                    entry::write_amend(instrument, amend, now, window_ms, text);
+                    text
+                }
             },
         )
     }
@@ -287,14 +310,21 @@ impl Venue for Okx {
         let instrument = registry
             .get(cancel.instrument)
             .ok_or(EntryError::UnknownInstrument)?;
-        self.session.send_order(
+        let Self {
+            session, templates, ..
+        } = self;
+        session.send_order(
             cancel.instrument,
             OrderOp::Cancel,
             1,
             now,
             out,
-            |_, text| {
-                entry::write_cancel(instrument, cancel, text);
+            |_, text| match templates.cancel(instrument, cancel) {
+                Some(made) => made,
+                None => {
+                    entry::write_cancel(instrument, cancel, text);
+                    text
+                }
             },
         )
     }
@@ -319,6 +349,7 @@ impl Venue for Okx {
             self.session
                 .send_order(instrument, op, batch.len(), now, out, |_, text| {
                     entry::write_batch_cancel(known, batch, number, text);
+                    text
                 })?;
         }
         Ok(())

@@ -300,6 +300,11 @@ impl Session {
         }
     }
 
+    /// The instruments we follow.
+    pub(crate) fn followed(&self) -> &[InstrumentId] {
+        &self.symbols
+    }
+
     pub(crate) fn links(&self) -> &[LinkSpec] {
         &self.links
     }
@@ -445,15 +450,16 @@ impl Session {
         }
     }
 
-    /// Checks link and limits, then writes and sends. Nothing leaves when it errs.
-    pub(crate) fn send_order(
-        &mut self,
+    /// Checks link and limits, then writes and sends: `write` gives the text, written into the room it is given
+    /// or anywhere else. Nothing leaves when it errs.
+    pub(crate) fn send_order<'t>(
+        &'t mut self,
         instrument: InstrumentId,
         op: OrderOp,
         count: usize,
         now: Now,
         out: &mut impl Sink,
-        write: impl FnOnce(u32, &mut Vec<u8>),
+        write: impl FnOnce(u32, &'t mut Vec<u8>) -> &'t [u8],
     ) -> Result<(), EntryError> {
         if !self.private.is_ready {
             return Err(EntryError::NotReady);
@@ -462,8 +468,7 @@ impl Session {
             return Err(EntryError::RateLimited);
         }
         self.message.clear();
-        write(self.order_window_ms, &mut self.message);
-        out.send_text(LINK_PRIVATE, &self.message);
+        out.send_text(LINK_PRIVATE, write(self.order_window_ms, &mut self.message));
         Ok(())
     }
 }
