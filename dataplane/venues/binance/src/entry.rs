@@ -164,13 +164,13 @@ const fn tif_text(tif: Tif) -> &'static str {
 }
 
 /// The venue's longest validity window.
-const WINDOW_MS_MAX: u32 = 60_000;
+pub(crate) const WINDOW_MS_MAX: u32 = 60_000;
 
 /// The validity window: the venue refuses the request when it comes later than this after `timestamp`. Always
 /// written: without one the venue takes 5 s, which is neither what was configured for an order nor enough for
 /// a cancel.
-fn window(request: &mut Request<'_>, window_ms: u32) {
-    request.number("recvWindow", u64::from(window_ms.clamp(1, WINDOW_MS_MAX)));
+pub(crate) fn window(window_ms: u32) -> u64 {
+    u64::from(window_ms.clamp(1, WINDOW_MS_MAX))
 }
 
 /// Writes a new order. Post-only is a type of its own here; market orders have no price and no TIF.
@@ -193,7 +193,7 @@ pub(crate) fn write_new(
         request.decimal("price", instrument.price_decimal(order.price));
     }
     request.decimal("quantity", instrument.qty_decimal(order.qty));
-    window(&mut request, window_ms);
+    request.number("recvWindow", window(window_ms));
     request
         .text("side", side_text(order.side))
         .text("symbol", instrument.symbol.as_str());
@@ -231,7 +231,7 @@ pub(crate) fn write_amend(
             client_id: amend.client_id,
             order_id: amend.order_id,
         });
-    window(&mut request, window_ms);
+    request.number("recvWindow", window(window_ms));
     request
         .text("symbol", instrument.symbol.as_str())
         .number("timestamp", now.unix.millis());
@@ -262,7 +262,7 @@ pub(crate) fn write_about(
     request.order(order);
     // A late cancel is still wanted, a late question is not.
     if !is_query {
-        window(&mut request, WINDOW_MS_MAX);
+        request.number("recvWindow", window(WINDOW_MS_MAX));
     }
     request
         .text("symbol", instrument.symbol.as_str())
@@ -279,7 +279,7 @@ pub(crate) fn write_cancel_all(
 ) -> Result<(), Overflow> {
     let id = RequestId::CancelAll(instrument.id);
     let mut request = Request::new(out, id, "openOrders.cancelAll", signing);
-    window(&mut request, WINDOW_MS_MAX);
+    request.number("recvWindow", window(WINDOW_MS_MAX));
     request
         .text("symbol", instrument.symbol.as_str())
         .number("timestamp", now.unix.millis());

@@ -32,6 +32,7 @@ mod scan;
 mod session;
 pub mod symbols;
 pub mod sync;
+mod template;
 
 use crate::feed::Decoder;
 use crate::session::{Op, Session};
@@ -197,9 +198,13 @@ impl Venue for Binance {
     ) -> Result<(), EntryError> {
         let instrument = known(registry, order.instrument)?;
         self.session.admit(Op::New, now)?;
-        self.session.send(out, |signing, window_ms, message| {
-            entry::write_new(instrument, order, now, window_ms, signing, message)
-        })
+        self.session.send_made(
+            out,
+            |made, signing| made.new_order(instrument, order, now, signing),
+            |signing, window_ms, message| {
+                entry::write_new(instrument, order, now, window_ms, signing, message)
+            },
+        )
     }
 
     /// Reduces the quantity in place. Errors: [`EntryError::Unsupported`] for a new price.
@@ -215,9 +220,13 @@ impl Venue for Binance {
             return Err(EntryError::Unsupported);
         };
         self.session.admit(Op::Amend, now)?;
-        self.session.send(out, |signing, window_ms, message| {
-            entry::write_amend(instrument, amend, qty, now, window_ms, signing, message)
-        })
+        self.session.send_made(
+            out,
+            |made, signing| made.amend(instrument, amend, qty, now, signing),
+            |signing, window_ms, message| {
+                entry::write_amend(instrument, amend, qty, now, window_ms, signing, message)
+            },
+        )
     }
 
     fn cancel_order(
@@ -229,9 +238,13 @@ impl Venue for Binance {
     ) -> Result<(), EntryError> {
         let instrument = known(registry, cancel.instrument)?;
         self.session.admit(Op::Cancel, now)?;
-        self.session.send(out, |signing, _, message| {
-            entry::write_about(instrument, cancel, false, now, signing, message)
-        })
+        self.session.send_made(
+            out,
+            |made, signing| made.cancel(cancel, now, signing),
+            |signing, _, message| {
+                entry::write_about(instrument, cancel, false, now, signing, message)
+            },
+        )
     }
 
     /// One request cancels everything of the symbol, orders of others on this account included; the list is

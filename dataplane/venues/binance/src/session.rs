@@ -26,6 +26,7 @@ use crate::session::books::BookState;
 use crate::session::reconcile::Run;
 use crate::session::rules::Rules;
 use crate::symbols::client_id_text;
+use crate::template::Templates;
 use crate::{LINK_MD, LINK_ORDERS, LINK_REST};
 use dp_types::{
     CancelOrder, Instrument, InstrumentId, LinkId, Now, OrderId, RejectReason, UnixNanos,
@@ -117,6 +118,7 @@ pub(crate) struct Session {
     limits: Limits,
     names: Names,
     message: Box<Buf<MESSAGE_MAX>>,
+    templates: Templates,
     is_rest_open: bool,
     md: WsLink,
     orders: WsLink,
@@ -195,6 +197,7 @@ impl Session {
             limits: Limits::default(),
             names: Names::default(),
             message: Box::default(),
+            templates: Templates::default(),
             is_rest_open: false,
             md: WsLink::default(),
             orders: WsLink::default(),
@@ -235,11 +238,19 @@ impl Session {
             }
             LINK_ORDERS => {
                 self.orders = WsLink::opened(now, ORDERS_LIFE_NS);
+                self.make_templates(registry);
                 self.has_session = false;
                 self.log_on(now, out);
             }
             _ => {}
         }
+    }
+
+    /// Made whenever the order link opens: before any order, and nothing in them changes while it is open.
+    fn make_templates(&mut self, registry: &Registry) {
+        let followed: Vec<_> = self.followed.iter().map(|followed| followed.id).collect();
+        let signer = self.auth.as_ref().filter(|auth| !auth.has_session());
+        self.templates = Templates::new(registry, &followed, self.order_window_ms, signer);
     }
 
     pub(crate) fn on_closed(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
@@ -427,11 +438,26 @@ impl Session {
         out: &mut impl Sink,
         write: impl FnOnce(Signing<'_>, u32, &mut Buf<MESSAGE_MAX>) -> Result<(), Overflow>,
     ) -> Result<(), EntryError> {
+        self.send_made(out, |_, _| None, write)
+    }
+
+    /// As [`Session::send`], from a template where there is one.
+    #[inline]
+    pub(crate) fn send_made(
+        &mut self,
+        out: &mut impl Sink,
+        made: impl for<'t> FnOnce(&'t mut Templates, Signing<'_>) -> Option<&'t [u8]>,
+        write: impl FnOnce(Signing<'_>, u32, &mut Buf<MESSAGE_MAX>) -> Result<(), Overflow>,
+    ) -> Result<(), EntryError> {
         let signing = match (&self.auth, self.has_session) {
             (_, true) => Signing::Session,
             (Some(auth), false) => Signing::Each(auth),
             (None, false) => return Err(EntryError::NotReady),
         };
+        if let Some(text) = made(&mut self.templates, signing) {
+            out.send_text(LINK_ORDERS, text);
+            return Ok(());
+        }
         write(signing, self.order_window_ms, &mut self.message)
             .map_err(|Overflow| EntryError::Unsupported)?;
         out.send_text(LINK_ORDERS, self.message.as_bytes());

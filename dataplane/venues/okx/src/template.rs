@@ -253,7 +253,7 @@ mod tests {
             let instrument = registry.get(id).unwrap();
             for (raw, price, qty, is_buy, kind, ms) in orders {
                 let now = Now { unix: UnixNanos::from_millis(ms), ..Now::default() };
-                let (client_id, price, qty) = (ClientOrderId(raw >> 10), Price(price), Qty(qty));
+                let (client_id, price, qty) = (ClientOrderId(raw >> 19), Price(price), Qty(qty));
                 let (kind, tif) = TYPES.get(kind).copied().unwrap_or((OrderKind::Market, Tif::Ioc));
                 let new = NewOrder {
                     instrument: id, client_id, kind, tif, price, qty,
