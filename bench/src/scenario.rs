@@ -63,7 +63,7 @@ pub fn run(kind: Kind, meter: &mut Meter, captures: &Path) -> anyhow::Result<()>
         Kind::All => Ok(()),
         Kind::Tls => tls::run(meter),
         Kind::Decode => decode::run(meter, captures),
-        Kind::Book => book::run(meter),
+        Kind::Book => book::run(meter, captures),
         Kind::Dispatch => dispatch::run(meter),
         Kind::Signal => signal::run(meter),
         Kind::Risk => risk::run(meter),

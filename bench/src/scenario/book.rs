@@ -5,11 +5,14 @@ use crate::meter::Meter;
 use anyhow::bail;
 use dp_book::{Book, Keeper, Outcome};
 use dp_types::{
-    BookMsg, BookMsgKind, Instrument, InstrumentId, Level, Side, Text, UnixNanos, VenueId,
+    BookMsg, BookMsgKind, Instrument, InstrumentId, Level, LinkId, Side, Text, UnixNanos, VenueId,
     VenueNanos,
 };
+use dp_venue_api::{Event, Registry, RestRequest, Sink};
+use dp_venue_binance::feed::{Decoder, decode_any};
 use dp_venue_binance::sync::BinanceSync;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Bids and asks as a tree map of floats would keep them, keyed by price in ticks.
 #[derive(Debug, Default)]
@@ -74,7 +77,7 @@ pub fn warm_keeper(instrument: &Instrument) -> anyhow::Result<Keeper<BinanceSync
     Ok(keeper)
 }
 
-pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
+pub fn run(meter: &mut Meter, captures: &Path) -> anyhow::Result<()> {
     meter.begin("book");
     let instrument = instrument();
     let depths = data::depths();
@@ -121,7 +124,70 @@ pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
         tree.best()
     });
     meter.is_peer_of("message of 20 levels, checked");
+    recorded(
+        meter,
+        &captures.join("binance/spot-btcusdt-20240808.jsonl.gz"),
+    )
+}
+
+/// The levels of a recording, from its first change on: prices come that were never there before, and the
+/// touch moves.
+fn recorded(meter: &mut Meter, path: &Path) -> anyhow::Result<()> {
+    let Some((texts, _)) = data::recorded(path)? else {
+        let note = format!("{} is not there: left out", path.display());
+        meter.notes.push(note);
+        return Ok(());
+    };
+    let (mut decoder, mut registry) = (Decoder::default(), Registry::new());
+    let mut levels = Recorded::default();
+    for mut text in texts {
+        decode_any(&mut decoder, &mut registry, None, &mut text, &mut levels)?;
+    }
+    let levels = levels.0;
+    anyhow::ensure!(!levels.is_empty(), "no levels in {}", path.display());
+    let ours = "one level, recorded 2024-08-08";
+    let (mut book, mut tree) = (Book::default(), TreeBook::default());
+    let mut told = 0u64;
+    meter.batch(ours, |at| {
+        if at % levels.len() == 0 {
+            book.clear();
+            told += 1;
+        }
+        let (side, level) = &levels[at % levels.len()];
+        book.apply_level(*side, level);
+    });
+    meter.batch("same, tree map", |at| {
+        if at % levels.len() == 0 {
+            tree = TreeBook::default();
+        }
+        let (side, level) = &levels[at % levels.len()];
+        tree.apply(*side, level.price.0, level.qty.0 as f64);
+    });
+    meter.is_peer_of(ours);
+    meter.notes.push(format!(
+        "{ours}: {} levels in the recording, gone through {told} times",
+        levels.len()
+    ));
     Ok(())
+}
+
+/// Keeps the levels of every depth message.
+#[derive(Default)]
+struct Recorded(Vec<(Side, Level)>);
+
+impl Sink for Recorded {
+    fn event(&mut self, event: &Event<'_>) {
+        let Event::Book(book) = event else { return };
+        let symbol = Text::EMPTY;
+        let instrument = Instrument::bare(book.instrument, VenueId::BINANCE, symbol, 8, 8);
+        for (side, levels) in [(Side::Buy, book.bids), (Side::Sell, book.asks)] {
+            let levels = levels.iter().filter_map(|raw| instrument.level(raw).ok());
+            self.0.extend(levels.map(|level| (side, level)));
+        }
+    }
+    fn send_text(&mut self, _: LinkId, _: &[u8]) {}
+    fn request(&mut self, _: LinkId, _: &RestRequest<'_>) {}
+    fn reconnect(&mut self, _: LinkId, _: &'static str) {}
 }
 
 /// All levels of `depths` in increments, cut to a power of two.

@@ -9,7 +9,8 @@ use crate::meter::Meter;
 use anyhow::{Context as _, bail};
 use dp_book::{Keeper, Outcome};
 use dp_types::{Instrument, LinkId, Now, Side, UnixNanos};
-use dp_venue_api::{Event, Registry, RegistryError, RestRequest, Sink, Venue, VenueConfig};
+use dp_venue_api::{Event, Fault, Registry, RegistryError, RestRequest, Sink, Venue, VenueConfig};
+use dp_venue_binance::feed::Decoder;
 use dp_venue_binance::sync::BinanceSync;
 use dp_venue_binance::{Binance, LINK_MD};
 use dp_venue_okx::{LINK_PUBLIC, Okx};
@@ -126,6 +127,34 @@ impl<V: Venue> Rig<V> {
         self.check(name, self.calls)
     }
 
+    /// Decodes `texts` in rotation another way than by `Venue::on_text`.
+    fn measure_by(
+        &mut self,
+        meter: &mut Meter,
+        name: &str,
+        texts: &[Vec<u8>],
+        mut decode: impl FnMut(&mut V, &Registry, &mut [u8], &mut Tap) -> Result<(), Fault>,
+    ) -> anyhow::Result<()> {
+        meter.each_on(
+            name,
+            self,
+            |rig, at| rig.load(&texts[at % texts.len()]),
+            |rig| {
+                rig.calls += 1;
+                let result = decode(&mut rig.venue, &rig.registry, &mut rig.text, &mut rig.tap);
+                rig.faults += u64::from(result.is_err());
+            },
+        );
+        self.check(name, self.calls)
+    }
+
+    /// That the row above was the scanner's: a change of the shape would make it the tape's.
+    fn check_scanned(&self, name: &str) -> anyhow::Result<()> {
+        let counts = self.venue.read_counts();
+        anyhow::ensure!(counts.parsed == 0, "{name}: {} were parsed", counts.parsed);
+        Ok(())
+    }
+
     /// Decodes a recording as it is: tickers and answers to subscriptions, of no use to us, are in it.
     fn measure_recorded(
         &mut self,
@@ -162,7 +191,17 @@ pub fn run(meter: &mut Meter, captures: &Path) -> anyhow::Result<()> {
     let binance = texts(data::binance_text);
 
     let ours = "Binance, 20 levels";
-    Rig::new(LINK_MD, symbol("BTCUSDT"), Binance::new)?.measure(meter, ours, &binance)?;
+    let mut rig = Rig::new(LINK_MD, symbol("BTCUSDT"), Binance::new)?;
+    rig.measure(meter, ours, &binance)?;
+    rig.check_scanned(ours)?;
+    let mut decoder = Decoder::default();
+    rig.measure_by(
+        meter,
+        "same, simd-json tape",
+        &binance,
+        |_, registry, text, tap| decoder.parse(registry, LINK_MD, text, tap).map(drop),
+    )?;
+    meter.is_peer_of(ours);
     let mut failed = 0u64;
     meter.each("same, serde_json and floats", |at| {
         let depth = usual(&binance[at % MESSAGES]);
@@ -175,7 +214,18 @@ pub fn run(meter: &mut Meter, captures: &Path) -> anyhow::Result<()> {
         bail!("serde_json refused {failed} messages");
     }
     let okx = texts(data::okx_text);
-    Rig::new(LINK_PUBLIC, symbol("BTC-USDT"), Okx::new)?.measure(meter, "OKX, 20 levels", &okx)?;
+    let mut rig = Rig::new(LINK_PUBLIC, symbol("BTC-USDT"), Okx::new)?;
+    rig.measure(meter, "OKX, 20 levels", &okx)?;
+    rig.check_scanned("OKX, 20 levels")?;
+    rig.measure_by(
+        meter,
+        "same, simd-json tape (OKX)",
+        &okx,
+        |venue, registry, text, tap| {
+            venue.parse_text(registry, LINK_PUBLIC, Now::default(), text, tap)
+        },
+    )?;
+    meter.is_peer_of("OKX, 20 levels");
 
     let spot = captures.join("binance/spot-20210405.jsonl.gz");
     if let Some((texts, symbols)) = recorded(meter, &spot)? {
@@ -200,37 +250,17 @@ fn recorded(meter: &mut Meter, path: &Path) -> anyhow::Result<Option<(Vec<Vec<u8
     Ok(found)
 }
 
-/// Decode, check the sequence and apply; the book starts anew when the messages do.
+/// Decode, check the sequence and apply: by the scanner, by the tape, and the usual way.
 fn into_book(meter: &mut Meter, texts: &[Vec<u8>]) -> anyhow::Result<()> {
     let ours = "Binance, 20 levels, into book";
-    let instrument = instrument();
-    let warm = warm_keeper(&instrument)?;
-    let mut rig = Rig::new(LINK_MD, vec!["BTCUSDT".to_owned()], Binance::new)?;
-    // The machine's own increments, so that the numbers of the text fit.
-    let known = *rig.registry.instruments().first().context("one symbol")?;
-    let mut again = 0usize;
-    rig.tap.keeper = Some((warm, known));
-    let snapshot = data::snapshot();
-    meter.each_on(
-        ours,
-        &mut rig,
-        |rig, at| {
-            if at % texts.len() == 0
-                && let Some((keeper, instrument)) = &mut rig.tap.keeper
-            {
-                keeper.reset();
-                let msg = super::book::message(None, &snapshot);
-                let outcome = keeper.on_msg(&msg, instrument, UnixNanos(1));
-                again += usize::from(outcome == Outcome::Applied);
-            }
-            rig.load(&texts[at % texts.len()]);
-        },
-        Rig::decode,
-    );
-    rig.check(ours, rig.calls)?;
-    if again == 0 {
-        bail!("the book never started");
-    }
+    into_flat_book(meter, ours, texts, Rig::decode)?;
+    let mut decoder = Decoder::default();
+    into_flat_book(meter, "same, simd-json tape, flat book", texts, |rig| {
+        rig.calls += 1;
+        let result = decoder.parse(&rig.registry, LINK_MD, &mut rig.text, &mut rig.tap);
+        rig.faults += u64::from(result.is_err());
+    })?;
+    meter.is_peer_of(ours);
     let mut tree = TreeBook::default();
     meter.each("same, serde_json and tree map", |at| {
         let Ok(depth) = usual(&texts[at % texts.len()]) else {
@@ -244,6 +274,44 @@ fn into_book(meter: &mut Meter, texts: &[Vec<u8>]) -> anyhow::Result<()> {
         tree.best()
     });
     meter.is_peer_of(ours);
+    Ok(())
+}
+
+/// One way of decoding into the book, which starts anew when the messages do.
+fn into_flat_book(
+    meter: &mut Meter,
+    name: &str,
+    texts: &[Vec<u8>],
+    decode: impl FnMut(&mut Rig<Binance>),
+) -> anyhow::Result<()> {
+    let instrument = instrument();
+    let warm = warm_keeper(&instrument)?;
+    let mut rig = Rig::new(LINK_MD, vec!["BTCUSDT".to_owned()], Binance::new)?;
+    // The machine's own increments, so that the numbers of the text fit.
+    let known = *rig.registry.instruments().first().context("one symbol")?;
+    let mut again = 0usize;
+    rig.tap.keeper = Some((warm, known));
+    let snapshot = data::snapshot();
+    meter.each_on(
+        name,
+        &mut rig,
+        |rig, at| {
+            if at % texts.len() == 0
+                && let Some((keeper, instrument)) = &mut rig.tap.keeper
+            {
+                keeper.reset();
+                let msg = super::book::message(None, &snapshot);
+                let outcome = keeper.on_msg(&msg, instrument, UnixNanos(1));
+                again += usize::from(outcome == Outcome::Applied);
+            }
+            rig.load(&texts[at % texts.len()]);
+        },
+        decode,
+    );
+    rig.check(name, rig.calls)?;
+    if again == 0 {
+        bail!("the book never started");
+    }
     Ok(())
 }
 

@@ -10,6 +10,9 @@ use dp_types::{
     Liquidity, NewOrder, Now, OrderId, OrderKind, OrderReport, OrderState, Price, Qty,
     RejectReason, Side, StrategyId, Tif, TradeId, UnixNanos, VenueId, VenueNanos,
 };
+use dp_venue_api::Registry;
+use dp_venue_binance::entry::Signing;
+use dp_wire::buf::Buf;
 
 const LIVE: [(usize, &str); 4] = [
     (1_000, "look up, 1,000 live"),
@@ -220,11 +223,53 @@ fn encode(meter: &mut Meter, instrument: &Instrument) {
             Some(draft(id, at))
         })
         .collect();
+    let made = "new order from a template, OKX";
+    let mut registry = Registry::new();
+    let id = registry.register(VenueId::OKX, "BTC-USDT", 2, 5).ok();
+    let okx = id.and_then(|id| registry.get(id)).copied();
+    let okx = okx.unwrap_or(*instrument);
+    let mut templates = dp_venue_okx::template::Templates::default();
+    templates.refresh(&registry, &[okx.id]);
+    meter.batch(made, |at| {
+        let order = &orders[at % orders.len()];
+        let text = templates.new_order(&okx, order, now(at), 1_000);
+        text.map_or(0, <[u8]>::len)
+    });
     let mut text = Vec::with_capacity(4_096);
     meter.batch("text of a new order, OKX", |at| {
         text.clear();
         let order = &orders[at % orders.len()];
-        dp_venue_okx::entry::write_new(instrument, order, Now::default(), 1_000, &mut text);
+        dp_venue_okx::entry::write_new(&okx, order, now(at), 1_000, &mut text);
         text.len()
     });
+    meter.is_peer_of(made);
+
+    let made = "new order from a template, Binance";
+    let mut registry = Registry::new();
+    let id = registry.register(VenueId::BINANCE, "BTCUSDT", 2, 5).ok();
+    let binance = id.and_then(|id| registry.get(id)).copied();
+    let binance = binance.unwrap_or(*instrument);
+    let mut templates =
+        dp_venue_binance::template::Templates::new(&registry, &[binance.id], 1_000, None);
+    meter.batch(made, |at| {
+        let order = &orders[at % orders.len()];
+        let text = templates.new_order(&binance, order, now(at), Signing::Session);
+        text.map_or(0, <[u8]>::len)
+    });
+    let mut text = Buf::new();
+    meter.batch("text of a new order, Binance", |at| {
+        let order = &orders[at % orders.len()];
+        let (now, signing) = (now(at), Signing::Session);
+        dp_venue_binance::entry::write_new(&binance, order, now, 1_000, signing, &mut text)
+            .map(|()| text.len())
+    });
+    meter.is_peer_of(made);
+}
+
+/// A millisecond after another, as orders go out.
+fn now(at: usize) -> Now {
+    Now {
+        unix: UnixNanos::from_millis(1_760_000_000_000 + at as u64),
+        ..Now::default()
+    }
 }

@@ -19,6 +19,8 @@ use dp_types::{Level, Price, Qty, Side};
 
 /// Slots at the touch that are searched together.
 const NEAR: usize = 8;
+/// How far an empty slot is looked for before all that is better moves up.
+const REACH: usize = 16;
 /// Bits of a hint's place: a thousand prices a side, two lines of cache in sixty-four; more share places and search.
 const HINT_BITS: u32 = 10;
 /// Knuth's multiplicative hash: 2^64 over the golden ratio spreads evenly spaced prices best.
@@ -125,12 +127,10 @@ impl Ladder {
             if rest.qty.0 == 0 {
                 return;
             }
-            // An empty slot between the same neighbours, else a new one.
-            match at.checked_sub(1) {
-                _ if self.is_empty_slot(at) => {}
-                Some(below) if self.is_empty_slot(below) => at = below,
-                _ => at = self.insert(at, key),
-            }
+            at = match self.empty_near(at) {
+                Some(slot) => self.shift(slot, at),
+                None => self.insert(at, key),
+            };
         }
         if let (Some(held), Some(was)) = (self.keys.get_mut(at), self.rests.get_mut(at)) {
             let is = usize::from(rest.qty.0 != 0);
@@ -148,6 +148,38 @@ impl Ladder {
     #[inline]
     fn is_empty_slot(&self, at: usize) -> bool {
         self.rests.get(at).is_some_and(|rest| rest.qty.0 == 0)
+    }
+
+    /// The nearest empty slot to the border before index `at`, at most [`REACH`] away.
+    #[inline]
+    fn empty_near(&self, at: usize) -> Option<usize> {
+        // Nearer to the touch than that, moving what is better is less.
+        (0..REACH.min(self.keys.len() - at)).find_map(|away| {
+            let (above, below) = (at + away, at.wrapping_sub(away + 1));
+            if self.is_empty_slot(above) {
+                Some(above)
+            } else {
+                self.is_empty_slot(below).then_some(below)
+            }
+        })
+    }
+
+    /// Moves an empty slot to the border before index `at`, over the few levels between; returns where it is.
+    #[inline]
+    fn shift(&mut self, slot: usize, at: usize) -> usize {
+        let (range, to, freed) = if slot >= at {
+            (at..slot, at + 1, at)
+        } else {
+            (slot + 1..at, slot, at - 1)
+        };
+        if !range.is_empty() {
+            self.keys.copy_within(range.clone(), to);
+            self.rests.copy_within(range, to);
+        }
+        if let Some(rest) = self.rests.get_mut(freed) {
+            rest.qty = Qty(0);
+        }
+        freed
     }
 
     /// Makes an empty slot for `key` before index `at`; returns where it is.

@@ -176,7 +176,7 @@ pub(crate) fn window(window_ms: u32) -> u64 {
 /// Writes a new order. Post-only is a type of its own here; market orders have no price and no TIF.
 ///
 /// Cost: no allocation. Errors: [`Overflow`] cannot happen with keys [`Auth`] takes.
-pub(crate) fn write_new(
+pub fn write_new(
     instrument: &Instrument,
     order: &NewOrder,
     now: Now,

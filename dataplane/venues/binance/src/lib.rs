@@ -32,7 +32,7 @@ mod scan;
 mod session;
 pub mod symbols;
 pub mod sync;
-mod template;
+pub mod template;
 
 use crate::feed::Decoder;
 use crate::session::{Op, Session};

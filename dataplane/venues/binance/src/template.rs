@@ -25,7 +25,7 @@ const FIELDS_BYTES: usize = 160 + SIGNATURE_MAX;
 
 /// The templates of the instruments we follow.
 #[derive(Debug, Default)]
-pub(crate) struct Templates {
+pub struct Templates {
     /// By the instrument's number.
     of: Vec<Option<Box<Orders>>>,
 }
@@ -214,7 +214,7 @@ impl Orders {
 impl Templates {
     /// The templates of these instruments, for requests each signed by `auth`, or for a logged-on session.
     /// Cold: allocates.
-    pub(crate) fn new(
+    pub fn new(
         registry: &Registry,
         followed: &[InstrumentId],
         window_ms: u32,
@@ -240,7 +240,7 @@ impl Templates {
 
     /// A new order with a price. `None` when there is no template for it.
     #[inline]
-    pub(crate) fn new_order(
+    pub fn new_order(
         &mut self,
         instrument: &Instrument,
         order: &NewOrder,
@@ -278,7 +278,7 @@ impl Templates {
 
     /// An amend of an order whose venue id is known. `None` when there is no template for it.
     #[inline]
-    pub(crate) fn amend(
+    pub fn amend(
         &mut self,
         instrument: &Instrument,
         amend: &AmendOrder,
@@ -306,7 +306,7 @@ impl Templates {
 
     /// A cancel of an order whose venue id is known. `None` when there is no template for it.
     #[inline]
-    pub(crate) fn cancel(
+    pub fn cancel(
         &mut self,
         cancel: &CancelOrder,
         now: Now,

@@ -32,7 +32,7 @@ mod scan;
 mod session;
 pub mod symbols;
 pub mod sync;
-mod template;
+pub mod template;
 
 pub use session::{DEAD_MAN_REARM_NS, DEAD_MAN_TIMEOUT_S};
 

@@ -22,7 +22,7 @@ const FIELDS_BYTES: usize = 160;
 
 /// The templates of the instruments we follow.
 #[derive(Debug, Default)]
-pub(crate) struct Templates {
+pub struct Templates {
     /// By the instrument's number.
     of: Vec<Option<Box<Orders>>>,
 }
@@ -102,7 +102,7 @@ impl Orders {
 
 impl Templates {
     /// Makes what is missing or of another code. Cold: allocates.
-    pub(crate) fn refresh(&mut self, registry: &Registry, followed: &[InstrumentId]) {
+    pub fn refresh(&mut self, registry: &Registry, followed: &[InstrumentId]) {
         for &id in followed {
             let (Some(instrument), index) = (registry.get(id), id.0 as usize) else {
                 continue;
@@ -126,7 +126,7 @@ impl Templates {
 
     /// A new order with a price. `None` when there is no template for it.
     #[inline]
-    pub(crate) fn new_order(
+    pub fn new_order(
         &mut self,
         instrument: &Instrument,
         order: &NewOrder,
@@ -160,7 +160,7 @@ impl Templates {
 
     /// An amend of price and quantity. `None` when there is no template for it.
     #[inline]
-    pub(crate) fn amend(
+    pub fn amend(
         &mut self,
         instrument: &Instrument,
         amend: &AmendOrder,
@@ -184,11 +184,7 @@ impl Templates {
 
     /// A cancel. `None` when there is no template for it.
     #[inline]
-    pub(crate) fn cancel(
-        &mut self,
-        instrument: &Instrument,
-        cancel: &CancelOrder,
-    ) -> Option<&[u8]> {
+    pub fn cancel(&mut self, instrument: &Instrument, cancel: &CancelOrder) -> Option<&[u8]> {
         let template = &mut self.of(instrument)?.cancel;
         let id = Digits::base36(cancel.client_id.0);
         Some(template.fill(&[id.as_bytes(), id.as_bytes()]))
