@@ -14,6 +14,20 @@ const SIXTEEN: u64 = 10_000_000_000_000_000;
 const EIGHT: u64 = 100_000_000;
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 
+/// What two digits of base 36 hold.
+const PAIR: u64 = 36 * 36;
+/// Those digits, by what they are worth.
+const PAIRS: [[u8; 2]; PAIR as usize] = {
+    let digits = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut table = [[0; 2]; PAIR as usize];
+    let mut at = 0;
+    while at < table.len() {
+        table[at] = [digits[at / 36], digits[at % 36]];
+        at += 1;
+    }
+    table
+};
+
 /// The text of one number.
 #[derive(Debug, Clone, Copy)]
 pub struct Digits {
@@ -51,8 +65,8 @@ impl Digits {
     /// An integer in base 36, lower case. Cost: about 5 ns.
     #[inline]
     pub fn base36(value: u64) -> Self {
-        /// 36^4: groups that do not wait for each other.
-        const GROUP: u64 = 36 * 36 * 36 * 36;
+        /// Groups of four digits do not wait for each other.
+        const GROUP: u64 = PAIR * PAIR;
         let mut text = Self::EMPTY;
         let groups = [
             value / (GROUP * GROUP * GROUP),
@@ -60,19 +74,11 @@ impl Digits {
             value / GROUP % GROUP,
             value % GROUP,
         ];
-        for (group, place) in groups
-            .into_iter()
-            .zip(text.bytes.rchunks_exact_mut(4).take(4).rev())
-        {
-            let mut rest = group as u32; // below 36^4
-            for slot in place.iter_mut().rev() {
-                let digit = (rest % 36) as u8;
-                *slot = if digit < 10 {
-                    b'0' + digit
-                } else {
-                    b'a' + digit - 10
-                };
-                rest /= 36;
+        if let Some(places) = text.bytes.last_chunk_mut::<16>() {
+            for (group, place) in groups.into_iter().zip(places.as_chunks_mut::<4>().0) {
+                let pair = |at: u64| PAIRS.get(at as usize).copied().unwrap_or([b'0'; 2]);
+                let ([a, b], [c, d]) = (pair(group / PAIR), pair(group % PAIR));
+                *place = [a, b, c, d];
             }
         }
         let zeros = text.bytes.rchunks_exact(16).next().unwrap_or(&[]);
