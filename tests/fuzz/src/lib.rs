@@ -13,4 +13,5 @@
 
 pub mod entries;
 pub mod net;
+pub mod scan;
 pub mod venues;

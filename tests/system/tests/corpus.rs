@@ -1,6 +1,8 @@
 //! Every committed fuzz corpus file of the venue machines, through the very functions the fuzz targets
 //! call, on the stable toolchain.
 
+#[path = "../../fuzz/src/scan.rs"]
+mod scan;
 #[path = "../../fuzz/src/venues.rs"]
 mod venues;
 
@@ -55,4 +57,27 @@ fn okx() {
     let whole = include_bytes!("../../fuzz/corpus/okx/rest_reconcile");
     let first = include_bytes!("../../fuzz/corpus/okx/rest_orders_pending");
     assert!(venues::okx(whole) > venues::okx(first));
+}
+
+/// How many files of a corpus the scanner took; all of them meant the same to both.
+fn scanned(target: &str, entry: fn(&[u8]) -> bool) -> usize {
+    let folder = format!("{}/../fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_dir(&folder)
+        .expect("a corpus")
+        .filter(|file| {
+            let path = file.as_ref().expect("a file").path();
+            println!("{}", path.display());
+            entry(&std::fs::read(&path).expect("readable"))
+        })
+        .count()
+}
+
+#[test]
+fn scanners_agree_with_the_parser() {
+    let (binance, okx) = (
+        scanned("scan_binance", scan::binance),
+        scanned("scan_okx", scan::okx),
+    );
+    assert!(binance >= 8, "{binance} scanned");
+    assert!(okx >= 9, "{okx} scanned");
 }
