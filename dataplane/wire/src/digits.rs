@@ -5,6 +5,7 @@
 //! ```
 //! For what goes into an order. Deliberately not here: floats, padding, signs of anything but decimals.
 
+use crate::tables::{PAIR, PAIRS, POW10};
 use dp_types::Decimal;
 
 /// Longest text: a decimal of 19 digits and 18 zeros with sign and point.
@@ -13,20 +14,6 @@ const TEXT_MAX: usize = Decimal::TEXT_MAX;
 const SIXTEEN: u64 = 10_000_000_000_000_000;
 const EIGHT: u64 = 100_000_000;
 const ZEROS: u64 = 0x3030_3030_3030_3030;
-
-/// What two digits of base 36 hold.
-const PAIR: u64 = 36 * 36;
-/// Those digits, by what they are worth.
-const PAIRS: [[u8; 2]; PAIR as usize] = {
-    let digits = b"0123456789abcdefghijklmnopqrstuvwxyz";
-    let mut table = [[0; 2]; PAIR as usize];
-    let mut at = 0;
-    while at < table.len() {
-        table[at] = [digits[at / 36], digits[at % 36]];
-        at += 1;
-    }
-    table
-};
 
 /// The text of one number.
 #[derive(Debug, Clone, Copy)]
@@ -180,17 +167,8 @@ impl Digits {
 /// How many digits a number below 10^16 has; 0 has none.
 #[inline]
 fn digits_of(value: u64) -> usize {
-    const POW10: [u64; 17] = {
-        let mut table = [1u64; 17];
-        let mut at = 1;
-        while at < table.len() {
-            table[at] = table[at - 1] * 10;
-            at += 1;
-        }
-        table
-    };
     // 1233 / 4096 is just above the logarithm of 2; the guess is right or one too large.
-    let guess = (64 - value.leading_zeros()) as usize * 1_233 >> 12;
+    let guess = ((64 - value.leading_zeros()) as usize * 1_233) >> 12;
     guess + usize::from(POW10.get(guess).is_some_and(|pow| value >= *pow))
 }
 
@@ -207,9 +185,9 @@ fn eight(value: u32) -> u64 {
     let (high, low) = (u64::from(value / 10_000), u64::from(value % 10_000));
     // Two fours, four twos, eight ones: quotients by multiplication, all lanes at once.
     let fours = high | low << 32;
-    let hundreds = (fours * 10_486 >> 20) & 0x0000_007f_0000_007f;
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let twos = hundreds | (fours - hundreds * 100) << 16;
-    let tens = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
     tens | (twos - tens * 10) << 8
 }
 

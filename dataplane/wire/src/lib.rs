@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!   bytes  ──▶ ws::parse_header · http::ResponseHead · json::Doc ──▶ views that cannot fail
+//!   bytes of a known shape ──▶ scan::Cursor ──▶ values, or None: json::Doc
 //!   values ──▶ ws::write_frame  · http::RequestHead  · json::write ──▶ Vec<u8> or buf::Buf
+//!   values ──▶ digits::Digits ──▶ template::Template ──▶ an order
 //! ```
 //!
 //! What is deliberately not here: anything that remembers a byte between two calls (that is
 //! `dp-proto`), any venue's field names (that is `venues/*`), any float.
-#![deny(unsafe_code)]
+#![deny(unsafe_code)] // but in `scan/wide.rs`
 // Bytes from outside never panic.
 #![cfg_attr(
     not(test),
@@ -24,5 +26,6 @@ pub mod digits;
 pub mod http;
 pub mod json;
 pub mod scan;
+mod tables;
 pub mod template;
 pub mod ws;

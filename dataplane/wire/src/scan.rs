@@ -23,6 +23,7 @@ mod lanes;
 #[allow(unsafe_code)] // one kind of block: SSE2 is there
 mod wide;
 
+use crate::tables::{FRACTIONS, KEEP};
 use dp_types::{Decimal, RawLevel};
 use lanes::WINDOW;
 
@@ -35,43 +36,6 @@ const DECIMAL_MAX: usize = 48;
 
 /// `0x30` in each byte: the digit characters less their values.
 const ZEROS: u64 = 0x3030_3030_3030_3030;
-/// Keeps the last n of eight bytes.
-const KEEP: [u64; 9] = {
-    let mut table = [0; 9];
-    let mut n = 1;
-    while n < table.len() {
-        table[n] = u64::MAX << (64 - 8 * n);
-        n += 1;
-    }
-    table
-};
-
-/// By the bytes from the point to the end of the number: which digits to keep, what they are worth.
-#[derive(Clone, Copy)]
-struct Fraction {
-    keep: u64,
-    scale: i64,
-    exponent: i8,
-}
-
-const FRACTIONS: [Fraction; 10] = {
-    let mut table = [Fraction {
-        keep: 0,
-        scale: 1,
-        exponent: 0,
-    }; 10];
-    let mut bytes = 2;
-    while bytes < table.len() {
-        table[bytes] = Fraction {
-            keep: KEEP[bytes - 1],
-            scale: table[bytes - 1].scale * 10,
-            exponent: table[bytes - 1].exponent - 1,
-        };
-        bytes += 1;
-    }
-    table
-};
-
 /// A place in a message. Steps that return `None` or `false` may have moved it: the message is given up then,
 /// but for [`Cursor::eat`], which moves only over what it found.
 #[derive(Debug, Clone, Copy)]

@@ -251,7 +251,7 @@ proptest! {
         prop_assert_eq!(wide::others(&window), words::others(&window));
         let slow = window.iter().rev().fold(0u32, |bits, byte| bits << 1 | u32::from(!byte.is_ascii_digit()));
         prop_assert_eq!(wide::others(&window), slow);
-        let slow = window.map(|byte| byte < 0x20 || byte >= 0x80 || byte == b'\\');
+        let slow = window.map(|byte| !(0x20..0x80).contains(&byte) || byte == b'\\');
         let slow = slow.iter().rev().fold(0u32, |bits, is| bits << 1 | u32::from(*is));
         prop_assert_eq!(wide::specials(&window), slow);
         prop_assert_eq!(wide::digits(words), words::digits(words));

@@ -70,6 +70,13 @@ fn specials_sse2(window: &[u8; WINDOW]) -> u32 {
     }))
 }
 
+/// Pairs of 16-bit factors for a multiply-add.
+#[inline]
+#[target_feature(enable = "sse2")]
+fn weights(first: i32, second: i32) -> __m128i {
+    _mm_set1_epi32(first + (second << 16))
+}
+
 /// What four words of eight digits each are worth, most significant digit first in memory. The words hold
 /// digit values, not characters, and zeros in front. `None` when a byte is above 9.
 #[inline]
@@ -90,12 +97,12 @@ fn digits_sse2(words: [u64; 4]) -> Option<[u32; 4]> {
     let fours = |x: __m128i| {
         let (tens, units) = (_mm_and_si128(x, _mm_set1_epi16(0xff)), _mm_srli_epi16(x, 8));
         _mm_add_epi32(
-            _mm_madd_epi16(tens, _mm_set1_epi32(10 << 16 | 1_000)),
-            _mm_madd_epi16(units, _mm_set1_epi32(1 << 16 | 100)),
+            _mm_madd_epi16(tens, weights(1_000, 10)),
+            _mm_madd_epi16(units, weights(100, 1)),
         )
     };
     let eights = _mm_packs_epi32(fours(low), fours(high));
-    let eights = _mm_madd_epi16(eights, _mm_set1_epi32(1 << 16 | 10_000));
+    let eights = _mm_madd_epi16(eights, weights(10_000, 1));
     let two = |x: __m128i| {
         let both = _mm_cvtsi128_si64(x).cast_unsigned();
         [both as u32, (both >> 32) as u32]
