@@ -29,6 +29,8 @@ pub(crate) struct Assembly {
     /// Sorted, apart from one another by at least an octet.
     ranges: Vec<Held>,
     stamp: u64,
+    /// Ranges up to this stamp were told to the peer.
+    told: u64,
 }
 
 /// There are [`RANGES_MAX`] ranges (one kept free) and this one touches none.
@@ -41,6 +43,7 @@ impl Assembly {
             ring: Ring::new(size),
             ranges: Vec::with_capacity(RANGES_MAX),
             stamp: 0,
+            told: 0,
         }
     }
 
@@ -134,17 +137,42 @@ impl Assembly {
         self.ring.slice_mut(at, len as usize)
     }
 
-    /// Adds up to `count` SACK blocks, the latest touched first.
-    pub(crate) fn tell(&self, options: &mut Options, count: usize) {
+    /// Adds up to `count` SACK blocks, the latest touched first. Returns true when ranges touched
+    /// since the last call are still untold: one ACK may answer a batch of segments, and what it
+    /// leaves out the peer would send again. The oldest of them are told first then.
+    pub(crate) fn tell(&mut self, options: &mut Options, count: usize) -> bool {
+        let told = self.told;
+        let untold = self
+            .ranges
+            .iter()
+            .filter(|range| range.stamp > told)
+            .count();
         let mut below = u64::MAX;
+        if untold > count {
+            // The stamp after the `count` oldest untold ones.
+            let mut from = told;
+            for _ in 0..count {
+                from = self.oldest_after(from).unwrap_or(from);
+            }
+            self.told = from;
+            below = from + 1;
+        } else {
+            self.told = self.stamp;
+        }
         for _ in 0..count {
             let candidates = self.ranges.iter().filter(|range| range.stamp < below);
             let Some(next) = candidates.max_by_key(|range| range.stamp) else {
-                return;
+                break;
             };
             options.push_sack((next.start, next.end));
             below = next.stamp;
         }
+        untold > count
+    }
+
+    fn oldest_after(&self, stamp: u64) -> Option<u64> {
+        let stamps = self.ranges.iter().map(|range| range.stamp);
+        stamps.filter(|other| *other > stamp).min()
     }
 
     /// The range that holds all of `block`, for a DSACK about it.
@@ -166,7 +194,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn blocks(assembly: &Assembly, count: usize) -> Vec<(u32, u32)> {
+    fn blocks(assembly: &mut Assembly, count: usize) -> Vec<(u32, u32)> {
         let mut options = Options::default();
         assembly.tell(&mut options, count);
         options.sack().iter().map(|b| (b.0.0, b.1.0)).collect()
@@ -178,11 +206,33 @@ mod tests {
         for at in [100, 300, 200] {
             assembly.insert(Seq(at), &[1; 50], false).unwrap();
         }
-        assert_eq!(blocks(&assembly, 4), [(200, 250), (300, 350), (100, 150)]);
+        assert_eq!(
+            blocks(&mut assembly, 4),
+            [(200, 250), (300, 350), (100, 150)]
+        );
         assembly.insert(Seq(150), &[2; 50], false).unwrap();
-        assert_eq!(blocks(&assembly, 1), [(100, 250)]);
+        assert_eq!(blocks(&mut assembly, 1), [(100, 250)]);
         assert!(assembly.holds((Seq(120), Seq(250))));
         assert!(!assembly.holds((Seq(120), Seq(251))));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_next_time_and_the_latest_last() {
+        let mut assembly = Assembly::new(4_096);
+        for at in 1..=5 {
+            assembly.insert(Seq(at * 10), &[1; 5], false).unwrap();
+        }
+        let mut told = Vec::new();
+        loop {
+            let mut options = Options::default();
+            let is_more = assembly.tell(&mut options, 3);
+            told.push(options.sack().iter().map(|b| b.0.0).collect::<Vec<_>>());
+            if !is_more {
+                break;
+            }
+        }
+        assert_eq!(told, [vec![30, 20, 10], vec![50, 40, 30]]);
+        assert_eq!(blocks(&mut assembly, 1), [(50, 55)]);
     }
 
     #[test]

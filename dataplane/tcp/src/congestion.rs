@@ -207,7 +207,12 @@ impl Congestion {
         let used = flight_before.saturating_add(2 * self.mss);
         if self.window < self.threshold {
             if used.saturating_mul(2) >= self.window || self.phase == Phase::Loss {
-                let step = acked.min(2 * self.mss);
+                // One ACK may answer a whole batch, so all it covers counts; after a time-out the
+                // wire is distrusted and it is two segments (RFC 3465, 2.2 and 2.3).
+                let step = match self.phase {
+                    Phase::Loss => acked.min(2 * self.mss),
+                    _ => acked,
+                };
                 self.window = self.window.saturating_add(step).min(self.ceiling);
             }
         } else if used >= self.window {
@@ -231,12 +236,15 @@ mod tests {
     }
 
     #[test]
-    fn slow_start_grows_by_what_is_acknowledged_at_most_two_segments() {
+    fn slow_start_grows_by_what_is_acknowledged_after_a_time_out_by_two_segments() {
         let mut congestion = open();
         congestion.on_ack(Seq(0), MSS, MSS, 9 * MSS, 10 * MSS);
         assert_eq!(congestion.window(), 11 * MSS);
         congestion.on_ack(Seq(0), 9 * MSS, 9 * MSS, 0, 10 * MSS);
-        assert_eq!(congestion.window(), 13 * MSS);
+        assert_eq!(congestion.window(), 20 * MSS);
+        congestion.on_timeout(Seq(50_000), 20 * MSS);
+        congestion.on_ack(Seq(0), 5 * MSS, 5 * MSS, 0, MSS);
+        assert_eq!(congestion.window(), 3 * MSS);
     }
 
     #[test]

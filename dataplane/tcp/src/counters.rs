@@ -95,8 +95,10 @@ counters! {
         unknown,
         /// Resets sent for those.
         resets_out,
-        /// SYNs refused because the half-open or all places are taken.
+        /// SYNs refused because all places are taken.
         syns_refused,
+        /// Unconfirmed connections that gave way to newer ones: a SYN flood.
+        half_open_evicted,
         /// ICMP errors about a connection of ours.
         icmp_errors,
         /// ICMP errors that quote what was never sent.

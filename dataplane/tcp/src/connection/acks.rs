@@ -1,7 +1,7 @@
 //! What an acknowledgement tells: what arrived, how long it took, what must be lost.
 
 use super::{Connection, End, Events, State};
-use crate::board::Place;
+use crate::board::{Place, Sent};
 use crate::config::Config;
 use crate::congestion::Phase;
 use crate::seq::Seq;
@@ -92,17 +92,20 @@ impl Connection {
         let (now, min_rtt) = (self.now, self.rtt.min());
         let offset = self.opening.timestamp_offset;
         let (board, rack) = (&mut self.board, &mut self.rack);
-        let mut seen = |sent: &crate::board::Sent| {
+        let mut seen = |sent: &Sent, is_cumulative: bool| {
             delivered.octets += sent.len;
             let stamp = ((sent.at / 1_000_000) as u32).wrapping_add(offset);
-            let is_earlier = echo.is_some_and(|echo| echo.wrapping_sub(stamp) >> 31 == 1);
+            // An ACK echoes the segment that moved it, not the one it sacks: only what it moves
+            // over can be told apart by the echo.
+            let is_earlier =
+                is_cumulative && echo.is_some_and(|echo| echo.wrapping_sub(stamp) >> 31 == 1);
             rack.on_delivered(sent, now, min_rtt, is_earlier);
             if !sent.is_again && sent.place == Place::InFlight {
                 delivered.first_at.get_or_insert(sent.at);
                 delivered.last_at = delivered.last_at.max(sent.at);
             }
         };
-        board.on_ack(header.ack, &mut seen);
+        board.on_ack(header.ack, |sent| seen(sent, true));
         if self.has_sack && !header.options.sack().is_empty() {
             let una = self.send.una.later(header.ack);
             let blocks = header.options.sack();
@@ -114,7 +117,7 @@ impl Connection {
                     && !start.is_before(una);
                 if is_sane {
                     self.counters.sack_blocks_in += 1;
-                    board.on_sack(start, end, &mut seen);
+                    board.on_sack(start, end, |sent| seen(sent, false));
                 }
             }
             if is_dsack

@@ -252,7 +252,7 @@ impl Connection {
                 if let Some(block) = self.receive.dsack.take() {
                     count -= usize::from(options.push_sack(block));
                 }
-                self.assembly.tell(&mut options, count);
+                self.owed.ack = self.assembly.tell(&mut options, count);
                 self.counters.sack_blocks_out += options.sack().len() as u64;
             }
         }

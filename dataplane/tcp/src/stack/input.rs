@@ -129,8 +129,14 @@ impl Stack {
         if !is_opening {
             return self.on_unknown(local, remote, header, payload_len, source);
         }
-        let has_room = self.half_open < self.config.half_open_max;
-        let place = self.table.free().filter(|_| has_room);
+        if self.half_open >= self.config.half_open_max
+            && let Some(oldest) = self.table.oldest_half_open()
+        {
+            // In a flood the oldest gives way: an honest peer confirms within a round trip.
+            self.counters.half_open_evicted += 1;
+            self.free(oldest);
+        }
+        let place = self.table.free();
         let next_hop = self.next_hop(*remote.ip()).ok();
         let neighbour = next_hop.and_then(|next_hop| self.neighbours.place(next_hop));
         let (Some(index), Some(neighbour)) = (place, neighbour) else {
@@ -146,6 +152,7 @@ impl Stack {
         if let Some(slot) = self.table.slot_mut(index) {
             slot.conn.accept(opening, header, now);
             slot.neighbour = neighbour;
+            slot.opened = now;
             (slot.is_known, slot.is_released) = (false, false);
         }
         self.table.link(index);

@@ -60,7 +60,8 @@ pub struct StackConfig {
     pub connection: Config,
     /// Connections at once, those in TIME-WAIT too.
     pub connections: usize,
-    /// Those of them that may be passive and not yet confirmed: what a SYN flood can take.
+    /// Those of them that may be passive and not yet confirmed: what a SYN flood can take. At least
+    /// 1; beyond, the oldest gives way.
     pub half_open_max: usize,
     /// Us.
     pub host: Host,

@@ -29,6 +29,8 @@ pub(super) struct Slot {
     pub(super) is_used: bool,
     /// The application has its name: it opened it, or was told that it opened.
     pub(super) is_known: bool,
+    /// When it was opened; the oldest unconfirmed one gives way in a flood.
+    pub(super) opened: u64,
     /// The application has done with it.
     pub(super) is_released: bool,
     /// Place of its next hop among the neighbours.
@@ -51,6 +53,7 @@ impl Table {
             generation: 0,
             is_used: false,
             is_known: false,
+            opened: 0,
             is_released: false,
             neighbour: 0,
             deadline: u64::MAX,
@@ -66,6 +69,15 @@ impl Table {
     /// An unused place.
     pub(super) fn free(&self) -> Option<usize> {
         self.slots.iter().position(|slot| !slot.is_used)
+    }
+
+    /// The unconfirmed connection that has waited longest.
+    pub(super) fn oldest_half_open(&self) -> Option<usize> {
+        let waiting = self.slots.iter().enumerate();
+        let waiting = waiting.filter(|(_, slot)| slot.is_used && !slot.is_known);
+        waiting
+            .min_by_key(|(_, slot)| slot.opened)
+            .map(|(index, _)| index)
     }
 
     pub(super) fn slot(&self, index: usize) -> Option<&Slot> {

@@ -42,7 +42,7 @@ pub fn stack_config(host: u8, connection: Config) -> StackConfig {
 /// What an application does with its end of the world.
 pub trait App {
     /// Payload next in line.
-    fn on_data(&mut self, conn: ConnId, bytes: &[u8]);
+    fn on_data(&mut self, conn: ConnId, bytes: &[u8], now: u64);
     /// Something happened.
     fn on_events(&mut self, conn: ConnId, events: Events);
     /// The chance to write, read and close; called after each batch of frames. Returns when it
@@ -90,8 +90,8 @@ impl World {
             while let Some(frame) = self.links[1 - side].take(self.now) {
                 let arrival = self.stacks[side].on_frame(&frame, self.now);
                 match side {
-                    0 => hand_over(a, &arrival, &frame),
-                    _ => hand_over(b, &arrival, &frame),
+                    0 => hand_over(a, &arrival, &frame, self.now),
+                    _ => hand_over(b, &arrival, &frame, self.now),
                 }
             }
         }
@@ -152,13 +152,13 @@ impl World {
     }
 }
 
-fn hand_over(app: &mut impl App, arrival: &Arrival, frame: &[u8]) {
+fn hand_over(app: &mut impl App, arrival: &Arrival, frame: &[u8], now: u64) {
     if let Some(conn) = arrival.conn {
         if !arrival.events.is_empty() {
             app.on_events(conn, arrival.events);
         }
         if !arrival.data.is_empty() {
-            app.on_data(conn, &frame[arrival.data.clone()]);
+            app.on_data(conn, &frame[arrival.data.clone()], now);
         }
     }
 }

@@ -49,7 +49,7 @@ impl Party {
 }
 
 impl App for Party {
-    fn on_data(&mut self, conn: ConnId, bytes: &[u8]) {
+    fn on_data(&mut self, conn: ConnId, bytes: &[u8], _: u64) {
         assert_eq!(self.conn, Some(conn));
         self.check(bytes);
     }
