@@ -45,6 +45,9 @@ pub struct Config {
     pub timestamps: bool,
     /// Offer and honour window scaling (RFC 7323).
     pub window_scaling: bool,
+    /// Take a SYN that crosses ours (RFC 9293, 3.5). Off by default: nobody we call calls us, and
+    /// whoever knows the ports could forge one without guessing a number.
+    pub simultaneous_open: bool,
 }
 
 /// A size that cannot work.
@@ -129,6 +132,7 @@ impl Default for Config {
             sack: true,
             timestamps: true,
             window_scaling: true,
+            simultaneous_open: false,
         }
     }
 }

@@ -105,8 +105,6 @@ impl Congestion {
         self.cut(Phase::Recovery, nxt, outstanding);
         (self.delivered, self.out) = (0, 0);
         self.outstanding = u64::from(outstanding).max(1);
-        // The first retransmission leaves whatever the arithmetic says (RFC 6937, 3).
-        self.window = self.window.max(self.mss);
     }
 
     /// The retransmission timer ran out. Only the first of a row halves the threshold (RFC 5681, 3.1).
@@ -198,6 +196,12 @@ impl Congestion {
                 .max(u64::from(delivered));
             let limit = bound.saturating_add(u64::from(self.mss));
             limit.min(u64::from(self.threshold - in_flight))
+        };
+        // The first retransmission leaves whatever the arithmetic says (RFC 6937, 3).
+        let room = if self.out == 0 {
+            room.max(u64::from(self.mss))
+        } else {
+            room
         };
         self.window = in_flight.saturating_add(u32::try_from(room).unwrap_or(u32::MAX));
     }

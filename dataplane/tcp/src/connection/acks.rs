@@ -44,6 +44,12 @@ impl Connection {
         if had_outstanding {
             self.on_tail_probe(header, acked, is_duplicate);
             self.find_losses(acked, is_duplicate);
+            // Without SACK a duplicate stands for one segment delivered (RFC 6937, 3).
+            let delivered = if is_duplicate && !self.has_sack {
+                self.payload_max() as u32
+            } else {
+                delivered
+            };
             if self.congestion.on_ack(
                 self.send.una,
                 acked,
@@ -53,7 +59,7 @@ impl Connection {
             ) {
                 self.rack.on_recovery_end();
             }
-            if acked > 0 || delivered > 0 {
+            if acked > 0 || (self.has_sack && delivered > 0) {
                 self.arm_retransmission(acked > 0);
             }
         }
@@ -210,6 +216,8 @@ impl Connection {
         if is_third || is_partial {
             let lost = self.board.lose(|index, _| index == 0);
             self.counters.dup_ack_losses += u64::from(lost);
+            // Both times the head leaves at once (RFC 6582, 3.2).
+            self.owed.again |= lost > 0;
             self.congestion.on_loss(self.send.nxt, self.outstanding());
         }
     }

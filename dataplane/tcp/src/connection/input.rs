@@ -46,7 +46,7 @@ impl Connection {
             }
             return;
         }
-        if !header.flags.has(Flags::SYN) {
+        if !header.flags.has(Flags::SYN) || !(acks_syn || self.config.simultaneous_open) {
             return;
         }
         self.on_peer_syn(header);

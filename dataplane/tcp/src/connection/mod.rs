@@ -139,7 +139,7 @@ struct Owed {
     /// A question: into a closed window, or into silence.
     probe: bool,
     tail: bool,
-    /// The first lost segment leaves whatever the congestion window says: a time-out passed.
+    /// The first lost segment leaves whatever the congestion window says.
     again: bool,
     reset: Option<Reset>,
 }
@@ -424,13 +424,13 @@ impl Connection {
 
     /// Octets [`Connection::send`] would take now.
     pub fn send_room(&self) -> usize {
-        let used = self.send.written.since(self.send.una) as usize;
-        self.ring.size().saturating_sub(used)
+        self.ring.size().saturating_sub(self.unacked())
     }
 
     /// Octets written and not yet acknowledged.
     pub fn unacked(&self) -> usize {
-        self.send.written.since(self.send.una) as usize
+        let first = self.send.iss.plus(1);
+        self.send.written.since(self.send.una.later(first)) as usize
     }
 
     /// Smoothed round trip, nanoseconds; `None` before the first sample.

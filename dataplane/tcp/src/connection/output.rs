@@ -197,7 +197,10 @@ impl Connection {
     /// and 3.8.6.1). One with content, since answers to empty segments are rationed by some.
     fn emit_probe(&mut self, out: &mut [u8]) -> Option<usize> {
         self.owed.probe = false;
+        // The peer does not read the ACK of an old octet, so this one answers nothing.
+        let owes_ack = self.owed.ack;
         let header = self.header(self.send.una.minus(1), Flags::ACK, 1);
+        self.owed.ack |= owes_ack;
         let at = TCP_LEN + header.options.len();
         if let Some(octet) = out.get_mut(at) {
             *octet = 0;

@@ -149,10 +149,11 @@ impl Stack {
         }
         let opening = self.opening(local, remote);
         let now = self.now;
+        self.accepted += 1;
         if let Some(slot) = self.table.slot_mut(index) {
             slot.conn.accept(opening, header, now);
             slot.neighbour = neighbour;
-            slot.opened = now;
+            slot.number = self.accepted;
             (slot.is_known, slot.is_released) = (false, false);
         }
         self.table.link(index);

@@ -160,6 +160,8 @@ pub struct Stack {
     ports: Bits,
     next_port: u16,
     half_open: usize,
+    /// Passive connections so far: their order.
+    accepted: u64,
     /// Connections that may have something to send.
     marked: Bits,
     /// Connections on which something happened that was not told with a frame.
@@ -205,6 +207,7 @@ impl Stack {
             ports: Bits::new(usize::from(last - first) + 1),
             next_port: first_port(config),
             half_open: 0,
+            accepted: 0,
             marked: Bits::new(count),
             eventful: Bits::new(count),
             earliest: u64::MAX,

@@ -29,8 +29,8 @@ pub(super) struct Slot {
     pub(super) is_used: bool,
     /// The application has its name: it opened it, or was told that it opened.
     pub(super) is_known: bool,
-    /// When it was opened; the oldest unconfirmed one gives way in a flood.
-    pub(super) opened: u64,
+    /// Of a passive one, which of all; the oldest unconfirmed one gives way in a flood.
+    pub(super) number: u64,
     /// The application has done with it.
     pub(super) is_released: bool,
     /// Place of its next hop among the neighbours.
@@ -53,7 +53,7 @@ impl Table {
             generation: 0,
             is_used: false,
             is_known: false,
-            opened: 0,
+            number: 0,
             is_released: false,
             neighbour: 0,
             deadline: u64::MAX,
@@ -76,7 +76,7 @@ impl Table {
         let waiting = self.slots.iter().enumerate();
         let waiting = waiting.filter(|(_, slot)| slot.is_used && !slot.is_known);
         waiting
-            .min_by_key(|(_, slot)| slot.opened)
+            .min_by_key(|(_, slot)| slot.number)
             .map(|(index, _)| index)
     }
 
