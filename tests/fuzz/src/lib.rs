@@ -14,4 +14,5 @@
 pub mod entries;
 pub mod net;
 pub mod scan;
+pub mod tcp;
 pub mod venues;
