@@ -45,7 +45,7 @@ fn a_life_with_losses_touches_no_allocator() {
     let (mut is_connected, mut is_closed) = (false, false);
     let remote = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 443);
     let id = client.connect(remote, now).unwrap();
-    let message = [7; 40_000];
+    let message = vec![7; 40_000];
     let (calls, _) = allocations(|| {
         for _ in 0..20_000 {
             while let Some(len) = client.poll_transmit(now, &mut frame) {

@@ -65,7 +65,7 @@ const ABSENCES: [Absence; 13] = [
     Absence {
         text: "Instant::now",
         under: "dataplane",
-        except: &["dataplane/transport"],
+        except: &["dataplane/transport", "dataplane/tcp/examples"],
         why: "only transport::clock reads a clock",
     },
     Absence {

@@ -47,7 +47,7 @@ impl Doctor {
         })?;
         let mut doctor: Self =
             serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-        doctor.outcome = if doctor.is_ill() { "ill" } else { "well" }.to_owned();
+        doctor.outcome = String::from(if doctor.is_ill() { "ill" } else { "well" });
         Ok(doctor)
     }
 

@@ -62,7 +62,10 @@ fn turn<R>(xdp: &mut Xdp, what: &str, mut on: impl FnMut(&mut Xdp, Ready) -> Opt
 fn connect(xdp: &mut Xdp, peer: SocketAddr) -> Socket {
     let socket = xdp.open(peer).unwrap();
     turn(xdp, "the connection", |_, ready| match ready {
-        Ready::Connected(connected) => Some(assert_eq!(connected, socket)),
+        Ready::Connected(connected) => {
+            assert_eq!(connected, socket);
+            Some(())
+        }
         other => panic!("{other:?}"),
     });
     socket
@@ -154,7 +157,7 @@ fn a_stream_to_the_kernel_and_back() {
             );
             xdp.close(socket);
             while_turning(&mut xdp, || {
-                assert_eq!(server.join().unwrap(), echoed.len() as u64)
+                assert_eq!(server.join().unwrap(), echoed.len() as u64);
             });
         });
     }
