@@ -58,9 +58,10 @@ const ABSENCES: [Absence; 13] = [
             "dataplane/transport",
             "dataplane/wire/src/scan/wide.rs",
             "tests/hotpath",
+            "tests/kernel",
             "tests/xtask",
         ],
-        why: "unsafe lives in shm, transport, wire's scan/wide.rs and tests/hotpath only",
+        why: "unsafe lives in shm, transport, wire's scan/wide.rs, tests/hotpath and tests/kernel only",
     },
     Absence {
         text: "Instant::now",
