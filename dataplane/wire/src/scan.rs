@@ -182,35 +182,32 @@ impl<'a> Cursor<'a> {
 
     #[inline(always)]
     fn short_level(&self) -> Option<(RawLevel, usize)> {
-        let (window, shift) = self.window()?;
-        let marks = lanes::marks(window);
-        let (quotes, points) = (marks.quotes >> shift, marks.points >> shift);
+        let view = self.view()?;
+        let marks = lanes::marks(view.window()?);
+        let here = u32::MAX.wrapping_shl(view.start);
+        let (quotes, points) = (marks.quotes & here, marks.points & here);
         let price_end = quotes.trailing_zeros();
         // The quote behind the comma is checked with it; the one after that ends the quantity.
         let later = quotes & quotes.wrapping_sub(1);
         let later = later & later.wrapping_sub(1);
-        if later == 0 {
+        if later == 0 || !view.is_between(price_end) {
             return None;
         }
         let qty_end = later.trailing_zeros();
-        let between = self.at.wrapping_add(price_end as usize);
-        if self.from(between)?.first_chunk() != Some(br#"",""#) {
-            return None;
-        }
         let qty_start = price_end.wrapping_add(3);
         // The number's own end stands in for the point that an integer does not have.
-        let price_point = (points | 1 << price_end).trailing_zeros();
-        let qty_points = (points | 1 << qty_end) >> qty_start << qty_start;
-        let qty_point = qty_points.trailing_zeros();
+        let price_point = (points | bit(price_end)).trailing_zeros();
+        let behind = u32::MAX.wrapping_shl(qty_start);
+        let qty_point = ((points | bit(qty_end)) & behind).trailing_zeros();
 
-        let price = Parts::find(self, 0, price_point, price_end)?;
-        let qty = Parts::find(self, qty_start, qty_point, qty_end)?;
+        let price = view.number(view.start, price_point, price_end)?;
+        let qty = view.number(qty_start, qty_point, qty_end)?;
         let [a, b, c, d] = lanes::digits([price.whole, price.fraction, qty.whole, qty.fraction])?;
         let level = RawLevel {
             price: price.decimal(a, b),
             qty: qty.decimal(c, d),
         };
-        Some((level, self.at.wrapping_add(qty_end as usize + 1)))
+        Some((level, self.behind(&view, qty_end)))
     }
 
     /// Returns where the level ended.
@@ -226,18 +223,19 @@ impl<'a> Cursor<'a> {
 
     #[inline(always)]
     fn short_decimal(&mut self) -> Option<Decimal> {
-        let (window, shift) = self.window()?;
-        let marks = lanes::marks(window);
-        let quotes = marks.quotes >> shift;
+        let view = self.view()?;
+        let marks = lanes::marks(view.window()?);
+        let here = u32::MAX.wrapping_shl(view.start);
+        let quotes = marks.quotes & here;
         if quotes == 0 {
             return None;
         }
         let end = quotes.trailing_zeros();
-        let point = (marks.points >> shift | 1 << end).trailing_zeros();
-        let parts = Parts::find(self, 0, point, end)?;
-        let (whole, fraction) = (lanes::value(parts.whole)?, lanes::value(parts.fraction)?);
-        self.at = self.at.wrapping_add(end as usize + 1);
-        Some(parts.decimal(whole, fraction))
+        let point = (marks.points & here | bit(end)).trailing_zeros();
+        let number = view.number(view.start, point, end)?;
+        let (whole, fraction) = (lanes::value(number.whole)?, lanes::value(number.fraction)?);
+        self.at = self.behind(&view, end);
+        Some(number.decimal(whole, fraction))
     }
 
     #[cold]
@@ -260,13 +258,34 @@ impl<'a> Cursor<'a> {
     /// The window that begins here, or the last one of the message, and which of its bytes is the next one.
     #[inline(always)]
     fn window(&self) -> Option<(&'a [u8; WINDOW], u32)> {
+        let (from, start) = self.place()?;
+        Some((self.from(from)?.first_chunk()?, start))
+    }
+
+    /// As [`Cursor::window`], with the eight bytes before it.
+    #[inline(always)]
+    fn view(&self) -> Option<View<'a>> {
+        let (from, start) = self.place()?;
+        Some(View {
+            bytes: self.from(from.checked_sub(8)?)?.first_chunk()?,
+            start,
+        })
+    }
+
+    #[inline(always)]
+    fn place(&self) -> Option<(usize, u32)> {
         let last = self.bytes.len().checked_sub(WINDOW)?;
-        let start = self.at.min(last);
-        let shift = self.at.wrapping_sub(start);
-        if shift >= WINDOW {
-            return None;
-        }
-        Some((self.from(start)?.first_chunk()?, shift as u32))
+        let from = self.at.min(last);
+        let start = self.at.wrapping_sub(from);
+        (start < WINDOW).then_some((from, start as u32))
+    }
+
+    /// The place in the message behind byte `end` of the window.
+    #[inline(always)]
+    fn behind(&self, view: &View<'_>, end: u32) -> usize {
+        self.at
+            .wrapping_add(end.wrapping_sub(view.start) as usize)
+            .wrapping_add(1)
     }
 
     /// The eight bytes before `end` as digit values, the last one in the top byte. Reading up to the end of a
@@ -278,20 +297,47 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The digits of a number before and behind its point, right-aligned in words, zeros in front.
-#[derive(Clone, Copy)]
-struct Parts {
-    whole: u64,
-    fraction: u64,
-    scale: i64,
-    exponent: i8,
+/// One bit of 32.
+#[inline(always)]
+const fn bit(at: u32) -> u32 {
+    1u32.wrapping_shl(at)
 }
 
-impl Parts {
-    /// Offsets count from the cursor. `None` when there is no digit where there must be one, or more than
-    /// eight.
+/// A window with the eight bytes before it, so that every number in it has eight bytes before its end. Places
+/// are those in the window.
+struct View<'a> {
+    bytes: &'a [u8; 8 + WINDOW],
+    /// The place of the cursor.
+    start: u32,
+}
+
+impl View<'_> {
     #[inline(always)]
-    fn find(cursor: &Cursor<'_>, start: u32, point: u32, end: u32) -> Option<Self> {
+    fn window(&self) -> Option<&[u8; WINDOW]> {
+        self.bytes.last_chunk()
+    }
+
+    /// Whether a number ends here and another begins: `","`.
+    #[inline(always)]
+    fn is_between(&self, at: u32) -> bool {
+        let bytes = self.bytes.get(at as usize + 8..);
+        bytes.and_then(<[u8]>::first_chunk).is_some_and(|bytes| {
+            // Four bytes are read at once, three looked at.
+            u32::from_le_bytes(*bytes) << 8 == u32::from_le_bytes(*b"\0\",\"")
+        })
+    }
+
+    /// The eight bytes before `end` as digit values, the last one in the top byte.
+    #[inline(always)]
+    fn word(&self, end: u32) -> Option<u64> {
+        let bytes = self.bytes.get(end as usize..)?.first_chunk()?;
+        Some(u64::from_le_bytes(*bytes) ^ ZEROS)
+    }
+
+    /// A number by where it begins, where its point is or would be, and where it ends. `None` when there is no
+    /// digit where there must be one, or more than eight.
+    #[inline(always)]
+    fn number(&self, start: u32, point: u32, end: u32) -> Option<Number> {
         let (wholes, behind) = (point.wrapping_sub(start), end.wrapping_sub(point));
         // A point needs digits on both sides.
         if wholes == 0 || behind == 1 {
@@ -299,15 +345,25 @@ impl Parts {
         }
         let keep = KEEP.get(wholes as usize)?;
         let fraction = FRACTIONS.get(behind as usize)?;
-        let word = |to: u32| cursor.word(cursor.at.wrapping_add(to as usize));
-        Some(Self {
-            whole: word(point)? & keep,
-            fraction: word(end)? & fraction.keep,
+        Some(Number {
+            whole: self.word(point)? & keep,
+            fraction: self.word(end)? & fraction.keep,
             scale: fraction.scale,
             exponent: fraction.exponent,
         })
     }
+}
 
+/// The digits of a number before and behind its point, right-aligned in words, zeros in front.
+#[derive(Clone, Copy)]
+struct Number {
+    whole: u64,
+    fraction: u64,
+    scale: i64,
+    exponent: i8,
+}
+
+impl Number {
     /// At most sixteen digits: always in range.
     #[inline(always)]
     fn decimal(self, whole: u32, fraction: u32) -> Decimal {
