@@ -140,11 +140,21 @@ fn push_levels(text: &mut String, levels: &[RawLevel], rest: &str) {
     }
 }
 
-/// WebSocket texts from the venue in a recording, and the symbols they name, at most [`RECORDED_MAX`].
-/// `None` when the file is not there.
+/// WebSocket texts a venue sent.
+#[derive(Debug, Default)]
+pub struct Recording {
+    /// The texts.
+    pub texts: Vec<Vec<u8>>,
+    /// When each came, ns since 1970, where that was noted.
+    pub stamps: Vec<Option<u64>>,
+    /// Symbols they name.
+    pub symbols: Vec<String>,
+}
+
+/// The texts of a recording, at most [`RECORDED_MAX`]. `None` when the file is not there.
 ///
 /// Errors: it is there and cannot be read.
-pub fn recorded(path: &Path) -> anyhow::Result<Option<(Vec<Vec<u8>>, Vec<String>)>> {
+pub fn recording(path: &Path) -> anyhow::Result<Option<Recording>> {
     let Ok(file) = std::fs::File::open(path) else {
         return Ok(None);
     };
@@ -153,7 +163,7 @@ pub fn recorded(path: &Path) -> anyhow::Result<Option<(Vec<Vec<u8>>, Vec<String>
     } else {
         Box::new(file)
     };
-    let (mut texts, mut symbols) = (Vec::new(), std::collections::BTreeSet::new());
+    let (mut found, mut symbols) = (Recording::default(), std::collections::BTreeSet::new());
     for line in BufReader::new(reader).lines() {
         let line = line.with_context(|| format!("reading {}", path.display()))?;
         let record: serde_json::Value =
@@ -167,12 +177,31 @@ pub fn recorded(path: &Path) -> anyhow::Result<Option<(Vec<Vec<u8>>, Vec<String>
                 symbols.extend(symbol.as_str().map(str::to_owned));
             }
         }
-        texts.push(text.as_bytes().to_vec());
-        if texts.len() >= RECORDED_MAX {
+        found.texts.push(text.as_bytes().to_vec());
+        found.stamps.push(stamp(&record["ts"]));
+        if found.texts.len() >= RECORDED_MAX {
             break;
         }
     }
-    Ok(Some((texts, symbols.into_iter().collect())))
+    found.symbols = symbols.into_iter().collect();
+    Ok(Some(found))
+}
+
+/// Seconds, milli-, micro- or nanoseconds since 1970, told apart by their size, as nanoseconds.
+fn stamp(value: &serde_json::Value) -> Option<u64> {
+    let number = value.as_f64().filter(|number| *number > 0.0)?;
+    let scale = match number {
+        n if n < 1e11 => 1e9,
+        n if n < 1e14 => 1e6,
+        n if n < 1e17 => 1e3,
+        _ => 1.0,
+    };
+    Some((number * scale) as u64)
+}
+
+/// Texts and symbols of a recording; `None` when it is not there. Errors: as [`recording`].
+pub fn recorded(path: &Path) -> anyhow::Result<Option<(Vec<Vec<u8>>, Vec<String>)>> {
+    Ok(recording(path)?.map(|found| (found.texts, found.symbols)))
 }
 
 #[cfg(test)]

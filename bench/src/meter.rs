@@ -9,6 +9,7 @@
 //! nanoseconds may move between neighbouring samples; they cancel in the sum. A sample that an interrupt
 //! fell into stays in: the hiccup meter says how many there are to expect.
 
+use crate::host::Hiccups;
 use dp_transport::clock::{Clock, tsc};
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -16,8 +17,6 @@ use std::hint::black_box;
 
 /// Ops in a batch: the two clock reads weigh a 64th of their cost on each.
 pub const BATCH: usize = 64;
-/// A gap between two clock reads of a spinning thread that counts as a hiccup, ns.
-pub const HICCUP_NS: u64 = 10_000;
 /// How long one look at the hiccups takes, ns.
 const HICCUP_WINDOW_NS: u64 = 100_000_000;
 /// Samples thrown away first, one in this many.
@@ -56,19 +55,6 @@ pub struct Peer {
     pub name: String,
     /// Its median over ours.
     pub ratio: f64,
-}
-
-/// Gaps a spinning thread saw.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Hiccups {
-    /// How long was looked, ns.
-    pub looked_ns: u64,
-    /// Gaps over [`HICCUP_NS`].
-    pub count: u64,
-    /// The longest, ns.
-    pub max_ns: u64,
-    /// All of them together, ns.
-    pub lost_ns: u64,
 }
 
 /// Measures and keeps the rows.
@@ -202,22 +188,7 @@ impl Meter {
 
     /// Spins for a moment and notes where the time went that was not ours.
     pub fn sample_hiccups(&mut self) {
-        let (begin, mut last) = (tsc(), tsc());
-        loop {
-            let now = tsc();
-            let gap_ns = self.clock.cycles_to_ns(now.since(last));
-            if gap_ns > HICCUP_NS {
-                self.hiccups.count += 1;
-                self.hiccups.lost_ns += gap_ns;
-                self.hiccups.max_ns = self.hiccups.max_ns.max(gap_ns);
-            }
-            last = now;
-            let looked_ns = self.clock.cycles_to_ns(now.since(begin));
-            if looked_ns >= HICCUP_WINDOW_NS {
-                self.hiccups.looked_ns += looked_ns;
-                return;
-            }
-        }
+        self.hiccups.look(&self.clock, HICCUP_WINDOW_NS);
     }
 
     fn picos(&self, cycles: u64, ops: usize) -> u64 {

@@ -1,6 +1,8 @@
 //! What was measured, as a table of at most 80 columns or as JSON with stable names.
 
-use crate::meter::{HICCUP_NS, Hiccups, Meter, Row};
+use crate::host::{HICCUP_NS, Hiccups};
+use crate::meter::{Meter, Row};
+use crate::target::{self, Verdict};
 use core::fmt;
 use serde::Serialize;
 
@@ -15,19 +17,25 @@ pub struct Report {
     hiccups: Hiccups,
     hiccup_over_ns: u64,
     rows: Vec<Row>,
+    targets: Vec<Verdict>,
     notes: Vec<String>,
 }
 
+/// Where it was measured.
 #[derive(Debug, Serialize)]
-struct Machine {
+pub struct Machine {
     cpu: String,
     cores: usize,
     tsc_hz: u64,
     kernel: String,
+    /// Load averages when the report was made.
+    load: String,
 }
 
 impl Machine {
-    fn here(tsc_hz: u64) -> Self {
+    /// This machine.
+    pub fn here(tsc_hz: u64) -> Self {
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let cpu = cpuinfo
             .lines()
@@ -36,10 +44,31 @@ impl Machine {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Self {
             cpu: cpu.to_owned(),
-            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            // Not what this thread may use: it may be pinned.
+            cores: cpuinfo
+                .lines()
+                .filter(|line| line.starts_with("processor"))
+                .count(),
             tsc_hz,
             kernel: kernel.trim().to_owned(),
+            load: load.split(' ').take(3).collect::<Vec<_>>().join(" "),
         }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            cpu,
+            cores,
+            tsc_hz,
+            kernel,
+            load,
+        } = self;
+        let cpu: String = cpu.chars().take(40).collect();
+        let mhz = tsc_hz / 1_000_000;
+        writeln!(f, "{cpu}, {cores} cores, TSC {mhz} MHz, load {load}")?;
+        writeln!(f, "Linux {kernel}")
     }
 }
 
@@ -52,6 +81,7 @@ impl Report {
             is_debug,
             hiccups: meter.hiccups,
             hiccup_over_ns: HICCUP_NS,
+            targets: target::stages(&meter.rows),
             rows: meter.rows,
             notes: meter.notes,
         }
@@ -68,8 +98,17 @@ fn nanos(value: f64) -> String {
     }
 }
 
+/// Nanoseconds as microseconds, three significant digits, in at most 6 columns.
+pub fn micros(nanos: f64) -> String {
+    match nanos / 1e3 {
+        v if v < 99.95 => format!("{v:.1}"),
+        v if v < 99_999.5 => format!("{v:.0}"),
+        v => format!("{:.0}ms", v / 1e3),
+    }
+}
+
 /// At most 72 columns a line, the next ones under the first word of the note.
-fn wrapped(note: &str) -> String {
+pub fn wrapped(note: &str) -> String {
     let (mut text, mut column) = (String::new(), 0);
     for word in note.split(' ') {
         if column > 0 && column + 1 + word.chars().count() > 72 {
@@ -87,16 +126,7 @@ fn wrapped(note: &str) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Machine {
-            cpu,
-            cores,
-            tsc_hz,
-            kernel,
-        } = &self.machine;
-        let cpu: String = cpu.chars().take(40).collect();
-        let mhz = tsc_hz / 1_000_000;
-        writeln!(f, "{cpu}, {cores} cores, TSC {mhz} MHz")?;
-        writeln!(f, "Linux {kernel}")?;
+        self.machine.fmt(f)?;
         if self.is_debug {
             writeln!(f, "NOT A RELEASE BUILD: these numbers mean nothing")?;
         }
@@ -141,6 +171,7 @@ impl fmt::Display for Report {
                 "  {name:<32}{batch:>4}{p50:>8}{p99:>8}{p999:>8}{max:>9}{ratio:>7}"
             )?;
         }
+        target::fmt_table(f, &self.targets)?;
         for note in &self.notes {
             writeln!(f, "note: {}", wrapped(note))?;
         }

@@ -1,0 +1,60 @@
+//! What answers the bench venue's ticks: the real lane, and the bare loops it is compared with. Each runs in
+//! a process of its own (`spinlane-bench client …`), as the peers of `bench/peers` do.
+
+pub mod floor;
+pub mod lane;
+
+use crate::venue::walk::{NUMBER_LOTS, NUMBERS};
+use anyhow::Context as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Which client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// The production lane over io_uring.
+    Spinlane,
+    /// A spinning loop over TCP without TLS that looks at every byte.
+    FloorPlain,
+    /// The same loop with rustls.
+    FloorTls,
+}
+
+/// How a client is started. Two builds may be compared, so these names stay as they are.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Which client.
+    #[arg(value_enum)]
+    pub kind: Kind,
+    /// Where the bench venue listens.
+    #[arg(long)]
+    pub connect: SocketAddr,
+    /// What to trust, PEM.
+    #[arg(long)]
+    pub ca: PathBuf,
+    /// Shared memory to make (the lane only).
+    #[arg(long)]
+    pub shm: PathBuf,
+    /// Answer one tick in so many.
+    #[arg(long, default_value_t = 1)]
+    pub every: u64,
+}
+
+/// Runs a client until the venue ends it. Errors: it cannot start, or the venue is gone.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    // The bench that started us may die without a word.
+    let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM);
+    let ca = std::fs::read(&args.ca).with_context(|| format!("reading {}", args.ca.display()))?;
+    match args.kind {
+        Kind::Spinlane => lane::run(args.connect, &ca, &args.shm, args.every),
+        Kind::FloorPlain => floor::run(args.connect, None, args.every, None),
+        Kind::FloorTls => floor::run(args.connect, Some(&ca), args.every, None),
+    }
+}
+
+/// Whether a best bid of `lots` calls for an answer.
+pub const fn is_asked(lots: u64, every: u64) -> bool {
+    lots >= NUMBER_LOTS
+        && lots < NUMBER_LOTS + NUMBERS
+        && (lots - NUMBER_LOTS).is_multiple_of(every)
+}

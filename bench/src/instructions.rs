@@ -1,0 +1,337 @@
+//! `instructions`: what a fixed workload costs in instructions, counted by callgrind: a gate noise cannot
+//! move.
+//!
+//! ```text
+//!   valgrind --tool=callgrind spinlane-bench workload NAME n      I(n)
+//!   the same with 5 n                                             I(5n)     (I(5n) − I(n)) / 4n = one tick
+//! ```
+//! The difference takes start, calibration and come-up away. What is counted is the path of [`crate::hand`]:
+//! the text's copy, machine, book, strategy, and for orders risk, OMS, journal, encode and both answers.
+//! No cache, no branch predictor, no kernel: it says what changed, not how fast it is. The counts belong to a
+//! compiler and a profile, which stand in the file.
+
+use crate::client::lane;
+use crate::hand::{Hand, Signal};
+use crate::scratch::Scratch;
+use anyhow::{Context as _, bail, ensure};
+use core::fmt;
+use dp_transport::Clock;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The longer run is so many times as long.
+const TIMES: u64 = 5;
+/// Growth that fails, percent: histogram buckets and hash seeds move counts by far less.
+const TOLERANCE: f64 = 1.0;
+
+/// A fixed piece of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Work {
+    /// A tick of 20 levels through machine, book and a strategy that watches.
+    Tick,
+    /// The same, answered by an order, which is acknowledged and expires.
+    TickToOrder,
+}
+
+impl Work {
+    const ALL: [Self; 2] = [Self::Tick, Self::TickToOrder];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Tick => "tick",
+            Self::TickToOrder => "tick-to-order",
+        }
+    }
+}
+
+/// What `workload` is asked.
+#[derive(Debug, Clone, clap::Args)]
+pub struct WorkArgs {
+    /// Which.
+    #[arg(value_enum)]
+    work: Work,
+    /// How many ticks.
+    ticks: u64,
+}
+
+/// What `instructions` is asked.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The committed counts.
+    #[arg(long, default_value = "bench/baselines/instructions.json")]
+    pub baseline: PathBuf,
+    /// Ticks of the shorter run.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
+    pub ticks: u64,
+    /// Write what was counted as the new baseline.
+    #[arg(long)]
+    pub save: bool,
+    /// Fail on growth beyond 1 %, and when valgrind is missing.
+    #[arg(long)]
+    pub gate: bool,
+}
+
+/// Does the work, and nothing else. Errors: it did not do all of it.
+pub fn work(args: &WorkArgs) -> anyhow::Result<()> {
+    let scratch = Scratch::new(&lane::shape())?;
+    let clock = Clock::calibrate(1);
+    let is_order = args.work == Work::TickToOrder;
+    let mut hand = Hand::new(&scratch.region, clock, || {
+        if is_order {
+            Box::new(lane::Answer { every: 1 })
+        } else {
+            Box::new(Signal)
+        }
+    })?;
+    let mut orders = 0;
+    for _ in 0..args.ticks {
+        hand.load_tick();
+        hand.tick();
+        if is_order {
+            orders += hand.answer();
+        } else {
+            hand.drain();
+        }
+    }
+    let wanted = if is_order { args.ticks } else { 0 };
+    ensure!(
+        orders == wanted && hand.faults == 0,
+        "{orders} orders for {wanted} ticks"
+    );
+    Ok(())
+}
+
+/// Counts kept in the repository.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// The compiler.
+    pub rustc: String,
+    /// Instructions a tick, by workload.
+    pub instructions: BTreeMap<String, f64>,
+}
+
+/// One workload.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// Which.
+    pub workload: &'static str,
+    /// Instructions a tick.
+    pub instructions: f64,
+    /// The baseline's.
+    pub baseline: Option<f64>,
+    /// Growth over it, percent.
+    pub growth: Option<f64>,
+}
+
+/// Everything of one run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    outcome: &'static str,
+    kind: &'static str,
+    is_debug: bool,
+    rows: Vec<Row>,
+    notes: Vec<String>,
+}
+
+/// Runs it. Errors: a workload fails; with `--gate` also growth, or no valgrind.
+pub fn run(args: &Args) -> anyhow::Result<Report> {
+    let mut report = Report {
+        outcome: "done",
+        kind: "instructions",
+        is_debug: cfg!(debug_assertions),
+        rows: Vec::new(),
+        notes: Vec::new(),
+    };
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        report.outcome = "skipped";
+        let note = "SKIPPED: valgrind is not installed (apt-get install valgrind)";
+        report.notes.push(note.to_owned());
+        ensure!(!args.gate, "valgrind is not installed");
+        return Ok(report);
+    }
+    let baseline = read(args)?;
+    let rustc = version();
+    for work in Work::ALL {
+        let [short, long] = [args.ticks, args.ticks * TIMES].map(|ticks| count(work, ticks));
+        let instructions = (long? - short?) as f64 / (args.ticks * (TIMES - 1)) as f64;
+        let held = baseline.as_ref();
+        let held = held.and_then(|baseline| baseline.instructions.get(work.name()).copied());
+        report.rows.push(Row {
+            workload: work.name(),
+            instructions,
+            baseline: held,
+            growth: held.map(|held| 100.0 * (instructions / held - 1.0)),
+        });
+    }
+    match &baseline {
+        None => report
+            .notes
+            .push("no baseline yet: --save makes one".to_owned()),
+        Some(held) if held.rustc != rustc => report.notes.push(format!(
+            "the baseline is of {}, this is {rustc}: save it anew",
+            held.rustc
+        )),
+        Some(_) => {}
+    }
+    if args.save {
+        let counts = report.rows.iter();
+        let fresh = Baseline {
+            rustc,
+            instructions: counts
+                .map(|row| {
+                    (
+                        row.workload.to_owned(),
+                        (row.instructions * 10.0).round() / 10.0,
+                    )
+                })
+                .collect(),
+        };
+        let text = serde_json::to_string_pretty(&fresh)? + "\n";
+        if let Some(folder) = args.baseline.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&args.baseline, text)
+            .with_context(|| format!("writing {}", args.baseline.display()))?;
+    }
+    Ok(report)
+}
+
+impl Report {
+    /// Errors, when `is_gate`: a workload that grew beyond the tolerance.
+    pub fn check(&self, is_gate: bool) -> anyhow::Result<()> {
+        let grown = |row: &&Row| row.growth.is_none_or(|growth| growth > TOLERANCE);
+        let grown: Vec<&str> = self
+            .rows
+            .iter()
+            .filter(grown)
+            .map(|row| row.workload)
+            .collect();
+        ensure!(
+            !is_gate || grown.is_empty(),
+            "more than {TOLERANCE} % over the baseline, or none: {}",
+            grown.join(", ")
+        );
+        Ok(())
+    }
+}
+
+fn read(args: &Args) -> anyhow::Result<Option<Baseline>> {
+    let Ok(text) = std::fs::read_to_string(&args.baseline) else {
+        return Ok(None);
+    };
+    let held = serde_json::from_str(&text);
+    held.map(Some)
+        .with_context(|| format!("{}: not counts of ours", args.baseline.display()))
+}
+
+fn version() -> String {
+    let said = Command::new("rustc").arg("--version").output();
+    said.map_or_else(
+        |_| "an unknown compiler".to_owned(),
+        |said| String::from_utf8_lossy(&said.stdout).trim().to_owned(),
+    )
+}
+
+/// Instructions of a whole run under callgrind.
+fn count(work: Work, ticks: u64) -> anyhow::Result<u64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe()?)
+        .args(["workload", work.name(), &ticks.to_string()])
+        .output()
+        .context("starting valgrind")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        bail!("{} under callgrind: {said}", work.name());
+    }
+    collected(&said).with_context(|| format!("callgrind told no count: {said}"))
+}
+
+/// The number behind `Collected :` in callgrind's last words.
+fn collected(said: &str) -> Option<u64> {
+    let (_, rest) = said.split_once("Collected :")?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_debug {
+            writeln!(f, "NOT A RELEASE BUILD: these numbers mean nothing")?;
+        }
+        writeln!(
+            f,
+            "{:<30}{:>16}{:>16}{:>12}",
+            "instructions a tick", "now", "baseline", "growth"
+        )?;
+        for row in &self.rows {
+            let Row {
+                workload,
+                instructions,
+                ..
+            } = row;
+            let held = row
+                .baseline
+                .map_or("-".to_owned(), |held| format!("{held:.1}"));
+            let growth = row
+                .growth
+                .map_or("-".to_owned(), |growth| format!("{growth:+.2} %"));
+            writeln!(
+                f,
+                "{workload:<30}{instructions:>16.1}{held:>16}{growth:>12}"
+            )?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note: {}", crate::report::wrapped(note))?;
+        }
+        write!(f, "\nCounted by callgrind. Method: bench/METHOD.md")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callgrinds_last_words_are_read() {
+        let said = "==1== Events    : Ir\n==1== Collected : 123456789\n==1==";
+        assert_eq!(collected(said), Some(123_456_789));
+        assert_eq!(collected("==1== no"), None);
+    }
+
+    #[test]
+    fn growth_beyond_the_tolerance_fails_a_gate_and_nothing_else() {
+        let report = |growth| Report {
+            outcome: "done",
+            kind: "instructions",
+            is_debug: false,
+            rows: vec![Row {
+                workload: "tick",
+                instructions: 1.0,
+                baseline: Some(1.0),
+                growth,
+            }],
+            notes: Vec::new(),
+        };
+        assert!(report(Some(0.9)).check(true).is_ok());
+        assert!(report(Some(-30.0)).check(true).is_ok());
+        assert!(report(Some(1.1)).check(true).is_err());
+        assert!(
+            report(None).check(true).is_err(),
+            "no baseline proves nothing"
+        );
+        assert!(report(Some(9.0)).check(false).is_ok());
+    }
+
+    #[test]
+    fn the_workloads_do_their_work() {
+        for work_kind in Work::ALL {
+            work(&WorkArgs {
+                work: work_kind,
+                ticks: 300,
+            })
+            .unwrap();
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The design's targets, and whether a run proves them: by the whole interval, never by the point.
+
+use crate::meter::Row;
+use crate::stats::Estimate;
+use crate::t2t::{self, Line, Ratio};
+use core::fmt;
+use serde::Serialize;
+
+/// Which way a target points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// The other one must take at least so many times as long.
+    AtLeast,
+    /// We may take at most so many times as long.
+    AtMost,
+}
+
+/// A ratio between two clients of one run.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    over: &'static str,
+    under: &'static str,
+    rate: u64,
+    quantile: &'static str,
+    bound: Bound,
+    value: f64,
+}
+
+const fn target(
+    over: &'static str,
+    under: &'static str,
+    quantile: &'static str,
+    bound: Bound,
+    value: f64,
+) -> Target {
+    Target {
+        over,
+        under,
+        rate: 10_000,
+        quantile,
+        bound,
+        value,
+    }
+}
+
+/// Design, section 7: tick-to-trade over kernel sockets at 10,000 ticks a second.
+pub const TICK_TO_TRADE: [Target; 4] = [
+    target(t2t::PEER_PARKING, t2t::OURS, "p50", Bound::AtLeast, 3.5),
+    target(t2t::PEER_PARKING, t2t::OURS, "p99", Bound::AtLeast, 4.0),
+    target(t2t::PEER_SPINNING, t2t::OURS, "p50", Bound::AtLeast, 1.8),
+    target(t2t::OURS, t2t::FLOOR_PLAIN, "p50", Bound::AtMost, 1.3),
+];
+
+/// Design, section 7, absolute: (quantile, target us, floor promised to users us). Told, never gated: times
+/// belong to the machine.
+const ABSOLUTE: [(&str, f64, f64); 2] = [("p50", 15.5, 50.0), ("p99", 45.0, 100.0)];
+
+/// Design, section 7, by stage: what, its rows (their times add up), p50 and p99 in ns (0 = none named), and
+/// the row of the usual way with the ratio wanted. Told, not gated: a stage has one histogram and no
+/// interval.
+type StageTarget = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    [f64; 2],
+    Option<(&'static str, f64)>,
+);
+
+const STAGES: [StageTarget; 6] = [
+    (
+        "decode, normalise, apply, Binance, 20 levels",
+        &[("decode", "Binance, 20 levels, into book")],
+        [480.0, 1_200.0],
+        Some(("same, serde_json and tree map", 7.0)),
+    ),
+    (
+        "book update, a level",
+        &[("book", "one level")],
+        [7.0, 0.0],
+        None,
+    ),
+    (
+        "signal",
+        &[("signal", "market maker, quotes live")],
+        [100.0, 500.0],
+        None,
+    ),
+    (
+        "risk gate",
+        &[("risk", "check_new, passes, one by one")],
+        [50.0, 150.0],
+        None,
+    ),
+    (
+        "order state step and encode",
+        &[
+            ("order", "admit"),
+            ("order", "sent"),
+            ("order", "text of a new order, OKX"),
+        ],
+        [100.0, 300.0],
+        None,
+    ),
+    (
+        "journal publish",
+        &[("journal", "one by one")],
+        [25.0, 100.0],
+        None,
+    ),
+];
+
+/// What a run says about a target.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verdict {
+    /// The target as a sentence.
+    pub what: String,
+    /// What was wanted.
+    pub target: f64,
+    /// What was found.
+    #[serde(flatten)]
+    pub found: Estimate,
+    /// The whole interval is on the right side.
+    pub is_met: bool,
+    /// `--gate` looks at it.
+    pub is_gated: bool,
+    /// How far the interval's bad end is from the target, as a share of it; negative = short of it.
+    pub distance: f64,
+}
+
+impl Bound {
+    /// Judges an interval. Nothing that is not a number is ever met.
+    pub fn judge(self, what: String, target: f64, found: Estimate, is_gated: bool) -> Verdict {
+        let distance = match self {
+            Self::AtLeast => found.low / target - 1.0,
+            Self::AtMost => 1.0 - found.high / target,
+        };
+        Verdict {
+            what,
+            target,
+            found,
+            is_met: distance >= 0.0,
+            is_gated,
+            distance,
+        }
+    }
+}
+
+impl Target {
+    /// The verdict, on clean windows; `None` when one of the two did not run.
+    pub fn judge(&self, ratios: &[Ratio]) -> Option<Verdict> {
+        let is_it = |ratio: &&Ratio| {
+            (ratio.over.as_str(), ratio.under.as_str()) == (self.over, self.under)
+                && (ratio.rate, ratio.quantile, ratio.set) == (self.rate, self.quantile, "clean")
+        };
+        let found = ratios.iter().find(is_it)?.estimate;
+        let word = match self.bound {
+            Bound::AtLeast => "at least",
+            Bound::AtMost => "at most",
+        };
+        let Self {
+            over,
+            under,
+            quantile,
+            value,
+            ..
+        } = self;
+        let what = format!("{over} / {under}, {quantile}, {word} {value}");
+        Some(self.bound.judge(what, *value, found, true))
+    }
+}
+
+/// Our absolute times at 10,000 ticks a second beside the design's, in clean windows.
+pub fn absolute(rows: &[Line]) -> Vec<Verdict> {
+    let ours = rows
+        .iter()
+        .find(|row| (row.client.as_str(), row.rate) == (t2t::OURS, 10_000));
+    let Some(figures) = ours.and_then(|row| row.clean) else {
+        return Vec::new();
+    };
+    let verdict = |(quantile, target, floor): &(&str, f64, f64)| {
+        let found = if *quantile == "p50" {
+            figures.p50
+        } else {
+            figures.p99
+        };
+        let what = format!(
+            "{} {quantile}, at most {target} us (promised {floor})",
+            t2t::OURS
+        );
+        let micros = Estimate {
+            value: found.value / 1_000.0,
+            low: found.low / 1_000.0,
+            high: found.high / 1_000.0,
+        };
+        Bound::AtMost.judge(what, *target, micros, false)
+    };
+    ABSOLUTE.iter().map(verdict).collect()
+}
+
+/// The stages beside the design's figures; those whose rows were not measured are left out.
+pub fn stages(rows: &[Row]) -> Vec<Verdict> {
+    let row = |scenario: &str, name: &str| {
+        let is_it = |row: &&Row| (row.scenario, row.name.as_str()) == (scenario, name);
+        rows.iter().find(is_it)
+    };
+    let exact = |value: f64| Estimate {
+        value,
+        low: value,
+        high: value,
+    };
+    let mut verdicts = Vec::new();
+    for (what, parts, targets, peer) in &STAGES {
+        let found: Option<Vec<&Row>> = parts.iter().map(|(at, name)| row(at, name)).collect();
+        let Some(found) = found else { continue };
+        let sum = |of: fn(&Row) -> f64| found.iter().map(|row| of(row)).sum::<f64>();
+        let sums = [("p50", sum(|row| row.p50)), ("p99", sum(|row| row.p99))];
+        for ((quantile, value), target) in sums.into_iter().zip(targets) {
+            if *target > 0.0 {
+                let what = format!("{what}: {quantile}, at most {target} ns");
+                verdicts.push(Bound::AtMost.judge(what, *target, exact(value), false));
+            }
+        }
+        if let Some((name, wanted)) = peer
+            && let Some(usual) = row(parts[0].0, name)
+        {
+            let what = format!("{what}: the usual way over ours, at least {wanted}");
+            let value = exact(usual.p50 / sums[0].1);
+            verdicts.push(Bound::AtLeast.judge(what, *wanted, value, false));
+        }
+    }
+    verdicts
+}
+
+/// Errors, when `is_gate`: a gated target that is not proven.
+pub fn check(verdicts: &[Verdict], is_gate: bool) -> anyhow::Result<()> {
+    let missed: Vec<&str> = verdicts
+        .iter()
+        .filter(|verdict| verdict.is_gated && !verdict.is_met)
+        .map(|verdict| verdict.what.as_str())
+        .collect();
+    anyhow::ensure!(
+        !is_gate || missed.is_empty(),
+        "not proven: {}",
+        missed.join("; ")
+    );
+    Ok(())
+}
+
+/// The verdicts as a table of at most 80 columns.
+pub fn fmt_table(f: &mut fmt::Formatter<'_>, verdicts: &[Verdict]) -> fmt::Result {
+    if verdicts.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        f,
+        "\n{:<64}{:>16}",
+        "design targets, by the whole interval", "verdict"
+    )?;
+    for verdict in verdicts {
+        let Estimate { low, high, .. } = verdict.found;
+        let word = if verdict.is_met { "met" } else { "not proven" };
+        let distance = format!("{word} {:+.0}%", 100.0 * verdict.distance);
+        let what: String = verdict.what.chars().take(63).collect();
+        writeln!(f, "{what:<64}{distance:>16}")?;
+        if low < high {
+            writeln!(f, "    found {low:.2} to {high:.2}")?;
+        } else {
+            writeln!(f, "    found {low:.2}")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ratio(low: f64, high: f64) -> Ratio {
+        Ratio {
+            over: t2t::PEER_PARKING.to_owned(),
+            under: t2t::OURS.to_owned(),
+            rate: 10_000,
+            quantile: "p50",
+            set: "clean",
+            estimate: Estimate {
+                value: f64::midpoint(low, high),
+                low,
+                high,
+            },
+            better: "higher",
+        }
+    }
+
+    #[test]
+    fn the_interval_decides_and_not_the_point() {
+        let judge = |low, high| TICK_TO_TRADE[0].judge(&[ratio(low, high)]).unwrap();
+        assert!(judge(3.5, 4.5).is_met);
+        let verdict = judge(3.4, 4.6);
+        assert!(verdict.found.value > 3.5 && !verdict.is_met);
+        assert!((verdict.distance + 0.0286).abs() < 0.001);
+        assert!(!judge(f64::NAN, f64::NAN).is_met);
+        assert!(TICK_TO_TRADE[1].judge(&[ratio(3.5, 4.5)]).is_none());
+    }
+
+    #[test]
+    fn stages_add_up_and_those_not_measured_are_left_out() {
+        let row = |scenario, name: &str, p50| Row {
+            scenario,
+            name: name.to_owned(),
+            batch: 1,
+            ops: 1,
+            p50,
+            p99: 2.0 * p50,
+            p999: 0.0,
+            max: 0.0,
+            mean: 0.0,
+            peer_of: None,
+        };
+        let mut rows = vec![row("order", "admit", 20.0), row("order", "sent", 10.0)];
+        assert!(stages(&rows).is_empty(), "a part is missing");
+        rows.push(row("order", "text of a new order, OKX", 60.0));
+        let verdicts = stages(&rows);
+        let met: Vec<bool> = verdicts.iter().map(|one| one.is_met).collect();
+        assert_eq!(met, [true, true], "90 of 100 and 180 of 300");
+        rows = vec![
+            row("decode", "Binance, 20 levels, into book", 480.0),
+            row("decode", "same, serde_json and tree map", 3_000.0),
+        ];
+        let verdicts = stages(&rows);
+        let met: Vec<bool> = verdicts.iter().map(|one| one.is_met).collect();
+        assert_eq!(met, [true, true, false], "6.25 times is not 7");
+        assert!(verdicts.iter().all(|verdict| !verdict.is_gated));
+    }
+
+    #[test]
+    fn at_most_looks_at_the_upper_end() {
+        let found = |high| Estimate {
+            value: 1.2,
+            low: 1.1,
+            high,
+        };
+        let judge = |high| Bound::AtMost.judge(String::new(), 1.3, found(high), true);
+        assert!(judge(1.3).is_met && !judge(1.31).is_met);
+    }
+}
