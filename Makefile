@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .PHONY: help demo test bench check fuzz setup clean
 
 DEMO_SECONDS ?= 30
+BENCH_ROUNDS ?= 10
 CARGO := cargo
 
 help:            ## this list
@@ -19,9 +20,12 @@ demo: setup      ## build, then trade against two simulated venues for 30 s (DEM
 test: setup      ## every test that fits 20 minutes on two cores
 	@.ci/test
 
-bench: setup     ## the latency harness, every scenario, with floors and hiccups beside the figures
+bench: setup     ## stages, then tick-to-trade beside its floors and peers (BENCH_ROUNDS=n); method: bench/METHOD.md
 	$(CARGO) build --release --locked -p spinlane-bench
+	$(CARGO) build --release --locked --manifest-path bench/peers/Cargo.toml --target-dir bench/peers/target
 	./target/release/spinlane-bench all
+	./target/release/spinlane-bench in-process
+	./target/release/spinlane-bench tick-to-trade --rounds $(BENCH_ROUNDS) --html bench.html
 
 check:           ## before a push: format, house rules, lints, unit tests
 	$(CARGO) xtask check
