@@ -112,10 +112,10 @@ impl Connection {
             }
         };
         board.on_ack(header.ack, |sent| seen(sent, true));
+        let is_dsack = self.has_sack && is_dsack(header.options.sack(), header.ack);
         if self.has_sack && !header.options.sack().is_empty() {
             let una = self.send.una.later(header.ack);
             let blocks = header.options.sack();
-            let is_dsack = is_dsack(blocks, header.ack);
             for &(start, end) in blocks.get(usize::from(is_dsack)..).unwrap_or_default() {
                 let is_sane = start.is_before(end)
                     && end.is_after(una)
@@ -140,8 +140,10 @@ impl Connection {
                 now.saturating_sub(first),
                 now.saturating_sub(delivered.last_at),
             )),
-            // Only repeated segments: the echo tells which copy it was (RFC 7323, 4).
-            None if acked > 0 => echo
+            // Only repeated segments: the echo tells which copy it was (RFC 7323, 4). Not if the
+            // ACK reports a duplicate: then the peer sat on its ACK of the first copy until the
+            // second came, and that wait is ours, not the path's.
+            None if acked > 0 && !is_dsack => echo
                 .and_then(|echo| self.sample_of(echo))
                 .map(|sample| (sample, sample)),
             None => None,

@@ -372,6 +372,24 @@ fn a_silent_tail_is_probed_and_then_timed_out_ever_later() {
 }
 
 #[test]
+fn a_peer_that_sits_on_its_acks_does_not_stretch_the_round_trip() {
+    let mut peer = open();
+    for i in 0..50 {
+        let (start, end) = (i * 230, (i + 1) * 230);
+        let sent = peer.write(230);
+        let first_echo = sent[0].0.options.timestamps.unwrap().0;
+        let (waited, probe) = peer.wait();
+        assert_eq!((waited, probe.len()), (3 * MS, 1), "order {i}");
+        peer.now += MS;
+        // The probe makes the peer answer: all is there, and was before.
+        peer.echo = first_echo;
+        peer.acks(end, &[(start, end)]);
+    }
+    assert_eq!(peer.conn.round_trip_ns(), Some(MS));
+    assert_eq!(peer.conn.counters().dsacks_in, 50);
+}
+
+#[test]
 fn without_an_answer_the_connection_is_given_up_in_time() {
     let mut peer = Peer::open(without_keepalive());
     peer.write(230);
