@@ -66,7 +66,7 @@ const ABSENCES: [Absence; 13] = [
     Absence {
         text: "Instant::now",
         under: "dataplane",
-        except: &["dataplane/transport", "dataplane/tcp/examples"],
+        except: &["dataplane/transport"],
         why: "only transport::clock reads a clock",
     },
     Absence {

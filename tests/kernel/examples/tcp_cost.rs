@@ -1,6 +1,6 @@
 //! What a segment costs: in order in, and an order of 230 octets out. Told, not gated.
 //!
-//! `cargo run --release -p tests-net --example tcp_cost`
+//! `cargo run --release -p tests-kernel --example tcp_cost`
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 use dp_tcp::wire::Checksums;
