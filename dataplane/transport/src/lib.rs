@@ -6,7 +6,7 @@
 //! ```
 //!
 //! [`Transport`] is narrow on purpose: bytes in, bytes out, no protocol. [`Uring`] is kernel TCP through
-//! io_uring, [`Mem`] is pipes in memory under virtual time; AF_XDP with a TCP of its own fits the same
+//! io_uring, [`Sockets`] is kernel TCP by `recv` and `send`, [`Mem`] is pipes in memory under virtual time; AF_XDP with a TCP of its own fits the same
 //! trait. Received bytes are handed out in place, mutable, because TLS decrypts them in place.
 
 mod affinity;
@@ -20,6 +20,8 @@ mod mem;
 mod numa;
 mod realtime;
 mod socket;
+mod sockets;
+mod tx;
 mod uring;
 pub mod xdp;
 
@@ -33,6 +35,7 @@ pub use mem::{Mem, MemOptions};
 pub use numa::NODE_MAX;
 pub use realtime::{FIFO_MAX, RealtimeError, fifo, is_memory_locked, lock_memory, set_fifo};
 pub use socket::{SocketFault, check_sockets, socket_facts};
+pub use sockets::Sockets;
 pub use uring::{CONNECT_NS_MAX, OPCODES, Uring};
 
 use dp_types::UnixNanos;

@@ -1,13 +1,18 @@
 //! A trading socket: what it must have, asked for and read back.
 
+use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockProtocol, SockType, getsockopt, setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, getsockopt, send, setsockopt,
+    socket, sockopt,
 };
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 /// Receive buffer every trading socket must have, bytes (NW-03).
 pub const RECEIVE_BYTES_MIN: usize = 2 << 20;
+/// Congestion control of a trading socket: window based, never paced.
+const CONGESTION: &str = "cubic";
 /// Seconds of silence before the kernel probes the peer.
 const KEEPALIVE_IDLE_S: u32 = 10;
 /// Seconds between probes.
@@ -39,7 +44,7 @@ pub enum SocketFault {
     },
 }
 
-fn fault(what: &'static str) -> impl Fn(nix::errno::Errno) -> SocketFault {
+fn fault(what: &'static str) -> impl Fn(Errno) -> SocketFault {
     move |errno| SocketFault::Os {
         what,
         errno: errno as i32,
@@ -70,7 +75,19 @@ pub(crate) fn trading_socket(peer: &SocketAddr) -> Result<OwnedFd, SocketFault> 
     setsockopt(&fd, sockopt::TcpUserTimeout, &USER_TIMEOUT_MS)
         .map_err(fault("TCP_USER_TIMEOUT"))?;
     receive_buffer(&fd, RECEIVE_BYTES_MIN)?;
+    // A host may pace (BBR), which puts a timer between an order and the wire; orders are far too few to
+    // congest anything. A wish: without it the host's own choice stands (`socket_facts` tells which).
+    let _ = setsockopt(&fd, sockopt::TcpCongestion, &OsString::from(CONGESTION));
     Ok(fd)
+}
+
+/// Gives the kernel what it takes now, without waiting; 0 = nothing. Errors: the connection is over.
+pub(crate) fn offer(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    match send(fd, bytes, flags) {
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
+        other => other,
+    }
 }
 
 /// Gives a socket a receive buffer of at least `bytes`, or says what it got instead.

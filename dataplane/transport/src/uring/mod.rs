@@ -5,7 +5,8 @@
 //! nothing makes no system call at all; one that finds something makes one `io_uring_enter`.
 //!
 //! ```text
-//!   send ──▶ tx ring ──SEND──▶ kernel            at most one SEND a socket: order is kept
+//!   send ──send(2)──▶ kernel                     the usual way: no completion to reap
+//!     └▶ tx ring ──SEND──▶ kernel                what it did not take; at most one SEND a socket: order is kept
 //!   poll ◀── chunk ◀── multishot RECV ◀── kernel   one RECV a socket, armed while chunks are free
 //! ```
 //!
@@ -16,10 +17,9 @@
 
 mod pool;
 mod slot;
-mod tx;
 
 use crate::arena::{Arena, Pages};
-use crate::socket::trading_socket;
+use crate::socket::{offer, trading_socket};
 use crate::{
     Chunk, CloseReason, OpenError, Ready, SOCKETS_MAX, SendError, Socket, SocketFault,
     TX_BYTES_MAX, Transport,
@@ -374,7 +374,7 @@ impl Transport for Uring {
     }
 
     fn steady_syscalls(&self) -> &'static [&'static str] {
-        &["io_uring_enter"]
+        &["io_uring_enter", "sendto"]
     }
 
     fn open(&mut self, peer: SocketAddr) -> Result<Socket, OpenError> {
@@ -403,6 +403,23 @@ impl Transport for Uring {
         let slot = self.slot(socket).filter(|slot| slot.phase == Phase::Open);
         let slot = slot.ok_or(SendError::NotConnected)?;
         let is_sending = slot.is_sending;
+        if bytes.len() > TX_BYTES_MAX - slot.tx.len() {
+            return Err(SendError::Full);
+        }
+        let mut bytes = bytes;
+        if !is_sending {
+            match offer(slot.raw_fd(), bytes) {
+                Ok(taken) => bytes = &bytes[taken..],
+                Err(errno) => {
+                    self.fail(socket, CloseReason::Os(errno as i32));
+                    return Ok(());
+                }
+            }
+            if bytes.is_empty() {
+                return Ok(());
+            }
+        }
+        let slot = &mut self.slots[usize::from(socket.slot)];
         let (first, second) = slot.tx.push(bytes.len()).ok_or(SendError::Full)?;
         let (head, rest) = bytes.split_at(first.len());
         let start = tx_offset(socket);
@@ -413,7 +430,7 @@ impl Transport for Uring {
         };
         copy(first, head);
         copy(second, rest);
-        if !is_sending && !bytes.is_empty() {
+        if !is_sending {
             self.arm_send(socket);
             self.enter();
         }

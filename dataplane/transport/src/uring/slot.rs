@@ -8,8 +8,8 @@
 //! A slot is not used again before the kernel has answered every operation on it, so an answer is never
 //! taken for that of a later connection.
 
-use super::tx::TxRing;
 use crate::Socket;
+use crate::tx::TxRing;
 use dp_types::UnixNanos;
 use nix::sys::socket::{SockaddrLike, SockaddrStorage};
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
 //! Anything in any order: sockets come and go while bytes fly and chunks are kept back. What is received
 //! on a socket is what was sent on it, and nothing is told of one that was closed.
 
-use crate::support::{Random, echo};
-use dp_transport::{Chunk, Ready, SendError, Socket, Transport as _, Uring, clock};
+use crate::support::{Made, Random, echo};
+use dp_transport::{Chunk, Ready, SendError, Socket, Transport, clock};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -20,32 +20,32 @@ const fn byte(position: usize, salt: u8) -> u8 {
     (position % 251) as u8 ^ salt
 }
 
-struct Churn {
-    uring: Uring,
+struct Churn<T> {
+    transport: T,
     random: Random,
     live: Vec<Live>,
     held: Vec<(Socket, Chunk)>,
     received: usize,
 }
 
-impl Churn {
+impl<T: Transport> Churn<T> {
     fn step(&mut self, address: SocketAddr) {
         let at = self.random.below(self.live.len().max(1));
         match self.random.below(20) {
             0 if self.live.len() < 12 => self.open(address),
             1 if self.live.len() > 4 => {
                 let gone = self.live.swap_remove(at);
-                self.uring.close(gone.socket);
+                self.transport.close(gone.socket);
             }
             2..10 => self.send(at),
-            10 => self.uring.park(50_000),
+            10 => self.transport.park(50_000),
             11..14 => self.give_back(),
             _ => self.poll(),
         }
     }
 
     fn open(&mut self, address: SocketAddr) {
-        if let Ok(socket) = self.uring.open(address) {
+        if let Ok(socket) = self.transport.open(address) {
             let salt = self.random.below(256) as u8;
             self.live.push(Live {
                 socket,
@@ -65,7 +65,7 @@ impl Churn {
         let bytes: Vec<u8> = (live.sent..live.sent + len)
             .map(|at| byte(at, live.salt))
             .collect();
-        match self.uring.send(live.socket, &bytes) {
+        match self.transport.send(live.socket, &bytes) {
             Ok(()) => live.sent += len,
             Err(SendError::Full) => {}
             Err(SendError::NotConnected) => assert!(!live.is_up, "{:?}", live.socket),
@@ -75,7 +75,7 @@ impl Churn {
     /// Gives back what was kept, looking at it once more: nobody may have written to it meanwhile.
     fn give_back(&mut self) {
         while let Some((socket, chunk)) = self.held.pop() {
-            let bytes = self.uring.bytes(&chunk);
+            let bytes = self.transport.bytes(&chunk);
             if let Some(live) = self.live.iter().find(|live| live.socket == socket) {
                 let first = bytes[0] ^ live.salt;
                 let steps = bytes.iter().enumerate();
@@ -83,13 +83,13 @@ impl Churn {
                     steps.filter(|(at, got)| **got != byte(usize::from(first) + at, live.salt));
                 assert_eq!(wrong.next(), None, "a chunk in hand was written to");
             }
-            self.uring.release(chunk);
+            self.transport.release(chunk);
         }
     }
 
     fn poll(&mut self) {
-        self.uring.poll(clock::unix_now());
-        while let Some(ready) = self.uring.next() {
+        self.transport.poll(clock::unix_now());
+        while let Some(ready) = self.transport.next() {
             let of = match &ready {
                 Ready::Connected(of) | Ready::Bytes(of, _) | Ready::Closed(of, _) => *of,
             };
@@ -101,7 +101,7 @@ impl Churn {
                 }
                 Ready::Closed(_, reason) => panic!("nobody closed it: {reason}"),
                 Ready::Bytes(_, chunk) => {
-                    for got in self.uring.bytes(&chunk) {
+                    for got in self.transport.bytes(&chunk) {
                         assert_eq!(*got, byte(live.got, live.salt));
                         live.got += 1;
                         self.received += 1;
@@ -118,12 +118,11 @@ impl Churn {
     }
 }
 
-#[test]
-fn anything_in_any_order_keeps_every_stream_whole() {
+fn anything_in_any_order_keeps_every_stream_whole<T: Made>() {
     for seed in 1..=6 {
         let address = echo(100_000, 3_000);
-        let mut churn = Churn {
-            uring: Uring::new().unwrap(),
+        let mut churn = Churn::<T> {
+            transport: T::made(),
             random: Random::new(seed),
             live: Vec::new(),
             held: Vec::new(),
@@ -148,7 +147,9 @@ fn anything_in_any_order_keeps_every_stream_whole() {
             );
             churn.give_back();
             churn.poll();
-            churn.uring.park(100_000);
+            churn.transport.park(100_000);
         }
     }
 }
+
+both!(anything_in_any_order_keeps_every_stream_whole,);

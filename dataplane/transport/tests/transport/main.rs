@@ -1,5 +1,17 @@
-//! io_uring against the kernel's own sockets: bytes exact both ways, ends told, nothing leaks, and a
+//! io_uring and plain system calls against the kernel's own sockets: bytes exact both ways, ends told, nothing leaks, and a
 //! steady state that neither allocates nor calls what it did not declare.
+
+/// Each of these tests over both ways to the kernel's TCP.
+macro_rules! both {
+    ($($name:ident),* $(,)?) => {
+        mod uring {
+            $(#[test] fn $name() { super::$name::<dp_transport::Uring>(); })*
+        }
+        mod sockets {
+            $(#[test] fn $name() { super::$name::<dp_transport::Sockets>(); })*
+        }
+    };
+}
 
 mod churn;
 mod echo;

@@ -1,16 +1,17 @@
 //! The steady state of a lane: no allocation, no system call but the declared ones, no CPU when parked.
 
 use crate::alloc_touches;
-use crate::support::{connect, cpu_us_of_idle, echo};
-use dp_transport::{Idle, Mem, Ready, Socket, Transport as _, Uring};
+use crate::support::{Made, connect, cpu_us_of_idle, echo};
+use dp_transport::{Idle, Mem, Ready, Socket, Sockets, Transport, Uring};
 use dp_types::UnixNanos;
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// `rounds` messages there and back, one after the other. Reads no clock; gives up after so many turns
 /// without an answer that it can only be lost.
-fn ping_pong(transport: &mut Uring, socket: Socket, rounds: u32, idle: Idle) {
+fn ping_pong(transport: &mut impl Transport, socket: Socket, rounds: u32, idle: Idle) {
     let message = [7; 200];
     for _ in 0..rounds {
         transport.send(socket, &message).unwrap();
@@ -37,13 +38,12 @@ fn the_counter_counts() {
     assert_eq!(touches, 2);
 }
 
-#[test]
-fn sending_polling_and_parking_touch_no_allocator() {
-    let mut uring = Uring::new().unwrap();
-    let socket = connect(&mut uring, echo(1, 4_096));
+fn sending_polling_and_parking_touch_no_allocator<T: Made>() {
+    let mut transport = T::made();
+    let socket = connect(&mut transport, echo(1, 4_096));
     for idle in [Idle::Spin, Idle::Yield, Idle::Park] {
-        ping_pong(&mut uring, socket, 50, idle);
-        let touches = alloc_touches(|| ping_pong(&mut uring, socket, 300, idle));
+        ping_pong(&mut transport, socket, 50, idle);
+        let touches = alloc_touches(|| ping_pong(&mut transport, socket, 300, idle));
         assert_eq!(touches, 0, "{idle:?}");
     }
 }
@@ -70,34 +70,32 @@ fn pipes_in_memory_touch_no_allocator() {
     assert_eq!(touches, 0);
 }
 
-#[test]
-fn a_parked_lane_sleeps() {
-    let mut uring = Uring::new().unwrap();
-    let socket = connect(&mut uring, echo(1, 100));
-    ping_pong(&mut uring, socket, 1, Idle::Park);
-    let cpu = cpu_us_of_idle(&mut uring);
+fn a_parked_lane_sleeps<T: Made>() {
+    let mut transport = T::made();
+    let socket = connect(&mut transport, echo(1, 100));
+    ping_pong(&mut transport, socket, 1, Idle::Park);
+    let cpu = cpu_us_of_idle(&mut transport);
     assert!(cpu < 20_000, "{cpu} us");
 }
 
-#[test]
-fn a_parked_lane_wakes_when_bytes_come() {
-    let mut uring = Uring::new().unwrap();
-    let (_socket, mut peer) = crate::support::connect_pair(&mut uring);
+fn a_parked_lane_wakes_when_bytes_come<T: Made>() {
+    let mut transport = T::made();
+    let (_socket, mut peer) = crate::support::connect_pair(&mut transport);
     let late = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(50));
         std::io::Write::write_all(&mut peer, b"x").unwrap();
         peer
     });
     let start = Instant::now();
-    while uring.poll(UnixNanos(1)) == 0 {
-        uring.park(10_000_000_000);
+    while transport.poll(UnixNanos(1)) == 0 {
+        transport.park(10_000_000_000);
     }
     assert!(
         start.elapsed() < Duration::from_secs(5),
         "{:?}",
         start.elapsed()
     );
-    assert!(matches!(uring.next(), Some(Ready::Bytes(..))));
+    assert!(matches!(transport.next(), Some(Ready::Bytes(..))));
     drop(late.join().unwrap());
 }
 
@@ -111,23 +109,25 @@ fn the_steady_state_makes_only_the_declared_system_calls() {
     if let Ok(orders) = std::env::var(CHILD) {
         filtered_child(&orders);
     }
-    let run = |policy: &str, plant: &str| {
+    let run = |way: &str, policy: &str, plant: &str| {
         let name = "steady::the_steady_state_makes_only_the_declared_system_calls";
-        let orders = format!("{} {policy} {plant}", echo(1, 4_096));
+        let orders = format!("{way} {} {policy} {plant}", echo(1, 4_096));
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--nocapture"])
             .env(CHILD, orders)
             .output()
             .unwrap()
     };
-    for policy in ["spin", "yield", "park"] {
-        let clean = run(policy, "clean");
-        assert_eq!(clean.status.code(), Some(0), "{policy}: {clean:?}");
-        let planted = run(policy, "planted");
+    let ways = ["uring", "sockets"].into_iter();
+    for (way, policy) in ways.flat_map(|way| ["spin", "yield", "park"].map(|policy| (way, policy)))
+    {
+        let clean = run(way, policy, "clean");
+        assert_eq!(clean.status.code(), Some(0), "{way} {policy}: {clean:?}");
+        let planted = run(way, policy, "planted");
         assert_eq!(
             planted.status.signal(),
             Some(libc::SIGSYS),
-            "{policy}: {planted:?}"
+            "{way} {policy}: {planted:?}"
         );
     }
 }
@@ -135,7 +135,7 @@ fn the_steady_state_makes_only_the_declared_system_calls() {
 /// Warms up, lets the kernel kill the process on any other system call, and goes on.
 #[cfg(target_arch = "x86_64")]
 fn filtered_child(orders: &str) -> ! {
-    let [address, policy, plant] = orders.split(' ').collect::<Vec<_>>()[..] else {
+    let [way, address, policy, plant] = orders.split(' ').collect::<Vec<_>>()[..] else {
         panic!("{orders}")
     };
     let idle = match policy {
@@ -143,12 +143,21 @@ fn filtered_child(orders: &str) -> ! {
         "yield" => Idle::Yield,
         _ => Idle::Park,
     };
-    let mut uring = Uring::new().unwrap();
-    let socket = connect(&mut uring, address.parse().unwrap());
-    ping_pong(&mut uring, socket, 20, idle);
-    allow_only(&[uring.steady_syscalls(), idle.steady_syscalls()].concat());
-    ping_pong(&mut uring, socket, 200, idle);
-    if plant == "planted" {
+    let address = address.parse().unwrap();
+    match way {
+        "uring" => filtered::<Uring>(address, idle, plant == "planted"),
+        _ => filtered::<Sockets>(address, idle, plant == "planted"),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn filtered<T: Made>(address: SocketAddr, idle: Idle, is_planted: bool) -> ! {
+    let mut transport = T::made();
+    let socket = connect(&mut transport, address);
+    ping_pong(&mut transport, socket, 20, idle);
+    allow_only(&[transport.steady_syscalls(), idle.steady_syscalls()].concat());
+    ping_pong(&mut transport, socket, 200, idle);
+    if is_planted {
         // SAFETY: reads a number.
         unsafe { libc::getppid() };
     }
@@ -167,6 +176,9 @@ fn allow_only(names: &[&str]) {
     let number = |name: &&str| match *name {
         "io_uring_enter" => libc::SYS_io_uring_enter,
         "sched_yield" => libc::SYS_sched_yield,
+        "recvfrom" => libc::SYS_recvfrom,
+        "sendto" => libc::SYS_sendto,
+        "ppoll" => libc::SYS_ppoll,
         other => panic!("{other}: give its number here"),
     };
     // Offset 4 of seccomp_data is the architecture, offset 0 the number.
@@ -190,3 +202,9 @@ fn allow_only(names: &[&str]) {
     let result = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &filter) };
     assert_eq!(result, 0);
 }
+
+both!(
+    sending_polling_and_parking_touch_no_allocator,
+    a_parked_lane_sleeps,
+    a_parked_lane_wakes_when_bytes_come,
+);

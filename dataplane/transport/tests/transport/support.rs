@@ -1,11 +1,29 @@
 //! Peers, and a way to turn the transport until something happened.
 
-use dp_transport::{CloseReason, Ready, Socket, Transport, Uring, clock};
+use dp_transport::{CloseReason, Ready, Socket, Sockets, Transport, Uring, clock};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
+
+/// A way over the kernel's TCP, as every test here takes it.
+pub trait Made: Transport {
+    /// One of its own.
+    fn made() -> Self;
+}
+
+impl Made for Uring {
+    fn made() -> Self {
+        Self::new().unwrap()
+    }
+}
+
+impl Made for Sockets {
+    fn made() -> Self {
+        Self::new().unwrap()
+    }
+}
 
 /// A listener on a free port.
 pub fn listener() -> (TcpListener, SocketAddr) {
@@ -47,51 +65,51 @@ pub enum Event {
 }
 
 /// Runs the transport until `on` returns true; every received byte goes to it.
-pub fn drive(uring: &mut Uring, mut on: impl FnMut(&mut Uring, Event) -> bool) {
+pub fn drive<T: Transport>(transport: &mut T, mut on: impl FnMut(&mut T, Event) -> bool) {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(20) {
-        uring.poll(clock::unix_now());
+        transport.poll(clock::unix_now());
         let mut is_done = false;
-        while let Some(ready) = uring.next() {
+        while let Some(ready) = transport.next() {
             is_done |= match ready {
-                Ready::Connected(socket) => on(uring, Event::Connected(socket)),
-                Ready::Closed(socket, reason) => on(uring, Event::Closed(socket, reason)),
+                Ready::Connected(socket) => on(transport, Event::Connected(socket)),
+                Ready::Closed(socket, reason) => on(transport, Event::Closed(socket, reason)),
                 Ready::Bytes(socket, chunk) => {
-                    let bytes = uring.bytes(&chunk).to_vec();
-                    uring.release(chunk);
-                    on(uring, Event::Bytes(socket, bytes))
+                    let bytes = transport.bytes(&chunk).to_vec();
+                    transport.release(chunk);
+                    on(transport, Event::Bytes(socket, bytes))
                 }
             };
         }
         if is_done {
             return;
         }
-        uring.park(10_000_000);
+        transport.park(10_000_000);
     }
     panic!("not within 20 s");
 }
 
 /// Opens a connection and waits until it stands.
-pub fn connect(uring: &mut Uring, address: SocketAddr) -> Socket {
-    let wanted = uring.open(address).unwrap();
+pub fn connect(transport: &mut impl Transport, address: SocketAddr) -> Socket {
+    let wanted = transport.open(address).unwrap();
     drive(
-        uring,
+        transport,
         |_, event| matches!(event, Event::Connected(socket) if socket == wanted),
     );
     wanted
 }
 
 /// A connection and the peer's end of it.
-pub fn connect_pair(uring: &mut Uring) -> (Socket, TcpStream) {
+pub fn connect_pair(transport: &mut impl Transport) -> (Socket, TcpStream) {
     let (listener, address) = listener();
-    let socket = connect(uring, address);
+    let socket = connect(transport, address);
     (socket, listener.accept().unwrap().0)
 }
 
 /// Waits for the end of `wanted`; says what came before it.
-pub fn until_closed(uring: &mut Uring, wanted: Socket) -> (Vec<u8>, CloseReason) {
+pub fn until_closed(transport: &mut impl Transport, wanted: Socket) -> (Vec<u8>, CloseReason) {
     let (mut got, mut end) = (Vec::new(), None);
-    drive(uring, |_, event| {
+    drive(transport, |_, event| {
         match event {
             Event::Bytes(socket, bytes) if socket == wanted => got.extend(bytes),
             Event::Closed(socket, reason) if socket == wanted => {
@@ -112,11 +130,11 @@ pub fn cpu_us() -> i64 {
 }
 
 /// CPU time of ten parks of 20 ms in which nothing may happen, microseconds.
-pub fn cpu_us_of_idle(uring: &mut Uring) -> i64 {
+pub fn cpu_us_of_idle(transport: &mut impl Transport) -> i64 {
     let (start, before) = (Instant::now(), cpu_us());
     for _ in 0..10 {
-        assert_eq!(uring.poll(clock::unix_now()), 0);
-        uring.park(20_000_000);
+        assert_eq!(transport.poll(clock::unix_now()), 0);
+        transport.park(20_000_000);
     }
     let elapsed = start.elapsed();
     assert!(
