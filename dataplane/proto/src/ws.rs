@@ -213,7 +213,7 @@ impl WsClient {
                     Place::Input(start, end) => bytes.get_mut(start..end).unwrap_or(&mut []),
                     Place::Msg | Place::Control => &mut self.msg,
                 };
-                if kind == WsKind::Text && core::str::from_utf8(payload).is_err() {
+                if kind == WsKind::Text && simdutf8::basic::from_utf8(payload).is_err() {
                     return Err(fail(
                         &mut self.state,
                         &mut self.mask_state,

@@ -103,19 +103,19 @@ impl Instrument {
     }
 
     /// A printed price in this instrument's increments. Errors: [`NumError`] when it does not fit exactly.
-    #[inline]
+    #[inline(always)]
     pub fn price(&self, printed: Decimal) -> Result<Price, NumError> {
         printed.to_increments(self.price_decimals).map(Price)
     }
 
     /// A printed quantity in this instrument's increments. Errors: as [`Instrument::price`].
-    #[inline]
+    #[inline(always)]
     pub fn qty(&self, printed: Decimal) -> Result<Qty, NumError> {
         printed.to_increments(self.qty_decimals).map(Qty)
     }
 
     /// A printed level in increments, keeping how many decimals each number was printed with.
-    #[inline]
+    #[inline(always)]
     pub fn level(&self, raw: &RawLevel) -> Result<Level, NumError> {
         Ok(Level {
             price: self.price(raw.price)?,

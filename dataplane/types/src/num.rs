@@ -201,12 +201,20 @@ impl Decimal {
     /// Cost: one multiplication, and no division: that a number divides by 10^n is seen from its product with
     /// the inverse of 5^n modulo 2^64 (Granlund and Montgomery 1994, section 9).
     /// Errors: [`NumError::TooFine`], [`NumError::TooLarge`].
-    #[inline]
+    #[inline(always)]
     pub fn to_increments(self, decimals: u8) -> Result<i64, NumError> {
         let shift = i32::from(self.exponent) + i32::from(decimals);
-        if let Some(factor) = usize::try_from(shift).ok().and_then(|up| POW10.get(up)) {
-            return self.mantissa.checked_mul(*factor).ok_or(NumError::TooLarge);
+        // A venue seldom prints more decimals than the increment has.
+        match POW10.get(shift as usize) {
+            Some(factor) => self.mantissa.checked_mul(*factor).ok_or(NumError::TooLarge),
+            None => self.to_coarser(shift),
         }
+    }
+
+    /// As [`Decimal::to_increments`], of what is printed finer than the increment. `shift` is negative, or
+    /// beyond the table.
+    #[inline(never)]
+    fn to_coarser(self, shift: i32) -> Result<i64, NumError> {
         if self.mantissa == 0 {
             return Ok(0);
         }
