@@ -5,12 +5,25 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, getsockopt, send, setsockopt,
     socket, sockopt,
 };
+use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 /// Receive buffer every trading socket must have, bytes (NW-03).
 pub const RECEIVE_BYTES_MIN: usize = 2 << 20;
+sockopt_impl!(
+    /// Microseconds a receive may poll the card's queue itself (SO_BUSY_POLL, socket(7)).
+    BusyPoll,
+    Both,
+    libc::SOL_SOCKET,
+    libc::SO_BUSY_POLL,
+    i32
+);
+
+/// Microseconds of it. A receive that does not wait polls once, whatever the number: what a spinning lane
+/// asks for is that its own core fetches from the card, instead of an interrupt on another one.
+pub(crate) const BUSY_POLL_US: i32 = 50;
 /// Congestion control of a trading socket: window based, never paced.
 const CONGESTION: &str = "cubic";
 /// Seconds of silence before the kernel probes the peer.
@@ -78,6 +91,8 @@ pub(crate) fn trading_socket(peer: &SocketAddr) -> Result<OwnedFd, SocketFault> 
     // A host may pace (BBR), which puts a timer between an order and the wire; orders are far too few to
     // congest anything. A wish: without it the host's own choice stands (`socket_facts` tells which).
     let _ = setsockopt(&fd, sockopt::TcpCongestion, &OsString::from(CONGESTION));
+    // As well a wish: it does something where the card has a NAPI queue, nothing on loopback.
+    let _ = setsockopt(&fd, BusyPoll, &BUSY_POLL_US);
     Ok(fd)
 }
 
@@ -106,7 +121,7 @@ fn receive_buffer(fd: &impl AsFd, bytes: usize) -> Result<(), SocketFault> {
 }
 
 /// What a socket has, read back from the kernel: for tests and `spinlane doctor`.
-pub fn socket_facts(fd: &impl AsFd) -> Result<[(&'static str, u64); 7], SocketFault> {
+pub fn socket_facts(fd: &impl AsFd) -> Result<[(&'static str, u64); 8], SocketFault> {
     let is_no_delay = getsockopt(fd, sockopt::TcpNoDelay).map_err(fault("TCP_NODELAY"))?;
     let is_alive = getsockopt(fd, sockopt::KeepAlive).map_err(fault("SO_KEEPALIVE"))?;
     let idle = getsockopt(fd, sockopt::TcpKeepIdle).map_err(fault("TCP_KEEPIDLE"))?;
@@ -114,6 +129,7 @@ pub fn socket_facts(fd: &impl AsFd) -> Result<[(&'static str, u64); 7], SocketFa
     let count = getsockopt(fd, sockopt::TcpKeepCount).map_err(fault("TCP_KEEPCNT"))?;
     let timeout = getsockopt(fd, sockopt::TcpUserTimeout).map_err(fault("TCP_USER_TIMEOUT"))?;
     let buffer = getsockopt(fd, sockopt::RcvBuf).map_err(fault("SO_RCVBUF"))?;
+    let busy_poll = getsockopt(fd, BusyPoll).map_err(fault("SO_BUSY_POLL"))?;
     Ok([
         ("TCP_NODELAY", u64::from(is_no_delay)),
         ("SO_KEEPALIVE", u64::from(is_alive)),
@@ -122,12 +138,16 @@ pub fn socket_facts(fd: &impl AsFd) -> Result<[(&'static str, u64); 7], SocketFa
         ("TCP_KEEPCNT", u64::from(count)),
         ("TCP_USER_TIMEOUT", u64::from(timeout)),
         ("SO_RCVBUF", buffer as u64 / 2),
+        ("SO_BUSY_POLL", u64::try_from(busy_poll).unwrap_or(0)),
     ])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::xdp::ethtool::{Offload, set_offload};
+    use nix::sys::socket::{SockaddrStorage, connect, recv};
+    use std::os::fd::AsRawFd as _;
 
     #[test]
     fn a_trading_socket_has_what_it_must() {
@@ -145,6 +165,45 @@ mod tests {
             assert_eq!(facts[..6], want, "{peer}");
             assert!(facts[6].1 >= RECEIVE_BYTES_MIN as u64, "{facts:?}");
         }
+    }
+
+    #[test]
+    fn a_trading_socket_polls_its_cards_queue_and_is_not_paced() {
+        sockopt_impl!(
+            /// The queue the last packet came through.
+            NapiId,
+            GetOnly,
+            libc::SOL_SOCKET,
+            libc::SO_INCOMING_NAPI_ID,
+            u32
+        );
+        let Some(veth) = tests_net::Veth::or_skip("netns") else {
+            return;
+        };
+        // With GRO a veth has a real NAPI queue, which takes what was not glued together before.
+        for side in [&veth.ours, &veth.theirs] {
+            for (offload, is_on) in [(Offload::Gro, true), (Offload::Tso, false)] {
+                side.run(|| set_offload(tests_net::Veth::NAME, offload, is_on))
+                    .unwrap();
+            }
+        }
+        let theirs = (tests_net::Veth::THEIRS, 0);
+        let listener = veth.theirs.run(|| std::net::TcpListener::bind(theirs));
+        let listener = listener.unwrap();
+        let peer = listener.local_addr().unwrap();
+        veth.ours.run(|| {
+            let fd = trading_socket(&peer).unwrap();
+            let _ = connect(fd.as_raw_fd(), &SockaddrStorage::from(peer));
+            let (mut stream, _) = listener.accept().unwrap();
+            std::io::Write::write_all(&mut stream, b"tick").unwrap();
+            let mut buffer = [0; 4];
+            while recv(fd.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).is_err() {}
+            assert_eq!(&buffer, b"tick");
+            assert_ne!(getsockopt(&fd, NapiId).unwrap(), 0, "no NAPI queue");
+            assert_eq!(getsockopt(&fd, BusyPoll), Ok(BUSY_POLL_US));
+            let congestion = getsockopt(&fd, sockopt::TcpCongestion).unwrap();
+            assert!(congestion.to_string_lossy().starts_with(CONGESTION));
+        });
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod pool;
 mod slot;
 
 use crate::arena::{Arena, Pages};
-use crate::socket::{offer, trading_socket};
+use crate::socket::{BUSY_POLL_US, offer, trading_socket};
 use crate::{
     Chunk, CloseReason, OpenError, Ready, SOCKETS_MAX, SendError, Socket, SocketFault,
     TX_BYTES_MAX, Transport,
@@ -120,6 +120,10 @@ impl Uring {
             ))?;
         pool.register(&ring)
             .map_err(fault("io_uring_register: buffer ring"))?;
+        // A lane that parks polls its cards' queues before it sleeps: four times quicker awake where a queue
+        // is there, nothing on loopback. A wish: kernels before 6.9 do not know it.
+        let mut napi = types::Napi::new().set_busy_poll_timeout(BUSY_POLL_US.unsigned_abs());
+        let _ = ring.submitter().register_napi(&mut napi);
         let flags = Restriction::sqe_flags_allowed(squeue::Flags::BUFFER_SELECT.bits());
         let codes = OPCODES.map(|(_, code)| Restriction::sqe_op(code));
         let mut allowed: Vec<Restriction> = codes.into_iter().chain([flags]).collect();
