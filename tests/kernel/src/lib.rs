@@ -151,7 +151,7 @@ fn open_tap(name: &str) -> std::io::Result<File> {
     };
     let file = match open(Path::new("/dev/net/tun")) {
         // A container often has the device but no name for it.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             let directory = tempfile::tempdir()?;
             let path = directory.path().join("tun");
             mknod(
