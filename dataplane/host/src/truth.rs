@@ -266,6 +266,7 @@ fn core_facts(topology: &Topology, lane: &Witness, core: u16) -> Vec<Fact> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CpuList;
     use crate::tree::Recorded;
 
     fn machine(isolated: &str, governor: &str) -> Topology {
@@ -312,6 +313,62 @@ mod tests {
         let facts = judge(&machine("2-3", "performance"), &[lane()]);
         assert_eq!(wrong(&facts), Vec::<&str>::new());
         assert!(facts.len() >= 7, "{facts:?}");
+    }
+
+    #[test]
+    fn a_lane_with_a_card_is_asked_for_more() {
+        let with = |found: &str, is_so, guard: &str| {
+            let lane = Witness {
+                xdp_mode: Some(("zero_copy".into(), found.into(), is_so)),
+                nic: Some("eth1".into()),
+                reset_guard: Some(guard.into()),
+                ..lane()
+            };
+            judge(&machine("2-3", "performance"), &[lane])
+        };
+        assert_eq!(
+            wrong(&with("zero-copy, native", true, "yes")),
+            Vec::<&str>::new()
+        );
+        let facts = with("copy, generic", false, "needs Linux 6.6");
+        assert_eq!(wrong(&facts), ["xdp_mode", "reset_guard"]);
+        assert!(
+            facts
+                .iter()
+                .all(|fact| fact.is_so || fact.severity == Severity::Advice)
+        );
+    }
+
+    #[test]
+    fn a_lane_far_from_its_card_is_told() {
+        let mut machine = machine("2-3", "performance");
+        let node = |id| crate::Node {
+            id,
+            cpus: CpuList::default(),
+            bytes: 0,
+            huge_bytes: 0,
+            huge_free_bytes: 0,
+            distances: Vec::new(),
+        };
+        machine.nodes = vec![node(0), node(1)];
+        machine.nics = vec![crate::Nic {
+            name: "eth1".into(),
+            node: Some(1),
+            rx_queues: 1,
+            is_physical: true,
+        }];
+        let far = Witness {
+            nic: Some("eth1".into()),
+            node: Some(0),
+            ..lane()
+        };
+        let facts = judge(&machine, &[far]);
+        assert_eq!(wrong(&facts), ["card_node"]);
+        let fact = facts.iter().find(|fact| fact.id == "card_node").unwrap();
+        assert_eq!(
+            (&*fact.asked, &*fact.found),
+            ("node 1, where eth1 is", "node 0")
+        );
     }
 
     #[test]

@@ -18,14 +18,14 @@ use dp_shm::{Counter, Counters};
 use dp_transport::bypass::Bypass;
 use dp_transport::xdp::ethtool::{self, Offload};
 use dp_transport::xdp::{
-    Change, KernelWays, PortRange, Steering, Undo, XdpFault, XdpMode, Xsk, XskOptions,
-    reserve_ports,
+    Change, FlowRules, KernelWays, PortRange, Share, Steering, Undo, XdpFault, XdpMode, Xsk,
+    XskOptions, reserve_ports,
 };
 use dp_transport::{Counts, Pages, Transport, Uring};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What was changed on this host that does not end with the process.
 pub fn changes_file(state_dir: &Path) -> PathBuf {
@@ -87,7 +87,7 @@ pub struct Queue {
     card: String,
     queue: u16,
     mode: dp_config::XdpMode,
-    ports: PortRange,
+    share: Share,
 }
 
 /// Every lane's way, and what was changed for them.
@@ -95,7 +95,7 @@ pub struct Queue {
 pub struct Ways {
     lanes: Vec<Way>,
     /// Undoes it all when dropped: after the programs, which are the lanes'.
-    _undo: Option<Undo>,
+    _undo: Option<Arc<Mutex<Undo>>>,
 }
 
 impl Ways {
@@ -118,7 +118,8 @@ impl Ways {
         let mut undo = Undo::open(&path).map_err(|fault| sentence("list of changes", fault))?;
         tell_mended(undo.mended());
         reserve_ports(&mut undo, range(ports)).map_err(|fault| sentence("node.ports", fault))?;
-        let mut cards: BTreeMap<&str, Arc<Steering>> = BTreeMap::new();
+        let undo = Arc::new(Mutex::new(undo));
+        let mut cards: BTreeMap<&str, (Arc<Steering>, bool)> = BTreeMap::new();
         let mut lanes = Vec::with_capacity(config.lane.len());
         let mut part = 0;
         for (index, lane) in config.lane.iter().enumerate() {
@@ -126,13 +127,16 @@ impl Ways {
                 lanes.push(Way::IoUring);
                 continue;
             };
-            let steering = match cards.get(card.nic) {
-                Some(steering) => Arc::clone(steering),
+            let (steering, has_rules) = match cards.get(card.nic) {
+                Some(known) => known.clone(),
                 None => {
                     let why = |fault| sentence(&format!("lane[{index}].nic: {}", card.nic), fault);
-                    let steering = Arc::new(attach(&mut undo, &card, ports).map_err(why)?);
-                    cards.insert(card.nic, Arc::clone(&steering));
-                    steering
+                    let mut undo = undo.lock().unwrap_or_else(PoisonError::into_inner);
+                    let has_rules = needs_rules(&mut undo, card.nic).map_err(why)?;
+                    let steering = attach(&mut undo, &card, ports).map_err(why)?;
+                    let known = (Arc::new(steering), has_rules);
+                    cards.insert(card.nic, known.clone());
+                    known
                 }
             };
             lanes.push(Way::AfXdp(Queue {
@@ -140,7 +144,11 @@ impl Ways {
                 card: card.nic.to_owned(),
                 queue: card.queue,
                 mode: card.mode,
-                ports: range(ports.part(part, count)),
+                share: Share {
+                    ports: range(ports.part(part, count)),
+                    rules: has_rules
+                        .then(|| FlowRules::new(&undo, card.nic, u32::from(card.queue))),
+                },
             }));
             part += 1;
         }
@@ -188,6 +196,25 @@ const fn modes(mode: dp_config::XdpMode) -> &'static [XdpMode] {
     }
 }
 
+/// Whether a card must be told by rules which queue a flow's frames go to, which one with several must.
+/// Errors: it takes none; a venue's frames would come in on whichever queue its hash says.
+fn needs_rules(undo: &mut Undo, nic: &str) -> Result<bool, XdpFault> {
+    let queues = ethtool::rx_queues(nic)?;
+    if queues < 2 {
+        return Ok(false);
+    }
+    // Some cards have rules without the switch.
+    if ethtool::offload(nic, Offload::Ntuple) == Ok(false) {
+        let _ = ethtool::switch(undo, nic, Offload::Ntuple, true);
+    }
+    FlowRules::check(nic).map_err(|_| XdpFault::Option {
+        what: "number of the card's receive queues",
+        got: u64::from(queues),
+        must: "without flow rules, which it does not take, one is needed: `ethtool -L NIC combined 1`",
+    })?;
+    Ok(true)
+}
+
 /// Makes a card give us its frames as they are on the wire, and puts the programs on it.
 fn attach(undo: &mut Undo, card: &dp_config::Card<'_>, ports: Ports) -> Result<Steering, XdpFault> {
     let ifindex = nix::net::if_::if_nametoindex(card.nic).map_err(|errno| XdpFault::Os {
@@ -233,7 +260,8 @@ impl Queue {
             ..XskOptions::default()
         };
         let checksums = dp_tcp::wire::Checksums::Verify;
-        KernelWays::open_with_ports(&self.steering, &options, self.ports, checksums, secret)
+        let share = self.share.clone();
+        KernelWays::open_shared(&self.steering, &options, share, checksums, secret)
     }
 
     /// Adds what there is to say about it to a lane's witness.

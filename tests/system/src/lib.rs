@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result, bail};
+use dp_transport::xdp::ethtool::{self, Offload};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -56,6 +57,26 @@ impl Default for Options {
             log: "info",
             cable: None,
         }
+    }
+}
+
+impl Options {
+    /// One venue at the other end of a cable, and a lane with these lines instead of its idle policy. The
+    /// venues' end sends frames as they are on a wire: no larger than the MTU, checksums made. `None` where
+    /// this machine can have no cable, which is said, or refused where REQUIRE has `xdp`.
+    pub fn on_cable(lines: &'static str) -> Option<Self> {
+        let veth = Veth::or_skip("xdp")?;
+        veth.theirs.run(|| {
+            for offload in [Offload::Tso, Offload::Gso, Offload::TxChecksum] {
+                ethtool::set_offload(Veth::NAME, offload, false).expect("a veth takes it");
+            }
+        });
+        Some(Self {
+            venues: vec![("binance", "BTCUSDT")],
+            edits: vec![("idle = \"park\"", lines)],
+            cable: Some(Arc::new(veth)),
+            ..Self::default()
+        })
     }
 }
 

@@ -307,3 +307,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_card_is_never_taken_unless_it_is_named() {
+    assert_eq!(Way::choose(None, false), Way::IoUring);
+    assert_eq!(Way::choose(None, true), Way::AfXdp);
+    for way in [Way::IoUring, Way::Sockets, Way::AfXdp] {
+        assert_eq!(Way::choose(Some(way), way == Way::AfXdp), way);
+    }
+}

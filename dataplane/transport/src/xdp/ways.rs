@@ -4,6 +4,7 @@ use super::fault::XdpFault;
 use super::monitor::{Monitor, NetEvent, PEERS_MAX};
 use super::path::{Link, NoPath, Path, Rtnl};
 use super::program::{Flow, PortRange, Steering};
+use super::rules::FlowRules;
 use super::socket::{Xsk, XskOptions};
 use crate::bypass::{Bypass, CONNECTIONS, WayCounters, WayEvent, Ways};
 use crate::socket::SocketFault;
@@ -40,6 +41,15 @@ fn mtu(bytes: u32) -> u16 {
     bytes.clamp(u32::from(Config::MTU_MIN), MTU_MAX) as u16
 }
 
+/// A lane's share of a card that has other lanes too.
+#[derive(Debug, Clone)]
+pub struct Share {
+    /// Its part of the steered ports: two lanes that call one address must not do so from one port.
+    pub ports: PortRange,
+    /// What brings its flows to its queue; `None` = the card has one queue only.
+    pub rules: Option<FlowRules>,
+}
+
 /// One interface's monitor and steering, as [`Bypass`] wants them.
 ///
 /// A flow that was once opened stays steered: what its connection says in farewell must not reach the kernel,
@@ -52,6 +62,7 @@ pub struct KernelWays {
     mac: Mac,
     mtu: u16,
     flows: Vec<SocketAddrV4>,
+    rules: Option<FlowRules>,
     /// Whether the link carried when it was last told, and how often it had been lost then.
     link: (bool, u32),
     /// Next hops by their last hardware address.
@@ -66,25 +77,28 @@ impl KernelWays {
     /// Frames for one lane's queue: opened on its thread, in its namespace. `steering` is attached to the
     /// interface, and its port range is reserved ([`super::reserve_ports`]). `secret`: 16 random bytes.
     ///
-    /// Cost, errors: as [`KernelWays::open_with_ports`].
+    /// Cost, errors: as [`KernelWays::open_shared`].
     pub fn open(
         steering: &Arc<Steering>,
         options: &XskOptions,
         checksums: Checksums,
         secret: [u8; 16],
     ) -> Result<Bypass<Xsk, Self>, XdpFault> {
-        Self::open_with_ports(steering, options, steering.ports(), checksums, secret)
+        let share = Share {
+            ports: steering.ports(),
+            rules: None,
+        };
+        Self::open_shared(steering, options, share, checksums, secret)
     }
 
-    /// The same with a part of the steered ports, where several lanes share an interface: two lanes that
-    /// call one address must not do so from one port.
+    /// The same where several lanes share a card.
     ///
     /// Cost: milliseconds; up to 3 s when the queue is still held by a run that crashed.
     /// Errors: [`XdpFault`]; also when the interface has no IPv4 address or is gone.
-    pub fn open_with_ports(
+    pub fn open_shared(
         steering: &Arc<Steering>,
         options: &XskOptions,
-        ports: PortRange,
+        share: Share,
         checksums: Checksums,
         secret: [u8; 16],
     ) -> Result<Bypass<Xsk, Self>, XdpFault> {
@@ -117,6 +131,7 @@ impl KernelWays {
             mac: Mac(mac),
             mtu: mtu(bytes),
             flows: Vec::new(),
+            rules: share.rules,
             link: (is_up, down_count),
             neighbours: Vec::with_capacity(PEERS_MAX),
             counters: WayCounters::default(),
@@ -129,7 +144,7 @@ impl KernelWays {
             connections: CONNECTIONS,
             half_open_max: 1,
             host: host(local, ways.mac),
-            ports: (ports.first, ports.last),
+            ports: (share.ports.first, share.ports.last),
             checksums,
             // The kernel answers for the address, and for everything that is not steered to us.
             answers_arp: false,
@@ -182,10 +197,20 @@ impl Ways for KernelWays {
                 venue: peer,
                 local: self.local,
             };
-            self.steering.add(flow).map_err(|_| SocketFault::Os {
-                what: "flow of a venue",
-                errno: libc::ENOSPC,
-            })?;
+            let refused = |what| {
+                move |fault: XdpFault| SocketFault::Os {
+                    what,
+                    errno: fault.errno().unwrap_or(libc::ENOSPC),
+                }
+            };
+            if let Some(rules) = &self.rules {
+                rules
+                    .insert(flow)
+                    .map_err(refused("the card's flow rule for a venue"))?;
+            }
+            self.steering
+                .add(flow)
+                .map_err(refused("flow of a venue"))?;
             self.flows.push(peer);
         }
         // Asked again for each connection: the answer comes anew with it.
