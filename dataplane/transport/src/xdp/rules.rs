@@ -31,7 +31,7 @@ const HEADER: usize = 20;
 const MASK: usize = 92;
 /// Where a card's list of rules has its places, and how many of them are read.
 const PLACES: usize = 188;
-const PLACES_MAX: usize = 4096;
+const PLACES_MAX: usize = 2048;
 const QUEUE: Range<usize> = 168..176;
 const LOCATION: Range<usize> = 176..180;
 
