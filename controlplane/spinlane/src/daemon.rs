@@ -12,6 +12,7 @@
 
 use crate::cli::{Role, RunArgs};
 use crate::fail::{Refused, Usage};
+use crate::leftovers;
 use crate::names::names;
 use crate::target::Target;
 use anyhow::Context;
@@ -86,7 +87,12 @@ pub fn run(target: &Target, args: &RunArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config))
+    runtime.block_on(async {
+        let file = target.file.clone().unwrap_or_default();
+        // Ends with the runtime.
+        tokio::spawn(leftovers::watch(file, config.node.state_dir.clone()));
+        serve(config).await
+    })
 }
 
 /// A read-only connection to a node's database, private or not, without holding it.

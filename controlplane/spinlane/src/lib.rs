@@ -19,6 +19,7 @@ pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod fail;
+pub mod leftovers;
 pub mod names;
 pub mod replay;
 pub mod report;

@@ -17,6 +17,8 @@ pub struct Target {
     pub shm: PathBuf,
     /// Its configuration, where a file was named.
     pub config: Option<Config>,
+    /// That file.
+    pub file: Option<PathBuf>,
 }
 
 impl Target {
@@ -27,14 +29,19 @@ impl Target {
             let config = Config::load(path)?;
             let shm = config.node.shm.clone();
             let config = Some(config);
-            return Ok(Self { shm, config });
+            let file = Some(path.clone());
+            return Ok(Self { shm, config, file });
         }
         let shm = match (&args.node, &args.shm) {
             (_, Some(path)) => path.clone(),
             (Some(name), None) => Path::new(SHM_DIR).join(format!("{PREFIX}{name}")),
             (None, None) => only_node(Path::new(SHM_DIR))?,
         };
-        Ok(Self { shm, config: None })
+        Ok(Self {
+            shm,
+            config: None,
+            file: None,
+        })
     }
 
     /// Attaches to its shared memory. Errors: [`dp_shm::ShmError`], each with its mend.

@@ -14,6 +14,7 @@
 //! core = "auto"                         # or a number
 //! idle = "spin"
 //! fifo = 50                             # real-time priority; absent: an ordinary thread
+//! transport = "auto"                    # io_uring, sockets, or af_xdp with nic, queue, xdp_mode
 //!
 //! [venue.binance]
 //! rest = "api.binance.com:443"
@@ -36,6 +37,10 @@
 //! position_max = { BTCUSDT = "0.05" }
 //! ```
 #![forbid(unsafe_code)]
+
+mod transport;
+
+pub use transport::{Card, LANE_PORTS_MIN, Ports, Transport, XdpMode};
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -84,6 +89,10 @@ pub struct Node {
     /// Facts about the machine a live node does without, by name: `isolated`, `huge_pages`, ….
     #[serde(default)]
     pub waive: Vec<String>,
+    /// Local ports of lanes on AF_XDP: the kernel hands none of them out while such a lane runs. Parted evenly
+    /// among those lanes.
+    #[serde(default)]
+    pub ports: Ports,
 }
 
 /// What a node is for.
@@ -141,6 +150,15 @@ pub struct Lane {
     /// Real-time priority (SCHED_FIFO), 1 to 60; absent or 0 = an ordinary thread.
     #[serde(default)]
     pub fifo: u8,
+    /// Which way its bytes take.
+    #[serde(default)]
+    pub transport: Transport,
+    /// The card it has frames of, by interface name: needed for `af_xdp`, which `auto` takes where one is named.
+    pub nic: Option<String>,
+    /// Receive queue of that card; absent = 0.
+    pub queue: Option<u16>,
+    /// How frames come; absent = `auto`.
+    pub xdp_mode: Option<XdpMode>,
 }
 
 /// Where a lane sits.
@@ -396,6 +414,9 @@ impl Config {
                 );
                 return refuse(format!("lane[{index}].fifo"), why);
             }
+            if let Err((key, why)) = lane.check_transport() {
+                return refuse(format!("lane[{index}].{key}"), why);
+            }
             for name in &lane.venues {
                 if !self.venue.contains_key(name) {
                     return refuse(
@@ -404,6 +425,9 @@ impl Config {
                     );
                 }
             }
+        }
+        if let Err((key, why)) = transport::check_cards(&self.lane, self.node.ports) {
+            return refuse(key, why);
         }
         for (name, venue) in &self.venue {
             if !(50..=60_000).contains(&venue.order_window_ms) {
@@ -537,6 +561,73 @@ position_max = "0.01"
             let error = load(&GOOD.replace(from, to)).unwrap_err();
             assert!(error.contains(want), "{error}");
         }
+    }
+
+    #[test]
+    fn ways_that_contradict_themselves_are_refused_with_the_mend() {
+        let with = |lines: &str| load(&GOOD.replace("idle = \"park\"", lines));
+        let lane = with("transport = \"af_xdp\"\nnic = \"eth1\"\nqueue = 3").unwrap();
+        let card = lane.lane[0].card().unwrap();
+        assert_eq!(
+            (card.nic, card.queue, card.mode),
+            ("eth1", 3, XdpMode::Auto)
+        );
+        let auto = with("nic = \"eth1\"\nxdp_mode = \"generic\"").unwrap();
+        assert_eq!(auto.lane[0].card().unwrap().mode, XdpMode::Generic);
+        assert_eq!(
+            with("transport = \"io_uring\"").unwrap().lane[0].card(),
+            None
+        );
+        assert_eq!(load(GOOD).unwrap().lane[0].card(), None);
+        for (lines, key, mend) in [
+            ("transport = \"af_xdp\"", "lane[0].nic", "nic = \"eth1\""),
+            (
+                "transport = \"io_uring\"\nnic = \"eth1\"",
+                "lane[0].nic",
+                "af_xdp",
+            ),
+            ("queue = 1", "lane[0].queue", "name one"),
+            ("xdp_mode = \"native\"", "lane[0].xdp_mode", "name one"),
+            ("nic = \"a/b\"", "lane[0].nic", "1 to 15"),
+            ("transport = \"dpdk\"", "line 8", "af_xdp"),
+            ("nic = \"eth1\"\nxdp_mode = \"fast\"", "line 9", "zero_copy"),
+        ] {
+            let error = with(lines).unwrap_err();
+            assert!(
+                error.contains(key) && error.contains(mend),
+                "{lines}: {error}"
+            );
+        }
+        let few = "state_dir = \"/tmp/t\"\nports = \"50000-50099\"";
+        let few = GOOD.replace("state_dir = \"/tmp/t\"", few);
+        assert!(load(&few).is_ok(), "no lane needs them");
+        let error = load(&few.replace("idle =", "nic = \"eth1\"\nidle =")).unwrap_err();
+        assert!(
+            error.contains("node.ports") && error.contains("128"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn lanes_on_one_card_agree_and_have_queues_of_their_own() {
+        let two = |second: &str| {
+            let lane = format!(
+                "nic = \"eth1\"\nidle = \"park\"\n[[lane]]\nvenues = [\"okx\"]\nnic = \"eth1\"\n{second}\n\
+                 [venue.okx]\nrest = \"l:1\"\npublic = \"l:1\"\nprivate = \"l:1\"\nsymbols = []"
+            );
+            load(&GOOD.replace("idle = \"park\"", &lane))
+        };
+        assert!(two("queue = 1").is_ok());
+        let error = two("queue = 0").unwrap_err();
+        assert!(
+            error.contains("lane[1].queue") && error.contains("another lane's"),
+            "{error}"
+        );
+        let error = two("queue = 1\nxdp_mode = \"native\"").unwrap_err();
+        assert!(
+            error.contains("lane[1].xdp_mode") && error.contains("say the same"),
+            "{error}"
+        );
     }
 
     #[test]

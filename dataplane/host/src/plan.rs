@@ -27,6 +27,46 @@ pub struct Wish {
     pub bytes: u64,
 }
 
+/// How a lane's bytes get to the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// The kernel's TCP through io_uring.
+    IoUring,
+    /// The kernel's TCP through sockets that are asked over and over.
+    Sockets,
+    /// Our TCP over a card's frames.
+    AfXdp,
+}
+
+impl Way {
+    /// The way that was asked for, or (`None`) the one that suits. A card is never taken from the kernel unless
+    /// it is named: whoever names none may be logged in through it. Asking a socket over and over is quickest
+    /// for a lane that spins on two talking ones; each more costs every turn a system call, and for a lane
+    /// that gives its core up the ring is cheaper.
+    pub const fn choose(
+        asked: Option<Self>,
+        is_card_named: bool,
+        is_spinning: bool,
+        venues: usize,
+    ) -> Self {
+        match (asked, is_card_named) {
+            (Some(way), _) => way,
+            (None, true) => Self::AfXdp,
+            (None, false) if is_spinning && venues == 1 => Self::Sockets,
+            (None, false) => Self::IoUring,
+        }
+    }
+
+    /// As the configuration writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IoUring => "io_uring",
+            Self::Sockets => "sockets",
+            Self::AfXdp => "af_xdp",
+        }
+    }
+}
+
 /// Where a lane wants to sit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CoreWish {

@@ -57,6 +57,12 @@ pub struct Witness {
     pub transport: (String, String),
     /// The transport is the one asked for.
     pub is_transport_so: bool,
+    /// XDP mode asked for, the one that is live, and whether that will do; `None` = frames are the kernel's.
+    pub xdp_mode: Option<(String, String, bool)>,
+    /// The card its frames come through.
+    pub nic: Option<String>,
+    /// `yes` where the kernel's resets for its flows are held back, else why not; `None` = flows are the kernel's.
+    pub reset_guard: Option<String>,
 }
 
 /// Everything asked against everything so, node first, then lane by lane.
@@ -116,6 +122,7 @@ fn lane_facts(topology: &Topology, lane: &Witness) -> Vec<Fact> {
             mend: "needs CAP_IPC_LOCK: without it a page may be taken away, 3 us and more to fault back",
         },
     ];
+    facts.extend(card_facts(topology, lane));
     if let Some(core) = lane.core.filter(|_| lane.owns_core) {
         facts.extend(core_facts(topology, lane, core));
     }
@@ -139,6 +146,50 @@ fn lane_facts(topology: &Topology, lane: &Witness) -> Vec<Fact> {
             is_so: false,
             severity: Severity::Fatal,
             mend: "give the lane `core = N` or `core = \"auto\"`",
+        });
+    }
+    facts
+}
+
+/// What a lane that has a card's frames depends on.
+fn card_facts(topology: &Topology, lane: &Witness) -> Vec<Fact> {
+    let id = Some(lane.lane);
+    let mut facts = Vec::new();
+    if let Some((asked, found, is_so)) = lane.xdp_mode.clone() {
+        facts.push(Fact {
+            id: "xdp_mode",
+            lane: id,
+            asked,
+            found,
+            is_so,
+            severity: Severity::Advice,
+            mend: "every frame is copied by the kernel: the card's driver has no zero-copy, or refused it",
+        });
+    }
+    if let Some(found) = lane.reset_guard.clone() {
+        facts.push(Fact {
+            id: "reset_guard",
+            lane: id,
+            asked: "yes".into(),
+            is_so: found == "yes",
+            found,
+            severity: Severity::Advice,
+            mend: "needs Linux 6.6: an IP fragment of a venue's flow can make the kernel reset it",
+        });
+    }
+    let node = lane.nic.as_ref().and_then(|nic| topology.nic(nic)?.node);
+    let core = lane.core.and_then(|core| topology.cpu(core));
+    if let (Some(nic), Some(node), Some(core), true) =
+        (&lane.nic, node, core, topology.nodes.len() > 1)
+    {
+        facts.push(Fact {
+            id: "card_node",
+            lane: id,
+            asked: format!("node {node}, where {nic} is"),
+            found: format!("node {}", core.node),
+            is_so: core.node == node,
+            severity: Severity::Advice,
+            mend: "each frame crosses the interconnect: give the lane a core of the card's node, or `auto`",
         });
     }
     facts
@@ -215,6 +266,7 @@ fn core_facts(topology: &Topology, lane: &Witness, core: u16) -> Vec<Fact> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CpuList;
     use crate::tree::Recorded;
 
     fn machine(isolated: &str, governor: &str) -> Topology {
@@ -261,6 +313,62 @@ mod tests {
         let facts = judge(&machine("2-3", "performance"), &[lane()]);
         assert_eq!(wrong(&facts), Vec::<&str>::new());
         assert!(facts.len() >= 7, "{facts:?}");
+    }
+
+    #[test]
+    fn a_lane_with_a_card_is_asked_for_more() {
+        let with = |found: &str, is_so, guard: &str| {
+            let lane = Witness {
+                xdp_mode: Some(("zero_copy".into(), found.into(), is_so)),
+                nic: Some("eth1".into()),
+                reset_guard: Some(guard.into()),
+                ..lane()
+            };
+            judge(&machine("2-3", "performance"), &[lane])
+        };
+        assert_eq!(
+            wrong(&with("zero-copy, native", true, "yes")),
+            Vec::<&str>::new()
+        );
+        let facts = with("copy, generic", false, "needs Linux 6.6");
+        assert_eq!(wrong(&facts), ["xdp_mode", "reset_guard"]);
+        assert!(
+            facts
+                .iter()
+                .all(|fact| fact.is_so || fact.severity == Severity::Advice)
+        );
+    }
+
+    #[test]
+    fn a_lane_far_from_its_card_is_told() {
+        let mut machine = machine("2-3", "performance");
+        let node = |id| crate::Node {
+            id,
+            cpus: CpuList::default(),
+            bytes: 0,
+            huge_bytes: 0,
+            huge_free_bytes: 0,
+            distances: Vec::new(),
+        };
+        machine.nodes = vec![node(0), node(1)];
+        machine.nics = vec![crate::Nic {
+            name: "eth1".into(),
+            node: Some(1),
+            rx_queues: 1,
+            is_physical: true,
+        }];
+        let far = Witness {
+            nic: Some("eth1".into()),
+            node: Some(0),
+            ..lane()
+        };
+        let facts = judge(&machine, &[far]);
+        assert_eq!(wrong(&facts), ["card_node"]);
+        let fact = facts.iter().find(|fact| fact.id == "card_node").unwrap();
+        assert_eq!(
+            (&*fact.asked, &*fact.found),
+            ("node 1, where eth1 is", "node 0")
+        );
     }
 
     #[test]

@@ -5,12 +5,13 @@
 //! ```
 
 use crate::node::NodeError;
+use crate::way;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use dp_config::{Config, Core, Idle, Mode};
 use dp_host::tree::Live;
 use dp_host::{CoreWish, CpuList, Fact, Placement, Severity, Sizes, Topology, Wish, Witness};
 use dp_shm::layout::Shape;
-use dp_transport::{AffinityError, Pages, RealtimeError, Transport as _, Uring};
+use dp_transport::{AffinityError, RealtimeError};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
@@ -49,9 +50,9 @@ pub fn place(
             Some(Core::At(core)) => CoreWish::At(core),
         },
         owns_core: owns_core(section),
-        nic: None,
-        queue: 0,
-        bytes: Uring::BYTES as u64 + LANE_BYTES,
+        nic: section.card().map(|card| card.nic.to_owned()),
+        queue: section.card().map_or(0, |card| card.queue),
+        bytes: way::bytes(section) + LANE_BYTES,
     };
     let wishes: Vec<Wish> = (0u8..).zip(&config.lane).map(wish).collect();
     let sizes = Sizes {
@@ -68,9 +69,12 @@ pub fn place(
 }
 
 /// What a lane that has sat down found of itself.
-pub fn witness(seat: Placement, lane: &dp_config::Lane, transport: &mut Uring) -> Witness {
-    let (rx, tx) = transport.pages();
-    let name = transport.name().to_owned();
+pub fn witness(
+    seat: Placement,
+    lane: &dp_config::Lane,
+    transport: &mut impl way::Seated,
+) -> Witness {
+    let name = way::chosen(lane).name().to_owned();
     Witness {
         lane: seat.lane,
         owns_core: owns_core(lane),
@@ -78,21 +82,20 @@ pub fn witness(seat: Placement, lane: &dp_config::Lane, transport: &mut Uring) -
         fifo: dp_transport::fifo(),
         fifo_asked: lane.fifo,
         is_locked: dp_transport::is_memory_locked(),
-        // The worse of the two.
-        pages: if rx == Pages::Huge {
-            tx.name()
-        } else {
-            rx.name()
-        },
+        pages: transport.pages().name(),
         node: transport.node(),
         transport: (name.clone(), name),
+        // One that cannot be had has ended the start.
         is_transport_so: true,
+        ..Witness::default()
     }
 }
 
-/// Reads the machine.
-pub fn topology() -> Topology {
-    Topology::read(&Live::default())
+/// Reads the machine, and the cards the configuration names.
+pub fn topology(config: &Config) -> Topology {
+    let mut topology = Topology::read(&Live::default());
+    way::cards(config, &mut topology);
+    topology
 }
 
 /// Puts the calling thread where it was placed, and into its class. Being refused the class is a fact for the

@@ -14,7 +14,7 @@ use crate::outbox::{Item, Outbox, OwnedRequest};
 use crate::resolve::Inbox;
 use dp_proto::ws::WsFault;
 use dp_shm::{Command, CommandNote, Counter, LinkState, Stage, VenueStatus, twin::Words as _};
-use dp_transport::{Chunk, Clock, CloseReason, Idle, Ready, Socket, Transport, tsc};
+use dp_transport::{Chunk, Clock, CloseReason, Counts, Idle, Ready, Socket, Transport, tsc};
 use dp_types::{LaneId, LinkId, Now, RejectReason, Tsc, UnixNanos, VenueId};
 use dp_venue_api::{
     Control, EntryError, Event, Fault, Registry, RestRequest, RestResponse, RestTag, Sink, Venue,
@@ -49,6 +49,8 @@ struct Seat {
 pub struct Lane<'r, T> {
     id: LaneId,
     transport: T,
+    /// What the transport had counted when it was last shown.
+    counts: Counts,
     clock: Clock,
     registry: Registry,
     engine: Engine<'r>,
@@ -162,6 +164,7 @@ impl<'r, T: Transport> Lane<'r, T> {
         Self {
             id: parts.id,
             transport: parts.transport,
+            counts: Counts::default(),
             clock: parts.clock,
             registry: parts.registry,
             engine: parts.engine,
@@ -197,6 +200,7 @@ impl<'r, T: Transport> Lane<'r, T> {
                     );
                 }
                 self.show_status(now);
+                self.show_counts();
                 return;
             }
             if work == 0 {
@@ -230,6 +234,7 @@ impl<'r, T: Transport> Lane<'r, T> {
             self.clock.resync();
             self.take_addresses();
             self.show_status(now);
+            self.show_counts();
         }
         if work > 0 {
             self.engine.wall.stamp(Stage::DutyCycle, now.tsc);
@@ -832,6 +837,12 @@ impl<'r, T: Transport> Lane<'r, T> {
     }
 
     // ---- read-outs ----------------------------------------------------------------------------
+
+    fn show_counts(&mut self) {
+        let counts = self.transport.counts();
+        crate::way::publish(self.engine.wall.counters, &(counts - self.counts));
+        self.counts = counts;
+    }
 
     fn show_status(&self, now: Now) {
         for seat in &self.seats {

@@ -15,6 +15,7 @@ pub mod node;
 mod outbox;
 mod resolve;
 mod wall;
+pub mod way;
 
 pub use any_venue::AnyVenue;
 pub use engine::{Action, Engine, Setup, VenueState};

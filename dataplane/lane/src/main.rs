@@ -18,6 +18,9 @@ struct Cli {
     /// Check the configuration, say what would run, and exit.
     #[arg(long)]
     check: bool,
+    /// Undo what a run that crashed has left on this host (reserved ports, settings of a card), and exit.
+    #[arg(long)]
+    mend: bool,
     /// End when the process that started this one ends (for demos and tests).
     #[arg(long)]
     die_with_parent: bool,
@@ -52,13 +55,17 @@ fn main() -> ExitCode {
     if cli.check {
         for (index, lane) in config.lane.iter().enumerate() {
             println!(
-                "lane {index}: {} core {:?} {:?}",
+                "lane {index}: {} core {:?} {:?} {}",
                 lane.venues.join(" "),
                 lane.core,
-                lane.idle
+                lane.idle,
+                transport(&config, lane)
             );
         }
         return ExitCode::SUCCESS;
+    }
+    if cli.mend {
+        return mend(&config);
     }
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -71,6 +78,37 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the dataplane ends");
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A lane's transport, for `--check`.
+fn transport(config: &dp_config::Config, lane: &dp_config::Lane) -> String {
+    let way = dp_lane::way::chosen(lane).name();
+    match lane.card() {
+        None => way.to_owned(),
+        Some(card) => format!(
+            "{way} ({} queue {}, mode {}, ports {})",
+            card.nic,
+            card.queue,
+            card.mode.name(),
+            config.node.ports
+        ),
+    }
+}
+
+/// Says what was undone, one change a line.
+fn mend(config: &dp_config::Config) -> ExitCode {
+    match dp_lane::way::mend(config) {
+        Ok(changes) => {
+            for change in changes {
+                println!("undone: {change}");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }

@@ -6,22 +6,24 @@ use crate::engine::{Engine, Setup};
 use crate::host::{self, Turnstile};
 use crate::lane::{Lane, Parts};
 use crate::link::Link;
-use crate::resolve::{Inbox, Watched, inbox, resolve, watch};
+use crate::resolve::{Inbox, Reach, Watched, inbox, resolve, watch};
 use crate::wall::Wall;
+use crate::way::{Way, Ways};
 use dp_config::{Config, ConfigError, Keys, host_port};
-use dp_host::Placement;
+use dp_host::{Placement, Witness};
 use dp_journal::{Entry, Recovered, entry::EpochStart};
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::layout::Shape;
 use dp_shm::{InstrumentEntry, InstrumentLimits, Lock, NodeLimits, Opened, Region, mark};
 use dp_strategy::{MarketMaker, Params, Strategy};
-use dp_transport::{Clock, Idle, Transport, Uring, clock, grow_heap};
+use dp_transport::{Clock, Idle, Sockets, Transport, Uring, clock, grow_heap};
 use dp_types::limit::INSTRUMENTS_MAX;
 use dp_types::{
     AssetId, Decimal, Epoch, Instrument, InstrumentId, LaneId, Qty, StrategyId, Text, VenueId,
 };
-use dp_venue_api::{Registry, Secrets, Venue as _, VenueConfig};
+use dp_venue_api::{LinkSpec, Registry, Secrets, Venue as _, VenueConfig};
 use rustls::ClientConfig;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,9 +78,11 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
             config.node.state_dir.display()
         ))
     })?;
-    dp_transport::check_sockets().map_err(|error| sentence(error.to_string()))?;
+    if config.lane.iter().any(|lane| lane.card().is_none()) {
+        dp_transport::check_sockets().map_err(|error| sentence(error.to_string()))?;
+    }
     // Before anything is taken: a plan that cannot be is refused whole.
-    let topology = host::topology();
+    let topology = host::topology(config);
     let seats = host::place(config, &topology, &shape)?;
     let (region, opened) = Region::open_or_create(&config.node.shm, &shape)?;
     match &opened {
@@ -90,6 +94,8 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
             tracing::warn!(why, kept = %kept.display(), "shared memory replaced");
         }
     }
+    // Put back when everything below has ended.
+    let ways = Ways::prepare(config)?;
     let past = take_over(&region, &config.node.shm)?;
     let told: Vec<&Region> = past.iter().chain([&region]).collect();
     let last_epoch = told.iter().map(|region| region.epoch()).max();
@@ -138,11 +144,13 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let lanes = config.lane.iter().zip(seats).zip(turnstiles);
-        for (index, ((lane, seat), turnstile)) in lanes.enumerate() {
+        let lanes = lanes.zip(ways.lanes());
+        for (index, (((lane, seat), turnstile), way)) in lanes.enumerate() {
             let id = LaneId(index as u8);
             let plan = Plan {
                 config,
                 lane,
+                way,
                 seat,
                 id,
                 epoch,
@@ -344,6 +352,7 @@ fn seed_registry(config: &Config, region: &Region) -> Result<Registry, NodeError
 struct Plan<'a> {
     config: &'a Config,
     lane: &'a dp_config::Lane,
+    way: &'a Way,
     seat: Placement,
     id: LaneId,
     epoch: Epoch,
@@ -422,7 +431,8 @@ impl<'a> Plan<'a> {
                 link: spec.id,
                 host: spec.host.clone(),
                 port: spec.port,
-                peers: resolve(&spec.host, spec.port).unwrap_or_default(),
+                peers: self.addresses(spec).unwrap_or_default(),
+                reach: self.reach(),
                 inbox: Arc::clone(addresses),
             }));
         }
@@ -447,10 +457,40 @@ impl<'a> Plan<'a> {
                 "the heap cannot be kept: a record may cost a system call"
             );
         }
-        let mut transport = Uring::on_node(self.seat.node).map_err(|error| named(&error))?;
-        let witness = host::witness(self.seat, self.lane, &mut transport);
-        tracing::info!(lane = self.id.0, core = ?self.seat.core, transport = transport.name(), "lane ready");
-        let mut lane = self.build(registry, venues, addresses, transport)?;
+        let parts = (registry, venues, addresses);
+        match self.way {
+            Way::IoUring => {
+                let mut transport =
+                    Uring::on_node(self.seat.node).map_err(|error| named(&error))?;
+                let witness = host::witness(self.seat, self.lane, &mut transport);
+                self.turn(parts, transport, (witness, turnstile), stop)
+            }
+            Way::Sockets => {
+                let mut transport =
+                    Sockets::on_node(self.seat.node).map_err(|error| named(&error))?;
+                let witness = host::witness(self.seat, self.lane, &mut transport);
+                self.turn(parts, transport, (witness, turnstile), stop)
+            }
+            Way::AfXdp(queue) => {
+                let mut transport = queue.open(self.seat.node).map_err(|error| named(&error))?;
+                let mut witness = host::witness(self.seat, self.lane, &mut transport);
+                queue.testify(transport.frames().mode(), &mut witness);
+                self.turn(parts, transport, (witness, turnstile), stop)
+            }
+        }
+    }
+
+    /// Builds the lane over its transport and turns it.
+    fn turn<T: Transport>(
+        self,
+        parts: (Registry, Vec<VenueParts>, Inbox),
+        transport: T,
+        (witness, turnstile): (Witness, Turnstile),
+        stop: &AtomicBool,
+    ) -> Result<(), NodeError> {
+        let way = &witness.transport.1;
+        tracing::info!(lane = self.id.0, core = ?self.seat.core, transport = way, "lane ready");
+        let mut lane = self.build(parts, transport)?;
         if turnstile.pass(witness) {
             lane.run(stop);
         }
@@ -459,9 +499,7 @@ impl<'a> Plan<'a> {
 
     fn build<T: Transport>(
         self,
-        mut registry: Registry,
-        venues: Vec<VenueParts>,
-        addresses: Inbox,
+        (mut registry, venues, addresses): (Registry, Vec<VenueParts>, Inbox),
         transport: T,
     ) -> Result<Lane<'a, T>, NodeError> {
         let writer = self.region.lane_writer(self.id)?;
@@ -521,12 +559,25 @@ impl<'a> Plan<'a> {
 
     fn links(&self, machine: &AnyVenue, tls: &Arc<ClientConfig>) -> Result<Vec<Link>, NodeError> {
         let seed = self.clock.now().unix.0 ^ u64::from(std::process::id()) << 32;
-        let link = |(at, spec): (usize, &dp_venue_api::LinkSpec)| {
-            let peers = resolve(&spec.host, spec.port).map_err(sentence)?;
+        let link = |(at, spec): (usize, &LinkSpec)| {
+            let peers = self.addresses(spec).map_err(sentence)?;
             let seed = seed ^ (u64::from(self.id.0) << 16 | at as u64);
             Ok(Link::new(spec.clone(), peers, Arc::clone(tls), seed))
         };
         machine.links().iter().enumerate().map(link).collect()
+    }
+
+    /// Addresses of a link's host that the lane can reach. Errors: one sentence.
+    fn addresses(&self, spec: &LinkSpec) -> Result<Vec<SocketAddr>, String> {
+        self.reach()
+            .keep(&spec.host, resolve(&spec.host, spec.port)?)
+    }
+
+    const fn reach(&self) -> Reach {
+        match self.way {
+            Way::IoUring | Way::Sockets => Reach::Any,
+            Way::AfXdp(_) => Reach::Ipv4,
+        }
     }
 
     /// The longest window of the lane's venues.

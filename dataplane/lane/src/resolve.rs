@@ -49,8 +49,34 @@ pub struct Watched {
     pub port: u16,
     /// Its addresses as the lane has them.
     pub peers: Vec<SocketAddr>,
+    /// Which of them its lane can reach.
+    pub reach: Reach,
     /// The lane's.
     pub inbox: Inbox,
+}
+
+/// Addresses a lane's transport can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// IPv4 and IPv6.
+    Any,
+    /// IPv4 only: raw frames.
+    Ipv4,
+}
+
+impl Reach {
+    /// Leaves what can be reached. Errors: nothing is left, as one sentence with the mend.
+    pub fn keep(self, host: &str, mut peers: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, String> {
+        if self == Self::Ipv4 {
+            peers.retain(SocketAddr::is_ipv4);
+        }
+        if peers.is_empty() {
+            return Err(format!(
+                "{host}: has no IPv4 address, and af_xdp speaks no IPv6; use another transport for its lane"
+            ));
+        }
+        Ok(peers)
+    }
 }
 
 /// Addresses of a host, IPv4 first. Errors: one sentence naming the host.
@@ -86,7 +112,8 @@ pub fn watch(
 }
 
 fn refresh(name: &mut Watched, look_up: impl Fn(&str, u16) -> Result<Vec<SocketAddr>, String>) {
-    match look_up(&name.host, name.port) {
+    let found = look_up(&name.host, name.port);
+    match found.and_then(|peers| name.reach.keep(&name.host, peers)) {
         Ok(peers) if peers != name.peers => {
             let fresh = Fresh {
                 venue: name.venue,
@@ -116,6 +143,7 @@ mod tests {
             host: "venue.test".into(),
             port: 443,
             peers: vec!["192.0.2.1:443".parse().unwrap()],
+            reach: Reach::Ipv4,
             inbox: Arc::clone(&inbox),
         };
         let same = name.peers.clone();
@@ -128,6 +156,17 @@ mod tests {
         }
         assert_eq!(inbox.len(), 1);
         assert_eq!(inbox.pop().unwrap().peers, other);
+        // Raw frames reach no IPv6: such an address is never handed to the lane.
+        let six: SocketAddr = "[2001:db8::1]:443".parse().unwrap();
+        refresh(&mut name, |_, _| Ok(vec![six]));
+        refresh(&mut name, |_, _| Ok(vec![other[0], six]));
+        assert!(inbox.is_empty());
+        let error = Reach::Ipv4.keep("venue.test", vec![six]).unwrap_err();
+        assert!(
+            error.contains("venue.test") && error.contains("IPv6"),
+            "{error}"
+        );
+        assert_eq!(Reach::Any.keep("venue.test", vec![six]), Ok(vec![six]));
     }
 
     #[test]

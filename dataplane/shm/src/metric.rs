@@ -100,6 +100,30 @@ named! {
         HttpErrors = "http_errors",
         /// Ticks dropped because nobody drained the ring.
         TicksDropped = "ticks_dropped",
+        /// Raw frames received (AF_XDP; the kernel's TCP counts its own, here and below).
+        FramesIn = "frames_in",
+        /// Raw frames sent.
+        FramesOut = "frames_out",
+        /// Raw frames that were broken, forged or nobody's.
+        FramesRefused = "frames_refused",
+        /// Raw frames the kernel dropped for want of room in a ring or of buffers.
+        FramesDropped = "frames_dropped",
+        /// Raw frames whose checksum did not fit.
+        BadChecksums = "bad_checksums",
+        /// TCP segments of ours sent again.
+        TcpRetransmits = "tcp_retransmits",
+        /// TCP retransmission time-outs.
+        TcpTimeouts = "tcp_timeouts",
+        /// SACK blocks received.
+        TcpSackBlocks = "tcp_sack_blocks",
+        /// TCP segments that came before their turn.
+        TcpOutOfOrder = "tcp_out_of_order",
+        /// Times the card's cable was pulled or the interface switched off.
+        LinkDowns = "link_downs",
+        /// Times the interface became another (MTU, hardware address): its connections were opened again.
+        LinkChanges = "link_changes",
+        /// Times a next hop had another hardware address than before.
+        NeighbourChanges = "neighbour_changes",
         /// Turns of the duty cycle.
         DutyCycles = "duty_cycles",
         /// Turns that found nothing to do.

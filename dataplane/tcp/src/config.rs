@@ -111,29 +111,34 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What [`Config::default`] gives.
+    pub const DEFAULT: Self = Self {
+        mtu: 1_500,
+        send_buffer: 256 << 10,
+        receive_buffer: 256 << 10,
+        segments_max: 1_024,
+        initial_window: 10,
+        rto_min_ns: 5 * MS,
+        rto_initial_ns: 1_000 * MS,
+        rto_max_ns: 2_000 * MS,
+        give_up_ns: 15_000 * MS,
+        ack_delay_max_ns: MS,
+        keepalive_idle_ns: 10_000 * MS,
+        keepalive_interval_ns: 1_000 * MS,
+        keepalive_probes: 5,
+        time_wait_ns: 500 * MS,
+        challenge_interval_ns: 10 * MS,
+        sack: true,
+        timestamps: true,
+        window_scaling: true,
+        simultaneous_open: false,
+    };
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            mtu: 1_500,
-            send_buffer: 256 << 10,
-            receive_buffer: 256 << 10,
-            segments_max: 1_024,
-            initial_window: 10,
-            rto_min_ns: 5 * MS,
-            rto_initial_ns: 1_000 * MS,
-            rto_max_ns: 2_000 * MS,
-            give_up_ns: 15_000 * MS,
-            ack_delay_max_ns: MS,
-            keepalive_idle_ns: 10_000 * MS,
-            keepalive_interval_ns: 1_000 * MS,
-            keepalive_probes: 5,
-            time_wait_ns: 500 * MS,
-            challenge_interval_ns: 10 * MS,
-            sack: true,
-            timestamps: true,
-            window_scaling: true,
-            simultaneous_open: false,
-        }
+        Self::DEFAULT
     }
 }
 

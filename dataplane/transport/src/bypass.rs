@@ -14,10 +14,12 @@
 
 use crate::socket::SocketFault;
 use crate::xdp::{Frame, FrameIo};
-use crate::{Chunk, CloseReason, OpenError, Ready, SOCKETS_MAX, SendError, Socket, Transport};
+use crate::{
+    Chunk, CloseReason, Counts, OpenError, Ready, SOCKETS_MAX, SendError, Socket, Transport,
+};
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use dp_tcp::wire::ethernet::Mac;
-use dp_tcp::{ConfigError, ConnId, Connection, End, Events, Host, Stack, StackConfig};
+use dp_tcp::{ConfigError, ConnId, Connection, Counters, End, Events, Host, Stack, StackConfig};
 use dp_types::UnixNanos;
 use std::collections::VecDeque;
 
@@ -60,6 +62,19 @@ pub trait Ways {
     fn close(&mut self, peer: SocketAddrV4);
     /// The next change. Never blocks.
     fn next(&mut self) -> Option<WayEvent>;
+    /// What has changed so far.
+    fn counters(&self) -> WayCounters {
+        WayCounters::default()
+    }
+}
+
+/// How often the ways have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WayCounters {
+    /// Times the cable was pulled or the interface switched off.
+    pub link_downs: u64,
+    /// Times a next hop had another hardware address than before.
+    pub neighbour_changes: u64,
 }
 
 /// What went on below the sockets.
@@ -119,6 +134,8 @@ pub struct Bypass<F, W> {
     seeking: usize,
     now: UnixNanos,
     counters: BypassCounters,
+    /// Counts of stacks that gave way to new ones: frames with bad checksums, and connections'.
+    past: (u64, Counters),
 }
 
 impl<F: core::fmt::Debug, W> core::fmt::Debug for Bypass<F, W> {
@@ -156,6 +173,7 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
             seeking: 0,
             now: UnixNanos(0),
             counters: BypassCounters::default(),
+            past: (0, Counters::default()),
         })
     }
 
@@ -193,6 +211,16 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
         if let Some(held) = self.holders.get_mut(conn.index()) {
             *held = holder;
         }
+    }
+
+    /// Frames with bad checksums, and counts of connections, of all stacks there were.
+    fn totals(&self) -> (u64, Counters) {
+        let (bad_checksums, mut totals) = self.past;
+        totals.add(&self.stack.totals());
+        (
+            bad_checksums.wrapping_add(self.stack.counters().bad_checksums),
+            totals,
+        )
     }
 
     // ---- sending ------------------------------------------------------------------------------
@@ -482,6 +510,7 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
         self.transmit();
         if let Ok(mut stack) = Stack::new(&self.config) {
             stack.continue_ports(&self.stack);
+            self.past = self.totals();
             self.stack = stack;
         }
         self.holders.fill(Holder::Nobody);
@@ -601,6 +630,25 @@ impl<F: FrameIo, W: Ways> Transport for Bypass<F, W> {
         let due = self.stack.next_deadline().unwrap_or(u64::MAX);
         let until_due = due.saturating_sub(self.now.0);
         self.frames.park(timeout_ns.min(until_due));
+    }
+
+    fn counts(&mut self) -> Counts {
+        let (bad_checksums, tcp) = self.totals();
+        let (frames, ways) = (self.frames.counters(), self.ways.counters());
+        Counts {
+            frames_in: frames.rx_frames,
+            frames_out: frames.tx_frames,
+            frames_refused: self.counters.refused,
+            frames_dropped: self.frames.dropped(),
+            bad_checksums,
+            retransmits: tcp.retransmits,
+            timeouts: tcp.timeouts,
+            sack_blocks: tcp.sack_blocks_in,
+            out_of_order: tcp.out_of_order_in,
+            link_downs: ways.link_downs,
+            link_changes: self.counters.changes,
+            neighbour_changes: ways.neighbour_changes,
+        }
     }
 }
 

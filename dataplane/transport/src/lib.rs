@@ -14,6 +14,7 @@ mod arena;
 mod backoff;
 pub mod bypass;
 pub mod clock;
+mod counts;
 mod heap;
 mod idle;
 mod mem;
@@ -29,6 +30,7 @@ pub use affinity::{AffinityError, pin};
 pub use arena::{Arena, ArenaError, HUGE_PAGE_BYTES, Pages};
 pub use backoff::Backoff;
 pub use clock::{Clock, VirtualClock, tsc};
+pub use counts::Counts;
 pub use heap::grow_heap;
 pub use idle::Idle;
 pub use mem::{Mem, MemOptions};
@@ -142,4 +144,10 @@ pub trait Transport {
 
     /// Sleeps until something happens or `timeout_ns` passed.
     fn park(&mut self, timeout_ns: u64);
+
+    /// What was counted since it was opened. For a few times a second: at most one of the
+    /// [steady system calls](Transport::steady_syscalls).
+    fn counts(&mut self) -> Counts {
+        Counts::default()
+    }
 }

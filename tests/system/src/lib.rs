@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result, bail};
+use dp_transport::xdp::ethtool::{self, Offload};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -15,7 +16,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tests_net::{Namespace, Veth};
 
 /// Longest wait for anything that should come about: two cores shared by every process and test.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -38,6 +41,8 @@ pub struct Options {
     pub edits: Vec<(&'static str, &'static str)>,
     /// `SPINLANE_LOG` of both processes.
     pub log: &'static str,
+    /// The node runs at one end of this cable and the venues at the other; `None` = all on this host.
+    pub cable: Option<Arc<Veth>>,
 }
 
 impl Default for Options {
@@ -50,7 +55,28 @@ impl Default for Options {
             idle: "park",
             edits: Vec::new(),
             log: "info",
+            cable: None,
         }
+    }
+}
+
+impl Options {
+    /// One venue at the other end of a cable, and a lane with these lines instead of its idle policy. The
+    /// venues' end sends frames as they are on a wire: no larger than the MTU, checksums made. `None` where
+    /// this machine can have no cable, which is said, or refused where REQUIRE has `xdp`.
+    pub fn on_cable(lines: &'static str) -> Option<Self> {
+        let veth = Veth::or_skip("xdp")?;
+        veth.theirs.run(|| {
+            for offload in [Offload::Tso, Offload::Gso, Offload::TxChecksum] {
+                ethtool::set_offload(Veth::NAME, offload, false).expect("a veth takes it");
+            }
+        });
+        Some(Self {
+            venues: vec![("binance", "BTCUSDT")],
+            edits: vec![("idle = \"park\"", lines)],
+            cable: Some(Arc::new(veth)),
+            ..Self::default()
+        })
     }
 }
 
@@ -66,6 +92,7 @@ pub struct Rig {
     /// A lane was killed or its memory taken away: what it counted last is lost.
     has_lost_counts: bool,
     log: &'static str,
+    cable: Option<Arc<Veth>>,
 }
 
 /// One rig's turn: a rig is five processes, and the machine may have two cores.
@@ -127,7 +154,9 @@ impl Rig {
         let at = dir.path();
         let ready_file = at.join("sim.json");
         let names: Vec<&str> = options.venues.iter().map(|(venue, _)| *venue).collect();
-        let sim = Command::new(binary("spinlane-sim"))
+        let cable = options.cable.as_deref();
+        let sim = program("spinlane-sim", cable.map(|cable| &cable.theirs))
+            .args(["--listen", &venue_host(options, "127.0.0.1")])
             .args(["--venues", &names.join(",")])
             .arg("--tls-dir")
             .arg(at)
@@ -162,6 +191,7 @@ impl Rig {
             control: None,
             has_lost_counts: false,
             log: options.log,
+            cable: options.cable.clone(),
         })
     }
 
@@ -186,7 +216,7 @@ impl Rig {
 
     /// Starts `spinlane-dataplane`.
     pub fn start_dataplane(&mut self) -> Result<()> {
-        let child = Command::new(binary("spinlane-dataplane"))
+        let child = program("spinlane-dataplane", self.ours())
             .arg("--config")
             .arg(self.config())
             .env("SPINLANE_LOG", self.log)
@@ -201,7 +231,7 @@ impl Rig {
 
     /// Starts `spinlane run`.
     pub fn start_control(&mut self) -> Result<()> {
-        let child = Command::new(binary("spinlane"))
+        let child = program("spinlane", self.ours())
             .args(["run", "--config"])
             .arg(self.config())
             .env("SPINLANE_LOG", self.log)
@@ -482,7 +512,7 @@ impl Rig {
     /// The simulator's own record of what we asked and what became of it.
     pub fn record(&self) -> Result<sim::Record> {
         let ready = sim::Ready::parse(&self.ready.to_string()).context("ready")?;
-        sim::record(&ready)
+        self.at_venues(|| sim::record(&ready))
     }
 
     /// Orders of ours that the simulator holds open.
@@ -512,7 +542,23 @@ impl Rig {
         self.sim_http("POST", "/fault", spec).map(drop)
     }
 
+    /// Runs where the venues are.
+    fn at_venues<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.cable {
+            Some(cable) => cable.theirs.run(work),
+            None => work(),
+        }
+    }
+
+    fn ours(&self) -> Option<&Namespace> {
+        self.cable.as_deref().map(|cable| &cable.ours)
+    }
+
     fn sim_http(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+        self.at_venues(|| self.sim_http_here(method, path, body))
+    }
+
+    fn sim_http_here(&self, method: &str, path: &str, body: &str) -> Result<Value> {
         let port = self.ready["admin"]["port"].as_u64().context("admin port")?;
         let mut stream = TcpStream::connect(("127.0.0.1", u16::try_from(port)?))?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -552,6 +598,28 @@ impl Drop for Rig {
         let _ = self.sim.wait();
         let _ = std::fs::remove_file(&self.shm);
     }
+}
+
+/// One of ours, inside a namespace where one is given.
+fn program(name: &str, inside: Option<&Namespace>) -> Command {
+    let program = binary(name);
+    match inside {
+        None => Command::new(program),
+        Some(namespace) => {
+            // It replaces itself by the program: the child's pid is the program's.
+            let mut command = Command::new("nsenter");
+            command
+                .arg(format!("--net={}", namespace.path()))
+                .arg(program);
+            command
+        }
+    }
+}
+
+/// Where the node finds the venues.
+fn venue_host(options: &Options, here: &str) -> String {
+    let there = options.cable.as_ref().map(|_| Veth::THEIRS.to_string());
+    there.unwrap_or_else(|| here.to_owned())
 }
 
 fn log(folder: &Path, name: &str) -> Result<std::fs::File> {
@@ -599,7 +667,8 @@ fn config_text(node: &str, shm: &Path, dir: &Path, ready: &Value, options: &Opti
         ));
     }
     for (venue, symbol) in &options.venues {
-        let at = format!("localhost:{}", ready["venues"][venue]["port"]);
+        let host = venue_host(options, "localhost");
+        let at = format!("{host}:{}", ready["venues"][venue]["port"]);
         text.push_str(&format!(
             "[venue.{venue}]\nrest = \"{at}\"\npublic = \"{at}\"\nprivate = \"{at}\"\n\
              symbols = [\"{symbol}\"]\nkeys_file = \"{dir}/{venue}.toml\"\nca_file = \"{ca}\"\n\

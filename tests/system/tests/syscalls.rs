@@ -8,6 +8,10 @@ use tests_system::{Options, Rig, turn};
 /// What a lane that spins or yields may call: io_uring's one call, a send that does not wait, and giving up
 /// the core.
 const ALLOWED: [&str; 3] = ["io_uring_enter", "sendto", "sched_yield"];
+/// What one that spins over plain sockets may: a receive and a send that do not wait.
+const ALLOWED_SOCKETS: [&str; 2] = ["recvfrom", "sendto"];
+/// What one over raw frames may: having frames sent and buffers filled, the ring's counts ten times a second.
+const ALLOWED_XDP: [&str; 4] = ["sendto", "recvfrom", "getsockopt", "sched_yield"];
 /// How long each lane is watched.
 const SECONDS: u64 = 3;
 
@@ -40,7 +44,8 @@ fn watch(thread: i32) -> BTreeMap<String, u64> {
             // io_uring_enter(fd, to_submit, min_complete, …): one that waits for a completion blocks.
             let min_complete = line.split(',').nth(2).map_or("0", str::trim);
             let is_blocking = name == "io_uring_enter" && min_complete != "0";
-            let is_blocking = is_blocking || name == "sendto" && !line.contains("MSG_DONTWAIT");
+            let is_call = ["sendto", "recvfrom"].contains(&&*name);
+            let is_blocking = is_blocking || is_call && !line.contains("MSG_DONTWAIT");
             let name = if is_blocking {
                 format!("{name}, waiting")
             } else {
@@ -79,10 +84,10 @@ fn has_strace() -> bool {
     is_there
 }
 
-fn strangers(calls: &BTreeMap<String, u64>) -> Vec<&String> {
+fn strangers<'a>(calls: &'a BTreeMap<String, u64>, allowed: &[&str]) -> Vec<&'a String> {
     calls
         .keys()
-        .filter(|name| !ALLOWED.contains(&name.as_str()))
+        .filter(|name| !allowed.contains(&name.as_str()))
         .collect()
 }
 
@@ -92,21 +97,47 @@ fn a_trading_lane_calls_its_transport_and_nothing_else() {
         return;
     }
     let _turn = turn();
-    for (idle, venues) in [
-        ("yield", Options::default().venues),
-        // One lane alone: two that never let go of a core leave none to the venue.
-        ("spin", vec![("binance", "BTCUSDT")]),
+    // One lane alone spins: two that never let go of a core leave none to the venue.
+    let lone = || vec![("binance", "BTCUSDT")];
+    let ring = (
+        "idle = \"spin\"",
+        "idle = \"spin\"\ntransport = \"io_uring\"",
+    );
+    for (idle, venues, edits, main, allowed) in [
+        (
+            "yield",
+            Options::default().venues,
+            vec![],
+            "io_uring_enter",
+            &ALLOWED[..],
+        ),
+        ("spin", lone(), vec![ring], "io_uring_enter", &ALLOWED),
+        ("spin", lone(), vec![], "recvfrom", &ALLOWED_SOCKETS),
     ] {
         let options = Options {
             venues,
             idle,
+            edits,
             ..Options::default()
         };
-        watch_lanes(&options);
+        watch_lanes(&options, main, allowed);
     }
 }
 
-fn watch_lanes(options: &Options) {
+/// The same of a lane that has a card's frames.
+#[test]
+fn a_lane_on_raw_frames_calls_its_transport_and_nothing_else() {
+    let Some(options) = Options::on_cable("idle = \"yield\"\nnic = \"veth0\"") else {
+        return;
+    };
+    if !has_strace() {
+        return;
+    }
+    let _turn = turn();
+    watch_lanes(&options, "sendto", &ALLOWED_XDP);
+}
+
+fn watch_lanes(options: &Options, main: &str, allowed: &[&str]) {
     let rig = Rig::trading("strace", options).unwrap();
     rig.wait_acks(5).unwrap();
     let lanes = threads(rig.dataplane_pid().unwrap(), "lane-");
@@ -126,10 +157,14 @@ fn watch_lanes(options: &Options) {
             "no order left meanwhile"
         );
         assert!(
-            calls.get("io_uring_enter").copied().unwrap_or(0) > 0,
+            calls.get(main).copied().unwrap_or(0) > 0,
             "strace saw nothing: {calls:?}"
         );
-        assert_eq!(strangers(&calls), Vec::<&String>::new(), "{calls:?}");
+        assert_eq!(
+            strangers(&calls, allowed),
+            Vec::<&String>::new(),
+            "{calls:?}"
+        );
     }
 }
 
@@ -146,5 +181,7 @@ fn the_watch_finds_a_planted_call() {
     let calls = watch(i32::try_from(child.id()).unwrap());
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!strangers(&calls).is_empty(), "{calls:?}");
+    for allowed in [&ALLOWED[..], &ALLOWED_SOCKETS, &ALLOWED_XDP] {
+        assert!(!strangers(&calls, allowed).is_empty(), "{calls:?}");
+    }
 }

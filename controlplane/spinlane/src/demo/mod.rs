@@ -10,7 +10,7 @@
 //! cancels what is open), then the daemon (it writes what is left), then the simulator. What they say goes
 //! to files; what failed is shown with its last lines.
 
-mod child;
+pub(crate) mod child;
 mod lines;
 mod place;
 mod screen;

@@ -1,5 +1,6 @@
 //! `spinlane doctor`: what the node asked of its machine, and what it found when it started.
 
+use crate::leftovers;
 use crate::table::Table;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,21 @@ pub struct Fact {
     pub mend: String,
 }
 
+/// The finding on what a killed dataplane has left.
+fn left_over(changes: &[String]) -> Option<Fact> {
+    (!changes.is_empty()).then(|| Fact {
+        id: "leftovers".into(),
+        lane: None,
+        asked: "none".into(),
+        found: changes.join(", "),
+        is_so: false,
+        is_fatal: false,
+        is_waived: false,
+        mend: "left by a dataplane that was killed: spinlane-dataplane --mend --config FILE, or start it again"
+            .into(),
+    })
+}
+
 impl Doctor {
     /// Reads the file of the last start. Errors: there is none, or it makes no sense.
     pub fn read(state_dir: &Path) -> anyhow::Result<Self> {
@@ -47,6 +63,7 @@ impl Doctor {
         })?;
         let mut doctor: Self =
             serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        doctor.facts.extend(left_over(&leftovers::find(state_dir)));
         doctor.outcome = String::from(if doctor.is_ill() { "ill" } else { "well" });
         Ok(doctor)
     }

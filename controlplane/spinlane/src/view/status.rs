@@ -210,7 +210,7 @@ impl Status {
         text += &self.kill_text();
         text += &format!(
             "\n{}\n\n{}\n\n{}",
-            self.lane_table(),
+            self.lane_table() + &self.wire_table(),
             self.venue_table(),
             self.book_table()
         );
@@ -261,6 +261,50 @@ impl Status {
             ]);
         }
         table.render()
+    }
+
+    /// Lanes that have a card's frames: what the kernel would count for the others. Nothing where there are none.
+    fn wire_table(&self) -> String {
+        let columns = [
+            "frames_in",
+            "frames_out",
+            "frames_dropped",
+            "bad_checksums",
+            "tcp_retransmits",
+            "tcp_timeouts",
+            "tcp_sack_blocks",
+            "link_downs",
+        ];
+        let counter = |lane: &Lane, name| lane.counters.get(name).copied().unwrap_or(0);
+        let mut table = Table::new(&[
+            "wire",
+            ">in",
+            ">out",
+            ">dropped",
+            ">bad",
+            ">resent",
+            ">RTO",
+            ">SACK",
+            ">link downs",
+        ]);
+        let mut lanes = self
+            .lanes
+            .iter()
+            .filter(|lane| counter(lane, "frames_out") > 0)
+            .peekable();
+        if lanes.peek().is_none() {
+            return String::new();
+        }
+        for lane in lanes {
+            let cells = columns.iter().map(|name| count(counter(lane, name)));
+            let cells: Vec<String> = std::iter::once(lane.lane.to_string())
+                .chain(cells)
+                .collect();
+            if let Ok(cells) = <[String; 9]>::try_from(cells) {
+                table.row(cells);
+            }
+        }
+        format!("\n\n{}", table.render())
     }
 
     fn venue_table(&self) -> String {

@@ -307,3 +307,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_card_is_never_taken_unless_it_is_named() {
+    for (is_spinning, venues) in [(false, 1), (false, 3), (true, 1), (true, 2)] {
+        let choose = |asked, is_named| Way::choose(asked, is_named, is_spinning, venues);
+        let is_lone = is_spinning && venues == 1;
+        let kernels = if is_lone { Way::Sockets } else { Way::IoUring };
+        assert_eq!(choose(None, false), kernels);
+        assert_eq!(choose(None, true), Way::AfXdp);
+        for way in [Way::IoUring, Way::Sockets, Way::AfXdp] {
+            assert_eq!(choose(Some(way), way == Way::AfXdp), way);
+        }
+    }
+}

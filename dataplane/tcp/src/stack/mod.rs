@@ -16,7 +16,7 @@ mod table;
 
 use crate::config::{Config, ConfigError};
 use crate::connection::{Connection, Events, Opening, State};
-use crate::counters::StackCounters;
+use crate::counters::{Counters, StackCounters};
 use crate::hash::Secret;
 use crate::seq::Seq;
 use crate::wire::Checksums;
@@ -357,6 +357,12 @@ impl Stack {
     /// Places in use, those in TIME-WAIT too.
     pub fn connections(&self) -> usize {
         self.table.slots().filter(|slot| slot.is_used).count()
+    }
+
+    /// Counts of all connections since the stack was made, those that are no more too. Cost: one addition a
+    /// count and place.
+    pub fn totals(&self) -> Counters {
+        self.table.totals()
     }
 
     /// Counts of frames that reached no connection.

@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::counters::Counters;
 use crate::hash::Secret;
 use core::net::SocketAddrV4;
 
@@ -44,6 +45,8 @@ pub(super) struct Table {
     slots: Box<[Slot]>,
     heads: Box<[u16]>,
     secret: Secret,
+    /// Counts of connections that are no more.
+    past: Counters,
 }
 
 impl Table {
@@ -63,6 +66,7 @@ impl Table {
             slots: (0..connections).map(slot).collect(),
             heads: vec![NONE; (connections * 2).next_power_of_two()].into_boxed_slice(),
             secret,
+            past: Counters::default(),
         }
     }
 
@@ -90,6 +94,14 @@ impl Table {
 
     pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.slots.iter()
+    }
+
+    /// Counts of all connections, those that are no more too.
+    pub(super) fn totals(&self) -> Counters {
+        let mut totals = self.past;
+        let used = self.slots.iter().filter(|slot| slot.is_used);
+        used.for_each(|slot| totals.add(slot.conn.counters()));
+        totals
     }
 
     pub(super) fn id(&self, index: usize) -> ConnId {
@@ -157,6 +169,7 @@ impl Table {
             }
         }
         if let Some(slot) = self.slots.get_mut(index) {
+            self.past.add(slot.conn.counters());
             slot.is_used = false;
             slot.next = NONE;
             slot.deadline = u64::MAX;

@@ -341,6 +341,36 @@ fn another_interface_ends_every_connection_and_new_ones_work() {
 }
 
 #[test]
+fn what_connections_counted_outlives_them() {
+    let mut rig = Rig::new();
+    let socket = rig.connect();
+    rig.lane.send(socket, b"order").unwrap();
+    // Nobody answers for half a second.
+    for _ in 0..50 {
+        rig.now += 10 * MS;
+        rig.lane.poll(UnixNanos(rig.now));
+    }
+    let resent = rig.lane.counts();
+    assert!(resent.retransmits > 1 && resent.timeouts > 0, "{resent:?}");
+    rig.lane.close(socket);
+    let end = rig.now + 5_000 * MS;
+    rig.run(MS, |rig, _| (rig.now > end).then_some(()));
+    assert_eq!(rig.lane.stack.connections(), 0);
+    let closed = rig.lane.counts();
+    assert!(closed.retransmits >= resent.retransmits, "{closed:?}");
+    // Neither does a stack that gives way to another take its counts along.
+    let host = config(US, OUR_MAC, (1, 1)).host;
+    let changed = WayEvent::Changed { host, mtu: 900 };
+    rig.lane.ways.events.push_back(changed);
+    rig.lane.poll(UnixNanos(rig.now));
+    let since = rig.lane.counts() - closed;
+    assert_eq!(
+        (since.link_changes, since.retransmits, since.timeouts),
+        (1, 0, 0)
+    );
+}
+
+#[test]
 fn a_neighbour_that_is_lost_and_found_costs_no_connection() {
     let mut rig = Rig::new();
     let socket = rig.connect();

@@ -118,6 +118,11 @@ pub trait FrameIo {
     fn park(&mut self, timeout_ns: u64);
     /// What went through.
     fn counters(&self) -> FrameCounters;
+    /// Received frames that were dropped before we saw them, for want of room. At most one of the
+    /// [steady system calls](Self::steady_syscalls): not for every turn.
+    fn dropped(&self) -> u64 {
+        0
+    }
 }
 
 /// Who owns a frame.

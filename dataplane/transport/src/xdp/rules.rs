@@ -15,7 +15,9 @@ use super::fault::XdpFault;
 use super::program::Flow;
 use super::undo::{Change, Undo};
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
+const ALL: u32 = 0x30;
 const INSERT: u32 = 0x32;
 const DELETE: u32 = 0x31;
 const COUNT: u32 = 0x2e;
@@ -27,6 +29,9 @@ const CAN_PICK: u64 = 1 << 31;
 const FLOW_TYPE: Range<usize> = 16..20;
 const HEADER: usize = 20;
 const MASK: usize = 92;
+/// Where a card's list of rules has its places, and how many of them are read.
+const PLACES: usize = 188;
+const PLACES_MAX: usize = 2048;
 const QUEUE: Range<usize> = 168..176;
 const LOCATION: Range<usize> = 176..180;
 
@@ -34,6 +39,77 @@ const LOCATION: Range<usize> = 176..180;
 #[repr(C, align(8))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Request([u8; 192]);
+
+/// A card's list of its rules: the request with their places behind it.
+#[repr(C, align(8))]
+struct List([u8; PLACES + 4 * PLACES_MAX]);
+
+/// Brings one lane's flows to its queue: a card with several would spread them by a hash. Cold: each flow is a
+/// few system calls and a line in the list of changes.
+#[derive(Debug, Clone)]
+pub struct FlowRules {
+    undo: Arc<Mutex<Undo>>,
+    interface: String,
+    queue: u32,
+}
+
+impl FlowRules {
+    /// Rules of `interface` for the lane on `queue`, until `undo` is dropped.
+    pub fn new(undo: &Arc<Mutex<Undo>>, interface: &str, queue: u32) -> Self {
+        Self {
+            undo: Arc::clone(undo),
+            interface: interface.to_owned(),
+            queue,
+        }
+    }
+
+    /// Whether the card takes rules at all. Errors: the kernel's, EOPNOTSUPP above all.
+    pub fn check(interface: &str) -> Result<(), XdpFault> {
+        let asked = call(interface, &mut request(COUNT));
+        asked.map_err(|errno| XdpFault::Os {
+            what: "ethtool: flow rules",
+            errno,
+        })
+    }
+
+    /// Brings a flow to the queue. Errors: the card's table is full, or it refuses.
+    pub fn insert(&self, flow: Flow) -> Result<Rule, XdpFault> {
+        let mut undo = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
+        let target = RuleTarget {
+            flow,
+            queue: self.queue,
+            location: free_place(&self.interface),
+        };
+        Rule::insert(&mut undo, &self.interface, target)
+    }
+}
+
+/// The highest place of a card's table that has no rule: rules of low places win, and an operator's shall.
+/// 0 where the card does not tell; cards that pick the place themselves need not.
+fn free_place(interface: &str) -> u32 {
+    let mut list = Box::new(List([0; PLACES + 4 * PLACES_MAX]));
+    list.0[..4].copy_from_slice(&ALL.to_ne_bytes());
+    list.0[184..PLACES].copy_from_slice(&(PLACES_MAX as u32).to_ne_bytes());
+    if call(interface, &mut *list).is_err() {
+        return 0;
+    }
+    let word = |at: usize| {
+        let mut bytes = [0; 4];
+        bytes.copy_from_slice(&list.0[at..at + 4]);
+        u32::from_ne_bytes(bytes)
+    };
+    let count = (word(184) as usize).min(PLACES_MAX);
+    let used: Vec<u32> = (0..count).map(|at| word(PLACES + 4 * at)).collect();
+    // The size of the table is in the low bits; the highest says that the card can pick.
+    highest_free(word(8) & !(CAN_PICK as u32), &used)
+}
+
+fn highest_free(size: u32, used: &[u32]) -> u32 {
+    // One more look than there are rules finds a place, or there is none.
+    let places = (0..size).rev().take(used.len() + 1);
+    let mut free = places.filter(|place| !used.contains(place));
+    free.next().unwrap_or(0)
+}
 
 /// Where a flow's frames are to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +248,16 @@ mod tests {
         want[176] = 17;
         assert_eq!(bytes, want);
         assert_eq!(insert_request(target(), true).0[176..180], [0xff; 4]);
+    }
+
+    #[test]
+    fn a_rule_goes_behind_an_operators() {
+        assert_eq!(highest_free(8, &[]), 7);
+        assert_eq!(highest_free(8, &[0, 7, 6]), 5);
+        assert_eq!(highest_free(2, &[1, 0]), 0);
+        assert_eq!(highest_free(0, &[]), 0);
+        assert_eq!(free_place("nosuch0"), 0);
+        assert!(FlowRules::check("nosuch0").is_err());
     }
 
     #[test]

@@ -28,6 +28,9 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 const KICK_FRAMES: u32 = 32;
 /// Nanoseconds before frames the kernel did not take (link down, no memory) are tried again by `poll`.
 const RETRY_NS: u64 = 100_000;
+/// Frames of the halves, unless told otherwise.
+const RX_FRAMES: u32 = 2048;
+const TX_FRAMES: u32 = 1024;
 /// Frames of one half at most: 64 MiB of 4 KiB ones.
 const FRAMES_MAX: u32 = 16_384;
 
@@ -55,6 +58,13 @@ pub struct XskOptions<'a> {
     pub busy_poll: Option<BusyPoll>,
     /// Modes that are allowed; tried in the order of [`XdpMode::ALL`].
     pub modes: &'a [XdpMode],
+    /// Memory node of the frames; `None` = wherever the kernel puts them.
+    pub node: Option<u16>,
+}
+
+impl XskOptions<'_> {
+    /// Bytes of the frames with [`XskOptions::default`].
+    pub const BYTES: usize = (RX_FRAMES + TX_FRAMES) as usize * FrameSize::Kib2.bytes();
 }
 
 impl Default for XskOptions<'_> {
@@ -63,10 +73,11 @@ impl Default for XskOptions<'_> {
         Self {
             queue: 0,
             frame_size: FrameSize::Kib2,
-            rx_frames: 2048,
-            tx_frames: 1024,
+            rx_frames: RX_FRAMES,
+            tx_frames: TX_FRAMES,
             busy_poll: None,
             modes: &XdpMode::ALL,
+            node: None,
         }
     }
 }
@@ -121,7 +132,12 @@ impl Xsk {
         }
         // SAFETY: the kernel just made it for us; nobody else has it.
         let fd = unsafe { OwnedFd::from_raw_fd(raw) };
-        let umem = Umem::new(options.frame_size, options.rx_frames, options.tx_frames)?;
+        let umem = Umem::new(
+            options.frame_size,
+            options.rx_frames,
+            options.tx_frames,
+            options.node,
+        )?;
         register(&fd, &umem)?;
         let (fill_count, tx_count) = (2 * options.rx_frames, 2 * options.tx_frames);
         for (option, count) in [
@@ -175,6 +191,11 @@ impl Xsk {
         self.umem.pages()
     }
 
+    /// The node the frames are on; `None` = several, or the kernel does not say.
+    pub fn node(&self) -> Option<u16> {
+        self.umem.node()
+    }
+
     /// Whether the kernel took the busy-poll options that were asked for.
     pub const fn is_busy_polling(&self) -> bool {
         self.is_busy_polling
@@ -186,7 +207,7 @@ impl Xsk {
         self.kick_errno
     }
 
-    /// What the kernel counted. One system call: not for the lane's turn.
+    /// What the kernel counted. One system call: not for every turn.
     pub fn statistics(&self) -> Result<XskStatistics, XdpFault> {
         let told: libc::xdp_statistics = get(&self.fd, libc::XDP_STATISTICS, "XDP_STATISTICS")?;
         Ok(XskStatistics {
@@ -276,7 +297,7 @@ impl FrameIo for Xsk {
     }
 
     fn steady_syscalls(&self) -> &'static [&'static str] {
-        &["sendto", "recvfrom"]
+        &["sendto", "recvfrom", "getsockopt"]
     }
 
     fn frame_bytes_max(&self) -> usize {
@@ -370,6 +391,14 @@ impl FrameIo for Xsk {
 
     fn counters(&self) -> FrameCounters {
         self.counters
+    }
+
+    fn dropped(&self) -> u64 {
+        self.statistics().map_or(0, |told| {
+            told.rx_dropped
+                .saturating_add(told.rx_ring_full)
+                .saturating_add(told.rx_fill_ring_empty)
+        })
     }
 }
 

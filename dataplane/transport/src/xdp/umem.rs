@@ -40,11 +40,16 @@ pub(super) struct Umem {
 }
 
 impl Umem {
-    /// Maps and touches it.
-    pub fn new(frame_size: FrameSize, rx_frames: u32, tx_frames: u32) -> Result<Self, XdpFault> {
+    /// Maps and touches it, on `node` where one is named.
+    pub fn new(
+        frame_size: FrameSize,
+        rx_frames: u32,
+        tx_frames: u32,
+        node: Option<u16>,
+    ) -> Result<Self, XdpFault> {
         let owners = Owners::new(rx_frames, tx_frames);
         let size = owners.count() as usize * frame_size.bytes();
-        let arena = Arena::new(size).map_err(|error| XdpFault::Os {
+        let arena = Arena::on_node(size, node).map_err(|error| XdpFault::Os {
             what: "memory for frames",
             errno: error.errno,
         })?;
@@ -65,6 +70,11 @@ impl Umem {
     /// What it lives on.
     pub const fn pages(&self) -> Pages {
         self.arena.pages()
+    }
+
+    /// The node its pages are on; `None` = several, or the kernel does not say.
+    pub fn node(&self) -> Option<u16> {
+        self.arena.node()
     }
 
     /// Bytes of a frame's place.
@@ -104,7 +114,7 @@ mod tests {
 
     #[test]
     fn only_held_frames_have_bytes_and_descriptors_are_checked() {
-        let mut umem = Umem::new(FrameSize::Kib2, 4, 4).unwrap();
+        let mut umem = Umem::new(FrameSize::Kib2, 4, 4, None).unwrap();
         assert_eq!(umem.region().1, 8 * 2048);
         let frame = umem.frame(3 * 2048 + 256, 1514).unwrap();
         assert_eq!(

@@ -8,6 +8,8 @@
 //! The list names the boot and the network namespace: after a reboot nothing of it is there to undo, and in
 //! another namespace it is not ours. Undoing something twice, or something that was never done, does
 //! nothing. What belongs to a descriptor (programs, sockets) is not in it: the kernel undoes that.
+//!
+//! Whoever finds a list with changes and no lock on it may mend ([`Undo::mend`]): a supervisor does at once.
 
 use super::ethtool::{self, Offload};
 use super::fault::XdpFault;
@@ -18,7 +20,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+/// How long the lock is waited for: somebody else may be mending, which takes milliseconds.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
+/// Between tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// Bytes of a list that are read; ours are a few lines.
 const LIST_BYTES_MAX: u64 = 64 << 10;
 
@@ -128,32 +135,32 @@ impl Undo {
         let fault = || XdpFault::io("list of changes");
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(path).map_err(fault())?;
-        let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => file,
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => return Err(XdpFault::Held),
-            Err((_, errno)) => return Err(XdpFault::nix("lock on the list of changes")(errno)),
-        };
-        let mut text = String::new();
-        let read = (&*file).take(LIST_BYTES_MAX).read_to_string(&mut text);
-        // One that is not even text is not ours to obey.
-        let mended = if read.is_ok() {
-            left_over(&text, &here())
-        } else {
-            Vec::new()
-        };
-        for change in mended.iter().rev() {
-            // What cannot be undone is told to whoever set the host up, and must not keep us from trading.
-            if let Err(error) = change.undo() {
-                eprintln!("not undone after a crash: {change}: {error}");
-            }
-        }
+        let mut file = locked(options.open(path).map_err(fault())?)?;
+        let mended = undo_all(&file);
         write_head(&mut file).map_err(fault())?;
         Ok(Self {
             file,
             changes: Vec::new(),
             mended,
         })
+    }
+
+    /// Undoes what a run that crashed left, and that is all: nothing is made where there is no list, and a list
+    /// of another namespace is left alone.
+    ///
+    /// Errors: [`XdpFault::Held`] while the run lives; the file's.
+    pub fn mend(path: &Path) -> Result<Vec<Change>, XdpFault> {
+        let fault = || XdpFault::io("list of changes");
+        let file = match OpenOptions::new().read(true).write(true).open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(fault())?,
+        };
+        let file = locked(file)?;
+        let mended = undo_all(&file);
+        if !mended.is_empty() {
+            file.set_len(0).map_err(fault())?;
+        }
+        Ok(mended)
     }
 
     /// What a run that crashed had left, and is undone now.
@@ -181,6 +188,40 @@ impl Drop for Undo {
         }
         let _ = self.file.set_len(0);
     }
+}
+
+/// Waits for the list's lock. Errors: [`XdpFault::Held`].
+fn locked(mut file: File) -> Result<Flock<File>, XdpFault> {
+    let start = Instant::now();
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => return Ok(file),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) if start.elapsed() >= LOCK_WAIT => {
+                return Err(XdpFault::Held);
+            }
+            Err((file, nix::errno::Errno::EWOULDBLOCK)) => file,
+            Err((_, errno)) => return Err(XdpFault::nix("lock on the list of changes")(errno)),
+        };
+        std::thread::sleep(LOCK_PAUSE);
+    }
+}
+
+/// Undoes what a list says, newest first, and gives it.
+fn undo_all(file: &File) -> Vec<Change> {
+    let mut text = String::new();
+    let read = file.take(LIST_BYTES_MAX).read_to_string(&mut text);
+    // One that is not even text is not ours to obey.
+    if read.is_err() {
+        return Vec::new();
+    }
+    let changes = left_over(&text, &here());
+    for change in changes.iter().rev() {
+        // What cannot be undone is told to whoever set the host up, and must not keep us from trading.
+        if let Err(error) = change.undo() {
+            eprintln!("not undone after a crash: {change}: {error}");
+        }
+    }
+    changes
 }
 
 /// Boot and network namespace, as the first line has them.

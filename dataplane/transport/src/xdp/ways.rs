@@ -1,16 +1,27 @@
 //! The way to a peer by the kernel's own tables, and its frames by the steering program.
 
 use super::fault::XdpFault;
-use super::monitor::{Monitor, NetEvent};
+use super::monitor::{Monitor, NetEvent, PEERS_MAX};
 use super::path::{Link, NoPath, Path, Rtnl};
-use super::program::{Flow, Steering};
+use super::program::{Flow, PortRange, Steering};
+use super::rules::FlowRules;
 use super::socket::{Xsk, XskOptions};
-use crate::bypass::{Bypass, WayEvent, Ways};
+use crate::bypass::{Bypass, CONNECTIONS, WayCounters, WayEvent, Ways};
 use crate::socket::SocketFault;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use dp_tcp::wire::{Checksums, ethernet::Mac};
 use dp_tcp::{Config, Host, Secret, StackConfig};
 use std::sync::Arc;
+
+/// Bytes of one connection's buffers, and some for what it keeps about them.
+const CONNECTION_BYTES: usize = {
+    let Config {
+        send_buffer,
+        receive_buffer,
+        ..
+    } = Config::DEFAULT;
+    send_buffer + receive_buffer + (64 << 10)
+};
 
 /// Bytes of the largest IP packet sent whatever the link takes: a frame's place is 2 KiB.
 const MTU_MAX: u32 = 1_500;
@@ -30,6 +41,15 @@ fn mtu(bytes: u32) -> u16 {
     bytes.clamp(u32::from(Config::MTU_MIN), MTU_MAX) as u16
 }
 
+/// A lane's share of a card that has other lanes too.
+#[derive(Debug, Clone)]
+pub struct Share {
+    /// Its part of the steered ports: two lanes that call one address must not do so from one port.
+    pub ports: PortRange,
+    /// What brings its flows to its queue; `None` = the card has one queue only.
+    pub rules: Option<FlowRules>,
+}
+
 /// One interface's monitor and steering, as [`Bypass`] wants them.
 ///
 /// A flow that was once opened stays steered: what its connection says in farewell must not reach the kernel,
@@ -42,17 +62,43 @@ pub struct KernelWays {
     mac: Mac,
     mtu: u16,
     flows: Vec<SocketAddrV4>,
+    rules: Option<FlowRules>,
+    /// Whether the link carried when it was last told, and how often it had been lost then.
+    link: (bool, u32),
+    /// Next hops by their last hardware address.
+    neighbours: Vec<(Ipv4Addr, Mac)>,
+    counters: WayCounters,
 }
 
 impl KernelWays {
+    /// Bytes of memory a lane's frames and connections take with [`XskOptions::default`], for plans.
+    pub const BYTES: usize = XskOptions::BYTES + CONNECTIONS * CONNECTION_BYTES;
+
     /// Frames for one lane's queue: opened on its thread, in its namespace. `steering` is attached to the
     /// interface, and its port range is reserved ([`super::reserve_ports`]). `secret`: 16 random bytes.
     ///
-    /// Cost: milliseconds; up to 3 s when the queue is still held by a run that crashed.
-    /// Errors: [`XdpFault`]; also when the interface has no IPv4 address or is gone.
+    /// Cost, errors: as [`KernelWays::open_shared`].
     pub fn open(
         steering: &Arc<Steering>,
         options: &XskOptions,
+        checksums: Checksums,
+        secret: [u8; 16],
+    ) -> Result<Bypass<Xsk, Self>, XdpFault> {
+        let share = Share {
+            ports: steering.ports(),
+            rules: None,
+        };
+        Self::open_shared(steering, options, share, checksums, secret)
+    }
+
+    /// The same where several lanes share a card.
+    ///
+    /// Cost: milliseconds; up to 3 s when the queue is still held by a run that crashed.
+    /// Errors: [`XdpFault`]; also when the interface has no IPv4 address or is gone.
+    pub fn open_shared(
+        steering: &Arc<Steering>,
+        options: &XskOptions,
+        share: Share,
         checksums: Checksums,
         secret: [u8; 16],
     ) -> Result<Bypass<Xsk, Self>, XdpFault> {
@@ -64,7 +110,11 @@ impl KernelWays {
             must: "give it one",
         };
         let Some(Link {
-            mac, mtu: bytes, ..
+            mac,
+            mtu: bytes,
+            is_up,
+            down_count,
+            ..
         }) = tables.link(ifindex)?
         else {
             return Err(absent("interface"));
@@ -81,17 +131,20 @@ impl KernelWays {
             mac: Mac(mac),
             mtu: mtu(bytes),
             flows: Vec::new(),
+            rules: share.rules,
+            link: (is_up, down_count),
+            neighbours: Vec::with_capacity(PEERS_MAX),
+            counters: WayCounters::default(),
         };
-        let ports = steering.ports();
         let config = StackConfig {
             connection: Config {
                 mtu: ways.mtu,
                 ..Config::default()
             },
-            connections: crate::bypass::CONNECTIONS,
+            connections: CONNECTIONS,
             half_open_max: 1,
             host: host(local, ways.mac),
-            ports: (ports.first, ports.last),
+            ports: (share.ports.first, share.ports.last),
             checksums,
             // The kernel answers for the address, and for everything that is not steered to us.
             answers_arp: false,
@@ -99,6 +152,28 @@ impl KernelWays {
             secret: Secret::new(secret),
         };
         Bypass::new(frames, ways, config).map_err(|_| absent("local ports for all connections"))
+    }
+
+    /// Counts what a link went through since it was last told.
+    const fn count_link(&mut self, is_up: bool, down_count: u32) {
+        let (was_up, before) = self.link;
+        // A carrier lost and found between two looks is in the kernel's count only.
+        let unseen = was_up && is_up && down_count != before;
+        if unseen || (was_up && !is_up) {
+            self.counters.link_downs += 1;
+        }
+        self.link = (is_up, down_count);
+    }
+
+    /// Counts a next hop that is another than it was.
+    fn count_neighbour(&mut self, next_hop: Ipv4Addr, mac: Mac) {
+        let mut known = self.neighbours.iter_mut();
+        if let Some((_, before)) = known.find(|(address, _)| *address == next_hop) {
+            self.counters.neighbour_changes += u64::from(*before != mac);
+            *before = mac;
+        } else if self.neighbours.len() < PEERS_MAX {
+            self.neighbours.push((next_hop, mac));
+        }
     }
 
     /// The interface as it is now; an event when that is another than the TCP above knows.
@@ -122,10 +197,20 @@ impl Ways for KernelWays {
                 venue: peer,
                 local: self.local,
             };
-            self.steering.add(flow).map_err(|_| SocketFault::Os {
-                what: "flow of a venue",
-                errno: libc::ENOSPC,
-            })?;
+            let refused = |what| {
+                move |fault: XdpFault| SocketFault::Os {
+                    what,
+                    errno: fault.errno().unwrap_or(libc::ENOSPC),
+                }
+            };
+            if let Some(rules) = &self.rules {
+                rules
+                    .insert(flow)
+                    .map_err(refused("the card's flow rule for a venue"))?;
+            }
+            self.steering
+                .add(flow)
+                .map_err(refused("flow of a venue"))?;
             self.flows.push(peer);
         }
         // Asked again for each connection: the answer comes anew with it.
@@ -139,13 +224,23 @@ impl Ways for KernelWays {
     fn next(&mut self) -> Option<WayEvent> {
         loop {
             let event = match self.monitor.next()? {
-                NetEvent::Link(Some(link)) if link.is_up => self.compare(link.mac, link.mtu),
-                NetEvent::Path(peer, path) => Some(way(peer, &path)),
+                NetEvent::Link(Some(link)) => {
+                    self.count_link(link.is_up, link.down_count);
+                    if link.is_up {
+                        self.compare(link.mac, link.mtu)
+                    } else {
+                        None
+                    }
+                }
+                NetEvent::Path(peer, path) => {
+                    self.count_neighbour(path.next_hop, Mac(path.next_hop_mac));
+                    Some(way(peer, &path))
+                }
                 NetEvent::NoPath(_, NoPath::NoNeighbour(next_hop)) => {
                     Some(WayEvent::Lost(next_hop))
                 }
                 // What is down may come back: connections wait as long as their patience lasts.
-                NetEvent::Link(_)
+                NetEvent::Link(None)
                 | NetEvent::Address { .. }
                 | NetEvent::NoPath(..)
                 | NetEvent::Missed => None,
@@ -154,6 +249,10 @@ impl Ways for KernelWays {
                 return event;
             }
         }
+    }
+
+    fn counters(&self) -> WayCounters {
+        self.counters
     }
 }
 

@@ -94,6 +94,7 @@ fn a_killed_process_leaves_nothing_and_the_next_one_starts() {
             assert!(is_attached(), "{mode}");
             assert_eq!(reserved_ports().unwrap(), [PORTS], "{mode}");
             assert!(matches!(Undo::open(&list), Err(XdpFault::Held)), "{mode}");
+            assert!(matches!(Undo::mend(&list), Err(XdpFault::Held)), "{mode}");
             child.kill().unwrap();
             child.wait().unwrap();
 
@@ -126,8 +127,15 @@ fn a_killed_process_leaves_nothing_and_the_next_one_starts() {
                 let answer = venue.take_exactly(1);
                 assert_ne!(answer[0][47] & RST, 0, "{mode}");
             });
-            drop(Undo::open(&list)?);
+            // Whoever watches may mend it, once.
+            assert_eq!(
+                Undo::mend(&list)?,
+                [Change::Ports { first, last }],
+                "{mode}"
+            );
             assert_eq!(reserved_ports().unwrap(), [], "{mode}");
+            assert_eq!(Undo::mend(&list)?, [], "{mode}");
+            assert_eq!(Undo::mend(&folder.path().join("none"))?, [], "{mode}");
             Ok(())
         });
         if let Err(fault) = outcome {
@@ -168,6 +176,9 @@ fn an_operators_reserved_ports_stay() {
         assert_eq!(read(), "8080,9090,40003-40004,40015-40020");
         // After a reboot, or from elsewhere, a list says nothing.
         std::fs::write(&list, "boot x netns 1\nports 8080 8080\n").unwrap();
+        let elsewhere = std::fs::read_to_string(&list).unwrap();
+        assert_eq!(Undo::mend(&list).unwrap(), []);
+        assert_eq!(std::fs::read_to_string(&list).unwrap(), elsewhere);
         let undo = Undo::open(&list).unwrap();
         assert_eq!(undo.mended(), []);
         assert_eq!(read(), "8080,9090,40003-40004,40015-40020");
