@@ -25,6 +25,7 @@ mod naive;
 mod race;
 mod replay;
 mod report;
+mod road;
 mod scenario;
 mod scratch;
 mod stats;

@@ -7,8 +7,9 @@
 //! What hits the machine for a while hits all of them; ratios are formed inside rounds ([`crate::stats`]).
 
 use crate::host::{Hiccups, Seats};
+use crate::road::{Road, Roads};
 use crate::stats::{self, Samples};
-use crate::venue::{Load, Venue};
+use crate::venue::{Load, Session, Venue};
 use anyhow::{Context as _, bail};
 use dp_shm::{Counter, HistSnapshot, Region, Stage};
 use dp_transport::Clock;
@@ -33,17 +34,25 @@ pub struct Entrant {
     pub args: Vec<String>,
     /// It has a lane's shared memory: stages are read, rings emptied.
     pub is_lane: bool,
+    /// How it comes to the venue.
+    pub road: Road,
 }
 
 impl Entrant {
-    /// A client of a build of this program.
+    /// A client of a build of this program, over loopback.
     pub fn built_in(name: &str, program: &Path, kind: &str) -> Self {
         Self {
             name: name.to_owned(),
             program: program.to_owned(),
             args: vec!["client".to_owned(), kind.to_owned()],
             is_lane: kind == "spinlane",
+            road: Road::Loopback,
         }
+    }
+
+    /// The same another way.
+    pub fn over(self, road: Road) -> Self {
+        Self { road, ..self }
     }
 }
 
@@ -172,7 +181,9 @@ impl Race<'_> {
     ///
     /// Errors: a client that cannot be started, does not come up, or leaves.
     pub fn run(mut self) -> anyhow::Result<Vec<Measured>> {
-        let venue = Venue::open(self.clock)?;
+        let venue = Venue::new(self.clock)?;
+        let needed: Vec<Road> = self.entrants.iter().map(|one| one.road).collect();
+        let roads = Roads::build(&needed)?;
         let files = Files::new(&venue.ca)?;
         let mut all: Vec<Measured> = self
             .entrants
@@ -190,7 +201,7 @@ impl Race<'_> {
                 let entrant = &self.entrants[at];
                 (self.on_step)(round, &entrant.name);
                 let rows = &mut all[at * self.loads.len()..][..self.loads.len()];
-                self.heat(entrant, &venue, &files, rows)
+                self.heat(entrant, &venue, &roads, &files, rows)
                     .with_context(|| format!("{}, round {}", entrant.name, round + 1))?;
             }
         }
@@ -202,6 +213,7 @@ impl Race<'_> {
         &mut self,
         entrant: &Entrant,
         venue: &Venue,
+        roads: &Roads,
         files: &Files,
         rows: &mut [Measured],
     ) -> anyhow::Result<()> {
@@ -211,47 +223,59 @@ impl Race<'_> {
         for row in &mut *rows {
             row.hiccups.add(&hiccups);
         }
-        let every = self.loads.first().map_or(1, |load| load.every);
         let _ = std::fs::remove_file(&files.shm);
-        let child = self
-            .seats
-            .client(&entrant.program)
-            .args(&entrant.args)
-            .args(["--connect", &venue.address.to_string()])
-            .arg("--ca")
-            .arg(&files.ca)
-            .arg("--shm")
-            .arg(&files.shm)
-            .args(["--every", &every.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("starting {}", entrant.program.display()))?;
-        let mut child = Process(child);
-        let pid = child.0.id();
-        let seats = self.seats;
-        let serve = || {
+        let (seats, clock, loads) = (self.seats, self.clock, self.loads);
+        let serve = || -> anyhow::Result<()> {
             seats.sit(seats.venue_core);
-            serve(entrant, venue, pid, &files.shm, every, rows)
+            // Before the client: it must not find nobody there.
+            let net = roads.net(entrant.road, clock)?;
+            let every = loads.first().map_or(1, |load| load.every);
+            let mut child = start(entrant, seats, roads, files, every)?;
+            let session = venue.session(net, Some(child.0.id()));
+            let outcome = serve(entrant, session, &files.shm, every, rows);
+            // What it says when the venue leaves is no news; what it said before may be.
+            outcome.with_context(|| child.last_words())
         };
         let outcome = std::thread::scope(|scope| scope.spawn(serve).join());
-        let outcome = outcome.unwrap_or_else(|_| bail!("the venue's thread panicked"));
-        // What it says when the venue leaves is no news; what it said before may be.
-        outcome.with_context(|| child.last_words())
+        outcome.unwrap_or_else(|_| bail!("the venue's thread panicked"))
     }
+}
+
+/// The client's process.
+fn start(
+    entrant: &Entrant,
+    seats: &Seats,
+    roads: &Roads,
+    files: &Files,
+    every: u64,
+) -> anyhow::Result<Process> {
+    let child = seats
+        .client(&entrant.program)
+        .args(&entrant.args)
+        .args(roads.client_args(entrant.road)?)
+        .args(["--connect", &roads.address(entrant.road)?.to_string()])
+        .arg("--ca")
+        .arg(&files.ca)
+        .arg("--shm")
+        .arg(&files.shm)
+        .args(["--every", &every.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting {}", entrant.program.display()))?;
+    Ok(Process(child))
 }
 
 /// The venue's side of one client of one round.
 fn serve(
     entrant: &Entrant,
-    venue: &Venue,
-    pid: u32,
+    session: Session<'_>,
     shm: &Path,
     every: u64,
     rows: &mut [Measured],
 ) -> anyhow::Result<()> {
     let region = OnceCell::new();
-    let mut session = venue.session(Some(pid));
+    let mut session = session;
     let is_up = session.come_up(every, |session| {
         if entrant.is_lane {
             let attached = Region::attach(shm).context("the lane's shared memory")?;

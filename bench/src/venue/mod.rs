@@ -12,20 +12,23 @@
 //! Everything but orders (REST, upgrades, pings) is looked at every millisecond. It keeps no book, matches
 //! nothing, and believes its client.
 
+pub mod bypass;
 pub mod ca;
 pub mod conn;
 pub mod drain;
+pub mod net;
 mod session;
 #[cfg(test)]
 mod tests;
 pub mod texts;
 pub mod walk;
 
+pub use session::Session;
+
 use anyhow::Context as _;
 use dp_transport::clock::Clock;
 use hdrhistogram::Histogram;
 use rustls::ServerConfig;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use walk::Walk;
 
@@ -86,24 +89,17 @@ pub struct Venue {
     pub tls: Arc<ServerConfig>,
     /// What clients must trust, PEM.
     pub ca: String,
-    listener: TcpListener,
-    /// Where it listens.
-    pub address: SocketAddr,
     clock: Clock,
 }
 
 impl Venue {
-    /// Listens on a free loopback port. TLS or not is told by a client's first byte.
-    pub fn open(clock: Clock) -> anyhow::Result<Self> {
+    /// One that has not met a client. TLS or not is told by a client's first byte.
+    pub fn new(clock: Clock) -> anyhow::Result<Self> {
         let (ca, tls) = ca::certificates().context("the bench's own certificates")?;
-        let listener = TcpListener::bind("127.0.0.1:0").context("a loopback port")?;
-        listener.set_nonblocking(true)?;
         Ok(Self {
             walk: Walk::new(),
             tls,
             ca,
-            address: listener.local_addr()?,
-            listener,
             clock,
         })
     }

@@ -68,6 +68,7 @@ fn every_verb_counts_right_and_keeps_its_names() {
     let folder = Folder::new();
     stages();
     let run = tick_to_trade(&folder);
+    cable(&folder);
     baseline(&folder, &run);
     compare();
     summaries();
@@ -96,6 +97,8 @@ fn tick_to_trade(folder: &Folder) -> Value {
         "2",
         "--seconds",
         "0.2",
+        "--family",
+        "loopback",
         "--peers",
         "/nowhere/peers",
         "--html",
@@ -172,6 +175,61 @@ fn tick_to_trade(folder: &Folder) -> Value {
     let page = std::fs::read_to_string(&page).unwrap();
     assert!(page.matches("<svg").count() >= 4 && page.contains("</html>"));
     report
+}
+
+/// Every road over a cable, in both modes: nothing lost, and the page shows them.
+fn cable(folder: &Folder) {
+    if let Err(error) = tests_net::Namespace::new() {
+        return tests_net::skip(
+            "netns",
+            &format!("no network namespaces ({error}); run as root"),
+        );
+    }
+    let page = folder.file("cable.html", "");
+    let args = [
+        "tick-to-trade",
+        "--family",
+        "veth",
+        "--rates",
+        "1000",
+        "--rounds",
+        "2",
+        "--seconds",
+        "0.2",
+        "--html",
+        &page,
+    ];
+    let report = json(&args);
+    let rows = report["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 8, "kernel and floor, and three of each mode");
+    for row in rows {
+        assert_eq!(row["all"]["count"], row["asked"], "{row}");
+        assert_eq!(
+            (&row["unanswered"], &row["strays"]),
+            (&0.into(), &0.into()),
+            "{row}"
+        );
+    }
+    let targets = report["targets"].to_string();
+    for wanted in [
+        "native, both ends / spinlane",
+        "generic, one end / spinlane",
+    ] {
+        assert!(targets.contains(wanted), "{targets}");
+    }
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert!(page.contains("over a cable (veth)") && !page.contains("over loopback"));
+    let short = [
+        "--family",
+        "veth",
+        "--rates",
+        "1000",
+        "--rounds",
+        "1",
+        "--seconds",
+        "0.1",
+    ];
+    fits_80_columns(&[&["tick-to-trade"], &short[..]].concat());
 }
 
 fn baseline(folder: &Folder, run: &Value) {

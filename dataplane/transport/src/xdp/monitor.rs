@@ -160,6 +160,7 @@ struct Watcher {
 
 impl Watcher {
     fn run(mut self, commands: &Receiver<Command>, wake: &EventFd) {
+        crate::realtime::stand_aside();
         let mut due = Instant::now();
         let mut asked = due;
         loop {
