@@ -35,6 +35,7 @@ mod target;
 mod throughput;
 mod transport;
 mod venue;
+mod watched;
 
 use clap::Parser;
 use meter::Meter;

@@ -10,6 +10,7 @@ use crate::host::{Hiccups, Seats};
 use crate::road::{Road, Roads};
 use crate::stats::{self, Samples};
 use crate::venue::{Load, Session, Venue};
+use crate::watched::Page;
 use anyhow::{Context as _, bail};
 use dp_shm::{Counter, HistSnapshot, Region, Stage};
 use dp_transport::Clock;
@@ -81,6 +82,8 @@ pub struct Measured {
     pub hiccups: Hiccups,
     /// A lane's own stage times, cycles.
     pub stages: Vec<(Stage, HistSnapshot)>,
+    /// From a received frame's descriptor to that of the order's frame, cycles; only of lanes over frames.
+    pub spans: HistSnapshot,
     /// A lane's own counters, over the ticks that count and those before.
     pub counters: Vec<(Counter, u64)>,
 }
@@ -100,6 +103,7 @@ impl Measured {
             preemptions: (0, 0),
             hiccups: Hiccups::default(),
             stages: Vec::new(),
+            spans: HistSnapshot::default(),
             counters: Vec::new(),
         }
     }
@@ -151,6 +155,7 @@ impl Drop for Files {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.ca);
         let _ = std::fs::remove_file(&self.shm);
+        let _ = std::fs::remove_file(Page::path(&self.shm));
     }
 }
 
@@ -223,7 +228,9 @@ impl Race<'_> {
         for row in &mut *rows {
             row.hiccups.add(&hiccups);
         }
-        let _ = std::fs::remove_file(&files.shm);
+        for file in [&files.shm, &Page::path(&files.shm)] {
+            let _ = std::fs::remove_file(file);
+        }
         let (seats, clock, loads) = (self.seats, self.clock, self.loads);
         let serve = || -> anyhow::Result<()> {
             seats.sit(seats.venue_core);
@@ -284,8 +291,11 @@ fn serve(
         Ok(())
     });
     is_up.with_context(|| region.get().map_or(String::new(), counted))?;
+    let has_frames = entrant.is_lane && matches!(entrant.road, Road::Bypass { .. });
+    let page = has_frames.then(|| Page::attach(shm)).transpose()?;
     for row in rows {
         let before = region.get().map(look);
+        let spans = page.as_ref().map(Page::spans);
         let outcome = session.run(&row.load)?;
         row.samples.add_round(&outcome.clean, outcome.values);
         row.asked += outcome.asked;
@@ -297,6 +307,9 @@ fn serve(
         row.preemptions.1 += outcome.preemptions.1;
         if let (Some(before), Some(region)) = (before, region.get()) {
             merge(row, &before, &look(region));
+        }
+        if let (Some(before), Some(page)) = (spans, &page) {
+            row.spans.merge(&page.spans().since(&before));
         }
     }
     Ok(())

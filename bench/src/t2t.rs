@@ -10,7 +10,7 @@ use crate::target::{self, Target, Verdict};
 use crate::venue::Load;
 use anyhow::Context as _;
 use core::fmt;
-use dp_shm::{Counter, Stage};
+use dp_shm::{Counter, HistSnapshot};
 use dp_transport::Clock;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -38,6 +38,8 @@ pub const BOTH: [&str; 2] = [
 pub const BOTH_FLOOR: [&str; 2] = ["veth: floor, XDP native", "veth: floor, XDP generic"];
 /// Ours around the kernel, the venue on its own.
 pub const ONE: [&str; 2] = ["veth: XDP native, one end", "veth: XDP generic, one end"];
+/// A stage no lane has by itself: from the received frame's descriptor to the order's, TCP included.
+const DESCRIPTORS: &str = "rx_to_tx_descriptor";
 /// Where the peers' program is built.
 pub const PEERS: &str = "bench/peers/target/release/spinlane-bench-peers";
 
@@ -419,17 +421,21 @@ fn line(one: &Measured, at: usize, clean: &Bootstrap, all: &Bootstrap) -> Line {
 }
 
 fn stage_lines(one: &Measured, clock: &Clock) -> Vec<StageLine> {
-    let line = |(stage, times): &(Stage, dp_shm::HistSnapshot)| StageLine {
+    let line = |(stage, times): (&'static str, &HistSnapshot)| StageLine {
         client: one.name.clone(),
         rate: one.load.rate,
-        stage: stage.name(),
+        stage,
         count: times.total(),
         p50: clock.cycles_to_ns(times.quantile(0.5)),
         p99: clock.cycles_to_ns(times.quantile(0.99)),
         mean: clock.cycles_to_ns(times.mean()),
     };
-    let stages = one.stages.iter().filter(|(_, times)| times.total() > 0);
-    stages.map(line).collect()
+    let stages = one.stages.iter();
+    let stages = stages.map(|(stage, times)| (stage.name(), times));
+    let all = stages.chain([(DESCRIPTORS, &one.spans)]);
+    all.filter(|(_, times)| times.total() > 0)
+        .map(line)
+        .collect()
 }
 
 /// What a lane counted that it should not have.

@@ -7,6 +7,7 @@ pub mod xdp;
 
 use crate::road::{self, Mode};
 use crate::venue::walk::{NUMBER_LOTS, NUMBERS};
+use crate::watched::{Page, Watched};
 use anyhow::Context as _;
 use dp_transport::Uring;
 use std::net::SocketAddr;
@@ -59,7 +60,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     match args.kind {
         Kind::Spinlane => match args.xdp_mode {
-            Some(mode) => lane::run(xdp::open(mode)?, args.connect, &ca, &args.shm, args.every),
+            Some(mode) => {
+                let page = Page::make(&args.shm)?;
+                let transport = xdp::open(mode)?;
+                let watch = page.watch()?;
+                let transport = transport.map_frames(|frames| Watched::new(frames, watch));
+                lane::run(transport, args.connect, &ca, &args.shm, args.every)
+            }
             None => lane::run(Uring::new()?, args.connect, &ca, &args.shm, args.every),
         },
         Kind::FloorPlain => match args.xdp_mode {

@@ -210,6 +210,16 @@ fn cable(folder: &Folder) {
             "{row}"
         );
     }
+    let stages = report["stages"].as_array().unwrap();
+    let spans = stages
+        .iter()
+        .filter(|line| line["stage"] == "rx_to_tx_descriptor");
+    let counts: Vec<u64> = spans.map(|line| line["count"].as_u64().unwrap()).collect();
+    // The warm-up is counted too; two ticks that came together make one span.
+    assert!(
+        counts.len() == 4 && counts.iter().all(|count| (100..=800).contains(count)),
+        "{counts:?}"
+    );
     let targets = report["targets"].to_string();
     for wanted in [
         "native, both ends / spinlane",
@@ -278,7 +288,11 @@ fn summaries() {
     has(&report, &COMMON);
     has(&report, &SUMMARY);
     let rows = report["rows"].as_array().unwrap();
-    assert_eq!(rows.len(), 4, "ours and the peer, paced and hot");
+    assert_eq!(
+        rows.len(),
+        8,
+        "ours and the peer, ours over frames of 10 and 20 levels; paced and hot"
+    );
     for row in rows {
         assert!(row["all"]["count"].as_u64().unwrap() >= 600, "{row}");
     }
