@@ -66,13 +66,16 @@ pub enum Road {
 }
 
 /// A cable and the venue's listener at its far end.
-struct Cable {
-    veth: Veth,
-    listener: TcpListener,
+pub struct Cable {
+    /// The cable.
+    pub veth: Veth,
+    /// The listener, which does not block.
+    pub listener: TcpListener,
 }
 
 impl Cable {
-    fn lay(has_offloads: bool) -> anyhow::Result<Self> {
+    /// Lays one; without offloads frames are as on a wire. Errors: no rights, no `ip`.
+    pub fn lay(has_offloads: bool) -> anyhow::Result<Self> {
         let veth = Veth::new().context("a cable between two network namespaces (needs root)")?;
         let listener = veth.theirs.run(|| -> anyhow::Result<TcpListener> {
             if !has_offloads {
@@ -86,7 +89,8 @@ impl Cable {
     }
 }
 
-fn listen(at: SocketAddr) -> anyhow::Result<TcpListener> {
+/// A listener that does not block.
+pub fn listen(at: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(at).with_context(|| format!("listening at {at}"))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
