@@ -201,13 +201,22 @@ fn lanes(args: &Args, notes: &mut Vec<String>) -> anyhow::Result<[Vec<Lane>; 2]>
     Ok([loopback, veth])
 }
 
+/// What our end tells the far one.
+#[derive(Default)]
+struct Word {
+    /// Which way is under test.
+    turn: AtomicUsize,
+    /// All are open; from here on the echo spins.
+    is_timed: AtomicBool,
+    stop: AtomicBool,
+}
+
 /// Opens the far ends and looks at the one whose turn it is until told to stop.
 fn serve(
     lanes: &[&Lane],
     loopback: &TcpListener,
     clock: Clock,
-    turn: &AtomicUsize,
-    stop: &AtomicBool,
+    word: &Word,
     ready: &Sender<()>,
 ) -> anyhow::Result<()> {
     let mut ends = Vec::new();
@@ -217,8 +226,12 @@ fn serve(
     }
     // Nobody listening any more has its own reason.
     let _ = ready.send(());
-    while !stop.load(Ordering::Relaxed) {
-        let at = turn.load(Ordering::Relaxed);
+    while !word.stop.load(Ordering::Relaxed) {
+        let at = word.turn.load(Ordering::Relaxed);
+        if !word.is_timed.load(Ordering::Relaxed) {
+            // Whoever finds the way to a peer needs a core as well.
+            std::thread::sleep(core::time::Duration::from_micros(100));
+        }
         // Many looks a look at the word, which the other core writes.
         for _ in 0..64 {
             ends[at].look()?;
@@ -235,18 +248,18 @@ pub fn run(args: &Args) -> anyhow::Result<Summary> {
     let groups = lanes(args, &mut notes)?;
     let all: Vec<&Lane> = groups.iter().flatten().collect();
     let loopback = road::listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    let (turn, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let word = Word::default();
     let (ready, is_ready) = channel();
-    let (all, loopback, turn, stop, seats) = (&all, &loopback, &turn, &stop, &seats);
+    let (all, loopback, word, seats) = (&all, &loopback, &word, &seats);
     let measured = std::thread::scope(|scope| {
         let far = scope.spawn(move || {
             seats.sit(seats.venue_core);
-            serve(all, loopback, clock, turn, stop, &ready)
+            serve(all, loopback, clock, word, &ready)
         });
         let near = scope.spawn(move || {
             seats.sit(seats.client_core);
-            let outcome = measure(args, all, loopback, clock, turn, &is_ready);
-            stop.store(true, Ordering::Relaxed);
+            let outcome = measure(args, all, loopback, clock, word, &is_ready);
+            word.stop.store(true, Ordering::Relaxed);
             outcome
         });
         let near = near.join();
@@ -266,7 +279,7 @@ pub fn run(args: &Args) -> anyhow::Result<Summary> {
             .map(|(lane, samples)| (lane.name.clone(), samples))
             .collect();
         if !rows.is_empty() {
-            let group = format!("{road}, round trip of {} bytes", args.bytes);
+            let group = format!("{road}, {} bytes", args.bytes);
             summary.add(&group, &rows);
         }
     }
@@ -278,7 +291,7 @@ fn measure(
     lanes: &[&Lane],
     loopback: &TcpListener,
     clock: Clock,
-    turn: &AtomicUsize,
+    word: &Word,
     is_ready: &Receiver<()>,
 ) -> anyhow::Result<(Vec<Samples>, Hiccups)> {
     let mut hiccups = Hiccups::default();
@@ -287,16 +300,17 @@ fn measure(
     let message = vec![7; args.bytes as usize];
     let mut ways = Vec::new();
     for (at, lane) in lanes.iter().enumerate() {
-        turn.store(at, Ordering::Relaxed);
+        word.turn.store(at, Ordering::Relaxed);
         let way = lane.near(loopback, clock, message.len());
         ways.push(way.with_context(|| lane.name.clone())?);
     }
+    word.is_timed.store(true, Ordering::Relaxed);
     let mut all = vec![Samples::default(); lanes.len()];
     let blocks = (args.trips as usize).div_ceil(BLOCK);
     // The first tenth warms all of them up.
     for block in 0..blocks + blocks.div_ceil(10) {
         for (at, way) in ways.iter_mut().enumerate() {
-            turn.store(at, Ordering::Relaxed);
+            word.turn.store(at, Ordering::Relaxed);
             // The far end comes round within a few trips, which belong to nobody.
             for _ in 0..2 {
                 way.round_trip(&message)?;

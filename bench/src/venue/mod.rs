@@ -18,6 +18,7 @@ pub mod conn;
 pub mod drain;
 pub mod net;
 mod session;
+pub mod side;
 #[cfg(test)]
 mod tests;
 pub mod texts;
@@ -45,6 +46,10 @@ pub struct Load {
     pub every: u64,
     /// The venue stands still before this tick that counts, for so many ns: to see the tail it makes.
     pub stall: Option<(u64, u64)>,
+    /// So many ticks fall due at once; divides 64.
+    pub burst: u64,
+    /// So many ticks of a burst share one TLS record; divides the burst. 16 KiB hold 20.
+    pub per_record: u64,
 }
 
 impl Load {
@@ -56,6 +61,19 @@ impl Load {
             ticks: ((rate as f64 * seconds) as u64).max(1),
             every: 1,
             stall: None,
+            burst: 1,
+            per_record: 1,
+        }
+    }
+
+    /// The same in bursts, whole ones: warm-up and end are moved up to the next.
+    pub const fn in_bursts(self, burst: u64, per_record: u64) -> Self {
+        Self {
+            warm: self.warm.next_multiple_of(burst),
+            ticks: self.ticks.next_multiple_of(burst),
+            burst,
+            per_record,
+            ..self
         }
     }
 }

@@ -123,8 +123,9 @@ struct Table {
 }
 
 impl Table {
-    /// When a tick of it is due.
+    /// When a tick of it is due: with the first of its burst.
     fn due(&self, tick: u64) -> u64 {
+        let tick = tick - tick % self.load.burst;
         let cycles = u128::from(tick) * u128::from(self.hz) / u128::from(self.load.rate.max(1));
         self.start + cycles as u64
     }
@@ -326,6 +327,8 @@ impl<'v> Session<'v> {
                 ticks: TRIAL.0 * every,
                 every,
                 stall: None,
+                burst: 1,
+                per_record: 1,
             };
             let outcome = self.keep(&trial, TAIL_NS / 20)?;
             if outcome.answered == outcome.asked && outcome.asked > 0 {
@@ -349,10 +352,17 @@ impl<'v> Session<'v> {
             "{} does not divide {NUMBERS}",
             load.every
         );
+        let (burst, per_record) = (load.burst, load.per_record);
+        ensure!(
+            burst > 0 && per_record > 0 && BURST % burst == 0 && burst % per_record == 0,
+            "bursts of {burst} by {per_record}: each must divide the next, and {BURST}"
+        );
+        ensure!(
+            load.warm % burst == 0 && load.ticks % burst == 0,
+            "bursts of {burst} do not fill the timetable"
+        );
         let clock = self.venue.clock;
-        if self.sealed == self.next {
-            self.seal_next()?;
-        }
+        self.seal(per_record)?;
         let table = Table {
             load: *load,
             first: self.next,
@@ -415,8 +425,9 @@ impl<'v> Session<'v> {
         {
             count += 1;
         }
+        let per_record = table.load.per_record;
         while self.sealed < self.next + count {
-            self.seal_next()?;
+            self.seal(per_record.min(self.next + count - self.sealed))?;
         }
         let feed = self.feed.context("no market data connection")?;
         let port = &mut self.ports[feed];
@@ -434,24 +445,28 @@ impl<'v> Session<'v> {
         run.wanted += asked.count() as u64;
         run.said += count;
         self.next += count;
-        self.seal_next()?;
+        if run.said < table.total() {
+            self.seal(per_record)?;
+        }
         self.busy += tsc().0 - begin;
         Ok(())
     }
 
-    /// Seals one more tick behind those that are ready.
-    fn seal_next(&mut self) -> anyhow::Result<()> {
+    /// Seals more ticks, as one record, behind those that are ready.
+    fn seal(&mut self, ticks: u64) -> anyhow::Result<()> {
         let feed = self.feed.context("no market data connection")?;
         let Some(conn) = &mut self.ports[feed].conn else {
             return Ok(());
         };
         let unix_ms = self.venue.clock.now().unix.millis();
-        self.venue.walk.write(self.sealed, unix_ms, conn.said());
+        for tick in self.sealed..self.sealed + ticks {
+            self.venue.walk.write(tick, unix_ms, conn.said());
+        }
         let waiting = conn.out.len();
         conn.seal()?;
         self.ready.extend_from_slice(&conn.out[waiting..]);
         conn.out.truncate(waiting);
-        self.sealed += 1;
+        self.sealed += ticks;
         Ok(())
     }
 

@@ -88,6 +88,22 @@ fn one_tick_in_so_many_is_asked_and_several_due_go_out_together() {
 }
 
 #[test]
+fn bursts_are_due_at_once_and_none_is_lost() {
+    for per_record in [1, 16] {
+        let load = Load {
+            every: 20,
+            ..Load::new(16_000, 0.3).in_bursts(16, per_record)
+        };
+        let outcome = run(true, load, None);
+        assert_eq!((outcome.asked, outcome.answered), (240, 240));
+        assert_eq!((outcome.strays, outcome.late.len()), (0, 4_800));
+    }
+    // Rounded up to whole bursts.
+    let load = Load::new(1_000, 0.1).in_bursts(16, 4);
+    assert_eq!((load.warm, load.ticks), (208, 112));
+}
+
+#[test]
 fn a_divisor_that_does_not_divide_is_refused() {
     let venue = Venue::new(Clock::calibrate(5)).unwrap();
     let listener = listener();
@@ -96,5 +112,7 @@ fn a_divisor_that_does_not_divide_is_refused() {
         every: 7,
         ..Load::new(1_000, 0.1)
     };
+    assert!(session.run(&load).is_err());
+    let load = Load::new(1_000, 0.1).in_bursts(24, 8);
     assert!(session.run(&load).is_err());
 }

@@ -36,7 +36,10 @@ pub const NUMBER_LOTS: u64 = 1_000_000;
 type Changes = Vec<(i64, i64)>;
 type Side = BTreeMap<i64, i64>;
 
-/// One message: a WebSocket frame with the places of its holes.
+/// Bytes of a frame's head: every text is between 126 and 65,535 bytes long.
+const HEAD_BYTES: usize = 4;
+
+/// One message: a WebSocket frame, and the places of its holes in the text.
 #[derive(Debug, Clone)]
 struct Frame {
     bytes: Vec<u8>,
@@ -88,8 +91,15 @@ impl Walk {
     /// The frame of message `number`, its holes filled, into `out`. Cost: a copy of about 750 bytes.
     pub fn write(&self, number: u64, unix_ms: u64, out: &mut Vec<u8>) {
         let frame = &self.frames[(number % MESSAGES) as usize];
+        out.extend_from_slice(&frame.bytes[..HEAD_BYTES]);
+        self.write_text(number, unix_ms, out);
+    }
+
+    /// The same without the frame's head.
+    pub fn write_text(&self, number: u64, unix_ms: u64, out: &mut Vec<u8>) {
+        let frame = &self.frames[(number % MESSAGES) as usize];
         let start = out.len();
-        out.extend_from_slice(&frame.bytes);
+        out.extend_from_slice(&frame.bytes[HEAD_BYTES..]);
         let bytes = &mut out[start..];
         digits(bytes, frame.event_at, 13, unix_ms);
         digits(bytes, frame.first_at, 11, first_id(number));
@@ -194,15 +204,14 @@ fn frame([bids, asks]: &[Changes; 2]) -> Frame {
     text.replace_range(qty..end, "00.00000000");
     let mut bytes = vec![0x81, 126];
     bytes.extend((text.len() as u16).to_be_bytes());
-    let head = bytes.len();
     bytes.extend(text.as_bytes());
-    let [event_at, first_at, last_at] = holes.map(|at| at + head);
+    let [event_at, first_at, last_at] = holes;
     Frame {
         bytes,
         event_at,
         first_at,
         last_at,
-        qty_at: qty + head,
+        qty_at: qty,
     }
 }
 
@@ -219,7 +228,7 @@ fn push_levels(text: &mut String, levels: impl Iterator<Item = (i64, i64)>) {
 }
 
 /// Writes `value` in exactly `count` digits.
-fn digits(bytes: &mut [u8], at: usize, count: usize, mut value: u64) {
+pub fn digits(bytes: &mut [u8], at: usize, count: usize, mut value: u64) {
     for slot in bytes[at..at + count].iter_mut().rev() {
         *slot = b'0' + (value % 10) as u8;
         value /= 10;

@@ -304,26 +304,7 @@ fn summaries() {
     let rows = if has_cable { 2 + 8 } else { 2 };
     assert_eq!(report["rows"].as_array().unwrap().len(), rows);
     assert_eq!(report["notes"].to_string().contains("no cable"), !has_cable);
-    let args = [
-        "throughput",
-        "--rate",
-        "5000",
-        "--seconds",
-        "0.4",
-        "--messages",
-        "2048",
-    ];
-    let report = json(&args);
-    has(&report, &SUMMARY);
-    let fact = |what: &str| {
-        let facts = report["facts"].as_array().unwrap();
-        let found = facts.iter().find(|fact| fact["what"] == what);
-        found.unwrap_or_else(|| panic!("{what}"))["value"]
-            .as_f64()
-            .unwrap()
-    };
-    assert_eq!(fact("5000/s: ticks said") as u64, 3_000);
-    assert_eq!(fact("5000/s: ticks not applied, gaps") as u64, 0);
+    throughput();
     let recording = Path::new("../../shared/captures/binance/spot-20210405.jsonl.gz");
     if recording.is_file() {
         let file = recording.display().to_string();
@@ -335,6 +316,45 @@ fn summaries() {
         let require = std::env::var("REQUIRE").unwrap_or_default();
         assert!(!require.contains("captures"), "REQUIRE has captures");
     }
+}
+
+fn throughput() {
+    let args = ["throughput", "--rate", "5000", "--seconds", "0.4"];
+    let report = json(&args);
+    has(&report, &SUMMARY);
+    let fact = |what: &str| {
+        let facts = report["facts"].as_array().unwrap();
+        let found = facts.iter().find(|fact| fact["what"] == what);
+        found.unwrap_or_else(|| panic!("{what}"))["value"]
+            .as_f64()
+            .unwrap()
+    };
+    for shape in ["depth, 20 levels", "quote", "trade", "mixed as recorded"] {
+        assert!(
+            fact(&format!(
+                "memory, {shape}: messages a second, all of the time"
+            )) > 0.0
+        );
+        assert!(fact(&format!("memory, {shape}: seconds")) >= 0.4);
+    }
+    // 0.4 s and a fifth of a second to warm up, in whole bursts.
+    for (form, said) in [
+        ("evenly", 3_000),
+        ("bursts", 1_008 + 2_000),
+        ("coalesced", 3_008),
+    ] {
+        let fact = |what: &str| fact(&format!("{form}, 5000/s: {what}"));
+        assert_eq!(fact("ticks said") as u64, said);
+        assert_eq!(fact("ticks not applied, gaps") as u64, 0);
+        assert_eq!(fact("orders missing") as u64, 0);
+        assert!(fact("venue busy, ns a tick") > 0.0 && fact("lane busy, ns a tick") > 0.0);
+    }
+    let targets = report["targets"].as_array().unwrap();
+    let lost = targets
+        .iter()
+        .filter(|one| one["what"].as_str().unwrap().contains("lost"));
+    assert!(lost.clone().count() == 3 && lost.clone().all(|one| one["is_met"] == true));
+    fits_80_columns(&[&args[..], &["--part", "sockets", "--form", "coalesced"]].concat());
 }
 
 fn jitter() {
