@@ -80,6 +80,8 @@ pub struct Measured {
     pub preemptions: (u64, u64),
     /// Gaps on the client's core, looked for right before.
     pub hiccups: Hiccups,
+    /// Why it left before it was heard out, by rounds.
+    pub ends: Vec<String>,
     /// A lane's own stage times, cycles.
     pub stages: Vec<(Stage, HistSnapshot)>,
     /// From a received frame's descriptor to that of the order's frame, cycles; only of lanes over frames.
@@ -102,6 +104,7 @@ impl Measured {
             venue_load: 0.0,
             preemptions: (0, 0),
             hiccups: Hiccups::default(),
+            ends: Vec::new(),
             stages: Vec::new(),
             spans: HistSnapshot::default(),
             counters: Vec::new(),
@@ -127,6 +130,9 @@ pub struct Race<'a> {
     pub seats: &'a Seats,
     /// By which clock.
     pub clock: Clock,
+    /// A client that leaves before it was heard out ends the race; else it ends its part of the round, and
+    /// that is told.
+    pub is_strict: bool,
     /// Told before each client of each round.
     pub on_step: &'a mut dyn FnMut(usize, &str),
 }
@@ -206,8 +212,16 @@ impl Race<'_> {
                 let entrant = &self.entrants[at];
                 (self.on_step)(round, &entrant.name);
                 let rows = &mut all[at * self.loads.len()..][..self.loads.len()];
-                self.heat(entrant, &venue, &roads, &files, rows)
-                    .with_context(|| format!("{}, round {}", entrant.name, round + 1))?;
+                let outcome = self
+                    .heat(entrant, &venue, &roads, &files, rows)
+                    .with_context(|| format!("{}, round {}", entrant.name, round + 1));
+                match outcome {
+                    Err(error) if self.is_strict || round == 0 && is_unheard(rows) => {
+                        return Err(error);
+                    }
+                    Err(error) => miss(rows, round, &error),
+                    Ok(()) => {}
+                }
             }
         }
         Ok(all)
@@ -245,6 +259,23 @@ impl Race<'_> {
         };
         let outcome = std::thread::scope(|scope| scope.spawn(serve).join());
         outcome.unwrap_or_else(|_| bail!("the venue's thread panicked"))
+    }
+}
+
+/// Whether nothing at all was measured.
+fn is_unheard(rows: &[Measured]) -> bool {
+    rows.iter().all(|row| row.samples.values.is_empty())
+}
+
+/// The rates a client did not live to see in this round: rounds must stay the same for all clients.
+fn miss(rows: &mut [Measured], round: usize, error: &anyhow::Error) {
+    let missed = |row: &&mut Measured| {
+        let last = row.samples.windows.last();
+        last.is_none_or(|last| (last.round as usize) < round)
+    };
+    for row in rows.iter_mut().filter(missed) {
+        row.samples.add_round(&[false], []);
+        row.ends.push(format!("{error:#}"));
     }
 }
 
@@ -296,7 +327,9 @@ fn serve(
     for row in rows {
         let before = region.get().map(look);
         let spans = page.as_ref().map(Page::spans);
-        let outcome = session.run(&row.load)?;
+        let outcome = session.run(&row.load);
+        let counted = || region.get().map_or(String::new(), counted);
+        let outcome = outcome.with_context(counted)?;
         row.samples.add_round(&outcome.clean, outcome.values);
         row.asked += outcome.asked;
         row.answered += outcome.answered;

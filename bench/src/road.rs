@@ -17,10 +17,14 @@ use dp_transport::Clock;
 use dp_transport::xdp::XdpMode;
 use dp_transport::xdp::ethtool::{self, Offload};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{setsockopt, sockopt};
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use tests_net::Veth;
+
+/// What the venue's kernel holds of one client's orders.
+const RECEIVE_BYTES: usize = 4 << 20;
 
 /// How a cable's end is bypassed. Without a card there is no zero copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -93,6 +97,8 @@ impl Cable {
 pub fn listen(at: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(at).with_context(|| format!("listening at {at}"))?;
     listener.set_nonblocking(true)?;
+    // A venue's kernel takes what comes while the venue itself is preempted; smaller where refused.
+    let _ = setsockopt(&listener, sockopt::RcvBufForce, &RECEIVE_BYTES);
     Ok(listener)
 }
 

@@ -104,6 +104,8 @@ pub struct Line {
     pub unanswered: u64,
     /// Orders that answer no tick.
     pub strays: u64,
+    /// Rounds it left before it was heard out at this rate.
+    pub rounds_missed: usize,
     /// Of clean windows; absent when there were none.
     pub clean: Option<Figures>,
     /// Of all windows.
@@ -292,6 +294,7 @@ pub fn race(
         rounds: args.rounds as usize,
         seats: &seats,
         clock,
+        is_strict: false,
         on_step: &mut |round, name| eprintln!("round {}: {name}", round + 1),
     }
     .run()?;
@@ -406,6 +409,7 @@ fn line(one: &Measured, at: usize, clean: &Bootstrap, all: &Bootstrap) -> Line {
         asked: one.asked,
         unanswered: one.asked - one.answered,
         strays: one.strays,
+        rounds_missed: one.ends.len(),
         clean: Figures::of(&one.samples, Set::Clean, clean, at),
         all: Figures::of(&one.samples, Set::All, all, at),
         windows: one.samples.window_counts(),
@@ -450,6 +454,9 @@ fn lane_notes(one: &Measured, notes: &mut Vec<String>) {
         Counter::IllegalTransitions,
         Counter::Reconnects,
     ];
+    for end in &one.ends {
+        notes.push(format!("missing at {}/s: {end}", one.load.rate));
+    }
     for counter in bad {
         let count = one.count(counter);
         if count > 0 {
@@ -468,6 +475,10 @@ impl Report {
             .map(|row| row.unanswered + row.strays)
             .sum();
         let ours = self.rows.iter().filter(|row| row.client == OURS);
+        let missed = self.rows.iter().map(|row| row.rounds_missed).sum::<usize>();
+        if missed > 0 {
+            eprintln!("warning: {missed} rounds without a client that left; see the notes");
+        }
         let ours: u64 = ours.map(|row| row.unanswered + row.strays).sum();
         anyhow::ensure!(
             ours == 0,

@@ -79,6 +79,7 @@ pub fn run(
         rounds: 1,
         seats,
         clock,
+        is_strict: true,
         on_step: &mut |_, name| eprintln!("through sockets, {}: {name}", form.name()),
     }
     .run();
