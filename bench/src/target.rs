@@ -276,7 +276,9 @@ pub fn fmt_table(f: &mut fmt::Formatter<'_>, verdicts: &[Verdict]) -> fmt::Resul
     for verdict in verdicts {
         let Estimate { low, high, .. } = verdict.found;
         let word = if verdict.is_met { "met" } else { "not proven" };
-        let distance = format!("{word} {:+.0}%", 100.0 * verdict.distance);
+        // Further away is far enough for a table.
+        let distance = (100.0 * verdict.distance).clamp(-999.0, 999.0);
+        let distance = format!("{word} {distance:+.0}%");
         let what: String = verdict.what.chars().take(63).collect();
         writeln!(f, "{what:<64}{distance:>16}")?;
         if low < high {

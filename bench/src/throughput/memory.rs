@@ -94,9 +94,6 @@ pub fn run(shape: Shape, seconds: f64, clock: Clock, hiccups: &mut Hiccups) -> a
     let (warm, mut begin) = (BLOCK * 40, tsc());
     let lasts = (seconds * clock.tsc_hz() as f64) as u64;
     while said < warm || tsc().since(begin) < lasts {
-        if said == warm {
-            begin = tsc();
-        }
         let suffered = Suffered::own();
         let start = tsc();
         for at in said..said + BLOCK {
@@ -120,6 +117,8 @@ pub fn run(shape: Shape, seconds: f64, clock: Clock, hiccups: &mut Hiccups) -> a
             let thousand = clock.cycles_to_ns(cycles) * 1_000 / BLOCK;
             let thousand = u32::try_from(thousand).unwrap_or(u32::MAX);
             blocks.add_round(&[is_clean], [(thousand, 0)]);
+        } else if said == warm {
+            begin = tsc();
         }
     }
     let seconds = clock.cycles_to_ns(tsc().since(begin)) as f64 / 1e9;

@@ -191,7 +191,7 @@ fn cable(folder: &Folder) {
         "--family",
         "veth",
         "--rates",
-        "1000",
+        "10000",
         "--rounds",
         "2",
         "--seconds",
@@ -217,7 +217,7 @@ fn cable(folder: &Folder) {
     let counts: Vec<u64> = spans.map(|line| line["count"].as_u64().unwrap()).collect();
     // The warm-up is counted too; two ticks that came together make one span.
     assert!(
-        counts.len() == 4 && counts.iter().all(|count| (100..=800).contains(count)),
+        counts.len() == 4 && counts.iter().all(|count| (100..=8_000).contains(count)),
         "{counts:?}"
     );
     let targets = report["targets"].to_string();
