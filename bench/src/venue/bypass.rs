@@ -52,8 +52,9 @@ pub struct Bypassed<F> {
     clock: Clock,
     peers: Vec<Peer>,
     accepted: usize,
-    /// Frames of these flows come here as long as this lives.
-    _steering: Option<Steering>,
+    /// Frames of its flows come here as long as it lives.
+    #[expect(dead_code, reason = "held, not used")]
+    steering: Option<Steering>,
 }
 
 /// Opens the venue's end of a cable: in the calling thread's namespace, used on it. `clients` is where they
@@ -85,9 +86,11 @@ pub fn open(
     let frames = Xsk::open(&steering, &options)?;
     let link = Rtnl::new()?.link(ifindex)?;
     let mac = Mac(link.context("the cable's end is gone")?.mac);
-    let mut net = Bypassed::new(frames, mac, address, clock)?;
-    net._steering = Some(steering);
-    Ok(net)
+    let net = Bypassed::new(frames, mac, address, clock)?;
+    Ok(Bypassed {
+        steering: Some(steering),
+        ..net
+    })
 }
 
 impl<F: FrameIo> Bypassed<F> {
@@ -116,7 +119,7 @@ impl<F: FrameIo> Bypassed<F> {
             clock,
             peers: Vec::new(),
             accepted: 0,
-            _steering: None,
+            steering: None,
         })
     }
 

@@ -354,11 +354,11 @@ impl<'v> Session<'v> {
         );
         let (burst, per_record) = (load.burst, load.per_record);
         ensure!(
-            burst > 0 && per_record > 0 && BURST % burst == 0 && burst % per_record == 0,
+            BURST.is_multiple_of(burst) && burst.is_multiple_of(per_record),
             "bursts of {burst} by {per_record}: each must divide the next, and {BURST}"
         );
         ensure!(
-            load.warm % burst == 0 && load.ticks % burst == 0,
+            load.warm.is_multiple_of(burst) && load.ticks.is_multiple_of(burst),
             "bursts of {burst} do not fill the timetable"
         );
         let clock = self.venue.clock;

@@ -79,7 +79,7 @@ fn quote(at: u64) -> String {
 
 fn trade(at: u64) -> String {
     let (cents, lots) = numbers(at + TEXTS);
-    let is_maker = at % 3 == 0;
+    let is_maker = at.is_multiple_of(3);
     format!(
         r#"{{"stream":"btcusdt@trade","data":{{"e":"trade","E":1760000000000,"s":"BTCUSDT","t":00000000000,"p":"{}.{:02}000000","q":"{}.{:05}000","T":1760000000000,"m":{is_maker},"M":true}}}}"#,
         cents / 100,

@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// `package → the workspace packages it may depend on`, normal dependencies only. ARCHITECTURE.md
 /// draws the same table; a venue's row is made for every `dp-venue-*`.
-const ALLOWED: [(&str, &[&str]); 20] = [
+const ALLOWED: [(&str, &[&str]); 21] = [
     ("dp-types", &[]),
     ("dp-config", &["dp-types"]),
     ("dp-host", &[]),
