@@ -117,6 +117,8 @@ fn over_sockets(args: &Args, summary: &mut Summary) -> anyhow::Result<()> {
         client_core: args.client_core,
         venue_core: args.venue_core,
         peers: PathBuf::new(),
+        family: Vec::new(),
+        xdp_mode: Vec::new(),
         only: None,
         html: None,
         gate: false,

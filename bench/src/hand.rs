@@ -17,7 +17,7 @@ use dp_lane::{Action, AnyVenue, Engine};
 use dp_shm::{Counter, Region};
 use dp_strategy::{Intents, Strategy, View};
 use dp_transport::{Clock, tsc};
-use dp_types::{LinkId, Now, Tsc, VenueId};
+use dp_types::{LinkId, Now, QuoteMsg, TradeMsg, Tsc, VenueId};
 use dp_venue_api::{
     Control, Event, Registry, RestRequest, RestResponse, RestTag, Sink, Venue as _,
 };
@@ -72,10 +72,12 @@ impl Sink for Tap<'_, '_> {
     }
 }
 
-/// A strategy that reads the book and wishes for nothing: the micro-price over five levels a side, in
-/// integers.
-#[derive(Debug)]
-pub struct Signal;
+/// A strategy that reads what comes and wishes for nothing: the imbalance over five levels a side, the best
+/// quote's, the flow of trades, in integers.
+#[derive(Debug, Default)]
+pub struct Signal {
+    flow: i64,
+}
 
 impl Strategy for Signal {
     fn name(&self) -> &'static str {
@@ -87,6 +89,14 @@ impl Strategy for Signal {
         let asks = view.book.asks().take(5).map(|level| level.qty.0);
         let (bids, asks): (i64, i64) = (bids.sum(), asks.sum());
         black_box(bids.wrapping_sub(asks));
+    }
+
+    fn on_trade(&mut self, _view: &View<'_>, trade: &TradeMsg, _out: &mut Intents) {
+        self.flow = black_box(self.flow.wrapping_add(trade.qty.mantissa));
+    }
+
+    fn on_quote(&mut self, _view: &View<'_>, quote: &QuoteMsg, _out: &mut Intents) {
+        black_box(quote.bid.qty.mantissa.wrapping_sub(quote.ask.qty.mantissa));
     }
 }
 
@@ -182,9 +192,14 @@ impl<'r> Hand<'r> {
     pub fn load_tick(&mut self) {
         self.text.clear();
         self.walk
-            .write(self.next, 1_760_000_000_000, &mut self.text);
-        self.text.drain(..4);
+            .write_text(self.next, 1_760_000_000_000, &mut self.text);
         self.next += 1;
+    }
+
+    /// The same with whatever `write` puts there.
+    pub fn load_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.text.clear();
+        write(&mut self.text);
     }
 
     /// Copies any text there.
@@ -294,6 +309,13 @@ impl<'r> Hand<'r> {
         self.drain.run();
     }
 
+    /// What a lane does now and then: empties the rings, reads the words others write.
+    pub fn refresh(&mut self) {
+        self.drain();
+        let now = self.clock.now();
+        self.engine.read_words(now);
+    }
+
     /// A counter of the engine.
     pub fn count(&self, counter: Counter) -> u64 {
         self.engine.wall.counters.get(counter)
@@ -330,7 +352,7 @@ mod tests {
     fn a_watching_strategy_sends_nothing() {
         let scratch = Scratch::new(&lane::shape()).unwrap();
         let clock = Clock::calibrate(5);
-        let mut hand = Hand::new(&scratch.region, clock, || Box::new(Signal)).unwrap();
+        let mut hand = Hand::new(&scratch.region, clock, || Box::new(Signal::default())).unwrap();
         let before = hand.count(Counter::BookEvents);
         for _ in 0..500 {
             hand.load_tick();

@@ -4,7 +4,7 @@
 
 use crate::race::Measured;
 use crate::stats::{Set, WINDOW_NS};
-use crate::t2t::{FLOOR_TLS, Line, OURS, PEER_PARKING, Report};
+use crate::t2t::{BOTH, FLOOR_TLS, Line, OURS, PEER_PARKING, Report, VETH};
 use anyhow::anyhow;
 use plotters::coord::combinators::IntoLogRange;
 use plotters::prelude::*;
@@ -18,8 +18,10 @@ const MAP: (u32, u32) = (980, 260);
 const TICKS_PER_HALF: u32 = 8;
 /// Columns and rows of a heat map.
 const CELLS: (usize, usize) = (100, 36);
+/// Whose samples are all shown.
+const MAPPED: [&str; 6] = [OURS, FLOOR_TLS, PEER_PARKING, VETH, BOTH[0], BOTH[1]];
 /// Microseconds the axes show: nothing here is faster, and what is slower stands at the edge.
-const MICROS: Range<f64> = 4.0..100_000.0;
+const MICROS: Range<f64> = 2.0..100_000.0;
 /// Colours that stay apart for most eyes (Okabe and Ito).
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
@@ -61,15 +63,26 @@ pub fn page(report: &Report, measured: &[Measured]) -> anyhow::Result<String> {
             .iter()
             .filter(|one| one.load.rate == rate)
             .collect();
-        let _ = writeln!(page, "<h2>{rate} ticks a second</h2>");
-        key(&mut page, &here);
-        page.push_str("<h3>Percentiles, clean windows</h3>\n");
-        page.push_str(&percentiles(&here)?);
-        page.push_str("<h3>Each window's 99th percentile, in the order they were measured</h3>\n");
-        page.push_str(&time_series(&here)?);
-        for name in [OURS, FLOOR_TLS, PEER_PARKING] {
-            if let Some(one) = here.iter().find(|one| one.name == name) {
-                let _ = writeln!(page, "<h3>All samples: {}</h3>", escape(name));
+        let (veth, loopback): (Vec<&Measured>, Vec<&Measured>) = here
+            .into_iter()
+            .partition(|one| one.name.starts_with("veth: "));
+        for (place, here) in [("loopback", loopback), ("a cable (veth)", veth)] {
+            if here.is_empty() {
+                continue;
+            }
+            let _ = writeln!(page, "<h2>{rate} ticks a second, over {place}</h2>");
+            key(&mut page, &here);
+            page.push_str("<h3>Percentiles, clean windows</h3>\n");
+            page.push_str(&percentiles(&here)?);
+            page.push_str(
+                "<h3>Each window's 99th percentile, in the order they were measured</h3>\n",
+            );
+            page.push_str(&time_series(&here)?);
+            for one in here
+                .iter()
+                .filter(|one| MAPPED.contains(&one.name.as_str()))
+            {
+                let _ = writeln!(page, "<h3>All samples: {}</h3>", escape(&one.name));
                 page.push_str(&heat_map(one)?);
             }
         }

@@ -82,7 +82,7 @@ pub fn work(args: &WorkArgs) -> anyhow::Result<()> {
         if is_order {
             Box::new(lane::Answer { every: 1 })
         } else {
-            Box::new(Signal)
+            Box::new(Signal::default())
         }
     })?;
     let mut orders = 0;

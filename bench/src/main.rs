@@ -25,6 +25,7 @@ mod naive;
 mod race;
 mod replay;
 mod report;
+mod road;
 mod scenario;
 mod scratch;
 mod stats;
@@ -34,6 +35,7 @@ mod target;
 mod throughput;
 mod transport;
 mod venue;
+mod watched;
 
 use clap::Parser;
 use meter::Meter;

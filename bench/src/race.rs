@@ -7,8 +7,10 @@
 //! What hits the machine for a while hits all of them; ratios are formed inside rounds ([`crate::stats`]).
 
 use crate::host::{Hiccups, Seats};
+use crate::road::{Road, Roads};
 use crate::stats::{self, Samples};
-use crate::venue::{Load, Venue};
+use crate::venue::{Load, Session, Venue};
+use crate::watched::Page;
 use anyhow::{Context as _, bail};
 use dp_shm::{Counter, HistSnapshot, Region, Stage};
 use dp_transport::Clock;
@@ -33,17 +35,25 @@ pub struct Entrant {
     pub args: Vec<String>,
     /// It has a lane's shared memory: stages are read, rings emptied.
     pub is_lane: bool,
+    /// How it comes to the venue.
+    pub road: Road,
 }
 
 impl Entrant {
-    /// A client of a build of this program.
+    /// A client of a build of this program, over loopback.
     pub fn built_in(name: &str, program: &Path, kind: &str) -> Self {
         Self {
             name: name.to_owned(),
             program: program.to_owned(),
             args: vec!["client".to_owned(), kind.to_owned()],
             is_lane: kind == "spinlane",
+            road: Road::Loopback,
         }
+    }
+
+    /// The same another way.
+    pub fn over(self, road: Road) -> Self {
+        Self { road, ..self }
     }
 }
 
@@ -70,8 +80,12 @@ pub struct Measured {
     pub preemptions: (u64, u64),
     /// Gaps on the client's core, looked for right before.
     pub hiccups: Hiccups,
+    /// Why it left before it was heard out, by rounds.
+    pub ends: Vec<String>,
     /// A lane's own stage times, cycles.
     pub stages: Vec<(Stage, HistSnapshot)>,
+    /// From a received frame's descriptor to that of the order's frame, cycles; only of lanes over frames.
+    pub spans: HistSnapshot,
     /// A lane's own counters, over the ticks that count and those before.
     pub counters: Vec<(Counter, u64)>,
 }
@@ -90,7 +104,9 @@ impl Measured {
             venue_load: 0.0,
             preemptions: (0, 0),
             hiccups: Hiccups::default(),
+            ends: Vec::new(),
             stages: Vec::new(),
+            spans: HistSnapshot::default(),
             counters: Vec::new(),
         }
     }
@@ -114,6 +130,9 @@ pub struct Race<'a> {
     pub seats: &'a Seats,
     /// By which clock.
     pub clock: Clock,
+    /// A client that leaves before it was heard out ends the race; else it ends its part of the round, and
+    /// that is told.
+    pub is_strict: bool,
     /// Told before each client of each round.
     pub on_step: &'a mut dyn FnMut(usize, &str),
 }
@@ -142,6 +161,7 @@ impl Drop for Files {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.ca);
         let _ = std::fs::remove_file(&self.shm);
+        let _ = std::fs::remove_file(Page::path(&self.shm));
     }
 }
 
@@ -172,7 +192,9 @@ impl Race<'_> {
     ///
     /// Errors: a client that cannot be started, does not come up, or leaves.
     pub fn run(mut self) -> anyhow::Result<Vec<Measured>> {
-        let venue = Venue::open(self.clock)?;
+        let venue = Venue::new(self.clock)?;
+        let needed: Vec<Road> = self.entrants.iter().map(|one| one.road).collect();
+        let roads = Roads::build(&needed)?;
         let files = Files::new(&venue.ca)?;
         let mut all: Vec<Measured> = self
             .entrants
@@ -190,8 +212,16 @@ impl Race<'_> {
                 let entrant = &self.entrants[at];
                 (self.on_step)(round, &entrant.name);
                 let rows = &mut all[at * self.loads.len()..][..self.loads.len()];
-                self.heat(entrant, &venue, &files, rows)
-                    .with_context(|| format!("{}, round {}", entrant.name, round + 1))?;
+                let outcome = self
+                    .heat(entrant, &venue, &roads, &files, rows)
+                    .with_context(|| format!("{}, round {}", entrant.name, round + 1));
+                match outcome {
+                    Err(error) if self.is_strict || round == 0 && is_unheard(rows) => {
+                        return Err(error);
+                    }
+                    Err(error) => miss(rows, round, &error),
+                    Ok(()) => {}
+                }
             }
         }
         Ok(all)
@@ -202,6 +232,7 @@ impl Race<'_> {
         &mut self,
         entrant: &Entrant,
         venue: &Venue,
+        roads: &Roads,
         files: &Files,
         rows: &mut [Measured],
     ) -> anyhow::Result<()> {
@@ -211,47 +242,78 @@ impl Race<'_> {
         for row in &mut *rows {
             row.hiccups.add(&hiccups);
         }
-        let every = self.loads.first().map_or(1, |load| load.every);
-        let _ = std::fs::remove_file(&files.shm);
-        let child = self
-            .seats
-            .client(&entrant.program)
-            .args(&entrant.args)
-            .args(["--connect", &venue.address.to_string()])
-            .arg("--ca")
-            .arg(&files.ca)
-            .arg("--shm")
-            .arg(&files.shm)
-            .args(["--every", &every.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("starting {}", entrant.program.display()))?;
-        let mut child = Process(child);
-        let pid = child.0.id();
-        let seats = self.seats;
-        let serve = || {
+        for file in [&files.shm, &Page::path(&files.shm)] {
+            let _ = std::fs::remove_file(file);
+        }
+        let (seats, clock, loads) = (self.seats, self.clock, self.loads);
+        let serve = || -> anyhow::Result<()> {
             seats.sit(seats.venue_core);
-            serve(entrant, venue, pid, &files.shm, every, rows)
+            // Before the client: it must not find nobody there.
+            let net = roads.net(entrant.road, clock)?;
+            let every = loads.first().map_or(1, |load| load.every);
+            let mut child = start(entrant, seats, roads, files, every)?;
+            let session = venue.session(net, Some(child.0.id()));
+            let outcome = serve(entrant, session, &files.shm, every, rows);
+            // What it says when the venue leaves is no news; what it said before may be.
+            outcome.with_context(|| child.last_words())
         };
         let outcome = std::thread::scope(|scope| scope.spawn(serve).join());
-        let outcome = outcome.unwrap_or_else(|_| bail!("the venue's thread panicked"));
-        // What it says when the venue leaves is no news; what it said before may be.
-        outcome.with_context(|| child.last_words())
+        outcome.unwrap_or_else(|_| bail!("the venue's thread panicked"))
     }
+}
+
+/// Whether nothing at all was measured.
+fn is_unheard(rows: &[Measured]) -> bool {
+    rows.iter().all(|row| row.samples.values.is_empty())
+}
+
+/// The rates a client did not live to see in this round: rounds must stay the same for all clients.
+fn miss(rows: &mut [Measured], round: usize, error: &anyhow::Error) {
+    let missed = |row: &&mut Measured| {
+        let last = row.samples.windows.last();
+        last.is_none_or(|last| (last.round as usize) < round)
+    };
+    for row in rows.iter_mut().filter(missed) {
+        row.samples.add_round(&[false], []);
+        row.ends.push(format!("{error:#}"));
+    }
+}
+
+/// The client's process.
+fn start(
+    entrant: &Entrant,
+    seats: &Seats,
+    roads: &Roads,
+    files: &Files,
+    every: u64,
+) -> anyhow::Result<Process> {
+    let child = seats
+        .client(&entrant.program)
+        .args(&entrant.args)
+        .args(roads.client_args(entrant.road)?)
+        .args(["--connect", &roads.address(entrant.road)?.to_string()])
+        .arg("--ca")
+        .arg(&files.ca)
+        .arg("--shm")
+        .arg(&files.shm)
+        .args(["--every", &every.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting {}", entrant.program.display()))?;
+    Ok(Process(child))
 }
 
 /// The venue's side of one client of one round.
 fn serve(
     entrant: &Entrant,
-    venue: &Venue,
-    pid: u32,
+    session: Session<'_>,
     shm: &Path,
     every: u64,
     rows: &mut [Measured],
 ) -> anyhow::Result<()> {
     let region = OnceCell::new();
-    let mut session = venue.session(Some(pid));
+    let mut session = session;
     let is_up = session.come_up(every, |session| {
         if entrant.is_lane {
             let attached = Region::attach(shm).context("the lane's shared memory")?;
@@ -260,9 +322,14 @@ fn serve(
         Ok(())
     });
     is_up.with_context(|| region.get().map_or(String::new(), counted))?;
+    let has_frames = entrant.is_lane && matches!(entrant.road, Road::Bypass { .. });
+    let page = has_frames.then(|| Page::attach(shm)).transpose()?;
     for row in rows {
         let before = region.get().map(look);
-        let outcome = session.run(&row.load)?;
+        let spans = page.as_ref().map(Page::spans);
+        let outcome = session.run(&row.load);
+        let counted = || region.get().map_or(String::new(), counted);
+        let outcome = outcome.with_context(counted)?;
         row.samples.add_round(&outcome.clean, outcome.values);
         row.asked += outcome.asked;
         row.answered += outcome.answered;
@@ -273,6 +340,9 @@ fn serve(
         row.preemptions.1 += outcome.preemptions.1;
         if let (Some(before), Some(region)) = (before, region.get()) {
             merge(row, &before, &look(region));
+        }
+        if let (Some(before), Some(page)) = (spans, &page) {
+            row.spans.merge(&page.spans().since(&before));
         }
     }
     Ok(())

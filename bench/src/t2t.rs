@@ -3,13 +3,14 @@
 use crate::host::{Hiccups, Seats};
 use crate::race::{Entrant, Measured, Race};
 use crate::report::{Machine, micros};
+use crate::road::{Mode, Road};
 use crate::stats::{self, Bootstrap, Estimate, Set};
 use crate::summary::{Figures, span};
 use crate::target::{self, Target, Verdict};
 use crate::venue::Load;
 use anyhow::Context as _;
 use core::fmt;
-use dp_shm::{Counter, Stage};
+use dp_shm::{Counter, HistSnapshot};
 use dp_transport::Clock;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,32 @@ pub const FLOOR_TLS: &str = "floor: TCP, rustls, byte scan";
 pub const PEER_PARKING: &str = "tokio-tungstenite, parking";
 /// The same, tuned.
 pub const PEER_SPINNING: &str = "tokio-tungstenite, spinning";
+/// Our own row over a cable.
+pub const VETH: &str = "veth: spinlane";
+/// The bare loop over a cable, without TLS.
+pub const VETH_FLOOR: &str = "veth: floor, TCP, byte scan";
+/// Ours around the kernel at both ends.
+pub const BOTH: [&str; 2] = [
+    "veth: XDP native, both ends",
+    "veth: XDP generic, both ends",
+];
+/// The bare loop around the kernel at both ends.
+pub const BOTH_FLOOR: [&str; 2] = ["veth: floor, XDP native", "veth: floor, XDP generic"];
+/// Ours around the kernel, the venue on its own.
+pub const ONE: [&str; 2] = ["veth: XDP native, one end", "veth: XDP generic, one end"];
+/// A stage no lane has by itself: from the received frame's descriptor to the order's, TCP included.
+const DESCRIPTORS: &str = "rx_to_tx_descriptor";
 /// Where the peers' program is built.
 pub const PEERS: &str = "bench/peers/target/release/spinlane-bench-peers";
+
+/// Where clients meet the venue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Family {
+    /// Ours, floors and peers over loopback.
+    Loopback,
+    /// Ours and floors over a veth, with and without the kernel.
+    Veth,
+}
 
 /// What `tick-to-trade` is asked.
 #[derive(Debug, Clone, clap::Args)]
@@ -49,6 +74,12 @@ pub struct Args {
     /// The peers' program (`make bench` builds it).
     #[arg(long, default_value = PEERS)]
     pub peers: PathBuf,
+    /// Between client and venue: loopback, a cable between two namespaces (needs root).
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Family::Loopback, Family::Veth])]
+    pub family: Vec<Family>,
+    /// How the ends of the cable are bypassed.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Mode::Native, Mode::Generic])]
+    pub xdp_mode: Vec<Mode>,
     /// Only clients whose name has this text.
     #[arg(long)]
     pub only: Option<String>,
@@ -73,6 +104,8 @@ pub struct Line {
     pub unanswered: u64,
     /// Orders that answer no tick.
     pub strays: u64,
+    /// Rounds it left before it was heard out at this rate.
+    pub rounds_missed: usize,
     /// Of clean windows; absent when there were none.
     pub clean: Option<Figures>,
     /// Of all windows.
@@ -143,6 +176,8 @@ pub struct Report {
 /// A stage of the lane at one rate, ns.
 #[derive(Debug, Clone, Serialize)]
 pub struct StageLine {
+    /// Whose.
+    pub client: String,
     /// Ticks a second.
     pub rate: u64,
     /// Its name.
@@ -183,7 +218,32 @@ pub fn entrants(program: &Path, peers: &Path, notes: &mut Vec<String>) -> Vec<En
             program: peers.to_owned(),
             args: args.map(str::to_owned).to_vec(),
             is_lane: false,
+            road: Road::Loopback,
         });
+    }
+    all
+}
+
+/// Who races over a cable.
+pub fn veth_entrants(program: &Path, modes: &[Mode]) -> Vec<Entrant> {
+    let mut all = vec![
+        Entrant::built_in(VETH, program, "spinlane").over(Road::Veth),
+        Entrant::built_in(VETH_FLOOR, program, "floor-plain").over(Road::Veth),
+    ];
+    for mode in modes {
+        let at = usize::from(*mode == Mode::Generic);
+        let (lane, floor) = ("spinlane", "floor-plain");
+        for (name, kind, is_both) in [
+            (ONE[at], lane, false),
+            (BOTH[at], lane, true),
+            (BOTH_FLOOR[at], floor, true),
+        ] {
+            let road = Road::Bypass {
+                mode: *mode,
+                is_both,
+            };
+            all.push(Entrant::built_in(name, program, kind).over(road));
+        }
     }
     all
 }
@@ -192,7 +252,16 @@ pub fn entrants(program: &Path, peers: &Path, notes: &mut Vec<String>) -> Vec<En
 pub fn run(args: &Args) -> anyhow::Result<Report> {
     let mut notes = Vec::new();
     let program = std::env::current_exe()?;
-    let mut who = entrants(&program, &args.peers, &mut notes);
+    let mut who = Vec::new();
+    if args.family.contains(&Family::Loopback) {
+        who = entrants(&program, &args.peers, &mut notes);
+    }
+    if args.family.contains(&Family::Veth) {
+        match tests_net::Namespace::new() {
+            Ok(_) => who.extend(veth_entrants(&program, &args.xdp_mode)),
+            Err(error) => notes.push(format!("no cable: no network namespaces here ({error})")),
+        }
+    }
     if let Some(only) = &args.only {
         who.retain(|one| only.split(',').any(|part| one.name.contains(part)));
     }
@@ -225,6 +294,7 @@ pub fn race(
         rounds: args.rounds as usize,
         seats: &seats,
         clock,
+        is_strict: false,
         on_step: &mut |round, name| eprintln!("round {}: {name}", round + 1),
     }
     .run()?;
@@ -272,11 +342,7 @@ fn report(
                         quantile,
                         set: name,
                         estimate: Estimate { value, low, high },
-                        better: if here[over].name == OURS {
-                            "lower"
-                        } else {
-                            "higher"
-                        },
+                        better: better(&here[over].name),
                     });
                 }
             }
@@ -303,19 +369,36 @@ fn report(
     }
 }
 
-/// Everyone over ours; ours over the floors; for any other field, everyone over the first.
+/// Everyone over ours; ours over the floors; over the cable alike. For any other field, everyone over the
+/// first.
 fn pairs(here: &[&Measured]) -> Vec<(usize, usize)> {
-    let ours = here.iter().position(|one| one.name == OURS).unwrap_or(0);
-    let others = (0..here.len()).filter(|at| *at != ours);
-    others
-        .map(|at| {
-            if here[at].name.starts_with("floor") {
-                (ours, at)
-            } else {
-                (at, ours)
-            }
-        })
-        .collect()
+    let find = |name: &str| here.iter().position(|one| one.name == name);
+    let mut pairs = Vec::new();
+    for (at, one) in here.iter().enumerate() {
+        let name = one.name.as_str();
+        let floor_of = BOTH_FLOOR.iter().position(|floor| *floor == name);
+        let base = match floor_of {
+            Some(mode) => find(BOTH[mode]),
+            None if name.starts_with("veth: ") => find(VETH),
+            None => find(OURS).or(Some(0)),
+        };
+        let Some(base) = base.filter(|base| *base != at) else {
+            continue;
+        };
+        pairs.push(if name.contains("floor") {
+            (base, at)
+        } else {
+            (at, base)
+        });
+    }
+    pairs
+}
+
+/// What is better for a ratio over this client: ours over a floor, and bypass over the kernel, want to be
+/// small.
+fn better(over: &str) -> &'static str {
+    let is_ours = over == OURS || over.starts_with("veth: ");
+    if is_ours { "lower" } else { "higher" }
 }
 
 fn line(one: &Measured, at: usize, clean: &Bootstrap, all: &Bootstrap) -> Line {
@@ -326,6 +409,7 @@ fn line(one: &Measured, at: usize, clean: &Bootstrap, all: &Bootstrap) -> Line {
         asked: one.asked,
         unanswered: one.asked - one.answered,
         strays: one.strays,
+        rounds_missed: one.ends.len(),
         clean: Figures::of(&one.samples, Set::Clean, clean, at),
         all: Figures::of(&one.samples, Set::All, all, at),
         windows: one.samples.window_counts(),
@@ -341,16 +425,21 @@ fn line(one: &Measured, at: usize, clean: &Bootstrap, all: &Bootstrap) -> Line {
 }
 
 fn stage_lines(one: &Measured, clock: &Clock) -> Vec<StageLine> {
-    let line = |(stage, times): &(Stage, dp_shm::HistSnapshot)| StageLine {
+    let line = |(stage, times): (&'static str, &HistSnapshot)| StageLine {
+        client: one.name.clone(),
         rate: one.load.rate,
-        stage: stage.name(),
+        stage,
         count: times.total(),
         p50: clock.cycles_to_ns(times.quantile(0.5)),
         p99: clock.cycles_to_ns(times.quantile(0.99)),
         mean: clock.cycles_to_ns(times.mean()),
     };
-    let stages = one.stages.iter().filter(|(_, times)| times.total() > 0);
-    stages.map(line).collect()
+    let stages = one.stages.iter();
+    let stages = stages.map(|(stage, times)| (stage.name(), times));
+    let all = stages.chain([(DESCRIPTORS, &one.spans)]);
+    all.filter(|(_, times)| times.total() > 0)
+        .map(line)
+        .collect()
 }
 
 /// What a lane counted that it should not have.
@@ -365,6 +454,9 @@ fn lane_notes(one: &Measured, notes: &mut Vec<String>) {
         Counter::IllegalTransitions,
         Counter::Reconnects,
     ];
+    for end in &one.ends {
+        notes.push(format!("missing at {}/s: {end}", one.load.rate));
+    }
     for counter in bad {
         let count = one.count(counter);
         if count > 0 {
@@ -383,6 +475,10 @@ impl Report {
             .map(|row| row.unanswered + row.strays)
             .sum();
         let ours = self.rows.iter().filter(|row| row.client == OURS);
+        let missed = self.rows.iter().map(|row| row.rounds_missed).sum::<usize>();
+        if missed > 0 {
+            eprintln!("warning: {missed} rounds without a client that left; see the notes");
+        }
         let ours: u64 = ours.map(|row| row.unanswered + row.strays).sum();
         anyhow::ensure!(
             ours == 0,
@@ -485,11 +581,9 @@ impl Report {
             };
             let p99 = self.ratios.iter().find(same);
             let short = |name: &str| name.replace("tokio-tungstenite", "tungstenite");
-            let who = format!(
-                "{} / {}",
-                short(&ratio.over),
-                short(&ratio.under).replace("floor: TCP, ", "floor, ")
-            );
+            let under = short(&ratio.under).replace("floor: TCP, ", "floor, ");
+            let under = under.strip_prefix("veth: ").unwrap_or(&under);
+            let who = format!("{} / {under}", short(&ratio.over));
             let who: String = who.chars().take(39).collect();
             let p99 = p99.map_or(String::new(), |ratio| span(&ratio.estimate));
             let rate = ratio.rate;
@@ -506,14 +600,10 @@ impl Report {
         if self.stages.is_empty() {
             return Ok(());
         }
-        let head = "inside the lane, ns";
-        writeln!(
-            f,
-            "\n{head:<29}{:>10}{:>10}{:>10}{:>12}",
-            "p50", "p99", "mean", "count"
-        )?;
+        let mut whose = "";
         for line in &self.stages {
             let StageLine {
+                client,
                 rate,
                 stage,
                 count,
@@ -521,6 +611,14 @@ impl Report {
                 p99,
                 mean,
             } = line;
+            if client != whose {
+                whose = client;
+                writeln!(
+                    f,
+                    "\n{whose:<29}{:>10}{:>10}{:>10}{:>12}",
+                    "p50, ns", "p99", "mean", "count"
+                )?;
+            }
             writeln!(
                 f,
                 "{rate:>6} {stage:<22}{p50:>10}{p99:>10}{mean:>10}{count:>12}"

@@ -23,9 +23,28 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// The order, whole: quantity at its place, everything else as a session's order has it.
 const ORDER: &[u8] = br#"{"id":"n-1z141z5-0","method":"order.place","params":{"newClientOrderId":"sl-1z141z5","newOrderRespType":"ACK","price":"65000.01","quantity":"00.00000","recvWindow":5000,"side":"BUY","symbol":"BTCUSDT","timeInForce":"IOC","timestamp":1760000000000,"type":"LIMIT"}}"#;
 
+/// A connection's bytes.
+pub trait Stream: Read + Write {
+    /// From here on reads and writes say `WouldBlock` instead of waiting.
+    fn unblock(&mut self) -> std::io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn unblock(&mut self) -> std::io::Result<()> {
+        self.set_nonblocking(true)
+    }
+}
+
+/// A socket of the kernel's. Errors: nobody listens there.
+pub fn tcp(address: SocketAddr) -> anyhow::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect(address).context("connecting to the bench venue")?;
+    stream.set_nodelay(true)?;
+    Ok(Box::new(stream))
+}
+
 /// One connection: socket, TLS or none, what came.
 struct Pipe {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     tls: Option<Box<ClientConnection>>,
     buffer: Box<[u8]>,
     plain: Vec<u8>,
@@ -34,14 +53,12 @@ struct Pipe {
 }
 
 impl Pipe {
-    /// Connects, shakes hands and upgrades, blocking; non-blocking afterwards.
+    /// Shakes hands and upgrades, blocking where the stream does; non-blocking afterwards.
     fn open(
-        address: SocketAddr,
+        stream: Box<dyn Stream>,
         tls: Option<&Arc<ClientConfig>>,
         path: &str,
     ) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).context("connecting to the bench venue")?;
-        stream.set_nodelay(true)?;
         let tls = match tls {
             Some(config) => {
                 let name = ServerName::try_from("localhost")?;
@@ -79,7 +96,7 @@ impl Pipe {
             "the bench venue refused the upgrade"
         );
         pipe.read = end;
-        pipe.stream.set_nonblocking(true)?;
+        pipe.stream.unblock()?;
         Ok(pipe)
     }
 
@@ -181,17 +198,21 @@ pub fn tls_config(ca: &[u8]) -> anyhow::Result<Arc<ClientConfig>> {
     Ok(Arc::new(config))
 }
 
-/// Spins until the venue ends it. `stall`: stand still once, before tick (of those heard), for ns; for
-/// tests. Errors: the venue is gone.
+/// Spins until the venue ends it, over two connections that `connect` makes. `stall`: stand still once, before
+/// tick (of those heard), for ns; for tests. Errors: the venue is gone.
 pub fn run(
-    address: SocketAddr,
+    mut connect: impl FnMut() -> anyhow::Result<Box<dyn Stream>>,
     ca: Option<&[u8]>,
     every: u64,
     stall: Option<(u64, core::time::Duration)>,
 ) -> anyhow::Result<()> {
     let tls = ca.map(tls_config).transpose()?;
-    let mut orders = Pipe::open(address, tls.as_ref(), "/ws-api/v3")?;
-    let mut feed = Pipe::open(address, tls.as_ref(), "/stream?streams=btcusdt@depth@100ms")?;
+    let mut orders = Pipe::open(connect()?, tls.as_ref(), "/ws-api/v3")?;
+    let mut feed = Pipe::open(
+        connect()?,
+        tls.as_ref(),
+        "/stream?streams=btcusdt@depth@100ms",
+    )?;
     let mut order = vec![0x81, 0xfe];
     order.extend((ORDER.len() as u16).to_be_bytes());
     order.extend(MASK);

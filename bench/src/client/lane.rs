@@ -10,7 +10,7 @@ use dp_proto::tls::{Roots, client_config};
 use dp_shm::Region;
 use dp_shm::layout::Shape;
 use dp_strategy::{Intents, Strategy, View};
-use dp_transport::{Clock, Idle, Transport, Uring, grow_heap};
+use dp_transport::{Clock, Idle, Transport, grow_heap};
 use dp_types::{Epoch, LaneId, OrderKind, Qty, Side, StrategyId, Tif, VenueId};
 use dp_venue_api::{Registry, Secrets, Venue as _, VenueConfig};
 use std::net::SocketAddr;
@@ -155,13 +155,19 @@ pub fn build<'r, T: Transport>(
 }
 
 /// The lane's process: turns until it is ended. Errors: it cannot start.
-pub fn run(address: SocketAddr, ca: &[u8], shm: &Path, every: u64) -> anyhow::Result<()> {
+pub fn run(
+    transport: impl Transport,
+    address: SocketAddr,
+    ca: &[u8],
+    shm: &Path,
+    every: u64,
+) -> anyhow::Result<()> {
     let (region, _) = Region::open_or_create(shm, &shape())
         .with_context(|| format!("making {}", shm.display()))?;
     let clock = Clock::calibrate(100);
     begin(&region, &clock);
     grow_heap(HEAP_BYTES);
-    let mut lane = build(&region, Uring::new()?, clock, address, ca, every)?;
+    let mut lane = build(&region, transport, clock, address, ca, every)?;
     lane.run(&AtomicBool::new(false));
     Ok(())
 }

@@ -3,16 +3,20 @@
 
 pub mod floor;
 pub mod lane;
+pub mod xdp;
 
+use crate::road::{self, Mode};
 use crate::venue::walk::{NUMBER_LOTS, NUMBERS};
+use crate::watched::{Page, Watched};
 use anyhow::Context as _;
+use dp_transport::Uring;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Which client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
-    /// The production lane over io_uring.
+    /// The production lane, over io_uring or AF_XDP.
     Spinlane,
     /// A spinning loop over TCP without TLS that looks at every byte.
     FloorPlain,
@@ -38,6 +42,12 @@ pub struct Args {
     /// Answer one tick in so many.
     #[arg(long, default_value_t = 1)]
     pub every: u64,
+    /// Network namespace to live in.
+    #[arg(long)]
+    pub netns: Option<PathBuf>,
+    /// Bypass the kernel at this end of the cable.
+    #[arg(long)]
+    pub xdp_mode: Option<Mode>,
 }
 
 /// Runs a client until the venue ends it. Errors: it cannot start, or the venue is gone.
@@ -45,10 +55,28 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     // The bench that started us may die without a word.
     let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM);
     let ca = std::fs::read(&args.ca).with_context(|| format!("reading {}", args.ca.display()))?;
+    if let Some(netns) = &args.netns {
+        road::enter(netns)?;
+    }
     match args.kind {
-        Kind::Spinlane => lane::run(args.connect, &ca, &args.shm, args.every),
-        Kind::FloorPlain => floor::run(args.connect, None, args.every, None),
-        Kind::FloorTls => floor::run(args.connect, Some(&ca), args.every, None),
+        Kind::Spinlane => match args.xdp_mode {
+            Some(mode) => {
+                let page = Page::make(&args.shm)?;
+                let transport = xdp::open(mode)?;
+                let watch = page.watch()?;
+                let transport = transport.map_frames(|frames| Watched::new(frames, watch));
+                lane::run(transport, args.connect, &ca, &args.shm, args.every)
+            }
+            None => lane::run(Uring::new()?, args.connect, &ca, &args.shm, args.every),
+        },
+        Kind::FloorPlain => match args.xdp_mode {
+            Some(mode) => {
+                let mut wire = xdp::Wire::open(mode)?;
+                floor::run(|| wire.connect(args.connect), None, args.every, None)
+            }
+            None => floor::run(|| floor::tcp(args.connect), None, args.every, None),
+        },
+        Kind::FloorTls => floor::run(|| floor::tcp(args.connect), Some(&ca), args.every, None),
     }
 }
 

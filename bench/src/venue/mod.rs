@@ -12,20 +12,24 @@
 //! Everything but orders (REST, upgrades, pings) is looked at every millisecond. It keeps no book, matches
 //! nothing, and believes its client.
 
+pub mod bypass;
 pub mod ca;
 pub mod conn;
 pub mod drain;
+pub mod net;
 mod session;
+pub mod side;
 #[cfg(test)]
 mod tests;
 pub mod texts;
 pub mod walk;
 
+pub use session::Session;
+
 use anyhow::Context as _;
 use dp_transport::clock::Clock;
 use hdrhistogram::Histogram;
 use rustls::ServerConfig;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use walk::Walk;
 
@@ -42,6 +46,10 @@ pub struct Load {
     pub every: u64,
     /// The venue stands still before this tick that counts, for so many ns: to see the tail it makes.
     pub stall: Option<(u64, u64)>,
+    /// So many ticks fall due at once; divides 64.
+    pub burst: u64,
+    /// So many ticks of a burst share one TLS record; divides the burst. 16 KiB hold 20.
+    pub per_record: u64,
 }
 
 impl Load {
@@ -53,6 +61,19 @@ impl Load {
             ticks: ((rate as f64 * seconds) as u64).max(1),
             every: 1,
             stall: None,
+            burst: 1,
+            per_record: 1,
+        }
+    }
+
+    /// The same in bursts, whole ones: warm-up and end are moved up to the next.
+    pub const fn in_bursts(self, burst: u64, per_record: u64) -> Self {
+        Self {
+            warm: self.warm.next_multiple_of(burst),
+            ticks: self.ticks.next_multiple_of(burst),
+            burst,
+            per_record,
+            ..self
         }
     }
 }
@@ -86,24 +107,17 @@ pub struct Venue {
     pub tls: Arc<ServerConfig>,
     /// What clients must trust, PEM.
     pub ca: String,
-    listener: TcpListener,
-    /// Where it listens.
-    pub address: SocketAddr,
     clock: Clock,
 }
 
 impl Venue {
-    /// Listens on a free loopback port. TLS or not is told by a client's first byte.
-    pub fn open(clock: Clock) -> anyhow::Result<Self> {
+    /// One that has not met a client. TLS or not is told by a client's first byte.
+    pub fn new(clock: Clock) -> anyhow::Result<Self> {
         let (ca, tls) = ca::certificates().context("the bench's own certificates")?;
-        let listener = TcpListener::bind("127.0.0.1:0").context("a loopback port")?;
-        listener.set_nonblocking(true)?;
         Ok(Self {
             walk: Walk::new(),
             tls,
             ca,
-            address: listener.local_addr()?,
-            listener,
             clock,
         })
     }

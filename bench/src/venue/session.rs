@@ -7,6 +7,7 @@
 
 use super::conn::{Conn, Role};
 use super::drain::Drain;
+use super::net::Net;
 use super::texts::{Desk, Heard};
 use super::walk::NUMBERS;
 use super::{Load, Outcome, Venue};
@@ -16,10 +17,7 @@ use anyhow::{Context as _, bail, ensure};
 use dp_shm::Region;
 use dp_transport::clock::tsc;
 use dp_types::Tsc;
-use nix::sys::socket::{setsockopt, sockopt};
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
 
 /// Ticks sealed and written at once when several are due.
 const BURST: u64 = 64;
@@ -41,35 +39,25 @@ const BEHIND_BYTES_MAX: usize = 800 << 20;
 const TRIAL: (u64, u64) = (100, 2_000);
 
 /// One accepted connection. What it is shows by its first byte.
+#[derive(Default)]
 struct Port {
-    stream: TcpStream,
     conn: Option<Conn>,
-    /// What the socket did not take at once.
+    /// What the network did not take at once.
     behind: VecDeque<u8>,
 }
 
 impl Port {
-    fn new(stream: TcpStream) -> anyhow::Result<Self> {
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
-        // A pacing congestion control would put its own timetable over ours; left as it is where refused.
-        let _ = setsockopt(&stream, sockopt::TcpCongestion, &"cubic".into());
-        Ok(Self {
-            stream,
-            conn: None,
-            behind: VecDeque::new(),
-        })
-    }
-
     /// One read, and when it came back with something; that is decrypted here too.
-    fn pull(&mut self, venue: &Venue, buffer: &mut [u8]) -> anyhow::Result<Option<Tsc>> {
-        let count = match self.stream.read(buffer) {
-            Ok(0) => bail!("the client has left"),
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-            Err(error) => return Err(error).context("the client's connection"),
+    fn pull(
+        &mut self,
+        at: usize,
+        net: &mut dyn Net,
+        venue: &Venue,
+        buffer: &mut [u8],
+    ) -> anyhow::Result<Option<Tsc>> {
+        let Some((count, arrival)) = net.read(at, buffer)? else {
+            return Ok(None);
         };
-        let arrival = tsc();
         if self.conn.is_none() {
             let is_tls = buffer.first() == Some(&22);
             self.conn = Some(Conn::new(is_tls.then_some(&venue.tls))?);
@@ -80,17 +68,17 @@ impl Port {
         Ok(Some(arrival))
     }
 
-    /// Writes what the socket takes. Errors: the client is [`BEHIND_BYTES_MAX`] behind, or gone.
-    fn push(&mut self) -> anyhow::Result<()> {
+    /// Writes what the network takes. Errors: the client is [`BEHIND_BYTES_MAX`] behind, or gone.
+    fn push(&mut self, at: usize, net: &mut dyn Net) -> anyhow::Result<()> {
         let Some(conn) = &mut self.conn else {
             return Ok(());
         };
         if self.behind.is_empty() {
-            let count = write(&mut self.stream, &conn.out)?;
+            let count = net.write(at, &conn.out)?;
             self.behind.extend(&conn.out[count..]);
         } else {
             self.behind.extend(&conn.out);
-            let count = write(&mut self.stream, self.behind.as_slices().0)?;
+            let count = net.write(at, self.behind.as_slices().0)?;
             self.behind.drain(..count);
         }
         conn.out.clear();
@@ -103,21 +91,10 @@ impl Port {
     }
 }
 
-/// One write; 0 when the socket is full or there is nothing.
-fn write(stream: &mut TcpStream, bytes: &[u8]) -> anyhow::Result<usize> {
-    if bytes.is_empty() {
-        return Ok(0);
-    }
-    match stream.write(bytes) {
-        Ok(count) => Ok(count),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-        Err(error) => Err(error).context("the client's connection"),
-    }
-}
-
 /// One client's connections and the ticks it was told.
 pub struct Session<'v> {
     venue: &'v Venue,
+    net: Box<dyn Net + 'v>,
     pid: Option<u32>,
     ports: Vec<Port>,
     feed: Option<usize>,
@@ -146,8 +123,9 @@ struct Table {
 }
 
 impl Table {
-    /// When a tick of it is due.
+    /// When a tick of it is due: with the first of its burst.
     fn due(&self, tick: u64) -> u64 {
+        let tick = tick - tick % self.load.burst;
         let cycles = u128::from(tick) * u128::from(self.hz) / u128::from(self.load.rate.max(1));
         self.start + cycles as u64
     }
@@ -295,10 +273,12 @@ impl Run {
 }
 
 impl Venue {
-    /// A session with the next client that connects. `pid` is its process, when it has one of its own.
-    pub fn session(&self, pid: Option<u32>) -> Session<'_> {
+    /// A session with the next client that connects over `net`. `pid` is its process, when it has one of its
+    /// own.
+    pub fn session<'v>(&'v self, net: Box<dyn Net + 'v>, pid: Option<u32>) -> Session<'v> {
         Session {
             venue: self,
+            net,
             pid,
             ports: Vec::new(),
             feed: None,
@@ -347,6 +327,8 @@ impl<'v> Session<'v> {
                 ticks: TRIAL.0 * every,
                 every,
                 stall: None,
+                burst: 1,
+                per_record: 1,
             };
             let outcome = self.keep(&trial, TAIL_NS / 20)?;
             if outcome.answered == outcome.asked && outcome.asked > 0 {
@@ -370,10 +352,17 @@ impl<'v> Session<'v> {
             "{} does not divide {NUMBERS}",
             load.every
         );
+        let (burst, per_record) = (load.burst, load.per_record);
+        ensure!(
+            BURST.is_multiple_of(burst) && burst.is_multiple_of(per_record),
+            "bursts of {burst} by {per_record}: each must divide the next, and {BURST}"
+        );
+        ensure!(
+            load.warm.is_multiple_of(burst) && load.ticks.is_multiple_of(burst),
+            "bursts of {burst} do not fill the timetable"
+        );
         let clock = self.venue.clock;
-        if self.sealed == self.next {
-            self.seal_next()?;
-        }
+        self.seal(per_record)?;
         let table = Table {
             load: *load,
             first: self.next,
@@ -436,8 +425,9 @@ impl<'v> Session<'v> {
         {
             count += 1;
         }
+        let per_record = table.load.per_record;
         while self.sealed < self.next + count {
-            self.seal_next()?;
+            self.seal(per_record.min(self.next + count - self.sealed))?;
         }
         let feed = self.feed.context("no market data connection")?;
         let port = &mut self.ports[feed];
@@ -445,7 +435,7 @@ impl<'v> Session<'v> {
             conn.out.extend_from_slice(&self.ready);
         }
         self.ready.clear();
-        port.push()?;
+        port.push(feed, &mut *self.net)?;
         for tick in (run.said..run.said + count).filter(|tick| *tick >= table.load.warm) {
             let late = self.venue.clock.cycles_to_ns(begin - table.due(tick));
             run.outcome.late.saturating_record(late.max(1));
@@ -455,24 +445,28 @@ impl<'v> Session<'v> {
         run.wanted += asked.count() as u64;
         run.said += count;
         self.next += count;
-        self.seal_next()?;
+        if run.said < table.total() {
+            self.seal(per_record)?;
+        }
         self.busy += tsc().0 - begin;
         Ok(())
     }
 
-    /// Seals one more tick behind those that are ready.
-    fn seal_next(&mut self) -> anyhow::Result<()> {
+    /// Seals more ticks, as one record, behind those that are ready.
+    fn seal(&mut self, ticks: u64) -> anyhow::Result<()> {
         let feed = self.feed.context("no market data connection")?;
         let Some(conn) = &mut self.ports[feed].conn else {
             return Ok(());
         };
         let unix_ms = self.venue.clock.now().unix.millis();
-        self.venue.walk.write(self.sealed, unix_ms, conn.said());
+        for tick in self.sealed..self.sealed + ticks {
+            self.venue.walk.write(tick, unix_ms, conn.said());
+        }
         let waiting = conn.out.len();
         conn.seal()?;
         self.ready.extend_from_slice(&conn.out[waiting..]);
         conn.out.truncate(waiting);
-        self.sealed += 1;
+        self.sealed += ticks;
         Ok(())
     }
 
@@ -482,7 +476,7 @@ impl<'v> Session<'v> {
             return Ok(false);
         };
         let port = &mut self.ports[orders];
-        let Some(arrival) = port.pull(self.venue, &mut self.buffer)? else {
+        let Some(arrival) = port.pull(orders, &mut *self.net, self.venue, &mut self.buffer)? else {
             return Ok(false);
         };
         let clock = self.venue.clock;
@@ -515,7 +509,7 @@ impl<'v> Session<'v> {
             }
         }
         conn.seal()?;
-        port.push()?;
+        port.push(orders, &mut *self.net)?;
         if let Some(drain) = &mut self.drain {
             drain.run();
         }
@@ -525,19 +519,17 @@ impl<'v> Session<'v> {
 
     /// Everything that is not a tick or an order: connections, REST, what a full socket left over.
     fn cold(&mut self) -> anyhow::Result<()> {
-        match self.venue.listener.accept() {
-            Ok((stream, _)) => self.ports.push(Port::new(stream)?),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error).context("accepting a client"),
+        if self.net.accept()? {
+            self.ports.push(Port::default());
         }
         for at in 0..self.ports.len() {
             let port = &mut self.ports[at];
             if self.orders == Some(at) {
                 // Its orders are heard where their arrival counts.
-                port.push()?;
+                port.push(at, &mut *self.net)?;
                 continue;
             }
-            port.pull(self.venue, &mut self.buffer)?;
+            port.pull(at, &mut *self.net, self.venue, &mut self.buffer)?;
             let Some(conn) = &mut port.conn else {
                 continue;
             };
@@ -552,7 +544,7 @@ impl<'v> Session<'v> {
                 Some(Role::Orders) if conn.is_upgraded() => self.orders = Some(at),
                 _ => {}
             }
-            port.push()?;
+            port.push(at, &mut *self.net)?;
         }
         if let Some(drain) = &mut self.drain {
             drain.run();

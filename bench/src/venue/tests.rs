@@ -1,23 +1,32 @@
 //! The venue against its floor client over loopback: what stalls must show, and nothing else may be lost.
 
+use super::net::Sockets;
 use super::{Load, Outcome, Venue};
 use crate::client::floor;
 use crate::stats::{Samples, Set};
 use core::time::Duration;
 use dp_transport::Clock;
+use std::net::TcpListener;
 
 const STALL: Duration = Duration::from_millis(50);
 
+fn listener() -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    listener
+}
+
 /// One timetable against a floor client in a thread. Ordinary priority, no cores taken.
 fn run(is_tls: bool, load: Load, client_stall: Option<(u64, Duration)>) -> Outcome {
-    let venue = Venue::open(Clock::calibrate(20)).unwrap();
-    let (address, ca) = (venue.address, venue.ca.clone());
+    let venue = Venue::new(Clock::calibrate(20)).unwrap();
+    let listener = listener();
+    let (address, ca) = (listener.local_addr().unwrap(), venue.ca.clone());
     let client = std::thread::spawn(move || {
         let ca = is_tls.then_some(ca.as_bytes());
         // Ends when the venue's session is dropped.
-        floor::run(address, ca, load.every, client_stall)
+        floor::run(|| floor::tcp(address), ca, load.every, client_stall)
     });
-    let mut session = venue.session(None);
+    let mut session = venue.session(Box::new(Sockets::new(&listener)), None);
     session.come_up(load.every, |_| Ok(())).unwrap();
     let outcome = session.run(&load).unwrap();
     drop(session);
@@ -79,12 +88,31 @@ fn one_tick_in_so_many_is_asked_and_several_due_go_out_together() {
 }
 
 #[test]
+fn bursts_are_due_at_once_and_none_is_lost() {
+    for per_record in [1, 16] {
+        let load = Load {
+            every: 20,
+            ..Load::new(16_000, 0.3).in_bursts(16, per_record)
+        };
+        let outcome = run(true, load, None);
+        assert_eq!((outcome.asked, outcome.answered), (240, 240));
+        assert_eq!((outcome.strays, outcome.late.len()), (0, 4_800));
+    }
+    // Rounded up to whole bursts.
+    let load = Load::new(1_000, 0.1).in_bursts(16, 4);
+    assert_eq!((load.warm, load.ticks), (208, 112));
+}
+
+#[test]
 fn a_divisor_that_does_not_divide_is_refused() {
-    let venue = Venue::open(Clock::calibrate(5)).unwrap();
-    let mut session = venue.session(None);
+    let venue = Venue::new(Clock::calibrate(5)).unwrap();
+    let listener = listener();
+    let mut session = venue.session(Box::new(Sockets::new(&listener)), None);
     let load = Load {
         every: 7,
         ..Load::new(1_000, 0.1)
     };
+    assert!(session.run(&load).is_err());
+    let load = Load::new(1_000, 0.1).in_bursts(24, 8);
     assert!(session.run(&load).is_err());
 }

@@ -4,7 +4,7 @@
 //!   S0 ─▶ S1 ─▶ … ─▶ S512        512 steps forward, then the same steps undone: 1,024 different messages,
 //!   S0 ◀─ S1 ◀─ … ◀─ S512        after which the book is where it began, so they can go round for ever
 //! ```
-//! Every message changes 10 bids and 10 asks, near the touch more often than far, a quarter of them
+//! Every message changes 10 bids and 10 asks (or as many as asked), near the touch more often than far, a quarter of them
 //! deletions; the touch moves by a tick in half of the steps. Its first bid is the best bid after it, whose
 //! quantity bears the message's number: whoever answers with that quantity has applied the message to a
 //! book and read its touch.
@@ -17,8 +17,8 @@ use std::fmt::Write as _;
 const STEPS: usize = 512;
 /// Different messages.
 pub const MESSAGES: u64 = 2 * STEPS as u64;
-/// Level changes a side.
-pub const LEVELS: usize = 10;
+/// Level changes a side, where not said otherwise.
+const LEVELS: usize = 10;
 /// Levels a side of the snapshot, and the furthest a change is from the touch, ticks of 0.01.
 const REACH: i64 = 400;
 /// The first best bid, ticks: 65,000.00.
@@ -33,10 +33,13 @@ pub const NUMBERS: u64 = 1_000_000;
 pub const NUMBER_LOTS: u64 = 1_000_000;
 
 /// One side's changes: (ticks, lots); 0 lots = the level is gone.
-type Changes = [(i64, i64); LEVELS];
+type Changes = Vec<(i64, i64)>;
 type Side = BTreeMap<i64, i64>;
 
-/// One message: a WebSocket frame with the places of its holes.
+/// Bytes of a frame's head: every text is between 126 and 65,535 bytes long.
+const HEAD_BYTES: usize = 4;
+
+/// One message: a WebSocket frame, and the places of its holes in the text.
 #[derive(Debug, Clone)]
 struct Frame {
     bytes: Vec<u8>,
@@ -60,16 +63,21 @@ impl Default for Walk {
 }
 
 impl Walk {
-    /// The same walk in every run.
+    /// The same walk in every run, of 10 changes a side.
     pub fn new() -> Self {
+        Self::of(LEVELS)
+    }
+
+    /// The same with `levels` changes a side, at least 2: where the touch was and where it is.
+    pub fn of(levels: usize) -> Self {
         let mut random = Random::new(41);
         let (mut bids, mut asks) = start();
         let mut best = START;
         let (mut steps, mut undone) = (Vec::new(), Vec::new());
         for _ in 0..STEPS {
             let next = best + [-1, 0, 0, 1][random.below(4) as usize];
-            let (bid, bid_back) = step_side(&mut random, &mut bids, best, next, -1);
-            let (ask, ask_back) = step_side(&mut random, &mut asks, best + 1, next + 1, 1);
+            let (bid, bid_back) = step_side(&mut random, &mut bids, best, next, -1, levels);
+            let (ask, ask_back) = step_side(&mut random, &mut asks, best + 1, next + 1, 1, levels);
             steps.push([bid, ask]);
             undone.push([bid_back, ask_back]);
             best = next;
@@ -83,8 +91,15 @@ impl Walk {
     /// The frame of message `number`, its holes filled, into `out`. Cost: a copy of about 750 bytes.
     pub fn write(&self, number: u64, unix_ms: u64, out: &mut Vec<u8>) {
         let frame = &self.frames[(number % MESSAGES) as usize];
+        out.extend_from_slice(&frame.bytes[..HEAD_BYTES]);
+        self.write_text(number, unix_ms, out);
+    }
+
+    /// The same without the frame's head.
+    pub fn write_text(&self, number: u64, unix_ms: u64, out: &mut Vec<u8>) {
+        let frame = &self.frames[(number % MESSAGES) as usize];
         let start = out.len();
-        out.extend_from_slice(&frame.bytes);
+        out.extend_from_slice(&frame.bytes[HEAD_BYTES..]);
         let bytes = &mut out[start..];
         digits(bytes, frame.event_at, 13, unix_ms);
         digits(bytes, frame.first_at, 11, first_id(number));
@@ -129,7 +144,7 @@ fn start() -> (Side, Side) {
     (bids, asks)
 }
 
-fn apply(side: &mut Side, changes: &Changes) {
+fn apply(side: &mut Side, changes: &[(i64, i64)]) {
     for (ticks, lots) in changes {
         match lots {
             0 => side.remove(ticks),
@@ -146,6 +161,7 @@ fn step_side(
     best: i64,
     next: i64,
     away: i64,
+    levels: usize,
 ) -> (Changes, Changes) {
     let lots = |random: &mut Random| 1 + random.below(90_000) as i64;
     let mut changes: Vec<(i64, i64)> = vec![(next, lots(random))];
@@ -154,7 +170,7 @@ fn step_side(
         let left = if is_crossed { 0 } else { lots(random) };
         changes.push((best, left));
     }
-    while changes.len() < LEVELS {
+    while changes.len() < levels {
         let reach = REACH as u64 - 1;
         let near = 1 + (random.below(reach) * random.below(reach) / reach) as i64;
         let ticks = next + away * near;
@@ -168,8 +184,6 @@ fn step_side(
     // The best of the book before comes first when the step is undone.
     let mut back: Vec<(i64, i64)> = changes.iter().map(|(ticks, _)| old(*ticks)).collect();
     back.sort_unstable_by_key(|(ticks, _)| *ticks != best);
-    let fixed = |list: Vec<(i64, i64)>| Changes::try_from(list).expect("ten of them");
-    let (changes, back) = (fixed(changes), fixed(back));
     apply(side, &changes);
     (changes, back)
 }
@@ -190,15 +204,14 @@ fn frame([bids, asks]: &[Changes; 2]) -> Frame {
     text.replace_range(qty..end, "00.00000000");
     let mut bytes = vec![0x81, 126];
     bytes.extend((text.len() as u16).to_be_bytes());
-    let head = bytes.len();
     bytes.extend(text.as_bytes());
-    let [event_at, first_at, last_at] = holes.map(|at| at + head);
+    let [event_at, first_at, last_at] = holes;
     Frame {
         bytes,
         event_at,
         first_at,
         last_at,
-        qty_at: qty + head,
+        qty_at: qty,
     }
 }
 
@@ -215,7 +228,7 @@ fn push_levels(text: &mut String, levels: impl Iterator<Item = (i64, i64)>) {
 }
 
 /// Writes `value` in exactly `count` digits.
-fn digits(bytes: &mut [u8], at: usize, count: usize, mut value: u64) {
+pub fn digits(bytes: &mut [u8], at: usize, count: usize, mut value: u64) {
     for slot in bytes[at..at + count].iter_mut().rev() {
         *slot = b'0' + (value % 10) as u8;
         value /= 10;

@@ -177,6 +177,23 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
         })
     }
 
+    /// The same sockets over the same frames with something around them: a watch, a recorder. Before the first
+    /// frame goes through.
+    pub fn map_frames<G: FrameIo>(self, wrap: impl FnOnce(F) -> G) -> Bypass<G, W> {
+        Bypass {
+            frames: wrap(self.frames),
+            ways: self.ways,
+            config: self.config,
+            stack: self.stack,
+            slots: self.slots,
+            holders: self.holders,
+            ready: self.ready,
+            seeking: self.seeking,
+            now: self.now,
+            counters: self.counters,
+        }
+    }
+
     /// What went on below.
     pub const fn counters(&self) -> BypassCounters {
         self.counters

@@ -2,7 +2,9 @@
 //! and read back.
 
 use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::unistd::Pid;
 
 /// Highest priority a lane may have: above it the kernel's own threads (timers, migration) starve.
 /// Source: sched(7); Documentation/scheduler/sched-rt-group.rst.
@@ -58,6 +60,31 @@ pub fn fifo() -> u8 {
     }
 }
 
+/// Has the calling thread leave the class and the core it inherited from the lane that started it: a lane that
+/// spins never lets a thread of its own class and core run. It goes where the process's first thread may run,
+/// or anywhere else when that is the lane's core too. What the kernel refuses stays as it was.
+pub(crate) fn stand_aside() {
+    let ordinary = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the kernel reads one `sched_param`; 0 is the calling thread. Leaving a class needs no right.
+    let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const ordinary) };
+    let cores = |pid| sched_getaffinity(pid).ok();
+    let (Some(own), Some(first)) = (cores(Pid::from_raw(0)), cores(Pid::this())) else {
+        return;
+    };
+    let has = |set: &CpuSet, core: &usize| set.is_set(*core).unwrap_or(false);
+    let all = 0..CpuSet::count();
+    if all.clone().filter(|core| has(&own, core)).count() != 1 {
+        return;
+    }
+    let others = all.filter(|core| !has(&own, core));
+    let (allowed, rest): (Vec<usize>, Vec<usize>) = others.partition(|core| has(&first, core));
+    let mut wanted = CpuSet::new();
+    for core in if allowed.is_empty() { rest } else { allowed } {
+        let _ = wanted.set(core);
+    }
+    let _ = sched_setaffinity(Pid::from_raw(0), &wanted);
+}
+
 /// Locks all memory of the process, what is there and what comes: from here no page of it is taken away, and
 /// what is mapped later is there at once. Errors: [`RealtimeError::Lock`].
 ///
@@ -108,6 +135,29 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    #[test]
+    fn a_helper_of_a_pinned_lane_runs_elsewhere() {
+        let lane = std::thread::spawn(|| {
+            let cores = core_affinity::get_core_ids().unwrap();
+            let (core, has_others) = (cores[0].id, cores.len() > 1);
+            crate::pin(core).unwrap();
+            let is_realtime = set_fifo(5).is_ok();
+            let helper = std::thread::spawn(move || {
+                assert_eq!(fifo() > 0, is_realtime, "inherited");
+                stand_aside();
+                (fifo(), sched_getaffinity(Pid::from_raw(0)).unwrap())
+            });
+            let (priority, cores) = helper.join().unwrap();
+            assert_eq!(priority, 0);
+            let elsewhere = (0..CpuSet::count()).any(|at| at != core && cores.is_set(at).unwrap());
+            assert_eq!(
+                (elsewhere, cores.is_set(core).unwrap()),
+                (has_others, !has_others)
+            );
+        });
+        lane.join().unwrap();
     }
 
     /// In a process of its own: the lock is for the whole process, and for good.

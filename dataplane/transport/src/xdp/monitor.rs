@@ -72,7 +72,9 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Starts watching an interface of the calling thread's namespace. Errors: no netlink socket.
+    /// Starts watching an interface of the calling thread's namespace; returns once the thread has left the
+    /// core and class it inherited, or a lane that spins from here on would never let it. Errors: no netlink
+    /// socket.
     pub fn start(ifindex: u32) -> Result<Self, XdpFault> {
         let (events_in, events) = sync_channel(EVENTS_MAX);
         let (commands, commands_out) = channel();
@@ -89,10 +91,17 @@ impl Monitor {
             must_retell: false,
         };
         let its_wake = Arc::clone(&wake);
+        let (aside, is_aside) = channel();
         let thread = std::thread::Builder::new()
             .name("net-monitor".to_owned())
-            .spawn(move || watcher.run(&commands_out, &its_wake))
+            .spawn(move || {
+                crate::realtime::stand_aside();
+                drop(aside);
+                watcher.run(&commands_out, &its_wake);
+            })
             .map_err(XdpFault::io("thread of the network monitor"))?;
+        // Ends when the other half is dropped: nothing is ever sent.
+        let _: Result<(), _> = is_aside.recv();
         Ok(Self {
             events,
             commands,

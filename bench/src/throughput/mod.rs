@@ -1,0 +1,162 @@
+//! `throughput`: events a second from memory on one core, and through sockets on one lane for a while.
+//!
+//! ```text
+//!   memory    text ─▶ machine ─▶ book ─▶ strategy            as fast as it goes, distinct messages, by shape
+//!   sockets   venue ══ TLS ══▶ the production lane           at a fixed timetable; none may be lost
+//! ```
+//! An event is one book, trade or quote message applied. Through sockets one tick in 20 is answered, so that
+//! latency is known under load; it is set beside the same lane's at 10,000 ticks a second.
+
+mod memory;
+mod sockets;
+
+use crate::host::{Hiccups, Seats};
+use crate::road::{Mode, Road};
+use crate::stats::Estimate;
+use crate::summary::Summary;
+use crate::target::Bound;
+use anyhow::bail;
+use dp_transport::Clock;
+use memory::Shape;
+use sockets::Form;
+
+/// What a core is to do from memory, messages of 20 levels a second.
+const WANTED: f64 = 1_000_000.0;
+
+/// What `throughput` is asked.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Ticks a second through sockets.
+    #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1_000..=2_000_000))]
+    pub rate: u64,
+    /// Seconds of each part: a shape from memory, a form through sockets.
+    #[arg(long, default_value_t = 5.0)]
+    pub seconds: f64,
+    /// How ticks go out through sockets.
+    #[arg(long, value_enum, value_delimiter = ',',
+          default_values_t = [Form::Evenly, Form::Bursts, Form::Coalesced])]
+    pub form: Vec<Form>,
+    /// Between lane and venue.
+    #[arg(long, value_enum, default_value_t = Way::Loopback)]
+    pub road: Way,
+    /// How the ends of a cable are bypassed.
+    #[arg(long, value_enum, default_value_t = Mode::Generic)]
+    pub xdp_mode: Mode,
+    /// Only from memory, or only through sockets.
+    #[arg(long, value_enum)]
+    pub part: Option<Part>,
+    /// Core of the lane.
+    #[arg(long, default_value_t = 0)]
+    pub client_core: usize,
+    /// Core of the venue.
+    #[arg(long, default_value_t = 1)]
+    pub venue_core: usize,
+    /// Fail unless every target is proven.
+    #[arg(long)]
+    pub gate: bool,
+}
+
+/// A part of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// From memory.
+    Memory,
+    /// Through sockets.
+    Sockets,
+}
+
+/// A road by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Way {
+    /// Kernel sockets over loopback.
+    Loopback,
+    /// Kernel sockets over a cable.
+    Veth,
+    /// AF_XDP at the lane's end of a cable.
+    XdpOne,
+    /// AF_XDP at both ends.
+    XdpBoth,
+}
+
+impl Way {
+    const fn road(self, mode: Mode) -> Road {
+        match self {
+            Self::Loopback => Road::Loopback,
+            Self::Veth => Road::Veth,
+            Self::XdpOne | Self::XdpBoth => Road::Bypass {
+                mode,
+                is_both: matches!(self, Self::XdpBoth),
+            },
+        }
+    }
+}
+
+/// Runs it. Errors: a message from memory that was refused or lost, a road that cannot be built.
+pub fn run(args: &Args) -> anyhow::Result<Summary> {
+    let clock = Clock::calibrate(100);
+    let seats = Seats::find(args.client_core, args.venue_core);
+    let mut hiccups = Hiccups::default();
+    let mut runs = Vec::new();
+    if args.part != Some(Part::Sockets) {
+        let from_memory = || -> anyhow::Result<Vec<memory::Run>> {
+            seats.sit(seats.client_core);
+            let run = |shape: &Shape| memory::run(*shape, args.seconds, clock, &mut hiccups);
+            Shape::ALL.iter().map(run).collect()
+        };
+        let outcome = std::thread::scope(|scope| scope.spawn(from_memory).join());
+        runs = outcome.unwrap_or_else(|_| bail!("the measuring thread panicked"))?;
+    }
+    let mut summary = Summary::new("throughput", clock.tsc_hz(), seats.clone(), hiccups);
+    memory_facts(&mut summary, &runs);
+    if args.part != Some(Part::Memory) {
+        for form in &args.form {
+            let road = args.road.road(args.xdp_mode);
+            sockets::run(*form, road, args, &seats, clock, &mut summary)?;
+        }
+        let note = format!(
+            "sockets over {:?} ({} where bypassed): a tick is 20 levels, about 750 bytes",
+            args.road,
+            args.xdp_mode.name()
+        );
+        summary.notes.push(note);
+    }
+    Ok(summary)
+}
+
+fn memory_facts(summary: &mut Summary, runs: &[memory::Run]) {
+    const GROUP: &str = "memory: 1,000 messages, from blocks of 512";
+    if runs.is_empty() {
+        return;
+    }
+    let rows: Vec<_> = runs
+        .iter()
+        .map(|run| (run.shape.name().to_owned(), run.blocks.clone()))
+        .collect();
+    summary.add(GROUP, &rows);
+    for run in runs {
+        let name = run.shape.name();
+        let Some(figures) = summary.clean(GROUP, name) else {
+            continue;
+        };
+        let rate = |ns: f64| 1e12 / ns;
+        // The fastest end of the time is the highest rate.
+        let found = Estimate {
+            value: rate(figures.p50.value),
+            low: rate(figures.p50.high),
+            high: rate(figures.p50.low),
+        };
+        let ns = figures.p50.value / 1_000.0;
+        let sustained = run.messages as f64 / run.seconds;
+        let mut fact = |what: &str, value| summary.fact(format!("memory, {name}: {what}"), value);
+        fact("messages a second, median block", found.value);
+        fact("ns a message, median block", ns);
+        fact("share of a core at 1,000,000/s", ns * WANTED / 1e9);
+        fact("seconds", run.seconds);
+        fact("messages a second, all of the time", sustained);
+        if run.shape == Shape::Depth {
+            let what = format!("memory: messages of 20 levels a second, at least {WANTED}");
+            let verdict = Bound::AtLeast.judge(what, WANTED, found, true);
+            summary.targets.push(verdict);
+        }
+    }
+}
