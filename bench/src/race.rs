@@ -46,7 +46,7 @@ impl Entrant {
             name: name.to_owned(),
             program: program.to_owned(),
             args: vec!["client".to_owned(), kind.to_owned()],
-            is_lane: kind == "spinlane",
+            is_lane: kind.starts_with("spinlane"),
             road: Road::Loopback,
         }
     }

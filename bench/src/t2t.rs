@@ -196,6 +196,7 @@ pub struct StageLine {
 pub fn entrants(program: &Path, peers: &Path, notes: &mut Vec<String>) -> Vec<Entrant> {
     let mut all = vec![
         Entrant::built_in(OURS, program, "spinlane"),
+        Entrant::built_in("spinlane, io_uring", program, "spinlane-uring"),
         Entrant::built_in(FLOOR_PLAIN, program, "floor-plain"),
         Entrant::built_in(FLOOR_TLS, program, "floor-tls"),
     ];

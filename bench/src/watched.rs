@@ -99,6 +99,10 @@ impl<F: FrameIo, W: Watch> FrameIo for Watched<F, W> {
         self.frames.kick();
     }
 
+    fn dropped(&self) -> u64 {
+        self.frames.dropped()
+    }
+
     fn park(&mut self, timeout_ns: u64) {
         self.frames.park(timeout_ns);
     }

@@ -9,15 +9,17 @@ use crate::road::{self, Mode};
 use crate::venue::walk::{NUMBER_LOTS, NUMBERS};
 use crate::watched::{Page, Watched};
 use anyhow::Context as _;
-use dp_transport::Uring;
+use dp_transport::{Sockets, Uring};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Which client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
-    /// The production lane, over io_uring or AF_XDP.
+    /// The production lane, over what the planner takes for it: plain sockets, or AF_XDP.
     Spinlane,
+    /// The same over io_uring.
+    SpinlaneUring,
     /// A spinning loop over TCP without TLS that looks at every byte.
     FloorPlain,
     /// The same loop with rustls.
@@ -67,8 +69,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 let transport = transport.map_frames(|frames| Watched::new(frames, watch));
                 lane::run(transport, args.connect, &ca, &args.shm, args.every)
             }
-            None => lane::run(Uring::new()?, args.connect, &ca, &args.shm, args.every),
+            None => lane::run(Sockets::new()?, args.connect, &ca, &args.shm, args.every),
         },
+        Kind::SpinlaneUring => lane::run(Uring::new()?, args.connect, &ca, &args.shm, args.every),
         Kind::FloorPlain => match args.xdp_mode {
             Some(mode) => {
                 let mut wire = xdp::Wire::open(mode)?;

@@ -1,8 +1,8 @@
 //! `transport`: round trips of 200 bytes over each way, beside a bare `recv` spin over the same road.
 //!
 //! ```text
-//!   loopback   recv spin · io_uring                                           ══ spinning kernel echo
-//!   veth       recv spin · io_uring                                           ══ spinning kernel echo
+//!   loopback   recv spin · sockets · io_uring                                 ══ spinning kernel echo
+//!   veth       recv spin · sockets · io_uring                                 ══ spinning kernel echo
 //!              AF_XDP, one end                                                ══ spinning kernel echo
 //!              AF_XDP, both ends                                              ══ our TCP over AF_XDP
 //!              AF_XDP, raw frames (no TCP)                                    ══ AF_XDP
@@ -68,6 +68,7 @@ pub struct Args {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Near {
     RecvSpin,
+    Sockets,
     Uring,
     Bypass(Mode),
     Raw(Mode),
@@ -84,7 +85,7 @@ struct Lane {
 
 impl Lane {
     fn new(name: &str, near: Near, is_both: bool, has_cable: bool) -> anyhow::Result<Self> {
-        let has_offloads = matches!(near, Near::RecvSpin | Near::Uring);
+        let has_offloads = matches!(near, Near::RecvSpin | Near::Sockets | Near::Uring);
         let cable = has_cable.then(|| Cable::lay(has_offloads)).transpose()?;
         let name = name.to_owned();
         Ok(Self {
@@ -154,6 +155,7 @@ impl Lane {
         }
         Ok(match self.near {
             Near::RecvSpin => Box::new(Bare::open(address)?),
+            Near::Sockets => Box::new(Over::open(dp_transport::Sockets::new()?, address, clock)?),
             Near::Uring => Box::new(Over::open(Uring::new()?, address, clock)?),
             Near::Bypass(mode) => Box::new(Over::open(xdp::open(mode)?, address, clock)?),
             Near::Raw(mode) => {
@@ -170,6 +172,7 @@ fn lanes(args: &Args, notes: &mut Vec<String>) -> anyhow::Result<[Vec<Lane>; 2]>
     let kernel = |has_cable| -> anyhow::Result<Vec<Lane>> {
         Ok(vec![
             Lane::new("recv spin (floor)", Near::RecvSpin, false, has_cable)?,
+            Lane::new("sockets spin", Near::Sockets, false, has_cable)?,
             Lane::new("io_uring spin", Near::Uring, false, has_cable)?,
         ])
     };

@@ -191,6 +191,7 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
             seeking: self.seeking,
             now: self.now,
             counters: self.counters,
+            past: self.past,
         }
     }
 
