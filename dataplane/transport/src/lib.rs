@@ -14,6 +14,7 @@ mod arena;
 mod backoff;
 pub mod bypass;
 pub mod clock;
+pub mod confine;
 mod heap;
 mod idle;
 mod mem;
@@ -120,6 +121,11 @@ pub trait Transport {
     fn name(&self) -> &'static str;
     /// System calls a lane makes in steady state through this transport.
     fn steady_syscalls(&self) -> &'static [&'static str];
+    /// System calls it makes besides, when connections are opened or lost, and which not every lane may make
+    /// ([`confine::COLD`]).
+    fn cold_syscalls(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Starts connecting. [`Ready::Connected`] or [`Ready::Closed`] follows.
     fn open(&mut self, peer: SocketAddr) -> Result<Socket, OpenError>;

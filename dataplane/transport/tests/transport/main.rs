@@ -2,6 +2,7 @@
 //! steady state that neither allocates nor calls what it did not declare.
 
 mod churn;
+mod confine;
 mod echo;
 mod ends;
 mod limits;
