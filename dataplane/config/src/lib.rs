@@ -141,6 +141,20 @@ pub struct Lane {
     /// Real-time priority (SCHED_FIFO), 1 to 60; absent or 0 = an ordinary thread.
     #[serde(default)]
     pub fifo: u8,
+    /// What the kernel does with a system call that is not on the lane's list.
+    #[serde(default)]
+    pub seccomp: Seccomp,
+}
+
+/// Whether a lane's thread is held to its list of system calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seccomp {
+    /// Any other call fails with EPERM, is counted and told.
+    #[default]
+    Refuse,
+    /// Any call is done.
+    Off,
 }
 
 /// Where a lane sits.

@@ -78,6 +78,9 @@ pub fn witness(seat: Placement, lane: &dp_config::Lane, transport: &mut Uring) -
         fifo: dp_transport::fifo(),
         fifo_asked: lane.fifo,
         is_locked: dp_transport::is_memory_locked(),
+        // Told once it is: the last thing a lane does before it is heard.
+        is_confined: false,
+        is_confined_asked: false,
         // The worse of the two.
         pages: if rx == Pages::Huge {
             tx.name()

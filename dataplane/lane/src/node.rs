@@ -2,6 +2,7 @@
 //! All of it cold: it may block, allocate and fail with a sentence.
 
 use crate::any_venue::AnyVenue;
+use crate::cost::{self, Subject};
 use crate::engine::{Engine, Setup};
 use crate::host::{self, Turnstile};
 use crate::lane::{Lane, Parts};
@@ -24,7 +25,7 @@ use dp_venue_api::{Registry, Secrets, Venue as _, VenueConfig};
 use rustls::ClientConfig;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// How often the kill switch is kept on disk when it has changed.
 const KILL_POLL: core::time::Duration = core::time::Duration::from_millis(50);
@@ -56,6 +57,8 @@ fn sentence(text: impl Into<String>) -> NodeError {
 
 /// What lanes share while they start: the tables everyone reads by the same ids.
 struct Shared {
+    /// The lanes have set limits that readers do not see yet.
+    is_changed: bool,
     limits: Vec<InstrumentLimits>,
     node: NodeLimits,
 }
@@ -124,6 +127,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     let (gate, turnstiles) = host::Gate::new(config.lane.len());
     let registry = seed_registry(config, &region)?;
     let shared = Mutex::new(Shared {
+        is_changed: false,
         limits: vec![InstrumentLimits::default(); INSTRUMENTS_MAX],
         node: NodeLimits {
             collar_bps: config.risk.collar_bps,
@@ -134,11 +138,13 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     // Whichever lane ends first is heard first: one that cannot run stops the others.
     let (done, ends) = crossbeam::channel::bounded(config.lane.len());
     let mut watched = Vec::new();
+    let subjects: Vec<OnceLock<Subject>> = config.lane.iter().map(|_| OnceLock::new()).collect();
+    let mut costs = cost::Watch::new(config, &region, &subjects);
     // Set whenever the lanes have ended, however they did.
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let lanes = config.lane.iter().zip(seats).zip(turnstiles);
-        for (index, ((lane, seat), turnstile)) in lanes.enumerate() {
+        let lanes = config.lane.iter().zip(seats).zip(turnstiles).zip(&subjects);
+        for (index, (((lane, seat), turnstile), subject)) in lanes.enumerate() {
             let id = LaneId(index as u8);
             let plan = Plan {
                 config,
@@ -151,6 +157,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
                 region: &region,
                 recovered: &recovered,
                 shared: &shared,
+                subject,
             };
             let venues = plan.venues();
             let addresses = inbox();
@@ -188,6 +195,8 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
         let mut kept = None;
         loop {
             kept = keep_kill(config, &region, kept);
+            publish_limits(&region, &shared)?;
+            costs.look(clock::unix_now());
             let ended = match ends.recv_timeout(KILL_POLL) {
                 Ok(ended) => ended,
                 Err(crossbeam::channel::RecvTimeoutError::Timeout) => continue,
@@ -200,6 +209,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
             }
         }
         is_over.store(true, Ordering::Relaxed);
+        costs.finish(clock::unix_now());
         if outcome.is_ok() {
             note_flat(config, &region);
         }
@@ -304,6 +314,19 @@ fn keep_kill(config: &Config, region: &Region, before: Option<u64>) -> Option<u6
     Some(state.changes)
 }
 
+/// Shows readers the limits the lanes have set. Not done by a lane: it takes a lock that a command may hold.
+fn publish_limits(region: &Region, shared: &Mutex<Shared>) -> Result<(), NodeError> {
+    let mut held = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    if !core::mem::take(&mut held.is_changed) {
+        return Ok(());
+    }
+    let (node, limits) = (held.node, held.limits.clone());
+    drop(held);
+    let guard = region.lock(Lock::Control)?;
+    region.config().publish(&guard, &node, &limits);
+    Ok(())
+}
+
 /// Instruments in the order of the region's ids, then the configuration's new ones.
 fn seed_registry(config: &Config, region: &Region) -> Result<Registry, NodeError> {
     let mut registry = Registry::new();
@@ -352,6 +375,8 @@ struct Plan<'a> {
     region: &'a Region,
     recovered: &'a Recovered,
     shared: &'a Mutex<Shared>,
+    /// Where the lane tells who it is, once it has confined itself.
+    subject: &'a OnceLock<Subject>,
 }
 
 /// A venue's configuration with everything looked up.
@@ -448,11 +473,20 @@ impl<'a> Plan<'a> {
             );
         }
         let mut transport = Uring::on_node(self.seat.node).map_err(|error| named(&error))?;
-        let witness = host::witness(self.seat, self.lane, &mut transport);
+        let mut witness = host::witness(self.seat, self.lane, &mut transport);
         tracing::info!(lane = self.id.0, core = ?self.seat.core, transport = transport.name(), "lane ready");
         let mut lane = self.build(registry, venues, addresses, transport)?;
+        // The last thing before it meets a venue: setting up calls what trading must not.
+        let subject = cost::confine(self.lane, self.idle(), lane.transport());
+        witness.is_confined_asked = cost::asked(self.lane);
+        witness.is_confined = subject.is_confined();
+        // Nobody has told it before: each lane is one thread.
+        let _ = self.subject.set(subject);
         if turnstile.pass(witness) {
             lane.run(stop);
+        }
+        if let Some(view) = self.region.lane(self.id) {
+            view.beat.end();
         }
         Ok(())
     }
@@ -466,6 +500,8 @@ impl<'a> Plan<'a> {
     ) -> Result<Lane<'a, T>, NodeError> {
         let writer = self.region.lane_writer(self.id)?;
         let mut wall = Wall::new(self.region, writer, self.id, self.epoch);
+        wall.beat
+            .begin(nix::unistd::gettid().as_raw().unsigned_abs());
         wall.beat.show_core(self.seat.core.map(usize::from));
         wall.beat.show_paused(false);
         let start = Entry::EpochStart(EpochStart {
@@ -509,14 +545,18 @@ impl<'a> Plan<'a> {
             registry,
             engine,
             venues: machines,
-            idle: match self.lane.idle {
-                dp_config::Idle::Spin => Idle::Spin,
-                dp_config::Idle::Yield => Idle::Yield,
-                dp_config::Idle::Park => Idle::Park,
-            },
+            idle: self.idle(),
             addresses,
             on_instruments: Box::new(on_instruments),
         }))
+    }
+
+    const fn idle(&self) -> Idle {
+        match self.lane.idle {
+            dp_config::Idle::Spin => Idle::Spin,
+            dp_config::Idle::Yield => Idle::Yield,
+            dp_config::Idle::Park => Idle::Park,
+        }
     }
 
     fn links(&self, machine: &AnyVenue, tls: &Arc<ClientConfig>) -> Result<Vec<Link>, NodeError> {
@@ -578,11 +618,7 @@ impl<'a> Plan<'a> {
                 });
             }
         }
-        let guard = self.region.lock(Lock::Control)?;
-        self.region
-            .config()
-            .publish(&guard, &shared.node, &shared.limits);
-        drop(guard);
+        shared.is_changed = true;
         drop(shared);
         tracing::info!(venue = %venue, instruments = ours.len(), "instruments known");
         for instrument in ours.iter().filter(|it| it.tick.0 == 0) {
