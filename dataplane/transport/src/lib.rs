@@ -24,7 +24,7 @@ mod socket;
 mod uring;
 pub mod xdp;
 
-pub use affinity::{AffinityError, pin};
+pub use affinity::{AffinityError, can_pin, pin};
 pub use arena::{Arena, ArenaError, HUGE_PAGE_BYTES, Pages};
 pub use backoff::Backoff;
 pub use clock::{Clock, VirtualClock, tsc};
