@@ -530,9 +530,7 @@ impl<'a> Plan<'a> {
         self.region.settle(self.id);
         let mut seated = false;
         let on_instruments = move |registry: &Registry, engine: &mut Engine<'a>, venue: VenueId| {
-            if let Err(error) = self.instruments_known(registry, engine, venue) {
-                tracing::error!(%error, "instruments cannot be shown");
-            }
+            self.instruments_known(registry, engine, venue);
             if !seated || self.lane.venues.len() > 1 {
                 self.seat_strategies(registry, engine, venue);
                 seated = true;
@@ -586,12 +584,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Publishes a venue's instruments and puts its limits in force.
-    fn instruments_known(
-        &self,
-        registry: &Registry,
-        engine: &mut Engine<'_>,
-        venue: VenueId,
-    ) -> Result<(), NodeError> {
+    fn instruments_known(&self, registry: &Registry, engine: &mut Engine<'_>, venue: VenueId) {
         let ours: Vec<Instrument> = registry
             .instruments()
             .iter()
@@ -627,7 +620,6 @@ impl<'a> Plan<'a> {
         for error in &faults {
             tracing::error!(%error, "an instrument cannot trade");
         }
-        Ok(())
     }
 
     /// Puts an instrument into the node's table. Errors: its increments are others than those its orders,

@@ -307,7 +307,7 @@ impl Rig {
     pub fn lane_threads(&self) -> Result<Vec<i32>> {
         let lanes = self.lanes()?;
         let threads = lanes.iter().map(|lane| lane["thread"].as_i64());
-        let threads = threads.map(|thread| Some(i32::try_from(thread?).ok()?));
+        let threads = threads.map(|thread| i32::try_from(thread?).ok());
         threads.collect::<Option<_>>().context("lanes[].thread")
     }
 

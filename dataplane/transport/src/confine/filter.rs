@@ -104,7 +104,7 @@ pub fn programs(steady: &[&'static str]) -> Result<[BpfProgram; 2], ConfineError
 }
 
 fn number(name: &'static str) -> Result<Sysno, ConfineError> {
-    name.parse().map_err(|_| ConfineError::Unknown(name))
+    name.parse().map_err(|()| ConfineError::Unknown(name))
 }
 
 /// The rules of a cold call; none = whatever its arguments.

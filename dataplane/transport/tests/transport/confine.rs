@@ -57,10 +57,13 @@ fn a_confined_lane_connects_trades_and_reconnects() {
     assert_eq!((refusals.count(), last(&refusals)), (0, "none"));
 }
 
+/// Something a lane must not do.
+type Deed = fn() -> std::io::Result<()>;
+
 /// Each is refused with EPERM and counted under its name, and the thread lives on.
 #[test]
 fn what_is_not_on_the_list_is_refused_and_seen() {
-    let deeds: [(&str, fn() -> std::io::Result<()>); 7] = [
+    let deeds: [(&str, Deed); 7] = [
         ("openat", || {
             std::fs::File::open("/proc/self/stat").map(drop)
         }),
