@@ -3,6 +3,7 @@
 use crate::cli::{Cli, Command, LatencyArgs, NodeArgs, OrdersArgs, VenueCommand};
 use crate::target::Target;
 use crate::view::doctor::Doctor;
+use crate::view::lanes::Lanes;
 use crate::view::latency::Latency;
 use crate::view::orders::{Order, Orders};
 use crate::view::positions::Positions;
@@ -28,9 +29,18 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let status = Status::read(&Target::find(&cli.node)?.attach()?);
             show(as_json, &status, || status.text())?;
         }
+        Command::Lanes => {
+            let lanes = Lanes::read(&Target::find(&cli.node)?.attach()?);
+            show(as_json, &lanes, || lanes.text())?;
+            return Ok(ExitCode::from(u8::from(lanes.is_ill())));
+        }
         Command::Doctor => {
             let target = Target::find(&cli.node)?;
-            let doctor = Doctor::read(&target.config("doctor")?.node.state_dir)?;
+            let mut doctor = Doctor::read(&target.config("doctor")?.node.state_dir)?;
+            // A node that has stopped and cleared away has no lanes to look at.
+            if let Ok(region) = target.attach() {
+                doctor.add_lanes(&Lanes::read(&region));
+            }
             show(as_json, &doctor, || doctor.text())?;
             return Ok(ExitCode::from(u8::from(doctor.is_ill())));
         }

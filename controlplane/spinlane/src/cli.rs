@@ -67,6 +67,8 @@ pub enum Command {
     Venue(VenueCommand),
     /// How the node stands: processes, links, books, kill switch.
     Status,
+    /// Whether each lane turns, where it hangs, what it costs the kernel; exit 1 when one is stuck.
+    Lanes,
     /// What the node asked of its machine and what it found; exit 1 when something fatal is missing.
     Doctor,
     /// Orders, from shared memory or the database.

@@ -15,6 +15,7 @@ use crate::fail::{Refused, Usage};
 use crate::leftovers;
 use crate::names::names;
 use crate::target::Target;
+use crate::watch::{Seen, Watch};
 use anyhow::Context;
 use cp_store::{Drain, DrainStatus, Query, Source, StoreError};
 use dp_config::Config;
@@ -43,6 +44,9 @@ pub struct ControlStatus {
     pub database: Option<String>,
     /// The drain.
     pub drain: DrainStatus,
+    /// What was seen of the lanes, in their order.
+    #[serde(default)]
+    pub lanes: Vec<Seen>,
 }
 
 impl ControlStatus {
@@ -158,7 +162,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         tracing::info!("private PostgreSQL {how}: psql \"{}\"", cluster.dsn());
     }
     tracing::info!("lease: stub, always held by the dataplane; nothing here renews it");
-    let served = follow(config, &mut source, &mut stop).await;
+    let watch = Watch::start(config.node.shm.clone()).context("a thread to watch the lanes")?;
+    let served = follow(config, &watch, &mut source, &mut stop).await;
     // Whatever happened, our own server is stopped in order.
     let closed = source.close().await;
     served?;
@@ -166,7 +171,12 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Attaches, drains, and attaches again when the dataplane made a new file.
-async fn follow(config: &Config, source: &mut Source, stop: &mut Stop) -> anyhow::Result<()> {
+async fn follow(
+    config: &Config,
+    watch: &Watch,
+    source: &mut Source,
+    stop: &mut Stop,
+) -> anyhow::Result<()> {
     let mut is_told = false;
     loop {
         match Region::attach(&config.node.shm) {
@@ -174,12 +184,12 @@ async fn follow(config: &Config, source: &mut Source, stop: &mut Stop) -> anyhow
                 is_told = false;
                 // Until the lanes have settled in the new file, the old ones are theirs to read.
                 let (is_stop, so_long) = if region.is_settled() {
-                    let is_stop = drain_kept(config, source, stop).await?;
+                    let is_stop = drain_kept(config, watch, source, stop).await?;
                     (is_stop, While::Current)
                 } else {
                     (false, While::Settling)
                 };
-                if is_stop || drain(&region, config, source, stop, so_long).await? {
+                if is_stop || drain(&region, config, watch, source, stop, so_long).await? {
                     return Ok(());
                 }
             }
@@ -199,7 +209,12 @@ async fn follow(config: &Config, source: &mut Source, stop: &mut Stop) -> anyhow
 
 /// Drains files the dataplane moved aside while nobody drained them, then removes them: they are memory.
 /// `true` = asked to stop.
-async fn drain_kept(config: &Config, source: &mut Source, stop: &mut Stop) -> anyhow::Result<bool> {
+async fn drain_kept(
+    config: &Config,
+    watch: &Watch,
+    source: &mut Source,
+    stop: &mut Stop,
+) -> anyhow::Result<bool> {
     for path in Region::kept(&config.node.shm) {
         let region = match Region::attach(&path) {
             Ok(region) => region,
@@ -208,7 +223,7 @@ async fn drain_kept(config: &Config, source: &mut Source, stop: &mut Stop) -> an
                 continue;
             }
         };
-        if drain(&region, config, source, stop, While::Waiting).await? {
+        if drain(&region, config, watch, source, stop, While::Waiting).await? {
             return Ok(true);
         }
         std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
@@ -232,6 +247,7 @@ enum While {
 async fn drain(
     region: &Region,
     config: &Config,
+    watch: &Watch,
     source: &mut Source,
     stop: &mut Stop,
     so_long: While,
@@ -253,7 +269,7 @@ async fn drain(
     tracing::info!("attached to {}", region.path().display());
     let mut drain = Drain::new(region, &guard, names());
     let mut told = Instant::now();
-    write_status(config, source, &drain)?;
+    write_status(config, watch, source, &drain)?;
     let is_stop = loop {
         let is_busy = tokio::select! {
             biased;
@@ -262,7 +278,7 @@ async fn drain(
         };
         if told.elapsed() >= STATUS_EVERY {
             told = Instant::now();
-            write_status(config, source, &drain)?;
+            write_status(config, watch, source, &drain)?;
         }
         if !is_busy {
             let is_over = match so_long {
@@ -297,7 +313,7 @@ async fn drain(
             );
         }
     }
-    write_status(config, source, &drain)?;
+    write_status(config, watch, source, &drain)?;
     region.header().control_pid.store(0, Relaxed);
     Ok(is_stop)
 }
@@ -306,7 +322,12 @@ fn explain(error: StoreError) -> anyhow::Error {
     anyhow::Error::new(error).context("keeping history")
 }
 
-fn write_status(config: &Config, source: &Source, drain: &Drain<'_>) -> anyhow::Result<()> {
+fn write_status(
+    config: &Config,
+    watch: &Watch,
+    source: &Source,
+    drain: &Drain<'_>,
+) -> anyhow::Result<()> {
     ControlStatus {
         pid: std::process::id(),
         database: match source {
@@ -314,6 +335,7 @@ fn write_status(config: &Config, source: &Source, drain: &Drain<'_>) -> anyhow::
             Source::Dsn(_) => None,
         },
         drain: drain.status(),
+        lanes: watch.seen(),
     }
     .write(&config.node.state_dir)
 }

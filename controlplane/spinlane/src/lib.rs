@@ -28,3 +28,4 @@ pub mod target;
 pub mod tools;
 pub mod venue_tools;
 pub mod view;
+pub mod watch;

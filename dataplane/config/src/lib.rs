@@ -159,6 +159,20 @@ pub struct Lane {
     pub queue: Option<u16>,
     /// How frames come; absent = `auto`.
     pub xdp_mode: Option<XdpMode>,
+    /// What the kernel does with a system call that is not on the lane's list.
+    #[serde(default)]
+    pub seccomp: Seccomp,
+}
+
+/// Whether a lane's thread is held to its list of system calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seccomp {
+    /// Any other call fails with EPERM, is counted and told.
+    #[default]
+    Refuse,
+    /// Any call is done.
+    Off,
 }
 
 /// Where a lane sits.

@@ -204,7 +204,9 @@ fn nics(tree: &impl Tree) -> Vec<Nic> {
             .filter(|queue| queue.starts_with("rx-"))
             .count();
         // -1: a device that belongs to no node. No file: no device behind the interface.
-        let node = word(tree, &format!("{at}/device/numa_node"));
+        // A virtio device says nothing itself: the PCI function it is on does.
+        let node = word(tree, &format!("{at}/device/numa_node"))
+            .or_else(|| word(tree, &format!("{at}/device/../numa_node")));
         Nic {
             is_physical: node.is_some() || !tree.list(&format!("{at}/device")).is_empty(),
             node: node.and_then(|node| node.parse().ok()),
@@ -246,12 +248,15 @@ mod tests {
         );
         odd.set("sys/devices/system/node/nodeX/cpulist", "0-1");
         odd.set("sys/class/net/eth0/device/numa_node", "-1\n");
+        odd.set("sys/class/net/eth1/device/vendor", "0x1af4\n");
+        odd.set("sys/class/net/eth1/device/../numa_node", "1\n");
         let odd = Topology::read(&odd);
         assert_eq!(odd.cpus.len(), 2);
         assert_eq!(odd.cpu(0).unwrap().siblings.to_string(), "0");
         assert!(odd.tickless.is_empty() && odd.nodes.is_empty());
         let nic = odd.nic("eth0").unwrap();
         assert_eq!((nic.node, nic.is_physical), (None, true));
+        assert_eq!(odd.nic("eth1").unwrap().node, Some(1));
     }
 
     #[test]

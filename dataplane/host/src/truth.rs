@@ -49,6 +49,10 @@ pub struct Witness {
     pub fifo_asked: u8,
     /// All memory of the process, now and to come, is locked.
     pub is_locked: bool,
+    /// The kernel holds the thread to its list of system calls.
+    pub is_confined: bool,
+    /// Asked for.
+    pub is_confined_asked: bool,
     /// What its arenas are on: `huge`, `transparent huge`, `4 KiB`.
     pub pages: &'static str,
     /// Node its arena's pages are on, all of them; `None` = on several, or the kernel does not say.
@@ -123,6 +127,17 @@ fn lane_facts(topology: &Topology, lane: &Witness) -> Vec<Fact> {
         },
     ];
     facts.extend(card_facts(topology, lane));
+    if lane.is_confined_asked {
+        facts.push(Fact {
+            id: "confined",
+            lane: id,
+            asked: "yes".into(),
+            found: yes(lane.is_confined),
+            is_so: lane.is_confined,
+            severity: Severity::Fatal,
+            mend: "needs a kernel with CONFIG_SECCOMP_FILTER: the lane may call what it likes",
+        });
+    }
     if let Some(core) = lane.core.filter(|_| lane.owns_core) {
         facts.extend(core_facts(topology, lane, core));
     }
@@ -296,6 +311,8 @@ mod tests {
             fifo: 50,
             fifo_asked: 50,
             is_locked: true,
+            is_confined: true,
+            is_confined_asked: true,
             pages: "huge",
             transport: ("io_uring".into(), "io_uring".into()),
             is_transport_so: true,
@@ -374,7 +391,7 @@ mod tests {
     #[test]
     fn each_lack_is_named_alone() {
         let good = machine("2-3", "performance");
-        let cases: [(&str, Topology, Witness); 7] = [
+        let cases: [(&str, Topology, Witness); 8] = [
             ("governor", machine("2-3", "powersave"), lane()),
             (
                 "huge_pages",
@@ -389,6 +406,14 @@ mod tests {
                 good.clone(),
                 Witness {
                     is_locked: false,
+                    ..lane()
+                },
+            ),
+            (
+                "confined",
+                good.clone(),
+                Witness {
+                    is_confined: false,
                     ..lane()
                 },
             ),

@@ -24,11 +24,14 @@ pub fn facts_file(state_dir: &Path) -> PathBuf {
     state_dir.join("host.json")
 }
 
-/// Processors this process may run on.
-fn allowed() -> CpuList {
+/// Processors this process may run on. Isolated ones are not in the mask it has inherited: they are tried.
+fn allowed(topology: &Topology) -> CpuList {
     let set = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
     let cpus = (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false));
-    cpus.filter_map(|cpu| u16::try_from(cpu).ok()).collect()
+    let cpus = cpus.filter_map(|cpu| u16::try_from(cpu).ok());
+    let isolated = topology.isolated.iter();
+    cpus.chain(isolated.filter(|cpu| dp_transport::can_pin(usize::from(*cpu))))
+        .collect()
 }
 
 /// Whether a lane owns its core.
@@ -59,7 +62,7 @@ pub fn place(
         shared_bytes: shape.size(),
         needs_huge: false,
     };
-    dp_host::plan(topology, &allowed(), &wishes, sizes).map_err(|refusals| {
+    dp_host::plan(topology, &allowed(topology), &wishes, sizes).map_err(|refusals| {
         let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
         NodeError::Host(format!(
             "the lanes cannot sit so:\n  {}",
@@ -83,6 +86,9 @@ pub fn witness(
         fifo_asked: lane.fifo,
         is_locked: dp_transport::is_memory_locked(),
         pages: transport.pages().name(),
+        // Told once it is: the last thing a lane does before it is heard.
+        is_confined: false,
+        is_confined_asked: false,
         node: transport.node(),
         transport: (name.clone(), name),
         // One that cannot be had has ended the start.

@@ -7,6 +7,7 @@
 
 mod any_venue;
 mod books;
+pub mod cost;
 mod engine;
 pub mod host;
 mod lane;

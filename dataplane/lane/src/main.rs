@@ -29,14 +29,23 @@ struct Cli {
 /// Exit code for a bad command line or configuration.
 const USAGE: u8 = 2;
 
+/// Log lines that wait for their thread; more are dropped and counted: a lane never waits for a terminal.
+const LOG_LINES_MAX: usize = 16 << 10;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Lanes speak rarely, but their words must not wait for whoever reads the standard error.
+    let (writer, log) = tracing_appender::non_blocking::NonBlockingBuilder::default()
+        .buffered_lines_limit(LOG_LINES_MAX)
+        .thread_name("log")
+        .finish(std::io::stderr());
+    let dropped = writer.error_counter();
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("SPINLANE_LOG")
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
         )
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_ansi(false)
         .init();
     if cli.die_with_parent {
@@ -74,10 +83,19 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    match dp_lane::node::run(&config, &stop) {
+    let outcome = dp_lane::node::run(&config, &stop);
+    if let Err(error) = &outcome {
+        tracing::error!(%error, "the dataplane ends");
+    }
+    // Waits for the lines that were not written yet.
+    drop(log);
+    let dropped = dropped.dropped_lines();
+    if dropped > 0 {
+        eprintln!("{dropped} log lines were dropped: whoever reads them was too slow");
+    }
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "the dataplane ends");
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }

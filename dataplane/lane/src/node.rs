@@ -2,6 +2,7 @@
 //! All of it cold: it may block, allocate and fail with a sentence.
 
 use crate::any_venue::AnyVenue;
+use crate::cost::{self, Subject};
 use crate::engine::{Engine, Setup};
 use crate::host::{self, Turnstile};
 use crate::lane::{Lane, Parts};
@@ -26,7 +27,7 @@ use rustls::ClientConfig;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// How often the kill switch is kept on disk when it has changed.
 const KILL_POLL: core::time::Duration = core::time::Duration::from_millis(50);
@@ -58,6 +59,8 @@ fn sentence(text: impl Into<String>) -> NodeError {
 
 /// What lanes share while they start: the tables everyone reads by the same ids.
 struct Shared {
+    /// The lanes have set limits that readers do not see yet.
+    is_changed: bool,
     limits: Vec<InstrumentLimits>,
     node: NodeLimits,
 }
@@ -130,6 +133,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     let (gate, turnstiles) = host::Gate::new(config.lane.len());
     let registry = seed_registry(config, &region)?;
     let shared = Mutex::new(Shared {
+        is_changed: false,
         limits: vec![InstrumentLimits::default(); INSTRUMENTS_MAX],
         node: NodeLimits {
             collar_bps: config.risk.collar_bps,
@@ -140,12 +144,14 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     // Whichever lane ends first is heard first: one that cannot run stops the others.
     let (done, ends) = crossbeam::channel::bounded(config.lane.len());
     let mut watched = Vec::new();
+    let subjects: Vec<OnceLock<Subject>> = config.lane.iter().map(|_| OnceLock::new()).collect();
+    let mut costs = cost::Watch::new(config, &region, &subjects);
     // Set whenever the lanes have ended, however they did.
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let lanes = config.lane.iter().zip(seats).zip(turnstiles);
-        let lanes = lanes.zip(ways.lanes());
-        for (index, (((lane, seat), turnstile), way)) in lanes.enumerate() {
+        let lanes = lanes.zip(ways.lanes()).zip(&subjects);
+        for (index, ((((lane, seat), turnstile), way), subject)) in lanes.enumerate() {
             let id = LaneId(index as u8);
             let plan = Plan {
                 config,
@@ -159,6 +165,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
                 region: &region,
                 recovered: &recovered,
                 shared: &shared,
+                subject,
             };
             let venues = plan.venues();
             let addresses = inbox();
@@ -196,6 +203,8 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
         let mut kept = None;
         loop {
             kept = keep_kill(config, &region, kept);
+            publish_limits(&region, &shared)?;
+            costs.look(clock::unix_now());
             let ended = match ends.recv_timeout(KILL_POLL) {
                 Ok(ended) => ended,
                 Err(crossbeam::channel::RecvTimeoutError::Timeout) => continue,
@@ -208,6 +217,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
             }
         }
         is_over.store(true, Ordering::Relaxed);
+        costs.finish(clock::unix_now());
         if outcome.is_ok() {
             note_flat(config, &region);
         }
@@ -312,6 +322,19 @@ fn keep_kill(config: &Config, region: &Region, before: Option<u64>) -> Option<u6
     Some(state.changes)
 }
 
+/// Shows readers the limits the lanes have set. Not done by a lane: it takes a lock that a command may hold.
+fn publish_limits(region: &Region, shared: &Mutex<Shared>) -> Result<(), NodeError> {
+    let mut held = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    if !core::mem::take(&mut held.is_changed) {
+        return Ok(());
+    }
+    let (node, limits) = (held.node, held.limits.clone());
+    drop(held);
+    let guard = region.lock(Lock::Control)?;
+    region.config().publish(&guard, &node, &limits);
+    Ok(())
+}
+
 /// Instruments in the order of the region's ids, then the configuration's new ones.
 fn seed_registry(config: &Config, region: &Region) -> Result<Registry, NodeError> {
     let mut registry = Registry::new();
@@ -361,6 +384,8 @@ struct Plan<'a> {
     region: &'a Region,
     recovered: &'a Recovered,
     shared: &'a Mutex<Shared>,
+    /// Where the lane tells who it is, once it has confined itself.
+    subject: &'a OnceLock<Subject>,
 }
 
 /// A venue's configuration with everything looked up.
@@ -485,14 +510,23 @@ impl<'a> Plan<'a> {
         self,
         parts: (Registry, Vec<VenueParts>, Inbox),
         transport: T,
-        (witness, turnstile): (Witness, Turnstile),
+        (mut witness, turnstile): (Witness, Turnstile),
         stop: &AtomicBool,
     ) -> Result<(), NodeError> {
         let way = &witness.transport.1;
         tracing::info!(lane = self.id.0, core = ?self.seat.core, transport = way, "lane ready");
         let mut lane = self.build(parts, transport)?;
+        // The last thing before it meets a venue: setting up calls what trading must not.
+        let subject = cost::confine(self.lane, self.idle(), lane.transport());
+        witness.is_confined_asked = cost::asked(self.lane);
+        witness.is_confined = subject.is_confined();
+        // Nobody has told it before: each lane is one thread.
+        let _ = self.subject.set(subject);
         if turnstile.pass(witness) {
             lane.run(stop);
+        }
+        if let Some(view) = self.region.lane(self.id) {
+            view.beat.end();
         }
         Ok(())
     }
@@ -504,6 +538,8 @@ impl<'a> Plan<'a> {
     ) -> Result<Lane<'a, T>, NodeError> {
         let writer = self.region.lane_writer(self.id)?;
         let mut wall = Wall::new(self.region, writer, self.id, self.epoch);
+        wall.beat
+            .begin(nix::unistd::gettid().as_raw().unsigned_abs());
         wall.beat.show_core(self.seat.core.map(usize::from));
         wall.beat.show_paused(false);
         let start = Entry::EpochStart(EpochStart {
@@ -532,9 +568,7 @@ impl<'a> Plan<'a> {
         self.region.settle(self.id);
         let mut seated = false;
         let on_instruments = move |registry: &Registry, engine: &mut Engine<'a>, venue: VenueId| {
-            if let Err(error) = self.instruments_known(registry, engine, venue) {
-                tracing::error!(%error, "instruments cannot be shown");
-            }
+            self.instruments_known(registry, engine, venue);
             if !seated || self.lane.venues.len() > 1 {
                 self.seat_strategies(registry, engine, venue);
                 seated = true;
@@ -547,14 +581,18 @@ impl<'a> Plan<'a> {
             registry,
             engine,
             venues: machines,
-            idle: match self.lane.idle {
-                dp_config::Idle::Spin => Idle::Spin,
-                dp_config::Idle::Yield => Idle::Yield,
-                dp_config::Idle::Park => Idle::Park,
-            },
+            idle: self.idle(),
             addresses,
             on_instruments: Box::new(on_instruments),
         }))
+    }
+
+    const fn idle(&self) -> Idle {
+        match self.lane.idle {
+            dp_config::Idle::Spin => Idle::Spin,
+            dp_config::Idle::Yield => Idle::Yield,
+            dp_config::Idle::Park => Idle::Park,
+        }
     }
 
     fn links(&self, machine: &AnyVenue, tls: &Arc<ClientConfig>) -> Result<Vec<Link>, NodeError> {
@@ -597,12 +635,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Publishes a venue's instruments and puts its limits in force.
-    fn instruments_known(
-        &self,
-        registry: &Registry,
-        engine: &mut Engine<'_>,
-        venue: VenueId,
-    ) -> Result<(), NodeError> {
+    fn instruments_known(&self, registry: &Registry, engine: &mut Engine<'_>, venue: VenueId) {
         let ours: Vec<Instrument> = registry
             .instruments()
             .iter()
@@ -629,11 +662,7 @@ impl<'a> Plan<'a> {
                 });
             }
         }
-        let guard = self.region.lock(Lock::Control)?;
-        self.region
-            .config()
-            .publish(&guard, &shared.node, &shared.limits);
-        drop(guard);
+        shared.is_changed = true;
         drop(shared);
         tracing::info!(venue = %venue, instruments = ours.len(), "instruments known");
         for instrument in ours.iter().filter(|it| it.tick.0 == 0) {
@@ -642,7 +671,6 @@ impl<'a> Plan<'a> {
         for error in &faults {
             tracing::error!(%error, "an instrument cannot trade");
         }
-        Ok(())
     }
 
     /// Puts an instrument into the node's table. Errors: its increments are others than those its orders,

@@ -4,7 +4,7 @@ use crate::command::{Command, CommandNote};
 use crate::error::ShmError;
 use crate::hist::{HistPage, HistView, bump};
 use crate::layout::{
-    BeatLine, COMMAND_WORDS, LaneHead, Offsets, RECORD_WORDS, Shape, Slot, TICK_WORDS,
+    BeatLine, COMMAND_WORDS, CostLine, LaneHead, Offsets, RECORD_WORDS, Shape, Slot, TICK_WORDS,
 };
 use crate::lock::{Lock, LockGuard};
 use crate::map::Mapping;
@@ -16,11 +16,28 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use dp_types::{LaneId, Now, Text, UnixNanos};
 
 impl BeatLine {
-    /// A duty cycle begins. Cost: two stores.
+    /// A duty cycle begins, and the one before has ended. Cost: two loads of its own line, two stores.
     #[inline]
     pub fn beat(&self, now: Now) {
+        let before = self.beat_tsc.load(Ordering::Relaxed);
+        let cycles = now.tsc.0.saturating_sub(before);
+        if before != 0 && cycles > self.cycle_tsc_max.load(Ordering::Relaxed) {
+            self.cycle_tsc_max.store(cycles, Ordering::Relaxed);
+        }
         self.beat_tsc.store(now.tsc.0, Ordering::Relaxed);
         self.beat_unix_ns.store(now.unix.0, Ordering::Relaxed);
+    }
+
+    /// The lane runs in this kernel thread from here on; no cycle of an earlier run counts.
+    pub fn begin(&self, thread: u32) {
+        self.beat_tsc.store(0, Ordering::Relaxed);
+        self.cycle_tsc_max.store(0, Ordering::Relaxed);
+        self.thread.store(thread, Ordering::Relaxed);
+    }
+
+    /// The lane has ended in order.
+    pub fn end(&self) {
+        self.thread.store(0, Ordering::Relaxed);
     }
 
     /// The lane runs pinned to `core`, or to none.
@@ -34,14 +51,6 @@ impl BeatLine {
     pub fn show_paused(&self, is_paused: bool) {
         self.is_paused
             .store(u32::from(is_paused), Ordering::Relaxed);
-    }
-
-    /// A duty cycle took so many TSC cycles.
-    #[inline]
-    pub fn cycle(&self, cycles: u64) {
-        if cycles > self.cycle_tsc_max.load(Ordering::Relaxed) {
-            self.cycle_tsc_max.store(cycles, Ordering::Relaxed);
-        }
     }
 }
 
@@ -118,6 +127,8 @@ pub struct LaneView<'r> {
     pub lane: LaneId,
     /// Liveness.
     pub beat: &'r BeatLine,
+    /// What it costs the kernel.
+    pub cost: &'r CostLine,
     /// Counters.
     pub counters: Counters<'r>,
     /// Histograms.
@@ -210,6 +221,7 @@ impl<'r> LaneParts<'r> {
         LaneView {
             lane,
             beat: &head.beat,
+            cost: &head.cost,
             counters: Counters(&head.counters),
             stages: Stages(self.hists),
             journal: LogReader::new(

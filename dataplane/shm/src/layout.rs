@@ -15,7 +15,7 @@
 //!          │ PositionLine x instruments                    │
 //!          │ BookLine     x instruments                    │
 //!          ├───────────────────────────────────────────────┤ ┐
-//!          │ LaneHead    beat, counters, ring cursors      │ │
+//!          │ LaneHead    beat, cost, counters, cursors      │ │
 //!          │ histograms  one per Stage                     │ │ x lanes
 //!          │ tick ring   tick_records x 64 B               │ │
 //!          │ command ring command_records x 64 B           │ │
@@ -33,7 +33,7 @@ use crate::metric::{Counter, Stage};
 use crate::table::{AssetLine, InstrumentLine, TableHead};
 use crate::words::{KillWord, LeaseWord};
 use core::mem::{align_of, offset_of, size_of};
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use dp_types::limit::{ASSETS_MAX, INSTRUMENTS_MAX, LANES_MAX};
 
 /// Version of the layout; raised with each release that changes it.
@@ -155,7 +155,7 @@ pub struct Header {
 pub struct BeatLine {
     /// Start of the latest duty cycle, TSC cycles.
     pub beat_tsc: AtomicU64,
-    /// Longest duty cycle since start, TSC cycles.
+    /// Longest duty cycle since start, beat to beat, waits and stalls included, TSC cycles.
     pub cycle_tsc_max: AtomicU64,
     /// Start of the latest duty cycle, Unix nanoseconds.
     pub beat_unix_ns: AtomicU64,
@@ -166,6 +166,35 @@ pub struct BeatLine {
     /// 0 = trades, 1 = paused (sends nothing new).
     pub is_paused: AtomicU32,
     pad: [AtomicU32; 7],
+}
+
+/// What one lane costs the kernel: page faults, voluntary and involuntary context switches, in this order.
+/// Writer: the dataplane's main thread, never the lane. Readers: control plane, CLI.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct CostLine {
+    /// Since the lane's thread started.
+    pub since_start: [AtomicU64; 3],
+    /// The same counts when it became steady.
+    pub at_steady: [AtomicU64; 3],
+    /// Since when it is steady, Unix nanoseconds: its connections stand and its orders are compared; 0 = it is not.
+    pub steady_unix_ns: AtomicU64,
+    /// System calls it was refused (seccomp).
+    pub refused: AtomicU32,
+    /// Number of the last of them, plus one; 0 = none.
+    pub refused_call_plus_one: AtomicU32,
+}
+
+impl CostLine {
+    /// Since when the lane is steady, and what it cost since; `None` = it is not.
+    pub fn since_steady(&self) -> Option<(u64, [u64; 3])> {
+        let from = self.steady_unix_ns.load(Ordering::Relaxed);
+        let cost = |at: usize| {
+            let now = self.since_start[at].load(Ordering::Relaxed);
+            now.saturating_sub(self.at_steady[at].load(Ordering::Relaxed))
+        };
+        (from != 0).then(|| (from, [cost(0), cost(1), cost(2)]))
+    }
 }
 
 /// One cursor on a line of its own, so that its writer and its reader do not share a line with others.
@@ -181,6 +210,8 @@ pub struct Cursor {
 pub struct LaneHead {
     /// Liveness.
     pub beat: BeatLine,
+    /// What it costs the kernel.
+    pub cost: CostLine,
     /// Ticks: the lane's cursor.
     pub tick_head: Cursor,
     /// Ticks: the drainer's cursor.
@@ -306,6 +337,8 @@ const fn layout_hash() -> u64 {
         size_of::<BookLine>(),
         size_of::<BeatLine>(),
         offset_of!(BeatLine, beat_unix_ns),
+        size_of::<CostLine>(),
+        offset_of!(CostLine, steady_unix_ns),
         size_of::<LaneHead>(),
         offset_of!(LaneHead, journal_head),
         offset_of!(LaneHead, counters),
@@ -341,7 +374,8 @@ const _: () = {
     assert!(offset_of!(Header, size) == 40 && offset_of!(Header, epoch) == 48);
     assert!(size_of::<BeatLine>() == 64 && offset_of!(BeatLine, cycle_tsc_max) == 8);
     assert!(size_of::<Cursor>() == 64 && size_of::<LeaseWord>() == 64);
-    assert!(offset_of!(LaneHead, tick_head) == 64 && offset_of!(LaneHead, counters) == 448);
+    assert!(size_of::<CostLine>() == 64 && offset_of!(LaneHead, cost) == 64);
+    assert!(offset_of!(LaneHead, tick_head) == 128 && offset_of!(LaneHead, counters) == 512);
     assert!(size_of::<Slot<TICK_WORDS>>() == 64 && size_of::<Slot<COMMAND_WORDS>>() == 64);
     assert!(size_of::<Slot<RECORD_WORDS>>() == 128);
     assert!(size_of::<PositionLine>() == 256 && size_of::<BookLine>() == 192);

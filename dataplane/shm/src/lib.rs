@@ -65,7 +65,7 @@ pub use {
     error::ShmError,
     hist::{HistSnapshot, HistView},
     lane::{CommandSender, Counters, LaneView, LaneWriter, Stages},
-    layout::{BeatLine, Header, LAYOUT_HASH, Shape, VERSION},
+    layout::{BeatLine, CostLine, Header, LAYOUT_HASH, Shape, VERSION},
     lines::{
         BookLine, BookState, BookTop, LinkState, PositionLine, PositionState, VenueLine,
         VenueStatus,

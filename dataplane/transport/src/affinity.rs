@@ -1,17 +1,23 @@
 //! One thread, one core; asked for and read back.
+//!
+//! The kernel is asked, not the mask a thread has inherited: `isolcpus=` takes isolated cores out of the mask of
+//! the first process and so of all others, and pinning is how one gets there.
 
+use core_affinity::CoreId;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 
 /// Why a lane could not be pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AffinityError {
-    /// The machine (or this process's allowance) has no such core.
-    #[error("core {core} is not among the cores this process may use ({count} of them)")]
+    /// The machine has no such core, or this process's cpuset leaves it out.
+    #[error(
+        "there is no core {core}, or this process's cpuset leaves it out (its mask has {count})"
+    )]
     NoSuchCore {
         /// Asked for.
         core: usize,
-        /// Allowed cores.
+        /// Cores in the thread's mask.
         count: usize,
     },
     /// The kernel did not do it.
@@ -24,13 +30,9 @@ pub enum AffinityError {
 /// Errors: [`AffinityError::NoSuchCore`], and the thread runs where it ran; [`AffinityError::Refused`]
 /// when the kernel says no or what is read back is not this core alone.
 pub fn pin(core: usize) -> Result<(), AffinityError> {
-    let cores = core_affinity::get_core_ids().unwrap_or_default();
-    let count = cores.len();
-    let Some(id) = cores.into_iter().find(|id| id.id == core) else {
+    if core >= CpuSet::count() || !core_affinity::set_for_current(CoreId { id: core }) {
+        let count = core_affinity::get_core_ids().map_or(0, |cores| cores.len());
         return Err(AffinityError::NoSuchCore { core, count });
-    };
-    if !core_affinity::set_for_current(id) {
-        return Err(AffinityError::Refused(core));
     }
     let held = sched_getaffinity(Pid::from_raw(0)).map_err(|_| AffinityError::Refused(core))?;
     let is_alone =
@@ -40,6 +42,13 @@ pub fn pin(core: usize) -> Result<(), AffinityError> {
     } else {
         Err(AffinityError::Refused(core))
     }
+}
+
+/// Whether a thread of this process can be pinned to `core`: tried, on a thread that ends with it.
+pub fn can_pin(core: usize) -> bool {
+    std::thread::spawn(move || pin(core).is_ok())
+        .join()
+        .unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -58,5 +67,20 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    /// As on a machine with isolated cores: the mask a thread has inherited lacks the core.
+    #[test]
+    fn a_core_outside_the_inherited_mask_can_be_had() {
+        let cores = core_affinity::get_core_ids().unwrap();
+        let (first, last) = (cores[0].id, cores[cores.len() - 1].id);
+        std::thread::spawn(move || {
+            pin(first).unwrap();
+            assert!(can_pin(last));
+            assert_eq!(pin(last), Ok(()));
+        })
+        .join()
+        .unwrap();
+        assert!(!can_pin(100_000));
     }
 }

@@ -554,6 +554,11 @@ impl<F: FrameIo, W: Ways> Transport for Bypass<F, W> {
         self.frames.steady_syscalls()
     }
 
+    fn cold_syscalls(&self) -> &'static [&'static str] {
+        // A flow steered or let go, a word to the monitor's thread, and parking.
+        &["bpf", "write", "ppoll"]
+    }
+
     fn open(&mut self, peer: SocketAddr) -> Result<Socket, OpenError> {
         let SocketAddr::V4(peer) = peer else {
             return Err(OpenError::Socket(SocketFault::Os {

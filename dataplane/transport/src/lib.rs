@@ -14,6 +14,7 @@ mod arena;
 mod backoff;
 pub mod bypass;
 pub mod clock;
+pub mod confine;
 mod counts;
 mod heap;
 mod idle;
@@ -26,7 +27,7 @@ mod tx;
 mod uring;
 pub mod xdp;
 
-pub use affinity::{AffinityError, pin};
+pub use affinity::{AffinityError, can_pin, pin};
 pub use arena::{Arena, ArenaError, HUGE_PAGE_BYTES, Pages};
 pub use backoff::Backoff;
 pub use clock::{Clock, VirtualClock, tsc};
@@ -125,6 +126,11 @@ pub trait Transport {
     fn name(&self) -> &'static str;
     /// System calls a lane makes in steady state through this transport.
     fn steady_syscalls(&self) -> &'static [&'static str];
+    /// System calls it makes besides, when connections are opened or lost, and which not every lane may make
+    /// ([`confine::COLD`]).
+    fn cold_syscalls(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Starts connecting. [`Ready::Connected`] or [`Ready::Closed`] follows.
     fn open(&mut self, peer: SocketAddr) -> Result<Socket, OpenError>;

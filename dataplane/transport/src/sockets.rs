@@ -287,6 +287,11 @@ impl Transport for Sockets {
         &["recvfrom", "sendto", "ppoll"]
     }
 
+    fn cold_syscalls(&self) -> &'static [&'static str] {
+        // Whether a handshake is done.
+        &["poll"]
+    }
+
     fn open(&mut self, peer: SocketAddr) -> Result<Socket, OpenError> {
         let at = self.slots.iter().position(|slot| slot.fd.is_none());
         let at = at.ok_or(OpenError::TooMany)?;

@@ -5,6 +5,8 @@
 //! the database and the simulator's own record.
 #![forbid(unsafe_code)]
 
+pub mod held;
+
 use anyhow::{Context, Result, bail};
 use dp_transport::xdp::ethtool::{self, Offload};
 use nix::fcntl::{Flock, FlockArg};
@@ -91,6 +93,8 @@ pub struct Rig {
     control: Option<Child>,
     /// A lane was killed or its memory taken away: what it counted last is lost.
     has_lost_counts: bool,
+    /// System calls the lanes are to have been refused.
+    planted: u64,
     log: &'static str,
     cable: Option<Arc<Veth>>,
 }
@@ -190,6 +194,7 @@ impl Rig {
             dataplane: None,
             control: None,
             has_lost_counts: false,
+            planted: 0,
             log: options.log,
             cable: options.cable.clone(),
         })
@@ -326,6 +331,32 @@ impl Rig {
         Ok(i32::try_from(
             self.dataplane.as_ref().context("no dataplane runs")?.id(),
         )?)
+    }
+
+    /// Kernel threads of the lanes, in their order.
+    pub fn lane_threads(&self) -> Result<Vec<i32>> {
+        let lanes = self.lanes()?;
+        let threads = lanes.iter().map(|lane| lane["thread"].as_i64());
+        let threads = threads.map(|thread| i32::try_from(thread?).ok());
+        threads.collect::<Option<_>>().context("lanes[].thread")
+    }
+
+    /// `spinlane lanes`, the lanes.
+    pub fn lanes(&self) -> Result<Vec<Value>> {
+        let lanes = self.cli(&["lanes"])?["lanes"].take();
+        lanes.as_array().cloned().context("lanes")
+    }
+
+    /// Calls the lanes were refused so far.
+    pub fn refused(&self) -> Result<u64> {
+        let lanes = self.lanes()?;
+        let refused = lanes.iter().map(|lane| lane["refused_calls"].as_u64());
+        refused.sum::<Option<u64>>().context("refused_calls")
+    }
+
+    /// One more call was planted that a lane must have been refused by the end.
+    pub const fn expect_refusal(&mut self) {
+        self.planted += 1;
     }
 
     /// The process id of the control plane.
@@ -495,12 +526,19 @@ impl Rig {
 
     /// Stops the node in order and holds it against the simulator's record.
     ///
-    /// Errors: orders left at a venue, an order asked for twice, or [`Rig::differences`].
+    /// Errors: orders left at a venue, an order asked for twice, a lane that was refused a system call nobody
+    /// planted, or [`Rig::differences`].
     pub fn ends_equal(mut self) -> Result<()> {
         self.stop_dataplane()?;
         let open = self.open_at_venue()?;
         let doubled = self.doubled_at_venue()?;
         let differences = self.differences()?;
+        let (refused, planted) = (self.refused()?, self.planted);
+        anyhow::ensure!(
+            refused == planted,
+            "lanes were refused {refused} system calls, {planted} were planted\n{}",
+            self.tails()
+        );
         anyhow::ensure!(
             open == 0 && doubled == 0 && differences.is_empty(),
             "{open} orders left at the venue, {doubled} asked twice, different: {differences:#?}\n{}",

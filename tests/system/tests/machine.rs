@@ -139,6 +139,16 @@ fn a_spinning_lane_neither_faults_nor_sleeps() {
         before.0, after.0, before.1, after.1
     );
     assert_eq!(after, before, "page faults, voluntary switches");
+    // The node's own account says the same.
+    let lane = &rig.lanes().unwrap()[0];
+    let steady = &lane["steady"];
+    assert!(steady["for_ms"].as_u64().unwrap() > 1_000, "{lane}");
+    assert_eq!(steady["page_faults"], 0, "{lane}");
+    assert_eq!(steady["voluntary_switches"], 0, "{lane}");
+    println!(
+        "taken from it while steady: {} times",
+        steady["involuntary_switches"]
+    );
     rig.ends_equal().unwrap();
 }
 
@@ -152,6 +162,11 @@ fn the_watch_sees_a_lane_that_sleeps() {
     let before = cost(pid, thread);
     wait_for("the lane sleeps", || {
         (cost(pid, thread).1 > before.1).then_some(())
+    })
+    .unwrap();
+    wait_for("the node's own account says so", || {
+        let lane = rig.lanes().ok()?.swap_remove(0);
+        (lane["steady"]["voluntary_switches"].as_u64()? > 0).then_some(())
     })
     .unwrap();
 }

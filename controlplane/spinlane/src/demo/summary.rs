@@ -230,7 +230,10 @@ impl Percentiles {
 /// The demo gives each venue a lane of its own, so a lane's counters are its venue's.
 fn venues(status: &Status, positions: &Positions) -> BTreeMap<String, VenueSummary> {
     let one = |venue: &crate::view::status::Venue| {
-        let lane = status.lanes.iter().find(|lane| lane.lane == venue.lane);
+        let lane = status
+            .lanes
+            .iter()
+            .find(|lane| lane.standing.lane == venue.lane);
         let counter = |name: &str| {
             lane.and_then(|lane| lane.counters.get(name))
                 .copied()

@@ -1,5 +1,6 @@
 //! `spinlane doctor`: what the node asked of its machine, and what it found when it started.
 
+use super::lanes::{Health, Lanes, SLOW_MS, Standing};
 use crate::leftovers;
 use crate::table::Table;
 use anyhow::Context;
@@ -68,6 +69,15 @@ impl Doctor {
         Ok(doctor)
     }
 
+    /// Adds how the lanes stand now: what was so at the start may have changed.
+    pub fn add_lanes(&mut self, lanes: &Lanes) {
+        let running = lanes.lanes.iter();
+        let running = running.filter(|lane| lane.health != Health::Stopped);
+        self.facts
+            .extend(running.flat_map(|lane| [beat(lane), calls(lane)]));
+        self.outcome = String::from(if self.is_ill() { "ill" } else { "well" });
+    }
+
     /// Whether something fatal is missing and nobody does without it.
     pub fn is_ill(&self) -> bool {
         let mut facts = self.facts.iter();
@@ -106,6 +116,34 @@ impl Doctor {
             text.push_str(&mend);
         }
         text
+    }
+}
+
+fn beat(lane: &Standing) -> Fact {
+    let age = lane.beat_age_ms.map(|ms| format!("{ms} ms"));
+    Fact {
+        id: "beat".into(),
+        lane: Some(lane.lane),
+        asked: format!("each {SLOW_MS} ms"),
+        found: age.unwrap_or_else(|| "none".into()),
+        is_so: lane.health == Health::Fine,
+        is_fatal: lane.health.is_ill(),
+        is_waived: false,
+        mend: lane.complaint().unwrap_or_default(),
+    }
+}
+
+fn calls(lane: &Standing) -> Fact {
+    Fact {
+        id: "refused_calls".into(),
+        lane: Some(lane.lane),
+        asked: "0".into(),
+        found: lane.refused_calls.to_string(),
+        is_so: lane.refused_calls == 0,
+        is_fatal: false,
+        is_waived: false,
+        mend: "a lane asked the kernel for what is not on its list: see the log; it is a bug or a break-in"
+            .into(),
     }
 }
 

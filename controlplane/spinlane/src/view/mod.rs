@@ -4,6 +4,7 @@
 //! Each view is a plain struct with stable field names (JSON) and a text for people.
 
 pub mod doctor;
+pub mod lanes;
 pub mod latency;
 pub mod orders;
 pub mod positions;

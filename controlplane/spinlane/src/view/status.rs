@@ -1,5 +1,6 @@
 //! `spinlane status`.
 
+use super::lanes::Standing;
 use super::{age_ms, instrument, is_alive, now};
 use crate::table::{Table, count, nanos};
 use dp_shm::{BookTop, LinkState, Region, VenueStatus};
@@ -77,16 +78,11 @@ pub struct Lease {
 /// A lane.
 #[derive(Debug, Clone, Serialize)]
 pub struct Lane {
-    /// Which.
-    pub lane: u8,
-    /// Core it is pinned to.
-    pub core: Option<u32>,
+    /// How it stands with the machine.
+    #[serde(flatten)]
+    pub standing: Standing,
     /// Sends nothing new.
     pub is_paused: bool,
-    /// Since its last duty cycle.
-    pub beat_age_ms: Option<u64>,
-    /// Its longest duty cycle.
-    pub cycle_ns_max: Option<u64>,
     /// Records in its journal and not in the database.
     pub journal_waiting: u64,
     /// Ticks waiting for the database.
@@ -240,18 +236,21 @@ impl Status {
             ">fills",
             ">gaps",
         ]);
+        let mut complaints = String::new();
         for lane in &self.lanes {
             let counter = |name: &str| count(lane.counters.get(name).copied().unwrap_or(0));
+            let standing = &lane.standing;
             table.row([
                 format!(
                     "{}{}",
-                    lane.lane,
+                    standing.lane,
                     if lane.is_paused { " paused" } else { "" }
                 ),
-                lane.core.map_or("-".into(), |core| core.to_string()),
-                lane.beat_age_ms
+                standing.core.map_or("-".into(), |core| core.to_string()),
+                standing
+                    .beat_age_ms
                     .map_or("never".into(), |ms| format!("{ms} ms")),
-                lane.cycle_ns_max.map_or("-".into(), nanos),
+                standing.cycle_ns_max.map_or("-".into(), nanos),
                 counter("messages_rx"),
                 counter("orders_sent"),
                 counter("acks"),
@@ -259,8 +258,12 @@ impl Status {
                 counter("fills"),
                 counter("gaps"),
             ]);
+            if let Some(complaint) = standing.complaint() {
+                let health = standing.health.name();
+                complaints += &format!("\nlane {} {health}: {complaint}", standing.lane);
+            }
         }
-        table.render()
+        table.render() + &complaints
     }
 
     /// Lanes that have a card's frames: what the kernel would count for the others. Nothing where there are none.
@@ -297,7 +300,7 @@ impl Status {
         }
         for lane in lanes {
             let cells = columns.iter().map(|name| count(counter(lane, name)));
-            let cells: Vec<String> = std::iter::once(lane.lane.to_string())
+            let cells: Vec<String> = std::iter::once(lane.standing.lane.to_string())
                 .chain(cells)
                 .collect();
             if let Ok(cells) = <[String; 9]>::try_from(cells) {
@@ -374,22 +377,17 @@ fn process(process: &Process) -> String {
 }
 
 fn lanes(region: &Region, now: UnixNanos) -> Vec<Lane> {
-    let lane = |view: dp_shm::LaneView<'_>| {
-        let cycle = view.beat.cycle_tsc_max.load(Relaxed);
-        Lane {
-            lane: view.lane.0,
-            core: view.beat.core_plus_one.load(Relaxed).checked_sub(1),
-            is_paused: view.beat.is_paused.load(Relaxed) != 0,
-            beat_age_ms: age_ms(UnixNanos(view.beat.beat_unix_ns.load(Relaxed)), now),
-            cycle_ns_max: region.tsc_hz().map(|hz| super::latency::to_ns(cycle, hz)),
-            journal_waiting: view.journal.head().saturating_sub(view.journal.drained()),
-            ticks_waiting: view.ticks_waiting(),
-            counters: view
-                .counters
-                .iter()
-                .map(|(counter, n)| (counter.name(), n))
-                .collect(),
-        }
+    let pid = region.header().dataplane_pid.load(Relaxed);
+    let lane = |view: dp_shm::LaneView<'_>| Lane {
+        standing: Standing::read(region, &view, pid, now),
+        is_paused: view.beat.is_paused.load(Relaxed) != 0,
+        journal_waiting: view.journal.head().saturating_sub(view.journal.drained()),
+        ticks_waiting: view.ticks_waiting(),
+        counters: view
+            .counters
+            .iter()
+            .map(|(counter, n)| (counter.name(), n))
+            .collect(),
     };
     region.lanes().map(lane).collect()
 }

@@ -14,6 +14,8 @@
 use super::fault::XdpFault;
 use super::netlink::Message;
 use super::path::{Link, NoPath, Path, Rtnl, link};
+use super::program::Flow;
+use super::rules::FlowRules;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -59,6 +61,7 @@ pub enum NetEvent {
 enum Command {
     Watch(Ipv4Addr),
     Unwatch(Ipv4Addr),
+    Steer(FlowRules, Flow),
     Stop,
 }
 
@@ -85,6 +88,7 @@ impl Monitor {
             ifindex,
             told: Told::default(),
             peers: Vec::new(),
+            refused: Vec::new(),
             questions: Rtnl::new()?,
             notices: Rtnl::subscribed(GROUPS)?,
             events: events_in,
@@ -126,6 +130,13 @@ impl Monitor {
         self.command(Command::Unwatch(peer));
     }
 
+    /// Has a flow brought to a queue by a rule of the card, before any path to its peer that is asked for from
+    /// now on is told: a rule is written down in a file first, which is not for a lane's thread. A card that
+    /// refuses is a path that is not there. As [`Monitor::watch`], not for a lane's turn.
+    pub fn steer(&self, rules: FlowRules, flow: Flow) {
+        self.command(Command::Steer(rules, flow));
+    }
+
     fn command(&self, command: Command) {
         // A thread that has ended listens to nobody; `next` then tells nothing either.
         let _ = self.commands.send(command);
@@ -161,6 +172,8 @@ struct Watcher {
     ifindex: u32,
     told: Told,
     peers: Vec<Peer>,
+    /// Peers whose frames the card does not bring to our queue, and its error number.
+    refused: Vec<(Ipv4Addr, i32)>,
     questions: Rtnl,
     notices: Rtnl,
     events: SyncSender<NetEvent>,
@@ -185,6 +198,7 @@ impl Watcher {
                     Command::Stop => return,
                     Command::Watch(address) => self.watch(address),
                     Command::Unwatch(address) => self.peers.retain(|peer| peer.address != address),
+                    Command::Steer(rules, flow) => self.steer(&rules, flow),
                 }
                 due = due.min(asked + PAUSE);
             }
@@ -214,6 +228,15 @@ impl Watcher {
                 address,
                 told: None,
             });
+        }
+    }
+
+    fn steer(&mut self, rules: &FlowRules, flow: Flow) {
+        let address = *flow.venue.ip();
+        self.refused.retain(|(refused, _)| *refused != address);
+        if let Err(fault) = rules.insert(flow) {
+            let errno = fault.errno().unwrap_or(libc::ENOSPC);
+            self.refused.push((address, errno));
         }
     }
 
@@ -258,9 +281,11 @@ impl Watcher {
         let mut is_settled = true;
         for at in 0..self.peers.len() {
             let address = self.peers[at].address;
-            let path = match &link {
-                Some(link) => self.questions.path(link, address, true)?,
-                None => Err(NoPath::LinkDown),
+            let refused = self.refused.iter().find(|(refused, _)| *refused == address);
+            let path = match (&link, refused) {
+                (_, Some((_, errno))) => Err(NoPath::NoRule(*errno)),
+                (Some(link), None) => self.questions.path(link, address, true)?,
+                (None, None) => Err(NoPath::LinkDown),
             };
             is_settled &= path.is_ok();
             if self.peers[at].told != Some(path) {

@@ -67,6 +67,9 @@ pub enum NoPath {
     /// The next hop's hardware address is not known; it is being asked for.
     #[error("{0} has not answered who it is")]
     NoNeighbour(Ipv4Addr),
+    /// The card took no rule that brings the peer's frames to our queue.
+    #[error("the card's flow rule: {}", std::io::Error::from_raw_os_error(*.0))]
+    NoRule(i32),
 }
 
 /// A question-and-answer socket to the kernel's tables, of the namespace of the thread that opened it.

@@ -203,14 +203,12 @@ impl Ways for KernelWays {
                     errno: fault.errno().unwrap_or(libc::ENOSPC),
                 }
             };
-            if let Some(rules) = &self.rules {
-                rules
-                    .insert(flow)
-                    .map_err(refused("the card's flow rule for a venue"))?;
-            }
             self.steering
                 .add(flow)
                 .map_err(refused("flow of a venue"))?;
+            if let Some(rules) = &self.rules {
+                self.monitor.steer(rules.clone(), flow);
+            }
             self.flows.push(peer);
         }
         // Asked again for each connection: the answer comes anew with it.

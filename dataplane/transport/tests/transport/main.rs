@@ -14,6 +14,7 @@ macro_rules! both {
 }
 
 mod churn;
+mod confine;
 mod echo;
 mod ends;
 mod limits;

@@ -3,8 +3,11 @@
 use super::support::*;
 use dp_transport::clock;
 use dp_transport::xdp::ethtool::{self, Offload};
-use dp_transport::xdp::{FrameIo as _, Monitor, NetEvent, NoPath, Path, Rtnl, Undo};
+use dp_transport::xdp::{
+    Flow, FlowRules, FrameIo as _, Monitor, NetEvent, NoPath, Path, Rtnl, Undo,
+};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::{Arc, Mutex};
 use tests_net::Veth;
 
 /// Waits for an event; those before it are dropped.
@@ -267,5 +270,22 @@ fn offloads_are_switched_and_put_back() {
         assert_eq!(ethtool::rx_queues(Veth::NAME), Ok(1));
         let none = ethtool::offload("nosuch0", Offload::Gro).unwrap_err();
         assert_eq!(none.errno(), Some(nix::errno::Errno::ENODEV as i32));
+    });
+}
+
+#[test]
+fn a_card_that_takes_no_rule_for_a_flow_is_a_path_that_is_not_there() {
+    with_monitor(|_, monitor, _| {
+        let directory = tempfile::tempdir().unwrap();
+        let undo = Undo::open(&directory.path().join("changes")).unwrap();
+        let rules = FlowRules::new(&Arc::new(Mutex::new(undo)), Veth::NAME, 0);
+        let flow = Flow {
+            venue: SocketAddrV4::new(Veth::THEIRS, 443),
+            local: Veth::OURS,
+        };
+        // A cable has none.
+        monitor.steer(rules, flow);
+        monitor.watch(Veth::THEIRS);
+        wait_no_path(monitor, Veth::THEIRS, NoPath::NoRule(libc::EOPNOTSUPP));
     });
 }

@@ -1,0 +1,105 @@
+//! A thread of another process, held by ptrace(2): frozen while it is held, and made to call what it would not.
+//!
+//! Only that thread stops: the process, its other threads and their clocks go on. So a lane hangs in truth, and
+//! a call planted in it is its own in the kernel's eyes, filters included; no test hook is built into a lane.
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::os::unix::fs::FileExt as _;
+
+/// `rt_sigreturn` on x86_64.
+const SYS_RT_SIGRETURN: u64 = 15;
+/// `syscall`, the instruction.
+const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// Results below this are the kernel's own words for "begin again", no program sees them (linux/errno.h).
+const RESTARTS: core::ops::RangeInclusive<i64> = -516..=-512;
+const EINTR: i64 = 4;
+
+/// A held thread. Dropping it lets it go on.
+#[derive(Debug)]
+pub struct Held(Pid);
+
+impl Held {
+    /// Stops the thread where it is. Errors: it is gone, or we may not.
+    pub fn seize(thread: i32) -> Result<Self> {
+        let thread = Pid::from_raw(thread);
+        ptrace::seize(thread, ptrace::Options::PTRACE_O_TRACESYSGOOD)?;
+        let held = Self(thread);
+        ptrace::interrupt(thread)?;
+        held.wait()?;
+        Ok(held)
+    }
+
+    fn wait(&self) -> Result<WaitStatus> {
+        Ok(waitpid(self.0, Some(WaitPidFlag::__WALL))?)
+    }
+
+    /// Runs to the next entry or end of a system call; a signal is delivered on the way.
+    fn to_call(&self, signal: Option<Signal>) -> Result<()> {
+        ptrace::syscall(self.0, signal)?;
+        match self.wait()? {
+            WaitStatus::PtraceSyscall(_) => Ok(()),
+            other => bail!("no system call but {other:?}"),
+        }
+    }
+
+    /// Makes the thread call `number` without arguments, and puts it back as it was. The call's result, negative
+    /// error numbers included; and whether a signal (SIGSYS) came of it.
+    pub fn call(&self, number: u64) -> Result<(i64, bool)> {
+        let before = ptrace::getregs(self.0)?;
+        let mut planted = before;
+        planted.rip = self.instruction()?;
+        planted.rax = number;
+        // Whatever it was interrupted in is not begun again meanwhile.
+        planted.orig_rax = u64::MAX;
+        ptrace::setregs(self.0, planted)?;
+        self.to_call(None)?;
+        self.to_call(None)?;
+        let mut result = ptrace::getregs(self.0)?.rax.cast_signed();
+        ptrace::step(self.0, None)?;
+        let stop = self.wait()?;
+        let is_refused = matches!(stop, WaitStatus::Stopped(_, Signal::SIGSYS));
+        if is_refused {
+            // Through the handler, to the end of its return: the registers it left are the thread's.
+            self.to_call(Some(Signal::SIGSYS))?;
+            let entry = ptrace::getregs(self.0)?.orig_rax;
+            ensure!(entry == SYS_RT_SIGRETURN, "the handler called {entry}");
+            self.to_call(None)?;
+            result = ptrace::getregs(self.0)?.rax.cast_signed();
+        }
+        let mut after = before;
+        if RESTARTS.contains(&after.rax.cast_signed()) {
+            after.rax = (-EINTR).cast_unsigned();
+            after.orig_rax = u64::MAX;
+        }
+        ptrace::setregs(self.0, after)?;
+        Ok((result, is_refused))
+    }
+
+    /// Where a `syscall` instruction stands in the thread's memory: the vDSO has one in any program.
+    fn instruction(&self) -> Result<u64> {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.0))?;
+        let line = maps.lines().find(|line| line.ends_with("[vdso]"));
+        let range = line.and_then(|line| line.split(' ').next()?.split_once('-'));
+        let (start, end) = range.context("no vDSO")?;
+        let (start, end) = (
+            u64::from_str_radix(start, 16)?,
+            u64::from_str_radix(end, 16)?,
+        );
+        let mut bytes = vec![0; usize::try_from(end - start)?];
+        let memory = std::fs::File::open(format!("/proc/{}/mem", self.0))?;
+        memory.read_exact_at(&mut bytes, start)?;
+        let at = bytes.windows(2).position(|pair| pair == SYSCALL);
+        Ok(start + at.context("no `syscall` in the vDSO")? as u64)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // A thread that has ended needs no letting go.
+        let _ = ptrace::detach(self.0, None);
+    }
+}
