@@ -9,7 +9,13 @@ use tests_net::Veth;
 
 /// A TCP connection of the two kernels, a byte each way.
 fn kernel_tcp(veth: &Veth, ours: u16, theirs: u16) {
-    let listener = TcpListener::bind((Veth::OURS, ours)).unwrap();
+    let mut listener = None;
+    // A child that another test starts holds the listener before this one until it runs its program.
+    until("the port", || {
+        listener = TcpListener::bind((Veth::OURS, ours)).ok();
+        listener.is_some()
+    });
+    let listener = listener.unwrap();
     let to = listener.local_addr().unwrap();
     let client = veth.theirs.run(move || client_from(theirs, to));
     let mut client = client.unwrap_or_else(|error| panic!("{ours} from {theirs}: {error}"));
