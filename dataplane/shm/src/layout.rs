@@ -165,7 +165,9 @@ pub struct BeatLine {
     pub core_plus_one: AtomicU32,
     /// 0 = trades, 1 = paused (sends nothing new).
     pub is_paused: AtomicU32,
-    pad: [AtomicU32; 7],
+    /// A bit for each of [`crate::ROLES`] it has.
+    pub roles: AtomicU32,
+    pad: [AtomicU32; 6],
 }
 
 /// One cursor on a line of its own, so that its writer and its reader do not share a line with others.
@@ -306,6 +308,7 @@ const fn layout_hash() -> u64 {
         size_of::<BookLine>(),
         size_of::<BeatLine>(),
         offset_of!(BeatLine, beat_unix_ns),
+        offset_of!(BeatLine, roles),
         size_of::<LaneHead>(),
         offset_of!(LaneHead, journal_head),
         offset_of!(LaneHead, counters),

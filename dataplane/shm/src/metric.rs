@@ -100,6 +100,10 @@ named! {
         HttpErrors = "http_errors",
         /// Ticks dropped because nobody drained the ring.
         TicksDropped = "ticks_dropped",
+        /// What the ring to the engine's lane had no room for: books restart, the order link opens anew.
+        RingLosses = "ring_losses",
+        /// New orders and amends refused because the ring to the gateway was half full.
+        RingRefusals = "ring_refusals",
         /// Turns of the duty cycle.
         DutyCycles = "duty_cycles",
         /// Turns that found nothing to do.
