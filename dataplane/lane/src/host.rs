@@ -4,6 +4,7 @@
 //!   configuration + topology ─▶ plan ─▶ lanes set themselves up ─▶ witnesses ─▶ judge ─▶ go, or nobody does
 //! ```
 
+use crate::cast;
 use crate::node::NodeError;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use dp_config::{Config, Core, Idle, Mode};
@@ -51,7 +52,12 @@ pub fn place(
         owns_core: owns_core(section),
         nic: None,
         queue: 0,
-        bytes: Uring::BYTES as u64 + LANE_BYTES,
+        bytes: socket_bytes(section) + cast::ring_bytes(config, usize::from(lane)) + LANE_BYTES,
+        kin: config
+            .kin(usize::from(lane))
+            .into_iter()
+            .map(|kin| kin as u8)
+            .collect(),
     };
     let wishes: Vec<Wish> = (0u8..).zip(&config.lane).map(wish).collect();
     let sizes = Sizes {
@@ -65,6 +71,37 @@ pub fn place(
             lines.join("\n  ")
         ))
     })
+}
+
+/// Bytes of a lane's transport; none without sockets.
+fn socket_bytes(lane: &dp_config::Lane) -> u64 {
+    if lane.has_sockets() {
+        Uring::BYTES as u64
+    } else {
+        0
+    }
+}
+
+/// What a lane without sockets found of itself: its arenas are its rings.
+pub fn witness_alone(
+    seat: Placement,
+    lane: &dp_config::Lane,
+    pages: Pages,
+    node: Option<u16>,
+) -> Witness {
+    let name = "rings".to_owned();
+    Witness {
+        lane: seat.lane,
+        owns_core: owns_core(lane),
+        core: seat.core,
+        fifo: dp_transport::fifo(),
+        fifo_asked: lane.fifo,
+        is_locked: dp_transport::is_memory_locked(),
+        pages: pages.name(),
+        node,
+        transport: (name.clone(), name),
+        is_transport_so: true,
+    }
 }
 
 /// What a lane that has sat down found of itself.

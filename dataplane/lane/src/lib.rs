@@ -7,6 +7,8 @@
 
 mod any_venue;
 mod books;
+mod cast;
+mod desk;
 mod engine;
 pub mod host;
 mod lane;
@@ -14,11 +16,14 @@ mod link;
 pub mod node;
 mod outbox;
 mod resolve;
+pub mod roles;
+mod session;
 mod wall;
 
 pub use any_venue::AnyVenue;
+pub use desk::{Desk, Fact, Local, OnInstruments, Outcome, VenueLinks};
 pub use engine::{Action, Engine, Setup, VenueState};
-pub use lane::{Lane, Parts};
+pub use lane::{Cycle, Lane, Parts, RemoteLane, RemoteParts};
 pub use link::{Link, LinkEvent, LinkFault};
 pub use resolve::{Fresh, Inbox, inbox};
 pub use wall::Wall;

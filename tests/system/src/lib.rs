@@ -38,6 +38,8 @@ pub struct Options {
     pub edits: Vec<(&'static str, &'static str)>,
     /// `SPINLANE_LOG` of both processes.
     pub log: &'static str,
+    /// `[[lane]]` sections; empty: one lane a venue.
+    pub lanes: String,
 }
 
 impl Default for Options {
@@ -50,6 +52,7 @@ impl Default for Options {
             idle: "park",
             edits: Vec::new(),
             log: "info",
+            lanes: String::new(),
         }
     }
 }
@@ -592,7 +595,9 @@ fn config_text(node: &str, shm: &Path, dir: &Path, ready: &Value, options: &Opti
         dir.join("state").display(),
         options.journal_records,
     );
-    for (venue, _) in &options.venues {
+    text.push_str(&options.lanes);
+    let venues = options.venues.iter().filter(|_| options.lanes.is_empty());
+    for (venue, _) in venues {
         text.push_str(&format!(
             "[[lane]]\nvenues = [\"{venue}\"]\nidle = \"{}\"\n\n",
             options.idle

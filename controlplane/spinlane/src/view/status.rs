@@ -79,6 +79,8 @@ pub struct Lease {
 pub struct Lane {
     /// Which.
     pub lane: u8,
+    /// What it does: `feed`, `engine`, `gateway`, `journal`.
+    pub roles: Vec<&'static str>,
     /// Core it is pinned to.
     pub core: Option<u32>,
     /// Sends nothing new.
@@ -230,6 +232,7 @@ impl Status {
     fn lane_table(&self) -> String {
         let mut table = Table::new(&[
             "lane",
+            "roles",
             ">core",
             ">beat",
             ">cycle max",
@@ -248,6 +251,11 @@ impl Status {
                     lane.lane,
                     if lane.is_paused { " paused" } else { "" }
                 ),
+                match lane.roles.len() {
+                    0 => "-".to_owned(),
+                    4 => "all".to_owned(),
+                    _ => lane.roles.join(" "),
+                },
                 lane.core.map_or("-".into(), |core| core.to_string()),
                 lane.beat_age_ms
                     .map_or("never".into(), |ms| format!("{ms} ms")),
@@ -334,6 +342,7 @@ fn lanes(region: &Region, now: UnixNanos) -> Vec<Lane> {
         let cycle = view.beat.cycle_tsc_max.load(Relaxed);
         Lane {
             lane: view.lane.0,
+            roles: view.beat.roles().collect(),
             core: view.beat.core_plus_one.load(Relaxed).checked_sub(1),
             is_paused: view.beat.is_paused.load(Relaxed) != 0,
             beat_age_ms: age_ms(UnixNanos(view.beat.beat_unix_ns.load(Relaxed)), now),
