@@ -11,6 +11,7 @@
 //!
 //! [[lane]]
 //! venues = ["binance"]
+//! roles = ["feed", "engine", "gateway", "journal"]   # absent: all of them; see `roles`
 //! core = "auto"                         # or a number
 //! idle = "spin"
 //! fifo = 50                             # real-time priority; absent: an ordinary thread
@@ -38,8 +39,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod roles;
 mod transport;
 
+pub use roles::Role;
 pub use transport::{Card, LANE_PORTS_MIN, Ports, Transport, XdpMode};
 
 use serde::Deserialize;
@@ -140,8 +143,12 @@ pub enum Idle {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lane {
-    /// Venues this lane runs, by name.
+    /// Venues this lane runs, by name. An engine alone may leave it out: all that no other engine has.
+    #[serde(default)]
     pub venues: Vec<String>,
+    /// What it does for them; absent = everything, run to completion.
+    #[serde(default = "roles::all")]
+    pub roles: Vec<Role>,
     /// Core to pin to, a number or `"auto"`; absent = not pinned.
     pub core: Option<Core>,
     /// Idle policy.
@@ -456,17 +463,14 @@ impl Config {
                     "not a venue this build knows".into(),
                 );
             }
-            let holders = self
-                .lane
-                .iter()
-                .filter(|lane| lane.venues.contains(name))
-                .count();
-            if holders != 1 {
-                return refuse(
-                    format!("venue.{name}"),
-                    format!("is in {holders} lanes; put it in exactly one [[lane]].venues"),
-                );
+        }
+        let wrong = self.check_roles();
+        if let [(key, why), rest @ ..] = wrong.as_slice() {
+            let mut why = why.clone();
+            for (key, more) in rest {
+                why.push_str(&format!("\n{path}: {key}: {more}"));
             }
+            return refuse(key.clone(), why);
         }
         for (index, strategy) in self.strategy.iter().enumerate() {
             let known = self.venue.get(&strategy.venue).map(|venue| &venue.symbols);

@@ -149,6 +149,15 @@ impl Lane {
 
     /// What contradicts itself: the key and why.
     pub(crate) fn check_transport(&self) -> Result<(), (&'static str, String)> {
+        if !self.has_sockets() && (self.nic.is_some() || self.transport != Transport::Auto) {
+            let key = if self.nic.is_some() {
+                "nic"
+            } else {
+                "transport"
+            };
+            let why = "a lane without feed or gateway has no connections; leave it out";
+            return Err((key, why.into()));
+        }
         match (self.transport, &self.nic) {
             (Transport::AfXdp, None) => {
                 return Err((

@@ -25,6 +25,8 @@ pub struct Wish {
     pub queue: u16,
     /// Bytes of its own memory: arenas, buffers, heap.
     pub bytes: u64,
+    /// Lanes it shares rings with: near is where its messages are.
+    pub kin: Vec<u8>,
 }
 
 /// How a lane's bytes get to the network.
@@ -177,6 +179,25 @@ pub enum Refusal {
         /// The card's node.
         nic_node: u16,
         /// Cores of the card's node.
+        cpus: CpuList,
+    },
+    /// On another node than a lane it has rings with, and no card holds either there.
+    #[error(
+        "lane {lane}: core {core} is on node {node}, lane {other}, with which it has rings, on node {other_node}: \
+         each message would cross between them; use a core of {cpus}"
+    )]
+    FarFromKin {
+        /// Lane.
+        lane: u8,
+        /// Asked for.
+        core: u16,
+        /// The core's node.
+        node: u16,
+        /// Who is there.
+        other: u8,
+        /// That one's node.
+        other_node: u16,
+        /// Cores of that node.
         cpus: CpuList,
     },
     /// No such card.
@@ -408,11 +429,46 @@ impl<'a> Planner<'a> {
                 cpus: node.map(|node| node.cpus.clone()).unwrap_or_default(),
             });
         }
+        self.check_kin(wish, cpu);
         Some(core)
     }
 
-    /// The best core that is free: the card's node, then a cache some of our lanes sit under, then the
-    /// cache with the most room (so that kin fit beside each other), then the lowest number.
+    /// A core the configuration names, against the lanes beside which it would be. Frames of a card come first: a
+    /// lane with one sits on its node, and whoever reads its rings cannot be on every node.
+    fn check_kin(&mut self, wish: &Wish, cpu: &Cpu) {
+        if !wish.owns_core || wish.nic.is_some() {
+            return;
+        }
+        let far = self
+            .kin_of(wish)
+            .find(|(other, kin)| other.owns_core && other.nic.is_none() && kin.node != cpu.node);
+        if let Some((other, kin)) = far {
+            let node = self.topology.node(kin.node);
+            let refusal = Refusal::FarFromKin {
+                lane: wish.lane,
+                core: cpu.id,
+                node: cpu.node,
+                other: other.lane,
+                other_node: kin.node,
+                cpus: node.map(|node| node.cpus.clone()).unwrap_or_default(),
+            };
+            self.refusals.push(refusal);
+        }
+    }
+
+    /// Lanes that have rings with this one and sit already, and where.
+    fn kin_of(&self, wish: &Wish) -> impl Iterator<Item = (&'a Wish, &'a Cpu)> {
+        let seats = self.seats.iter();
+        seats.filter_map(|(other, core)| {
+            let is_kin = wish.kin.contains(&other.lane) || other.kin.contains(&wish.lane);
+            let cpu = self.topology.cpu((*core)?)?;
+            is_kin.then_some((*other, cpu))
+        })
+    }
+
+    /// The best core that is free: the card's node, then the nodes and caches of the lanes it has rings with,
+    /// then a cache some of our lanes sit under, then the cache with the most room (so that kin fit beside each
+    /// other), then the lowest number.
     fn choose(&mut self, wish: &Wish) -> Option<u16> {
         let topology = self.topology;
         let isolated = &topology.isolated;
@@ -434,11 +490,19 @@ impl<'a> Planner<'a> {
             .iter()
             .filter_map(|(_, core)| Some(topology.cpu((*core)?)?.l3))
             .collect();
+        let kin: Vec<&Cpu> = self.kin_of(wish).map(|(_, cpu)| cpu).collect();
+        let near = |cpu: &Cpu| {
+            let is_same_node = |kin: &&&Cpu| kin.node == cpu.node;
+            let is_same_cache = |kin: &&&Cpu| cpu.l3.is_some() && kin.l3 == cpu.l3;
+            let nodes = kin.iter().filter(is_same_node).count();
+            (nodes, kin.iter().filter(is_same_cache).count())
+        };
         let room = |cpu: &Cpu| free.iter().filter(|other| other.l3 == cpu.l3).count();
         let best = free.iter().min_by_key(|cpu| {
             let distance = home.map_or(0, |home| self.distance(home, cpu.node));
             let is_beside_kin = cpu.l3.is_some() && mine.contains(&cpu.l3);
-            (distance, Reverse(is_beside_kin), Reverse(room(cpu)), cpu.id)
+            let (near, is_beside) = (Reverse(near(cpu)), Reverse(is_beside_kin));
+            (distance, near, is_beside, Reverse(room(cpu)), cpu.id)
         });
         if best.is_none() {
             let spare = usable.iter().map(|cpu| cpu.id).collect();

@@ -12,8 +12,8 @@ use core::sync::atomic::Ordering::Relaxed;
 use dp_config::{Config, Seccomp};
 use dp_shm::layout::CostLine;
 use dp_shm::{LinkState, Region};
+use dp_transport::Idle;
 use dp_transport::confine::{self, Refusals};
-use dp_transport::{Idle, Transport};
 use dp_types::{LaneId, UnixNanos, VenueId};
 use nix::unistd::{Pid, gettid};
 use std::sync::OnceLock;
@@ -30,12 +30,15 @@ pub struct Subject {
     refusals: Option<Refusals>,
 }
 
-/// Confines the calling lane's thread, where the configuration asks for it, to what its transport and its idle
-/// policy call. What the kernel says to it is a fact for the judge.
-pub fn confine(lane: &dp_config::Lane, idle: Idle, transport: &impl Transport) -> Subject {
+/// Confines the calling lane's thread, where the configuration asks for it, to what its transport (`steady` and
+/// `cold`; nothing where it has none) and its idle policy call. What the kernel says to it is a fact for the judge.
+pub fn confine(
+    lane: &dp_config::Lane,
+    idle: Idle,
+    (steady, cold): (&[&'static str], &[&'static str]),
+) -> Subject {
     let mut refusals = None;
     if lane.seccomp == Seccomp::Refuse {
-        let (steady, cold) = (transport.steady_syscalls(), transport.cold_syscalls());
         let calls = [steady, cold, idle.steady_syscalls()].concat();
         refusals = confine::confine(&calls)
             .inspect_err(|error| tracing::warn!(%error, "the lane's thread is not confined"))

@@ -4,6 +4,7 @@
 //!   configuration + topology ─▶ plan ─▶ lanes set themselves up ─▶ witnesses ─▶ judge ─▶ go, or nobody does
 //! ```
 
+use crate::cast;
 use crate::node::NodeError;
 use crate::way;
 use crossbeam::channel::{Receiver, Sender, bounded};
@@ -11,7 +12,7 @@ use dp_config::{Config, Core, Idle, Mode};
 use dp_host::tree::Live;
 use dp_host::{CoreWish, CpuList, Fact, Placement, Severity, Sizes, Topology, Wish, Witness};
 use dp_shm::layout::Shape;
-use dp_transport::{AffinityError, RealtimeError};
+use dp_transport::{AffinityError, Pages, RealtimeError};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,12 @@ pub fn place(
         owns_core: owns_core(section),
         nic: section.card().map(|card| card.nic.to_owned()),
         queue: section.card().map_or(0, |card| card.queue),
-        bytes: way::bytes(section) + LANE_BYTES,
+        bytes: socket_bytes(section) + cast::ring_bytes(config, usize::from(lane)) + LANE_BYTES,
+        kin: config
+            .kin(usize::from(lane))
+            .into_iter()
+            .map(|kin| kin as u8)
+            .collect(),
     };
     let wishes: Vec<Wish> = (0u8..).zip(&config.lane).map(wish).collect();
     let sizes = Sizes {
@@ -69,6 +75,38 @@ pub fn place(
             lines.join("\n  ")
         ))
     })
+}
+
+/// Bytes of a lane's transport; none without sockets.
+fn socket_bytes(lane: &dp_config::Lane) -> u64 {
+    if lane.has_sockets() {
+        way::bytes(lane)
+    } else {
+        0
+    }
+}
+
+/// What a lane without sockets found of itself: its arenas are its rings.
+pub fn witness_alone(
+    seat: Placement,
+    lane: &dp_config::Lane,
+    pages: Pages,
+    node: Option<u16>,
+) -> Witness {
+    let name = "rings".to_owned();
+    Witness {
+        lane: seat.lane,
+        owns_core: owns_core(lane),
+        core: seat.core,
+        fifo: dp_transport::fifo(),
+        fifo_asked: lane.fifo,
+        is_locked: dp_transport::is_memory_locked(),
+        pages: pages.name(),
+        node,
+        transport: (name.clone(), name),
+        is_transport_so: true,
+        ..Witness::default()
+    }
 }
 
 /// What a lane that has sat down found of itself.

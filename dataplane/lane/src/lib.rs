@@ -7,7 +7,9 @@
 
 mod any_venue;
 mod books;
+mod cast;
 pub mod cost;
+mod desk;
 mod engine;
 pub mod host;
 mod lane;
@@ -15,12 +17,15 @@ mod link;
 pub mod node;
 mod outbox;
 mod resolve;
+pub mod roles;
+mod session;
 mod wall;
 pub mod way;
 
 pub use any_venue::AnyVenue;
+pub use desk::{Desk, Fact, Local, OnInstruments, Outcome, VenueLinks};
 pub use engine::{Action, Engine, Setup, VenueState};
-pub use lane::{Lane, Parts};
+pub use lane::{Cycle, Lane, Parts, RemoteLane, RemoteParts};
 pub use link::{Link, LinkEvent, LinkFault};
 pub use resolve::{Fresh, Inbox, inbox};
 pub use wall::Wall;

@@ -64,8 +64,9 @@ fn main() -> ExitCode {
     if cli.check {
         for (index, lane) in config.lane.iter().enumerate() {
             println!(
-                "lane {index}: {} core {:?} {:?} {}",
-                lane.venues.join(" "),
+                "lane {index}: {} of {} core {:?} {:?} {}",
+                lane.roles_text(),
+                config.venues_of(index).join(" "),
                 lane.core,
                 lane.idle,
                 transport(&config, lane)

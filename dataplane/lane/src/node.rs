@@ -2,15 +2,18 @@
 //! All of it cold: it may block, allocate and fail with a sentence.
 
 use crate::any_venue::AnyVenue;
+use crate::cast::{self, Part};
 use crate::cost::{self, Subject};
 use crate::engine::{Engine, Setup};
 use crate::host::{self, Turnstile};
-use crate::lane::{Lane, Parts};
+use crate::lane::{Lane, Parts, RemoteLane, RemoteParts};
 use crate::link::Link;
 use crate::resolve::{Inbox, Reach, Watched, inbox, resolve, watch};
+use crate::roles::{EngineLane, EngineParts, Peer, Remote, RemoteSetup};
+use crate::session::FEED;
 use crate::wall::Wall;
 use crate::way::{Way, Ways};
-use dp_config::{Config, ConfigError, Keys, host_port};
+use dp_config::{Config, ConfigError, Keys, Role, host_port};
 use dp_host::{Placement, Witness};
 use dp_journal::{Entry, Recovered, entry::EpochStart};
 use dp_proto::tls::{Roots, client_config};
@@ -81,7 +84,8 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
             config.node.state_dir.display()
         ))
     })?;
-    if config.lane.iter().any(|lane| lane.card().is_none()) {
+    let is_kernels = |lane: &dp_config::Lane| lane.has_sockets() && lane.card().is_none();
+    if config.lane.iter().any(is_kernels) {
         dp_transport::check_sockets().map_err(|error| sentence(error.to_string()))?;
     }
     // Before anything is taken: a plan that cannot be is refused whole.
@@ -132,6 +136,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     host::lock_memory();
     let (gate, turnstiles) = host::Gate::new(config.lane.len());
     let registry = seed_registry(config, &region)?;
+    let parts = cast::cast(config, &seats)?;
     let shared = Mutex::new(Shared {
         is_changed: false,
         limits: vec![InstrumentLimits::default(); INSTRUMENTS_MAX],
@@ -150,8 +155,8 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let lanes = config.lane.iter().zip(seats).zip(turnstiles);
-        let lanes = lanes.zip(ways.lanes()).zip(&subjects);
-        for (index, ((((lane, seat), turnstile), way), subject)) in lanes.enumerate() {
+        let lanes = lanes.zip(ways.lanes()).zip(&subjects).zip(parts);
+        for (index, (((((lane, seat), turnstile), way), subject), part)) in lanes.enumerate() {
             let id = LaneId(index as u8);
             let plan = Plan {
                 config,
@@ -174,8 +179,9 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
             let flag = Arc::clone(stop);
             let thread = std::thread::Builder::new().name(format!("lane-{index}"));
             let spawned = thread.spawn_scoped(scope, move || {
-                let outcome = venues
-                    .and_then(|venues| plan.run(registry, venues, addresses, turnstile, &flag));
+                let outcome = venues.and_then(|venues| {
+                    plan.run(part, registry, venues, addresses, turnstile, &flag)
+                });
                 // The receiver outlives every lane.
                 let _ = done.send(outcome);
             });
@@ -395,9 +401,15 @@ struct VenueParts {
     tls: Arc<ClientConfig>,
 }
 
+/// What a lane with sockets is built from: instruments, its venues, where their hosts' addresses come in.
+type Machines = (Registry, Vec<VenueParts>, Inbox);
+
 impl<'a> Plan<'a> {
-    /// Reads keys and certificates of the lane's venues. Errors name the file and the mend.
+    /// Reads keys and certificates of the venues the lane connects to. Errors name the file and the mend.
     fn venues(&self) -> Result<Vec<VenueParts>, NodeError> {
+        if !self.lane.has_sockets() {
+            return Ok(Vec::new());
+        }
         self.lane
             .venues
             .iter()
@@ -414,8 +426,9 @@ impl<'a> Plan<'a> {
             .get(name)
             .ok_or_else(|| sentence(format!("venue.{name}: no such section")))?;
         let keys = match &section.keys_file {
-            Some(path) => Keys::load(path)?,
-            None => Keys::default(),
+            // Without keys a machine keeps to market data.
+            Some(path) if self.lane.has(Role::Gateway) => Keys::load(path)?,
+            _ => Keys::default(),
         };
         let endpoint = |key: &str, text: &str| {
             host_port(text).map_err(|why| sentence(format!("venue.{name}.{key}: {why}")))
@@ -467,6 +480,7 @@ impl<'a> Plan<'a> {
     /// The lane's thread: builds and turns it.
     fn run(
         self,
+        part: Part,
         registry: Registry,
         venues: Vec<VenueParts>,
         addresses: Inbox,
@@ -482,93 +496,91 @@ impl<'a> Plan<'a> {
                 "the heap cannot be kept: a record may cost a system call"
             );
         }
+        if let Part::Engine { peers, pages, node } = part {
+            let witness = host::witness_alone(self.seat, self.lane, pages, node);
+            let lane = self.build_engine(registry, peers)?;
+            self.set_out((&[], &[]), (witness, turnstile), || lane.run(stop));
+            return Ok(());
+        }
         let parts = (registry, venues, addresses);
         match self.way {
             Way::IoUring => {
                 let mut transport =
                     Uring::on_node(self.seat.node).map_err(|error| named(&error))?;
                 let witness = host::witness(self.seat, self.lane, &mut transport);
-                self.turn(parts, transport, (witness, turnstile), stop)
+                self.turn(part, parts, transport, (witness, turnstile), stop)
             }
             Way::Sockets => {
                 let mut transport =
                     Sockets::on_node(self.seat.node).map_err(|error| named(&error))?;
                 let witness = host::witness(self.seat, self.lane, &mut transport);
-                self.turn(parts, transport, (witness, turnstile), stop)
+                self.turn(part, parts, transport, (witness, turnstile), stop)
             }
             Way::AfXdp(queue) => {
                 let mut transport = queue.open(self.seat.node).map_err(|error| named(&error))?;
                 let mut witness = host::witness(self.seat, self.lane, &mut transport);
                 queue.testify(transport.frames().mode(), &mut witness);
-                self.turn(parts, transport, (witness, turnstile), stop)
+                self.turn(part, parts, transport, (witness, turnstile), stop)
             }
         }
     }
 
-    /// Builds the lane over its transport and turns it.
+    /// Builds a lane with sockets over its transport and turns it.
     fn turn<T: Transport>(
         self,
-        parts: (Registry, Vec<VenueParts>, Inbox),
+        part: Part,
+        parts: Machines,
         transport: T,
-        (mut witness, turnstile): (Witness, Turnstile),
+        start: (Witness, Turnstile),
         stop: &AtomicBool,
     ) -> Result<(), NodeError> {
+        let calls = (transport.steady_syscalls(), transport.cold_syscalls());
+        if let Part::Remote { .. } = part {
+            let mut lane = self.build_remote(part, parts, transport)?;
+            self.set_out(calls, start, || lane.run(stop));
+        } else {
+            let mut lane = self.build(parts, transport)?;
+            self.set_out(calls, start, || lane.run(stop));
+        }
+        Ok(())
+    }
+
+    /// Confines the lane's thread to the calls of its transport, says what was found, and turns it when nobody
+    /// objects.
+    fn set_out(
+        self,
+        calls: (&'static [&'static str], &'static [&'static str]),
+        (mut witness, turnstile): (Witness, Turnstile),
+        run: impl FnOnce(),
+    ) {
         let way = &witness.transport.1;
         tracing::info!(lane = self.id.0, core = ?self.seat.core, transport = way, "lane ready");
-        let mut lane = self.build(parts, transport)?;
         // The last thing before it meets a venue: setting up calls what trading must not.
-        let subject = cost::confine(self.lane, self.idle(), lane.transport());
+        let subject = cost::confine(self.lane, self.idle(), calls);
         witness.is_confined_asked = cost::asked(self.lane);
         witness.is_confined = subject.is_confined();
         // Nobody has told it before: each lane is one thread.
         let _ = self.subject.set(subject);
         if turnstile.pass(witness) {
-            lane.run(stop);
+            run();
         }
         if let Some(view) = self.region.lane(self.id) {
             view.beat.end();
         }
-        Ok(())
     }
 
     fn build<T: Transport>(
         self,
-        (mut registry, venues, addresses): (Registry, Vec<VenueParts>, Inbox),
+        (mut registry, venues, addresses): Machines,
         transport: T,
     ) -> Result<Lane<'a, T>, NodeError> {
-        let writer = self.region.lane_writer(self.id)?;
-        let mut wall = Wall::new(self.region, writer, self.id, self.epoch);
-        wall.beat
-            .begin(nix::unistd::gettid().as_raw().unsigned_abs());
-        wall.beat.show_core(self.seat.core.map(usize::from));
-        wall.beat.show_paused(false);
-        let start = Entry::EpochStart(EpochStart {
-            starts: self.starts,
-        });
-        wall.fact(self.clock.now().unix, &start);
-        let mut machines = Vec::new();
-        for parts in venues {
-            let (id, tls) = (parts.id, parts.tls);
-            let machine = AnyVenue::new(id, parts.config, &mut registry)
-                .map_err(|error| sentence(format!("venue.{id}: {error}")))?
-                .ok_or_else(|| sentence(format!("venue.{id}: this build has no machine for it")))?;
-            let links = self.links(&machine, &tls)?;
-            machines.push((machine, links));
-        }
-        let setup = Setup {
-            epoch: self.epoch,
-            lane: self.id,
-            limits: self.risk_limits(),
-            order_window_ns: self.order_window_ns(),
-            venues: machines.iter().map(|(machine, _)| machine.id()).collect(),
-            instruments: registry.instruments().to_vec(),
-        };
-        let mut engine = Engine::new(wall, setup);
-        engine.recover(self.recovered, self.clock.now());
-        self.region.settle(self.id);
+        let wall = self.wall()?;
+        let machines = self.machines(&mut registry, venues)?;
+        let engine = self.engine(wall, &registry);
         let mut seated = false;
         let on_instruments = move |registry: &Registry, engine: &mut Engine<'a>, venue: VenueId| {
-            self.instruments_known(registry, engine, venue);
+            let barred = self.show_instruments(registry, venue);
+            self.limit(registry, engine, venue, &barred);
             if !seated || self.lane.venues.len() > 1 {
                 self.seat_strategies(registry, engine, venue);
                 seated = true;
@@ -585,6 +597,115 @@ impl<'a> Plan<'a> {
             addresses,
             on_instruments: Box::new(on_instruments),
         }))
+    }
+
+    /// A feed or gateway lane.
+    fn build_remote<T: Transport>(
+        self,
+        part: Part,
+        (mut registry, venues, addresses): Machines,
+        transport: T,
+    ) -> Result<RemoteLane<'a, T>, NodeError> {
+        let Part::Remote { rings, engine } = part else {
+            return Err(sentence("a lane was given another's part"));
+        };
+        let wall = self.wall()?;
+        self.region.settle(self.id);
+        let engine = self.region.lane(engine);
+        let engine = engine.ok_or_else(|| sentence("the engine's lane is not in shared memory"))?;
+        let venues = self.machines(&mut registry, venues)?;
+        let lane = usize::from(self.id.0);
+        let desk = Remote::new(RemoteSetup {
+            wall,
+            epoch: self.epoch,
+            rings,
+            engine: engine.beat,
+            tells: cast::tells(self.config, lane),
+            on_known: Box::new(move |registry, venue| self.show_instruments(registry, venue)),
+        });
+        Ok(RemoteLane::remote(RemoteParts {
+            transport,
+            clock: self.clock,
+            registry,
+            desk,
+            venues,
+            idle: self.idle(),
+            addresses,
+        }))
+    }
+
+    /// An engine's lane.
+    fn build_engine(
+        self,
+        registry: Registry,
+        peers: Vec<Peer>,
+    ) -> Result<EngineLane<'a>, NodeError> {
+        let engine = self.engine(self.wall()?, &registry);
+        let on_instruments = move |registry: &Registry, engine: &mut Engine<'a>, venue: VenueId| {
+            // Those that cannot be shown came as not live.
+            self.limit(registry, engine, venue, &[]);
+            self.seat_strategies(registry, engine, venue);
+        };
+        Ok(EngineLane::new(EngineParts {
+            id: self.id,
+            clock: self.clock,
+            registry,
+            engine,
+            peers,
+            idle: self.idle(),
+            on_instruments: Box::new(on_instruments),
+        }))
+    }
+
+    /// The lane's side of the shared memory; its journal begins with this run.
+    fn wall(&self) -> Result<Wall<'a>, NodeError> {
+        let writer = self.region.lane_writer(self.id)?;
+        let mut wall = Wall::new(self.region, writer, self.id, self.epoch);
+        wall.beat
+            .begin(nix::unistd::gettid().as_raw().unsigned_abs());
+        wall.beat.show_core(self.seat.core.map(usize::from));
+        wall.beat.show_paused(false);
+        wall.beat.show_roles(self.lane.role_bits());
+        let start = Entry::EpochStart(EpochStart {
+            starts: self.starts,
+        });
+        wall.fact(self.clock.now().unix, &start);
+        Ok(wall)
+    }
+
+    /// Venue machines and those of their links that the lane has the roles for.
+    fn machines(
+        &self,
+        registry: &mut Registry,
+        venues: Vec<VenueParts>,
+    ) -> Result<Vec<(AnyVenue, Vec<Link>)>, NodeError> {
+        let mut machines = Vec::new();
+        for parts in venues {
+            let (id, tls) = (parts.id, parts.tls);
+            let machine = AnyVenue::new(id, parts.config, registry)
+                .map_err(|error| sentence(format!("venue.{id}: {error}")))?
+                .ok_or_else(|| sentence(format!("venue.{id}: this build has no machine for it")))?;
+            let mut links = self.links(&machine, &tls)?;
+            links.retain(|link| link.spec.id != FEED || self.lane.has(Role::Feed));
+            machines.push((machine, links));
+        }
+        Ok(machines)
+    }
+
+    /// The engine of the lane's venues, with what an earlier run left of them.
+    fn engine(&self, wall: Wall<'a>, registry: &Registry) -> Engine<'a> {
+        let setup = Setup {
+            epoch: self.epoch,
+            lane: self.id,
+            limits: self.risk_limits(),
+            order_window_ns: self.order_window_ns(),
+            venues: cast::venues(self.config, Role::Engine, usize::from(self.id.0)),
+            instruments: registry.instruments().to_vec(),
+        };
+        let mut engine = Engine::new(wall, setup);
+        engine.recover(self.recovered, self.clock.now());
+        self.region.settle(self.id);
+        engine
     }
 
     const fn idle(&self) -> Idle {
@@ -620,8 +741,9 @@ impl<'a> Plan<'a> {
 
     /// The longest window of the lane's venues.
     fn order_window_ns(&self) -> u64 {
-        let window = |name: &String| self.config.venue.get(name).map(|it| it.order_window_ms);
-        let longest = self.lane.venues.iter().filter_map(window).max();
+        let window = |name: &str| self.config.venue.get(name).map(|it| it.order_window_ms);
+        let venues = self.config.venues_of(usize::from(self.id.0));
+        let longest = venues.into_iter().filter_map(window).max();
         u64::from(longest.unwrap_or(0)) * 1_000_000
     }
 
@@ -634,26 +756,43 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Publishes a venue's instruments and puts its limits in force.
-    fn instruments_known(&self, registry: &Registry, engine: &mut Engine<'_>, venue: VenueId) {
-        let ours: Vec<Instrument> = registry
-            .instruments()
-            .iter()
-            .filter(|it| it.venue == venue)
-            .copied()
-            .collect();
+    /// Shows a venue's instruments to the node. Returns those that cannot trade: their increments are others
+    /// than those of earlier runs.
+    fn show_instruments(&self, registry: &Registry, venue: VenueId) -> Vec<InstrumentId> {
+        let mut barred = Vec::new();
+        let all = registry.instruments().iter();
+        let ours = all.filter(|it| it.venue == venue);
+        for instrument in ours.clone() {
+            // The node's tables have many writers in turn.
+            let _guard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = self.show_instrument(registry, instrument) {
+                tracing::error!(%error, "an instrument cannot trade");
+                barred.push(instrument.id);
+            }
+        }
+        tracing::info!(venue = %venue, instruments = ours.clone().count(), "instruments known");
+        for instrument in ours.filter(|it| it.tick.0 == 0) {
+            tracing::error!(symbol = %instrument.symbol, venue = %venue, "the venue does not list it: it cannot trade");
+        }
+        barred
+    }
+
+    /// Puts the limits of a venue's instruments in force; those of `barred` cannot trade.
+    fn limit(
+        &self,
+        registry: &Registry,
+        engine: &mut Engine<'_>,
+        venue: VenueId,
+        barred: &[InstrumentId],
+    ) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut faults = Vec::new();
-        for instrument in &ours {
-            let limits = match self.show_instrument(registry, instrument) {
-                Ok(()) => self.limits_of(instrument),
-                Err(error) => Err(error),
-            };
-            let limits = limits.unwrap_or_else(|error| {
-                // This one cannot trade; the others can.
-                faults.push(error);
+        let ours = registry.instruments().iter().filter(|it| it.venue == venue);
+        for instrument in ours {
+            let limits = self.limits_of(instrument).unwrap_or_else(|error| {
+                tracing::error!(%error, "an instrument cannot trade");
                 None
             });
+            let limits = limits.filter(|_| !barred.contains(&instrument.id));
             engine.set_limits(instrument.id, limits);
             if let Some(slot) = shared.limits.get_mut(instrument.id.0 as usize) {
                 *slot = limits.map_or_else(InstrumentLimits::default, |limits| InstrumentLimits {
@@ -663,14 +802,6 @@ impl<'a> Plan<'a> {
             }
         }
         shared.is_changed = true;
-        drop(shared);
-        tracing::info!(venue = %venue, instruments = ours.len(), "instruments known");
-        for instrument in ours.iter().filter(|it| it.tick.0 == 0) {
-            tracing::error!(symbol = %instrument.symbol, venue = %venue, "the venue does not list it: it cannot trade");
-        }
-        for error in &faults {
-            tracing::error!(%error, "an instrument cannot trade");
-        }
     }
 
     /// Puts an instrument into the node's table. Errors: its increments are others than those its orders,

@@ -54,6 +54,11 @@ impl<'r> Wall<'r> {
         }
     }
 
+    /// Whose it is.
+    pub const fn lane(&self) -> LaneId {
+        self.lane
+    }
+
     /// Records the cycles since `since` for a stage and returns now.
     #[inline]
     pub fn stamp(&self, stage: Stage, since: Tsc) -> Tsc {

@@ -272,6 +272,20 @@ impl Oms {
         }
     }
 
+    /// A cancel that was on its way to be written was not: another may be asked for.
+    pub fn on_cancel_not_sent(&mut self, id: ClientOrderId) {
+        if let Some(order) = self.table.get_mut(id) {
+            order.is_cancelling = false;
+        }
+    }
+
+    /// An amend that was on its way to be written was not: [`Oms::on_amend_not_sent`] tells the rest.
+    pub fn on_amend_turned_back(&mut self, id: ClientOrderId) {
+        if let Some(order) = self.table.get_mut(id) {
+            order.is_amending = false;
+        }
+    }
+
     /// An amend is about to be written: until the venue shows or refuses it, the exposure counts the worse
     /// of both quantities and both prices.
     pub fn on_amend_asked(&mut self, amend: &AmendOrder) {

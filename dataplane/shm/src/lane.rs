@@ -15,6 +15,9 @@ use crate::twin::Words;
 use core::sync::atomic::{AtomicU64, Ordering};
 use dp_types::{LaneId, Now, Text, UnixNanos};
 
+/// What a lane may do, in the order of their bits: the configuration's words.
+pub const ROLES: [&str; 4] = ["feed", "engine", "gateway", "journal"];
+
 impl BeatLine {
     /// A duty cycle begins, and the one before has ended. Cost: two loads of its own line, two stores.
     #[inline]
@@ -45,6 +48,18 @@ impl BeatLine {
         let plus_one = core.and_then(|core| u32::try_from(core + 1).ok());
         self.core_plus_one
             .store(plus_one.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// The lane has these of [`ROLES`], a bit each.
+    pub fn show_roles(&self, bits: u32) {
+        self.roles.store(bits, Ordering::Relaxed);
+    }
+
+    /// Which of [`ROLES`] it has.
+    pub fn roles(&self) -> impl Iterator<Item = &'static str> {
+        let bits = self.roles.load(Ordering::Relaxed);
+        let roles = ROLES.into_iter().enumerate();
+        roles.filter_map(move |(at, role)| (bits >> at & 1 == 1).then_some(role))
     }
 
     /// The lane sends nothing new, or does again.

@@ -165,7 +165,9 @@ pub struct BeatLine {
     pub core_plus_one: AtomicU32,
     /// 0 = trades, 1 = paused (sends nothing new).
     pub is_paused: AtomicU32,
-    pad: [AtomicU32; 7],
+    /// A bit for each of [`crate::ROLES`] it has.
+    pub roles: AtomicU32,
+    pad: [AtomicU32; 6],
 }
 
 /// What one lane costs the kernel: page faults, voluntary and involuntary context switches, in this order.
@@ -339,6 +341,7 @@ const fn layout_hash() -> u64 {
         offset_of!(BeatLine, beat_unix_ns),
         size_of::<CostLine>(),
         offset_of!(CostLine, steady_unix_ns),
+        offset_of!(BeatLine, roles),
         size_of::<LaneHead>(),
         offset_of!(LaneHead, journal_head),
         offset_of!(LaneHead, counters),

@@ -11,12 +11,13 @@
 //!
 //! Every shared word is an atomic and every record is copied word by word before it is judged, so no
 //! content of the file, torn or hostile, can make a reader misbehave: at worst it reads nonsense and
-//! says so. That leaves `unsafe` in one file, `map.rs`: making the mapping and pointing into it.
+//! says so. That leaves `unsafe` in two files: `map.rs`, which makes the mapping and points into it, and
+//! `spsc.rs`, the ring between two lanes of one process.
 //!
 //! Deliberately not here: what an order or a record means (`dp-journal`), clocks, waiting. Nothing in
 //! this crate blocks a lane; the locks are for the processes on the other side.
 //!
-//! The rings and the twin slots are model-checked, all interleavings, weak memory included:
+//! The rings, `spsc`'s too, and the twin slots are model-checked, all interleavings, weak memory included:
 //! `RUSTFLAGS="--cfg loom" cargo test -p dp-shm --release --lib loom` (a few seconds).
 //!
 //! A file shrunk by someone else while it is mapped ends both sides by SIGBUS; the file is ours alone (0660) and
@@ -27,6 +28,7 @@ compile_error!("the shared layout is little-endian");
 
 pub mod mark;
 pub mod ring;
+pub mod spsc;
 mod sync;
 pub mod twin;
 
@@ -64,7 +66,7 @@ pub use {
     config::{ConfigPage, InstrumentLimits, NodeLimits},
     error::ShmError,
     hist::{HistSnapshot, HistView},
-    lane::{CommandSender, Counters, LaneView, LaneWriter, Stages},
+    lane::{CommandSender, Counters, LaneView, LaneWriter, ROLES, Stages},
     layout::{BeatLine, CostLine, Header, LAYOUT_HASH, Shape, VERSION},
     lines::{
         BookLine, BookState, BookTop, LinkState, PositionLine, PositionState, VenueLine,

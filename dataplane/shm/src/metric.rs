@@ -124,6 +124,10 @@ named! {
         LinkChanges = "link_changes",
         /// Times a next hop had another hardware address than before.
         NeighbourChanges = "neighbour_changes",
+        /// What the ring to the engine's lane had no room for: books restart, the order link opens anew.
+        RingLosses = "ring_losses",
+        /// New orders and amends refused because the ring to the gateway was half full.
+        RingRefusals = "ring_refusals",
         /// Turns of the duty cycle.
         DutyCycles = "duty_cycles",
         /// Turns that found nothing to do.

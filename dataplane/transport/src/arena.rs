@@ -41,6 +41,21 @@ impl Pages {
     }
 }
 
+// SAFETY: an arena owns its mapping, and nothing of it is bound to the thread that made it.
+unsafe impl Send for Arena {}
+
+// SAFETY: the mapping is readable and writable, page-aligned and stays until drop; whoever owns the arena owns
+// all of it, and a ring that is given one is its only user.
+unsafe impl dp_shm::spsc::Memory for Arena {
+    fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+}
+
 /// The machine has no such memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{size} bytes of memory: {}", std::io::Error::from_raw_os_error(*.errno))]

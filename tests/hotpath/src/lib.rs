@@ -5,4 +5,4 @@
 mod peer;
 mod rig;
 
-pub use rig::{Memory, Rig};
+pub use rig::{Make, Memory, Rig};

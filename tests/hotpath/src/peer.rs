@@ -28,10 +28,13 @@ pub struct Peer {
     orders: BTreeMap<u64, Order>,
     /// Records written since the start.
     pub records: u64,
+    /// Order requests heard, without what differs from one moment to the next.
+    pub asked: Vec<String>,
+    /// The last depth message sent: what a snapshot says of itself.
+    pub update: i64,
 }
 
 const INFO: &str = r#"{"timezone":"UTC","serverTime":1,"rateLimits":[{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":1000000},{"rateLimitType":"ORDERS","interval":"DAY","intervalNum":1,"limit":100000000},{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":100000000}],"exchangeFilters":[],"symbols":[{"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","baseAssetPrecision":8,"quoteAsset":"USDT","quotePrecision":8,"quoteAssetPrecision":8,"orderTypes":["LIMIT","LIMIT_MAKER","MARKET"],"icebergAllowed":false,"isSpotTradingAllowed":true,"filters":[{"filterType":"PRICE_FILTER","minPrice":"0.01000000","maxPrice":"1000000.00000000","tickSize":"0.01000000"},{"filterType":"LOT_SIZE","minQty":"0.00001000","maxQty":"9000.00000000","stepSize":"0.00001000"},{"filterType":"NOTIONAL","minNotional":"5.00000000","applyMinToMarket":true,"maxNotional":"9000000.00000000","applyMaxToMarket":false,"avgPriceMins":5}],"permissions":[],"permissionSets":[["SPOT"]],"defaultSelfTradePreventionMode":"EXPIRE_MAKER","allowedSelfTradePreventionModes":["EXPIRE_MAKER"]}]}"#;
-const DEPTH: &str = r#"{"lastUpdateId":100,"bids":[["65000.00000000","1.00000000"]],"asks":[["65001.00000000","1.00000000"]]}"#;
 const ACCOUNT: &str = r#"{"makerCommission":0,"takerCommission":0,"canTrade":true,"updateTime":1,"accountType":"SPOT","balances":[{"asset":"BTC","free":"10.00000000","locked":"0.00000000"},{"asset":"USDT","free":"1000000.00000000","locked":"0.00000000"}],"permissions":["SPOT"]}"#;
 
 impl Peer {
@@ -45,7 +48,16 @@ impl Peer {
             next_order: 1,
             orders: BTreeMap::new(),
             records: 0,
+            asked: Vec::with_capacity(1 << 16),
+            update: 100,
         }
+    }
+
+    /// The lane has connected anew.
+    pub fn begin_again(&mut self, config: Arc<ServerConfig>) {
+        self.tls = ServerConnection::new(config).expect("server configuration");
+        self.plain.clear();
+        self.is_upgraded = false;
     }
 
     /// Takes what the lane sent and returns what to send back.
@@ -114,9 +126,15 @@ impl Peer {
     fn answer_requests(&mut self) {
         while let Some(head) = self.head() {
             let target = head.split(' ').nth(1).unwrap_or_default();
+            // Far from everything the feed says: what is near comes from there.
+            let depth = format!(
+                "{{\"lastUpdateId\":{},\"bids\":[[\"60000.00000000\",\"1.00000000\"]],\
+                 \"asks\":[[\"70000.00000000\",\"1.00000000\"]]}}",
+                self.update
+            );
             let body = match target.split('?').next().unwrap_or_default() {
                 "/api/v3/exchangeInfo" => INFO,
-                "/api/v3/depth" => DEPTH,
+                "/api/v3/depth" => &depth,
                 "/api/v3/account" => ACCOUNT,
                 _ => "[]",
             };
@@ -176,7 +194,21 @@ impl Peer {
     /// Answers one request, and streams what the order became, as the venue does.
     fn answer(&mut self, request: &str) {
         let id = field(request, "id");
-        match field(request, "method").as_str() {
+        let method = field(request, "method");
+        if method.starts_with("order.") {
+            let names = [
+                "newClientOrderId",
+                "orderId",
+                "origClientOrderId",
+                "side",
+                "type",
+                "price",
+                "quantity",
+            ];
+            let words = names.map(|name| field(request, name));
+            self.asked.push(format!("{method} {}", words.join(" ")));
+        }
+        match method.as_str() {
             "order.place" => {
                 let order = Order {
                     id: self.next_order,

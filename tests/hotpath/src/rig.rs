@@ -1,13 +1,16 @@
-//! A lane, its memory pipes and its venue, turned by hand.
+//! A node's lanes, their memory pipes and their venue, turned by hand.
 
 use crate::peer::{Peer, Role};
-use dp_lane::{AnyVenue, Engine, Lane, Link, Parts, Setup, Wall};
+use dp_lane::roles::{EngineLane, EngineParts, Peer as Wire, Remote, RemoteSetup, Rings};
+use dp_lane::{
+    AnyVenue, Engine, Lane, Link, OnInstruments, Parts, RemoteLane, RemoteParts, Setup, Wall,
+};
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::layout::Shape;
 use dp_shm::{Counter, Region};
 use dp_strategy::{MarketMaker, Params, Strategy};
 use dp_transport::{Clock, Idle, Mem, Socket};
-use dp_types::{Epoch, LaneId, Qty, StrategyId, VenueId};
+use dp_types::{Epoch, LaneId, Now, Qty, StrategyId, UnixNanos, VenueId};
 use dp_venue_api::{Registry, Secrets, Venue as _, VenueConfig};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
@@ -18,16 +21,39 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 const PORTS: [(u16, Role); 3] = [(1, Role::Rest), (2, Role::Feed), (3, Role::Orders)];
+const EPOCH: Epoch = Epoch(1);
+/// Time between two turns.
+const TURN_NS: u64 = 2_000_000;
 
-/// The lane and everything around it.
+/// A strategy of the test's own.
+pub type Make = fn() -> Box<dyn Strategy + Send>;
+
+/// The lanes of one node, one thread.
+enum Lanes<'r> {
+    /// Everything in one.
+    One(Box<Lane<'r, Mem>>),
+    /// A role each.
+    Spread {
+        feed: Box<RemoteLane<'r, Mem>>,
+        engine: Box<EngineLane<'r>>,
+        gateway: Box<RemoteLane<'r, Mem>>,
+    },
+}
+
+/// The lanes and everything around them.
 pub struct Rig<'r> {
-    lane: Lane<'r, Mem>,
+    region: &'r Region,
+    lanes: Lanes<'r>,
     clock: Clock,
-    peers: BTreeMap<u16, (Socket, Peer)>,
+    /// The lanes' time: so much a turn, so that nothing depends on how fast this machine is.
+    now: UnixNanos,
+    turns: u64,
+    /// By lane with sockets and port.
+    peers: BTreeMap<(usize, u16), (Socket, Peer)>,
     server: Arc<ServerConfig>,
     scratch: Vec<u8>,
     update: i64,
-    /// TLS records the lane has sent since the start.
+    /// TLS records the lanes have sent since the start.
     pub records_out: u64,
 }
 
@@ -45,7 +71,7 @@ impl Memory {
             "/dev/shm/spinlane-hotpath-{name}-{}",
             std::process::id()
         ));
-        let shape = Shape::new(1, 8, 1 << 16, 1 << 16);
+        let shape = Shape::new(3, 8, 1 << 16, 1 << 16);
         let (region, _) = Region::open_or_create(&path, &shape).expect("shared memory");
         Self { region, path }
     }
@@ -57,56 +83,82 @@ impl Drop for Memory {
     }
 }
 
-impl<'r> Rig<'r> {
-    /// A lane that trades with `strategy` (the market maker when `None`) on BTCUSDT.
-    pub fn new(memory: &'r Memory, strategy: Option<fn() -> Box<dyn Strategy + Send>>) -> Self {
-        let (ca, server) = certificates();
-        let clock = Clock::calibrate(5);
-        let epoch = Epoch(1);
-        memory
-            .region
-            .begin_run(epoch, clock.tsc_hz(), clock.now().unix);
-        memory.region.lease().hold_always(epoch);
-        let mut registry = Registry::new();
+/// What the lanes of a rig are made from.
+struct Maker<'r> {
+    region: &'r Region,
+    clock: Clock,
+    ca: String,
+    strategy: Option<Make>,
+}
+
+impl<'r> Maker<'r> {
+    fn wall(&self, lane: u8) -> Wall<'r> {
+        let writer = self.region.lane_writer(LaneId(lane)).expect("one writer");
+        Wall::new(self.region, writer, LaneId(lane), EPOCH)
+    }
+
+    /// The machine with the links of these ports.
+    fn venue(
+        &self,
+        registry: &mut Registry,
+        has_keys: bool,
+        ports: &[u16],
+    ) -> (AnyVenue, Vec<Link>) {
         let host = |port| ("localhost".to_owned(), port);
+        let secrets = Secrets {
+            api_key: "key".into(),
+            api_secret: "secret".into(),
+            ..Secrets::default()
+        };
         let config = VenueConfig {
             rest: host(1),
             public: host(2),
             private: host(3),
             symbols: vec!["BTCUSDT".to_owned()],
-            secrets: Secrets {
-                api_key: "key".into(),
-                api_secret: "secret".into(),
-                ..Secrets::default()
+            secrets: if has_keys {
+                secrets
+            } else {
+                Secrets::default()
             },
             order_window_ms: 5_000,
         };
-        let venue = AnyVenue::new(VenueId::BINANCE, config, &mut registry);
+        let venue = AnyVenue::new(VenueId::BINANCE, config, registry);
         let venue = venue.expect("registered").expect("in this build");
-        let tls = client_config(Roots::Ca(ca.as_bytes()), None).expect("our own CA");
-        let links = venue.links().iter().map(|spec| {
+        let tls = client_config(Roots::Ca(self.ca.as_bytes()), None).expect("our own CA");
+        let specs = venue
+            .links()
+            .iter()
+            .filter(|spec| ports.contains(&spec.port));
+        let links = specs.map(|spec| {
             let peers = vec![SocketAddr::from(([127, 0, 0, 1], spec.port))];
             Link::new(spec.clone(), peers, Arc::clone(&tls), u64::from(spec.port))
         });
-        let links: Vec<Link> = links.collect();
-        let writer = memory.region.lane_writer(LaneId(0)).expect("one writer");
+        let links = links.collect();
+        (venue, links)
+    }
+
+    fn engine(&self, registry: &Registry) -> Engine<'r> {
         let limits = dp_risk::NodeLimits {
             collar_bps: 1_000,
             orders_per_s_max: 1_000_000,
-            book_age_ns_max: u64::MAX,
+            book_age_ns_max: u64::from(u32::MAX) * 1_000_000,
         };
-        let engine = Engine::new(
-            Wall::new(&memory.region, writer, LaneId(0), epoch),
+        Engine::new(
+            self.wall(0),
             Setup {
-                epoch,
+                epoch: EPOCH,
                 lane: LaneId(0),
                 limits,
                 order_window_ns: 5_000_000_000,
                 venues: vec![VenueId::BINANCE],
                 instruments: registry.instruments().to_vec(),
             },
-        );
-        let on_instruments = move |registry: &Registry, engine: &mut Engine<'r>, venue: VenueId| {
+        )
+    }
+
+    fn on_instruments(&self) -> OnInstruments<'r> {
+        let strategy = self.strategy;
+        Box::new(move |registry, engine, venue| {
             let id = registry.find(venue, b"BTCUSDT").expect("registered");
             let instrument = registry.get(id).expect("registered");
             let lots = |count: i64| Qty(instrument.lot.0 * count);
@@ -131,21 +183,113 @@ impl<'r> Rig<'r> {
                 id,
                 strategy.map_or_else(maker, |make| make()),
             );
-        };
-        let lane = Lane::new(Parts {
+        })
+    }
+
+    fn one(&self) -> Lanes<'r> {
+        let mut registry = Registry::new();
+        let venue = self.venue(&mut registry, true, &[1, 2, 3]);
+        Lanes::One(Box::new(Lane::new(Parts {
             id: LaneId(0),
             transport: Mem::new(),
-            clock,
+            clock: self.clock,
+            engine: self.engine(&registry),
             registry,
-            engine,
-            venues: vec![(venue, links)],
+            venues: vec![venue],
             idle: Idle::Spin,
             addresses: dp_lane::inbox(),
-            on_instruments: Box::new(on_instruments),
+            on_instruments: self.on_instruments(),
+        })))
+    }
+
+    /// A lane with sockets, and its engine's ends of the rings.
+    fn remote(&self, lane: u8, is_gateway: bool) -> (Box<RemoteLane<'r, Mem>>, Wire) {
+        let mut registry = Registry::new();
+        let ports: &[u16] = if is_gateway { &[1, 3] } else { &[1, 2] };
+        let venue = self.venue(&mut registry, is_gateway, ports);
+        let rings = Rings::on_nodes(None, None).expect("memory");
+        let all = vec![VenueId::BINANCE];
+        let desk = Remote::new(RemoteSetup {
+            wall: self.wall(lane),
+            epoch: EPOCH,
+            rings: rings.remote,
+            engine: self.region.lane(LaneId(0)).expect("there").beat,
+            tells: if is_gateway { all.clone() } else { Vec::new() },
+            on_known: Box::new(|_, _| Vec::new()),
         });
-        let mut rig = Self {
-            lane,
+        let (gateways, feeds) = if is_gateway {
+            (all, Vec::new())
+        } else {
+            (Vec::new(), all)
+        };
+        let remote = RemoteLane::remote(RemoteParts {
+            transport: Mem::new(),
+            clock: self.clock,
+            registry,
+            desk,
+            venues: vec![venue],
+            idle: Idle::Spin,
+            addresses: dp_lane::inbox(),
+        });
+        let wire = Wire {
+            rings: rings.engine,
+            feeds,
+            gateways,
+        };
+        (Box::new(remote), wire)
+    }
+
+    fn spread(&self) -> Lanes<'r> {
+        let (feed, from_feed) = self.remote(1, false);
+        let (gateway, from_gateway) = self.remote(2, true);
+        let mut registry = Registry::new();
+        self.venue(&mut registry, false, &[]);
+        let engine = EngineLane::new(EngineParts {
+            id: LaneId(0),
+            clock: self.clock,
+            engine: self.engine(&registry),
+            registry,
+            peers: vec![from_feed, from_gateway],
+            idle: Idle::Spin,
+            on_instruments: self.on_instruments(),
+        });
+        Lanes::Spread {
+            feed,
+            engine: Box::new(engine),
+            gateway,
+        }
+    }
+}
+
+impl<'r> Rig<'r> {
+    /// One lane that trades with `strategy` (the market maker when `None`) on BTCUSDT.
+    pub fn new(memory: &'r Memory, strategy: Option<Make>) -> Self {
+        Self::of(memory, strategy, Maker::one)
+    }
+
+    /// The same in three lanes: feed, engine, gateway.
+    pub fn spread(memory: &'r Memory, strategy: Option<Make>) -> Self {
+        Self::of(memory, strategy, Maker::spread)
+    }
+
+    fn of(memory: &'r Memory, strategy: Option<Make>, lanes: fn(&Maker<'r>) -> Lanes<'r>) -> Self {
+        let (ca, server) = certificates();
+        let clock = Clock::calibrate(5);
+        let region = &memory.region;
+        region.begin_run(EPOCH, clock.tsc_hz(), clock.now().unix);
+        region.lease().hold_always(EPOCH);
+        let maker = Maker {
+            region,
             clock,
+            ca,
+            strategy,
+        };
+        let mut rig = Self {
+            region,
+            lanes: lanes(&maker),
+            clock,
+            now: clock.now().unix,
+            turns: 0,
             peers: BTreeMap::new(),
             server,
             scratch: Vec::with_capacity(1 << 20),
@@ -161,7 +305,7 @@ impl<'r> Rig<'r> {
         for _ in 0..5_000 {
             self.turn();
             self.serve();
-            if self.peers.get(&2).is_some_and(|(_, peer)| peer.is_up()) {
+            if self.feed().is_some_and(|(_, peer)| peer.is_up()) {
                 self.move_book();
             }
             if self.count(Counter::Acks) >= 2 {
@@ -175,65 +319,179 @@ impl<'r> Rig<'r> {
             .filter(|(_, count)| *count > 0)
             .map(|(name, count)| format!("{name} {count}"))
             .collect();
-        panic!("the lane did not come up: {}", counts.join(", "));
+        panic!("the lanes did not come up: {}", counts.join(", "));
     }
 
-    /// One turn of the lane: the part that is measured.
+    fn next_now(&mut self) -> Now {
+        self.now = self.now.after(TURN_NS);
+        self.turns += 1;
+        Now {
+            unix: self.now,
+            ..self.clock.now()
+        }
+    }
+
+    /// One turn of each lane: the part that is measured. What came in has its effect within it, as in one lane.
     pub fn turn(&mut self) {
-        let now = self.clock.now();
-        self.lane.turn(now);
+        let now = self.next_now();
+        match &mut self.lanes {
+            Lanes::One(lane) => {
+                lane.turn(now);
+            }
+            Lanes::Spread {
+                feed,
+                engine,
+                gateway,
+            } => {
+                feed.turn(now);
+                gateway.turn(now);
+                engine.turn(now);
+                gateway.turn(now);
+                engine.turn(now);
+                // What was asked of it after its turn it does before the venue is heard, as one lane does.
+                feed.turn(Now {
+                    unix: now.unix.after(TURN_NS / 2),
+                    ..now
+                });
+            }
+        }
     }
 
-    /// The venue hears what the lane sent and answers.
+    fn transport(&mut self, lane: usize) -> Option<&mut Mem> {
+        match (&mut self.lanes, lane) {
+            (Lanes::One(lane), 0) => Some(lane.transport()),
+            (Lanes::Spread { feed, .. }, 0) => Some(feed.transport()),
+            (Lanes::Spread { gateway, .. }, 1) => Some(gateway.transport()),
+            _ => None,
+        }
+    }
+
+    fn feed(&mut self) -> Option<&mut (Socket, Peer)> {
+        self.peers.get_mut(&(0, 2))
+    }
+
+    /// The venue hears what the lanes sent and answers.
     pub fn serve(&mut self) {
-        let opened: Vec<(Socket, SocketAddr)> = self.lane.transport().opened().collect();
-        for (socket, address) in opened {
-            let server = &self.server;
-            let (_, peer) = self.peers.entry(address.port()).or_insert_with(|| {
-                let role = PORTS
-                    .iter()
-                    .find(|(port, _)| *port == address.port())
-                    .expect("ours")
-                    .1;
-                (socket, Peer::new(role, Arc::clone(server)))
-            });
-            self.scratch.clear();
-            self.lane.transport().sent(socket, &mut self.scratch);
-            self.records_out += count_records(&self.scratch);
-            if self.scratch.is_empty() {
+        self.answer(|_| ());
+    }
+
+    /// The same, with a turn after each answer: lanes of their own may hear two that come together in either
+    /// order, one lane hears them in one.
+    pub fn serve_each(&mut self) {
+        self.answer(Self::turn);
+    }
+
+    fn answer(&mut self, after: fn(&mut Self)) {
+        for lane in 0..2 {
+            let Some(transport) = self.transport(lane) else {
                 continue;
+            };
+            let opened: Vec<(Socket, SocketAddr)> = transport.opened().collect();
+            for (socket, address) in opened {
+                let mut sent = core::mem::take(&mut self.scratch);
+                sent.clear();
+                if let Some(transport) = self.transport(lane) {
+                    transport.sent(socket, &mut sent);
+                }
+                self.records_out += count_records(&sent);
+                let answer = self.peer(lane, socket, address.port()).on_cipher(&sent);
+                self.scratch = sent;
+                self.deliver(lane, socket, &answer);
+                if !answer.is_empty() {
+                    after(self);
+                }
             }
-            let answer = peer.on_cipher(&self.scratch);
-            self.lane.transport().deliver(socket, &answer);
+        }
+    }
+
+    fn peer(&mut self, lane: usize, socket: Socket, port: u16) -> &mut Peer {
+        let server = &self.server;
+        let (held, peer) = self.peers.entry((lane, port)).or_insert_with(|| {
+            let role = PORTS.iter().find(|(one, _)| *one == port).expect("ours").1;
+            (socket, Peer::new(role, Arc::clone(server)))
+        });
+        if *held != socket {
+            // A new connection to the same venue: it remembers the orders.
+            *held = socket;
+            peer.begin_again(Arc::clone(server));
+        }
+        peer
+    }
+
+    fn deliver(&mut self, lane: usize, socket: Socket, bytes: &[u8]) {
+        if let Some(transport) = self.transport(lane)
+            && !bytes.is_empty()
+        {
+            transport.deliver(socket, bytes);
         }
     }
 
     /// The touch moves by a dollar, up and down: every quote is wrong now.
     pub fn move_book(&mut self) {
-        self.update += 1;
-        let (id, is_up) = (self.update, self.update % 2 == 0);
+        let is_up = self.update % 2 != 0;
         let (gone, bid, ask) = if is_up {
             (65_000, 65_002, 65_003)
         } else {
             (65_002, 65_000, 65_001)
         };
-        let gone_ask = gone + 1;
-        let text = format!(
-            "{{\"stream\":\"btcusdt@depth@100ms\",\"data\":{{\"e\":\"depthUpdate\",\"E\":1760000000123,\
-             \"s\":\"BTCUSDT\",\"U\":{id},\"u\":{id},\"b\":[[\"{gone}.00000000\",\"0.00000000\"],\
-             [\"{bid}.00000000\",\"1.50000000\"]],\"a\":[[\"{gone_ask}.00000000\",\"0.00000000\"],\
-             [\"{ask}.00000000\",\"1.20000000\"]]}}}}"
+        self.push_depth(
+            &[(gone, 0), (bid, 150_000_000)],
+            &[(gone + 1, 0), (ask, 120_000_000)],
         );
-        let Some((socket, peer)) = self.peers.get_mut(&2) else {
-            return;
-        };
-        let bytes = peer.push(&text);
-        self.lane.transport().deliver(*socket, &bytes);
     }
 
-    /// A counter of the lane.
+    /// A depth message of these levels: dollars, and quantity in 10^-8.
+    pub fn push_depth(&mut self, bids: &[(u32, u64)], asks: &[(u32, u64)]) {
+        self.update += 1;
+        self.push_depth_at(self.update, bids, asks);
+    }
+
+    /// The same with an update id of the caller's choice.
+    pub fn push_depth_at(&mut self, id: i64, bids: &[(u32, u64)], asks: &[(u32, u64)]) {
+        self.update = id;
+        for (_, peer) in self.peers.values_mut() {
+            peer.update = id;
+        }
+        let side = |levels: &[(u32, u64)]| {
+            let level = |(price, qty): &(u32, u64)| {
+                let (whole, part) = (qty / 100_000_000, qty % 100_000_000);
+                format!("[\"{price}.00000000\",\"{whole}.{part:08}\"]")
+            };
+            levels.iter().map(level).collect::<Vec<_>>().join(",")
+        };
+        let text = format!(
+            "{{\"stream\":\"btcusdt@depth@100ms\",\"data\":{{\"e\":\"depthUpdate\",\"E\":1760000000123,\
+             \"s\":\"BTCUSDT\",\"U\":{id},\"u\":{id},\"b\":[{}],\"a\":[{}]}}}}",
+            side(bids),
+            side(asks)
+        );
+        let Some((socket, peer)) = self.feed() else {
+            return;
+        };
+        let (socket, bytes) = (*socket, peer.push(&text));
+        self.deliver(0, socket, &bytes);
+    }
+
+    /// Turns since the start: timers run by them.
+    pub const fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// Update id of the last depth message.
+    pub const fn update(&self) -> i64 {
+        self.update
+    }
+
+    /// A counter, all lanes.
     pub fn count(&self, counter: Counter) -> u64 {
-        self.lane.engine().wall.counters.get(counter)
+        let lanes = self.region.lanes();
+        lanes.map(|lane| lane.counters.get(counter)).sum()
+    }
+
+    /// Everything asked about orders since the start, as the venue heard it, in order.
+    pub fn asked(&self) -> Vec<String> {
+        let peers = self.peers.values().map(|(_, peer)| peer);
+        peers.flat_map(|peer| peer.asked.iter().cloned()).collect()
     }
 
     /// TLS records the venue has sent since the start.

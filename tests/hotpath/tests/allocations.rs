@@ -32,7 +32,17 @@ fn the_counter_counts() {
 #[test]
 fn a_tick_to_order_touches_no_allocator() {
     let memory = Memory::new("ours");
-    let mut rig = Rig::new(&memory, None);
+    no_allocations(Rig::new(&memory, None));
+}
+
+/// Feed, engine and gateway in lanes of their own: nor do the rings between them.
+#[test]
+fn a_tick_to_order_over_three_lanes_touches_no_allocator() {
+    let memory = Memory::new("spread");
+    no_allocations(Rig::spread(&memory, None));
+}
+
+fn no_allocations(mut rig: Rig<'_>) {
     for _ in 0..2_000 {
         round(&mut rig);
     }

@@ -100,6 +100,7 @@ fn plans(topology: &Topology) -> Value {
         owns_core: true,
         nic: nic.map(str::to_owned),
         queue: 0,
+        kin: Vec::new(),
         bytes,
     };
     let seat = |wish: Wish| {

@@ -45,6 +45,8 @@ pub struct Options {
     pub log: &'static str,
     /// The node runs at one end of this cable and the venues at the other; `None` = all on this host.
     pub cable: Option<Arc<Veth>>,
+    /// `[[lane]]` sections; empty: one lane a venue.
+    pub lanes: String,
 }
 
 impl Default for Options {
@@ -58,6 +60,7 @@ impl Default for Options {
             edits: Vec::new(),
             log: "info",
             cable: None,
+            lanes: String::new(),
         }
     }
 }
@@ -698,7 +701,9 @@ fn config_text(node: &str, shm: &Path, dir: &Path, ready: &Value, options: &Opti
         dir.join("state").display(),
         options.journal_records,
     );
-    for (venue, _) in &options.venues {
+    text.push_str(&options.lanes);
+    let venues = options.venues.iter().filter(|_| options.lanes.is_empty());
+    for (venue, _) in venues {
         text.push_str(&format!(
             "[[lane]]\nvenues = [\"{venue}\"]\nidle = \"{}\"\n\n",
             options.idle

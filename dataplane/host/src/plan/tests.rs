@@ -24,6 +24,7 @@ fn spin(lane: u8, core: CoreWish) -> Wish {
         nic: None,
         queue: 0,
         bytes: 64 << 20,
+        kin: Vec::new(),
     }
 }
 
@@ -266,6 +267,11 @@ fn wishes() -> impl Strategy<Value = Vec<Wish>> {
             nic: queue.map(|_| "enp175s0f0".to_owned()),
             queue: queue.unwrap_or(0),
             bytes,
+            kin: if lane % 2 == 0 {
+                vec![lane + 1]
+            } else {
+                Vec::new()
+            },
         };
         (0u8..).zip(wishes).map(wish).collect()
     })
@@ -320,4 +326,44 @@ fn a_card_is_never_taken_unless_it_is_named() {
             assert_eq!(choose(Some(way), way == Way::AfXdp), way);
         }
     }
+}
+
+fn with_kin(kin: &[u8], wish: Wish) -> Wish {
+    let kin = kin.to_vec();
+    Wish { kin, ..wish }
+}
+
+/// An engine named under a cache that is not the first choice: its feeds and gateway go to it.
+#[test]
+fn lanes_with_rings_between_them_sit_under_one_cache() {
+    let epyc = epyc();
+    let wishes = [
+        with_kin(&[2], spin(0, CoreWish::Auto)),
+        with_kin(&[2], spin(1, CoreWish::Auto)),
+        with_kin(&[0, 1, 3], spin(2, CoreWish::At(24))),
+        with_kin(&[2], spin(3, CoreWish::Auto)),
+    ];
+    assert_eq!(cores(&epyc, &wishes), [25, 26, 24, 27]);
+}
+
+#[test]
+fn a_ring_across_nodes_is_refused_unless_a_card_is_why() {
+    let xeon = xeon();
+    let far = |feed| {
+        let engine = with_kin(&[0], spin(1, CoreWish::At(18)));
+        refusals(&xeon, &[with_kin(&[1], feed), engine])
+    };
+    let said = far(spin(0, CoreWish::At(5)));
+    assert_eq!(said.len(), 1, "{said:?}");
+    for word in [
+        "lane 1: core 18 is on node 1",
+        "lane 0",
+        "on node 0",
+        "would cross",
+    ] {
+        assert!(said[0].contains(word), "{word} is not in {said:?}");
+    }
+    let card = with_kin(&[1], on_card(0, CoreWish::Auto, "eno1", 0));
+    let engine = with_kin(&[0], spin(1, CoreWish::At(18)));
+    assert!(place(&xeon, &[card, engine]).is_ok());
 }

@@ -12,7 +12,8 @@ use dp_journal::entry::Reconcile;
 use dp_oms::{Change, Order};
 use dp_shm::Counter;
 use dp_types::{
-    CancelOrder, ClientOrderId, Instrument, Now, OrderState, UnixNanos, VenueId, VenueNanos,
+    CancelOrder, ClientOrderId, Instrument, InstrumentId, Now, OrderState, UnixNanos, VenueId,
+    VenueNanos,
 };
 
 /// What the engine knows of a venue.
@@ -274,16 +275,19 @@ impl Engine<'_> {
             if instrument.venue != venue {
                 continue;
             }
-            if let Some(Some(slot)) = self.books.get_mut(at) {
-                slot.keeper.reset();
-                slot.top.state = book_state(slot.keeper.proof().state);
-                let top = slot.top;
-                self.wall.show_book(instrument.id, &top);
-            }
-            self.call(instrument.id, now, |strategy, view, out| {
-                strategy.on_book(view, out);
-            });
+            self.on_book_lost(instrument.id, now);
         }
+    }
+
+    /// Messages of this book were lost on their way here: it is not to be trusted, and begins anew.
+    pub fn on_book_lost(&mut self, id: InstrumentId, now: Now) {
+        if let Some(Some(slot)) = self.books.get_mut(id.0 as usize) {
+            slot.keeper.reset();
+            slot.top.state = book_state(slot.keeper.proof().state);
+            let top = slot.top;
+            self.wall.show_book(id, &top);
+        }
+        self.call(id, now, |strategy, view, out| strategy.on_book(view, out));
     }
 
     /// The venue stopped us for rate.

@@ -1,0 +1,116 @@
+//! The engine's side of a desk: facts, outcomes, commands and the venue's line, by whichever way they came.
+
+use super::Engine;
+use crate::desk::{Fact, Outcome, VenueLinks};
+use dp_shm::{Command, CommandNote, VenueStatus, twin::Words as _};
+use dp_types::{ClientOrderId, InstrumentId, LaneId, Now, OrderState, UnixNanos, VenueId};
+
+impl Engine<'_> {
+    /// What befell a venue's links.
+    pub fn on_fact(&mut self, venue: VenueId, fact: Fact, now: Now) {
+        match fact {
+            Fact::LoggedIn => self.on_logged_in(venue, now),
+            Fact::ReconcileStarted => self.on_reconcile_started(venue, now),
+            Fact::Reconciled => self.on_reconciled(venue, now),
+            Fact::RateLimited(until) => self.on_rate_limited(venue, until),
+            Fact::FeedLost => self.on_feed_lost(venue, now),
+            Fact::OrdersLost => self.on_orders_lost(venue, now),
+            Fact::PrivateFault => self.on_private_fault(venue),
+        }
+    }
+
+    /// What became of an order.
+    #[inline]
+    pub fn on_outcome(&mut self, outcome: Outcome, now: Now) {
+        match outcome {
+            Outcome::NewSent(id) => self.on_new_sent(id, now),
+            Outcome::NewRefused(id, reason) => self.on_new_refused(id, reason, now),
+            Outcome::NewWithheld(id) => self.on_new_withheld(id, now),
+            Outcome::AmendSent(id) => self.on_amend_sent(id, now),
+            Outcome::AmendRefused(id, reason) => self.on_amend_refused(id, reason, now),
+            Outcome::CancelSent(id) => self.on_cancel_sent(id, now),
+            Outcome::CancelRefused(id) => self.oms.on_cancel_not_sent(id),
+        }
+    }
+
+    /// A cancel is on its way to the lane that sends it: it is not asked for twice meanwhile.
+    pub(crate) fn on_cancel_passed(&mut self, id: ClientOrderId, now: Now) {
+        self.oms.on_cancel_sent(id, now.unix);
+    }
+
+    /// An amend is on its way to the lane that sends it. False: one is already, and this one must wait for it.
+    pub(crate) fn on_amend_passed(&mut self, id: ClientOrderId, now: Now) -> bool {
+        let is_first = self.oms.get(id).is_some_and(|order| !order.is_amending);
+        self.oms.on_amend_sent(id, now.unix);
+        is_first
+    }
+
+    /// What became of an errand.
+    pub(crate) fn on_outcome_of_errand(&mut self, outcome: Outcome, now: Now) {
+        if let Outcome::AmendRefused(id, _) = outcome {
+            self.oms.on_amend_turned_back(id);
+        }
+        self.on_outcome(outcome, now);
+    }
+
+    /// Until when a decision made on an instrument's book as it is now may leave: beyond it the book would be
+    /// too old to trade on. 0 without a book.
+    pub(crate) fn good_until(&self, id: InstrumentId) -> UnixNanos {
+        let slot = self.books.get(id.0 as usize).and_then(Option::as_ref);
+        slot.map_or(UnixNanos(0), |slot| {
+            let age_max = self.gate.node_limits().book_age_ns_max;
+            slot.keeper.proof().at.after(age_max)
+        })
+    }
+
+    /// Obeys whatever people have asked.
+    pub(crate) fn take_commands(&mut self) {
+        while let Some(words) = self.wall.commands.pop() {
+            if let Some(note) = CommandNote::from_words(&words) {
+                self.on_command(&note);
+            }
+        }
+    }
+
+    fn on_command(&mut self, note: &CommandNote) {
+        tracing::info!(who = note.who.as_str(), command = ?note.command, "command");
+        match note.command {
+            Command::Pause => self.set_paused(true),
+            Command::Resume => self.set_paused(false),
+            Command::StrategyStart(id) => self.set_running(id, true),
+            Command::StrategyStop(id) => self.set_running(id, false),
+            Command::CancelAll(venue) => self.cancel_venue(venue),
+            Command::Stop => self.stop(),
+        }
+    }
+
+    /// Renews a venue's line.
+    pub(crate) fn show_venue(&self, lane: LaneId, links: &VenueLinks, now: Now) {
+        let venue = links.venue;
+        let Some(state) = self.venue(venue) else {
+            return;
+        };
+        let ours = self.oms.all_held().filter(|order| order.venue == venue);
+        let (mut open_orders, mut unknown_orders) = (state.strangers.len() as u32, 0);
+        for order in ours {
+            open_orders += 1;
+            unknown_orders += u32::from(order.state == OrderState::Unknown);
+        }
+        let status = VenueStatus {
+            venue,
+            lane,
+            links: links.links,
+            is_logged_in: state.is_logged_in,
+            is_reconciled: state.is_reconciled,
+            open_orders,
+            unknown_orders,
+            last_message: links.last_message,
+            logged_in: state.logged_in,
+            stopped_until: state.stopped_until,
+            reconciled: state.reconciled_at,
+            reconnects: links.reconnects,
+            updated: now.unix,
+        };
+        self.wall.show_venue(venue, &status);
+    }
+}

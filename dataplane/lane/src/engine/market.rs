@@ -1,0 +1,152 @@
+//! What the market says: depth into books, trades and quotes past a look at their prices, all of it to the
+//! strategies.
+
+use super::{Action, BookSlot, Engine};
+use crate::wall::book_state;
+use dp_book::State;
+use dp_shm::{Counter, Stage};
+use dp_types::{
+    BookMsg, BookMsgKind, Decimal, Instrument, Now, Price, QuoteMsg, Side, TradeMsg, Tsc, UnixNanos,
+};
+
+impl Engine<'_> {
+    /// One depth message that this node received at `arrived`, now or a ring ago, and understood at `decoded`.
+    pub(crate) fn on_book(
+        &mut self,
+        msg: &BookMsg<'_>,
+        now: Now,
+        arrived: UnixNanos,
+        decoded: Tsc,
+    ) {
+        self.wall.count(Counter::BookEvents);
+        let id = msg.instrument;
+        let at = id.0 as usize;
+        let (Some(instrument), Some(Some(slot))) =
+            (self.instruments.get(at), self.books.get_mut(at))
+        else {
+            return;
+        };
+        // A message that was long on its way proves the book as of then, not of now.
+        let late_ns = self
+            .venues
+            .iter_mut()
+            .find(|state| state.venue == instrument.venue)
+            .map_or(0, |state| state.delay.beyond_floor(now.unix, msg.venue_ns));
+        let heard = UnixNanos(now.unix.0.saturating_sub(late_ns)).min(arrived);
+        if late_ns > self.gate.node_limits().book_age_ns_max {
+            self.wall.count(Counter::LateBooks);
+        }
+        let outcome = slot.keeper.on_msg(msg, instrument, heard);
+        if msg.kind == BookMsgKind::Snapshot && outcome == dp_book::Outcome::Applied {
+            self.wall.count(Counter::Snapshots);
+        }
+        let has_moved = slot.refresh(msg, now.unix);
+        let top = slot.top;
+        let instrument = *instrument;
+        self.wall.stamp(Stage::Book, decoded);
+        self.wall.show_book(id, &top);
+        if has_moved {
+            self.wall.quote_tick(now.unix, &instrument, &top);
+        }
+        self.count_outcome(&outcome);
+        if outcome.needs_snapshot() {
+            self.act(Action::Snapshot(id));
+        }
+        // A book that went stale is news too: quotes resting on it must go.
+        if matches!(
+            outcome,
+            dp_book::Outcome::Buffered | dp_book::Outcome::Ignored
+        ) {
+            return;
+        }
+        self.call(id, now, |strategy, view, out| strategy.on_book(view, out));
+    }
+
+    fn count_outcome(&self, outcome: &dp_book::Outcome) {
+        use dp_book::Outcome;
+        let counter = match outcome {
+            Outcome::Gap(_) => Counter::Gaps,
+            Outcome::BadChecksum { .. } => Counter::ChecksumFailures,
+            Outcome::Crossed => Counter::CrossedBooks,
+            Outcome::BadNumber(_) => Counter::DecodeErrors,
+            _ => return,
+        };
+        self.wall.count(counter);
+        self.wall.count(Counter::Resyncs);
+    }
+
+    pub(super) fn on_trade(&mut self, trade: &TradeMsg, now: Now) {
+        self.wall.count(Counter::TradeEvents);
+        if let Some(instrument) = self.instrument(trade.instrument)
+            && self.is_plausible(&instrument, &[trade.price])
+        {
+            self.wall.trade_tick(now.unix, &instrument, trade);
+            self.call(trade.instrument, now, |strategy, view, out| {
+                strategy.on_trade(view, trade, out);
+            });
+        }
+    }
+
+    pub(super) fn on_quote(&mut self, quote: &QuoteMsg, now: Now) {
+        self.wall.count(Counter::QuoteEvents);
+        let Some(instrument) = self.instrument(quote.instrument) else {
+            return;
+        };
+        if !self.is_plausible(&instrument, &[quote.bid.price, quote.ask.price]) {
+            return;
+        }
+        self.call(quote.instrument, now, |strategy, view, out| {
+            strategy.on_quote(view, quote, out);
+        });
+    }
+
+    /// Whether prices are anywhere near the book: half to twice its mid. Without a book anything is, and a
+    /// price of 0 is an empty side. What is not is counted.
+    fn is_plausible(&self, instrument: &Instrument, prices: &[Decimal]) -> bool {
+        let Some(mid) = self.mark(instrument.id).map(|mid| i128::from(mid.0)) else {
+            return true;
+        };
+        let is_near = |price: &Decimal| match instrument.price(*price) {
+            Ok(Price(0)) => true,
+            Ok(Price(price)) => {
+                let price = i128::from(price);
+                price * 2 >= mid && price <= mid * 2
+            }
+            Err(_) => false,
+        };
+        let is_plausible = prices.iter().all(is_near);
+        if !is_plausible {
+            self.wall.count(Counter::AbsurdPrices);
+        }
+        is_plausible
+    }
+}
+
+impl BookSlot {
+    /// Takes the best levels for the line; says whether they changed.
+    fn refresh(&mut self, msg: &BookMsg<'_>, now: UnixNanos) -> bool {
+        let book = self.keeper.book();
+        let proof = self.keeper.proof();
+        let before = (
+            self.top.bid_price,
+            self.top.bid_qty,
+            self.top.ask_price,
+            self.top.ask_qty,
+        );
+        self.top.set_best(book.best_bid(), book.best_ask());
+        self.top.last_update_id = proof.last_id;
+        self.top.bid_levels = book.level_count(Side::Buy) as u32;
+        self.top.ask_levels = book.level_count(Side::Sell) as u32;
+        self.top.state = book_state(proof.state);
+        self.top.updates += 1;
+        self.top.updated = now;
+        self.top.venue_ns = msg.venue_ns;
+        let after = (
+            self.top.bid_price,
+            self.top.bid_qty,
+            self.top.ask_price,
+            self.top.ask_qty,
+        );
+        proof.state == State::Synced && before != after
+    }
+}

@@ -1,0 +1,208 @@
+//! What time and people ask of the engine: words and limits others write, timers, checkpoints, pauses, stops.
+
+use super::{Action, CANCEL_AGAIN_NS, Engine, RECONCILE_NS, TICK_NS};
+use crate::wall::position_state;
+use dp_journal::Entry;
+use dp_journal::entry::{Checkpoint, Switch};
+use dp_oms::Order;
+use dp_risk::Lease;
+use dp_types::{CancelOrder, InstrumentId, Now, StrategyId, Text, UnixNanos, VenueId};
+
+impl Engine<'_> {
+    /// Reads the words others write: kill, lease. Cost: three loads.
+    #[inline]
+    pub fn read_words(&mut self, now: Now) {
+        let lease = self.wall.region.lease();
+        let is_ours = lease.epoch() == Some(self.epoch);
+        let until = if is_ours { lease.until() } else { UnixNanos(0) };
+        self.gate.set_lease(Lease {
+            until,
+            epoch: self.epoch,
+        });
+        let kill = self.wall.region.kill().state();
+        if kill != self.kill {
+            self.kill = kill;
+            self.gate.set_killed(kill.is_killed);
+            let note = self.wall.region.kill().last_change();
+            let entry = Entry::Switch(Switch {
+                is_killed: kill.is_killed,
+                changes: kill.changes,
+                who: note.map_or(Text::EMPTY, |note| Text::lossy(note.who.as_str())),
+                why: note.map_or(Text::EMPTY, |note| Text::lossy(note.why.as_str())),
+            });
+            self.wall.fact(now.unix, &entry);
+            self.cancel_due = UnixNanos(0);
+            // "No order is open" is the venue's to say.
+            for state in &mut self.venues {
+                state.wants_reconcile |= kill.is_killed;
+            }
+        }
+        if (self.kill.is_killed || self.is_stopping || self.is_paused)
+            && now.unix >= self.cancel_due
+        {
+            self.cancel_due = now.unix.after(CANCEL_AGAIN_NS);
+            self.cancel_everything();
+        }
+    }
+
+    /// When [`Engine::on_tick`] is next due.
+    pub const fn next_deadline(&self) -> UnixNanos {
+        self.tick_due
+    }
+
+    /// Timers: unanswered requests, settling, strategies, positions at the mark.
+    pub fn on_tick(&mut self, now: Now) {
+        if now.unix < self.tick_due {
+            return;
+        }
+        self.tick_due = now.unix.after(TICK_NS);
+        let mut lost = Vec::new();
+        self.oms
+            .on_timeout(now.unix, &mut |change| lost.push(change));
+        for change in lost {
+            self.on_silence(&change);
+            self.on_change(&change, now);
+        }
+        for at in 0..self.venues.len() {
+            let Some(state) = self.venues.get_mut(at) else {
+                break;
+            };
+            let venue = state.venue;
+            let is_old = state.is_reconciled && now.unix.since(state.reconciled_at) >= RECONCILE_NS;
+            let is_due = state.is_logged_in && !state.is_reconciling;
+            if is_due && (is_old || core::mem::take(&mut state.wants_reconcile)) {
+                self.act(Action::Reconcile(venue));
+            }
+            self.settle(venue, now);
+        }
+        for at in 0..self.instruments.len() as u32 {
+            self.show_position(InstrumentId(at), now);
+        }
+        if self.wall.is_checkpoint_due() {
+            self.checkpoint(now);
+        }
+        self.read_limits(now);
+        for at in 0..self.seats.len() {
+            self.call_seat(at, now, |strategy, view, out| strategy.on_timer(view, out));
+        }
+    }
+
+    fn show_position(&self, id: InstrumentId, now: Now) {
+        let position = self.positions.get(id);
+        let Some(instrument) = self.instruments.get(id.0 as usize) else {
+            return;
+        };
+        if position.fills > 0
+            && let Some(mark) = self.mark(id)
+        {
+            self.wall
+                .show_position(id, position_state(instrument, &position, mark, now));
+        }
+    }
+
+    pub(super) fn checkpoint(&mut self, now: Now) {
+        let entries = self.oms.all_held().map(|order| {
+            Entry::Checkpoint(Checkpoint {
+                order: order.live(),
+                venue: order.venue,
+                strategy: order.strategy,
+                kind: order.kind,
+                tif: order.tif,
+                qty: order.qty,
+                filled: order.filled,
+            })
+        });
+        self.wall.checkpoint(now.unix, entries);
+    }
+
+    /// Takes over limits that were put in force since the last look, and journals them.
+    fn read_limits(&mut self, now: Now) {
+        let page = self.wall.region.config();
+        if page.version() == self.limits_version {
+            return;
+        }
+        let Some((version, node)) = page.read(&mut self.limits_seen) else {
+            return;
+        };
+        self.limits_version = version;
+        self.gate.set_node_limits(dp_risk::NodeLimits {
+            collar_bps: node.collar_bps,
+            orders_per_s_max: node.orders_per_s_max,
+            book_age_ns_max: u64::from(node.book_age_ms_max) * 1_000_000,
+        });
+        for at in 0..self.instruments.len().min(self.limits_seen.len()) {
+            let (Some(instrument), Some(one)) = (
+                self.instruments.get(at).copied(),
+                self.limits_seen.get(at).copied(),
+            ) else {
+                break;
+            };
+            if self.venue(instrument.venue).is_none() {
+                continue;
+            }
+            // All zeros: not set, and not to be traded.
+            let limits = (one.order_qty_max.0 > 0).then_some(dp_risk::Limits {
+                order_qty_max: one.order_qty_max,
+                position_max: one.position_max,
+            });
+            self.gate.set_limits(instrument.id, limits);
+            let entry = Entry::Limits(dp_journal::entry::Limits {
+                version,
+                instrument: instrument.id,
+                order_qty_max: one.order_qty_max,
+                position_max: one.position_max,
+                collar_bps: node.collar_bps,
+                orders_per_s_max: node.orders_per_s_max,
+                book_age_ms_max: node.book_age_ms_max,
+            });
+            self.wall.fact(now.unix, &entry);
+        }
+    }
+
+    /// Pauses or resumes: paused means nothing new and quotes pulled.
+    pub fn set_paused(&mut self, is_paused: bool) {
+        self.wall.beat.show_paused(is_paused);
+        self.is_paused = is_paused;
+        self.cancel_due = UnixNanos(0);
+    }
+
+    /// Lets a strategy act or not; one that stops has its orders cancelled.
+    pub fn set_running(&mut self, id: StrategyId, is_running: bool) {
+        for seat in self.seats.iter_mut().filter(|seat| seat.id == id) {
+            seat.is_running = is_running;
+        }
+        if !is_running {
+            let orders: Vec<CancelOrder> = self
+                .oms
+                .all_live()
+                .filter(|order| order.strategy == id)
+                .map(Order::named)
+                .collect();
+            for order in orders {
+                let cleared = self.gate.clear_cancel(order);
+                self.act(Action::Cancel(cleared));
+            }
+        }
+    }
+
+    /// Cancels every order at a venue.
+    pub fn cancel_venue(&mut self, venue: VenueId) {
+        for at in 0..self.instruments.len() {
+            let Some(instrument) = self.instruments.get(at).copied() else {
+                break;
+            };
+            if instrument.venue == venue && self.oms.live(instrument.id).next().is_some() {
+                let cleared = self.gate.clear_cancel_all(instrument.id);
+                self.act(Action::CancelAll(cleared));
+            }
+        }
+    }
+
+    fn cancel_everything(&mut self) {
+        for at in 0..self.venues.len() {
+            if let Some(venue) = self.venues.get(at).map(|state| state.venue) {
+                self.cancel_venue(venue);
+            }
+        }
+    }
+}

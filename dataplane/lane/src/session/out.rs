@@ -1,0 +1,300 @@
+//! Out: the desk's actions to the venue machines, the machines' words to the links, the links' bytes to the
+//! transport.
+
+use super::{ORDERS, Sessions, tell};
+use crate::any_venue::AnyVenue;
+use crate::desk::{Desk, Outcome};
+use crate::engine::Action;
+use crate::link::{Link, LinkFault};
+use crate::outbox::{Item, OwnedRequest};
+use crate::session::LaneSink;
+use dp_shm::{Counter, Stage};
+use dp_transport::{Transport, tsc};
+use dp_types::{InstrumentId, LinkId, Now, RejectReason, Tsc, VenueId};
+use dp_venue_api::{EntryError, Registry, Venue as _};
+
+impl<T: Transport> Sessions<T> {
+    pub(crate) fn flush_all(&mut self, desk: &mut impl Desk, now: Now, arrived: Tsc) -> usize {
+        (0..self.seats.len())
+            .map(|seat_at| self.flush_seat(desk, seat_at, now, arrived))
+            .sum()
+    }
+
+    /// Gives the desk's actions to the venue machines and everything they say to the links.
+    pub(super) fn flush_seat(
+        &mut self,
+        desk: &mut impl Desk,
+        seat_at: usize,
+        now: Now,
+        arrived: Tsc,
+    ) -> usize {
+        let mut work = 0;
+        while let Some(action) = desk.next_action() {
+            self.perform(desk, &action, now, arrived);
+            work += 1;
+        }
+        if !self.seats[seat_at].outbox.is_empty() {
+            self.flush_outbox(desk, seat_at, now);
+            work += 1;
+        }
+        for link_at in 0..self.seats[seat_at].links.len() {
+            self.send_link(desk, seat_at, link_at, now);
+        }
+        work
+    }
+
+    fn flush_outbox(&mut self, desk: &mut impl Desk, seat_at: usize, now: Now) {
+        let mut faults: [Option<(LinkId, LinkFault)>; 4] = [None; 4];
+        let seat = &mut self.seats[seat_at];
+        for (item, text) in seat.outbox.items() {
+            let (link_id, result) = match item {
+                Item::Text { link, .. } => {
+                    let held = seat.links.iter_mut().find(|held| held.spec.id == link);
+                    (link, held.map_or(Ok(()), |held| held.send_text(text)))
+                }
+                Item::Reconnect { link, why } => (link, Err(LinkFault::Wish(why))),
+            };
+            if let Err(fault) = result
+                && let Some(slot) = faults.iter_mut().find(|slot| slot.is_none())
+            {
+                *slot = Some((link_id, fault));
+            }
+        }
+        seat.outbox.clear_items();
+        let requests: Vec<(LinkId, OwnedRequest)> = seat.outbox.take_requests().collect();
+        let mut unanswered = Vec::new();
+        for (link, request) in requests {
+            desk.wall().count(Counter::HttpRequests);
+            if let Some(held) = seat.links.iter_mut().find(|held| held.spec.id == link)
+                && let Err(request) = held.queue(request)
+            {
+                desk.wall().count(Counter::HttpErrors);
+                unanswered.push((link, request.tag));
+            }
+        }
+        for (link, tag) in unanswered {
+            self.give_no_answer(desk, seat_at, link, &[tag], now);
+        }
+        for (link, fault) in faults.into_iter().flatten() {
+            if let Some(at) = self.seats[seat_at]
+                .links
+                .iter()
+                .position(|held| held.spec.id == link)
+            {
+                self.lose(desk, seat_at, at, fault, now);
+            }
+        }
+    }
+
+    /// Writes queued requests, seals what waits and hands it to the transport.
+    pub(super) fn send_link(
+        &mut self,
+        desk: &mut impl Desk,
+        seat_at: usize,
+        link_at: usize,
+        now: Now,
+    ) {
+        let link = &mut self.seats[seat_at].links[link_at];
+        let result = link.pump_requests(now.unix).and_then(|_| {
+            if link.is_quiet() {
+                return Ok(());
+            }
+            let start = tsc();
+            link.seal()?;
+            desk.wall().stamp(Stage::Seal, start);
+            Ok(())
+        });
+        if let Err(fault) = result {
+            self.lose(desk, seat_at, link_at, fault, now);
+            return;
+        }
+        let Some((socket, bytes)) = link.take_out() else {
+            return;
+        };
+        if self.transport.send(socket, bytes).is_err() {
+            let fault = LinkFault::Wish("the peer does not read");
+            self.lose(desk, seat_at, link_at, fault, now);
+            return;
+        }
+        self.seats[seat_at].links[link_at].sent();
+    }
+
+    fn seat_of(&self, instrument: InstrumentId) -> Option<usize> {
+        self.seat_at(self.registry.get(instrument)?.venue)
+    }
+
+    fn seat_at(&self, venue: VenueId) -> Option<usize> {
+        self.seats.iter().position(|seat| seat.venue.id() == venue)
+    }
+
+    /// Carries one action out. Orders take the short way: encode, frame, seal, send, at once.
+    fn perform(&mut self, desk: &mut impl Desk, action: &Action, now: Now, arrived: Tsc) {
+        match action {
+            Action::New(order) => {
+                let now = self.clock.now();
+                if !desk.may_send(now.unix) {
+                    desk.outcome(Outcome::NewWithheld(order.client_id), now);
+                    return;
+                }
+                let Some(at) = self.seat_of(order.instrument) else {
+                    return;
+                };
+                let result = self.speak(desk, at, now, |venue, registry, sink| {
+                    venue.new_order(registry, order, now, sink)
+                });
+                let outcome = match result {
+                    Ok(()) => {
+                        self.flush_orders(desk, at, now);
+                        desk.wall().stamp(Stage::TickToTrade, desk.arrived(arrived));
+                        Outcome::NewSent(order.client_id)
+                    }
+                    Err(error) => Outcome::NewRefused(order.client_id, reason_of(error)),
+                };
+                desk.outcome(outcome, now);
+            }
+            Action::Amend(amend) => {
+                let now = self.clock.now();
+                if !desk.may_send(now.unix) {
+                    let reason = RejectReason::Other;
+                    desk.outcome(Outcome::AmendRefused(amend.client_id, reason), now);
+                    return;
+                }
+                let Some(at) = self.seat_of(amend.instrument) else {
+                    return;
+                };
+                let result = self.speak(desk, at, now, |venue, registry, sink| {
+                    venue.amend_order(registry, amend, now, sink)
+                });
+                let outcome = match result {
+                    Ok(()) => {
+                        self.flush_orders(desk, at, now);
+                        Outcome::AmendSent(amend.client_id)
+                    }
+                    Err(error) => Outcome::AmendRefused(amend.client_id, reason_of(error)),
+                };
+                desk.outcome(outcome, now);
+            }
+            Action::Cancel(cancel) => {
+                let Some(at) = self.seat_of(cancel.instrument) else {
+                    return;
+                };
+                let result = self.speak(desk, at, now, |venue, registry, sink| {
+                    venue.cancel_order(registry, cancel, now, sink)
+                });
+                if result.is_ok() {
+                    self.flush_orders(desk, at, now);
+                    desk.outcome(Outcome::CancelSent(cancel.client_id), now);
+                } else {
+                    desk.wall().count(Counter::RateRefusals);
+                    desk.outcome(Outcome::CancelRefused(cancel.client_id), now);
+                }
+            }
+            Action::CancelAll(instrument) => self.cancel_all(desk, **instrument, now),
+            Action::Snapshot(instrument) => {
+                let Some(at) = self.seat_of(*instrument) else {
+                    return;
+                };
+                let _ = self.speak(desk, at, now, |venue, registry, sink| {
+                    venue.request_snapshot(registry, *instrument, now, sink);
+                    Ok(())
+                });
+            }
+            Action::Query(order) => {
+                let Some(at) = self.seat_of(order.instrument) else {
+                    return;
+                };
+                // Refused for rate or for want of a link: asked again while the order stays unknown.
+                let _ = self.speak(desk, at, now, |venue, registry, sink| {
+                    venue.query_order(registry, order, now, sink)
+                });
+            }
+            Action::Reopen(venue) => {
+                let is_orders = |link: &Link| link.spec.id == ORDERS;
+                if let Some(at) = self.seat_at(*venue)
+                    && let Some(link_at) = self.seats[at].links.iter().position(is_orders)
+                {
+                    let fault = LinkFault::Wish("requests are not answered");
+                    self.lose(desk, at, link_at, fault, now);
+                }
+            }
+            Action::Reconcile(venue) => {
+                let Some(at) = self.seat_at(*venue) else {
+                    return;
+                };
+                let _ = self.speak(desk, at, now, |machine, registry, sink| {
+                    machine.reconcile(registry, now, sink);
+                    Ok(())
+                });
+            }
+        }
+    }
+
+    fn cancel_all(&mut self, desk: &mut impl Desk, instrument: InstrumentId, now: Now) {
+        let mut live = core::mem::take(&mut self.live);
+        live.clear();
+        desk.live(instrument, &mut live);
+        if let Some(at) = self.seat_of(instrument)
+            && !live.is_empty()
+        {
+            let result = self.speak(desk, at, now, |venue, registry, sink| {
+                venue.cancel_all(registry, instrument, &live, now, sink)
+            });
+            let outcome = if result.is_ok() {
+                self.flush_orders(desk, at, now);
+                Outcome::CancelSent
+            } else {
+                desk.wall().count(Counter::RateRefusals);
+                Outcome::CancelRefused
+            };
+            for order in &live {
+                desk.outcome(outcome(order.client_id), now);
+            }
+        }
+        self.live = live;
+    }
+
+    /// Lets a venue machine speak.
+    fn speak<D: Desk>(
+        &mut self,
+        desk: &mut D,
+        seat_at: usize,
+        now: Now,
+        say: impl FnOnce(&mut AnyVenue, &Registry, &mut LaneSink<'_, D>) -> Result<(), EntryError>,
+    ) -> Result<(), EntryError> {
+        let seat = &mut self.seats[seat_at];
+        let start = tsc();
+        let registry = &self.registry;
+        let (result, _) = tell(
+            &mut seat.venue,
+            &mut seat.outbox,
+            desk,
+            (now, start),
+            |venue, sink| say(venue, registry, sink),
+        );
+        if result.is_ok() {
+            desk.wall().stamp(Stage::Encode, start);
+        }
+        result
+    }
+
+    fn flush_orders(&mut self, desk: &mut impl Desk, seat_at: usize, now: Now) {
+        self.flush_outbox(desk, seat_at, now);
+        let orders = self.seats[seat_at]
+            .links
+            .iter()
+            .position(|link| link.spec.id == ORDERS);
+        if let Some(link_at) = orders {
+            self.send_link(desk, seat_at, link_at, now);
+        }
+    }
+}
+
+/// Why the venue machine did not write a new order, as the order's reason.
+const fn reason_of(error: EntryError) -> RejectReason {
+    match error {
+        EntryError::NotReady => RejectReason::VenueDown,
+        EntryError::RateLimited => RejectReason::RateLimit,
+        EntryError::Unsupported => RejectReason::Invalid,
+        EntryError::UnknownInstrument => RejectReason::BadSymbol,
+    }
+}

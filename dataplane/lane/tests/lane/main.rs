@@ -1,0 +1,4 @@
+//! The lane's parts over real shared memory: the engine alone, and the roles over their rings.
+
+mod engine;
+mod roles;
