@@ -6,8 +6,18 @@ use crate::wall::book_state;
 use dp_book::State;
 use dp_shm::{Counter, Stage};
 use dp_types::{
-    BookMsg, BookMsgKind, Decimal, Instrument, Now, Price, QuoteMsg, Side, TradeMsg, Tsc, UnixNanos,
+    BookMsg, BookMsgKind, Decimal, Instrument, InstrumentId, Now, Price, QuoteMsg, Side, TradeMsg,
+    Tsc, UnixNanos,
 };
+
+/// A book message whose outcome is not shown yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct News {
+    id: InstrumentId,
+    at: UnixNanos,
+    /// The best levels are others than before.
+    has_moved: bool,
+}
 
 impl Engine<'_> {
     /// One depth message that this node received at `arrived`, now or a ring ago, and understood at `decoded`.
@@ -19,6 +29,8 @@ impl Engine<'_> {
         decoded: Tsc,
     ) {
         self.wall.count(Counter::BookEvents);
+        // Of a message before, whose actions nobody has taken yet.
+        self.show_news();
         let id = msg.instrument;
         let at = id.0 as usize;
         let (Some(instrument), Some(Some(slot))) =
@@ -41,13 +53,12 @@ impl Engine<'_> {
             self.wall.count(Counter::Snapshots);
         }
         let has_moved = slot.refresh(msg, now.unix);
-        let top = slot.top;
-        let instrument = *instrument;
         self.wall.stamp(Stage::Book, decoded);
-        self.wall.show_book(id, &top);
-        if has_moved {
-            self.wall.quote_tick(now.unix, &instrument, &top);
-        }
+        self.news = Some(News {
+            id,
+            at: now.unix,
+            has_moved,
+        });
         self.count_outcome(&outcome);
         if outcome.needs_snapshot() {
             self.act(Action::Snapshot(id));
@@ -60,6 +71,25 @@ impl Engine<'_> {
             return;
         }
         self.call(id, now, |strategy, view, out| strategy.on_book(view, out));
+    }
+
+    /// What others read of the last book message: not before its orders have left, since the lines may be in
+    /// another core's cache, and fetching them back is dear.
+    #[inline]
+    pub(super) fn show_news(&mut self) {
+        let Some(News { id, at, has_moved }) = self.news.take() else {
+            return;
+        };
+        let place = id.0 as usize;
+        let (Some(instrument), Some(Some(slot))) =
+            (self.instruments.get(place), self.books.get(place))
+        else {
+            return;
+        };
+        self.wall.show_book(id, &slot.top);
+        if has_moved {
+            self.wall.quote_tick(at, instrument, &slot.top);
+        }
     }
 
     fn count_outcome(&self, outcome: &dp_book::Outcome) {

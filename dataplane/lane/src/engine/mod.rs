@@ -30,6 +30,7 @@ use dp_types::{
     Tsc, UnixNanos, VenueId,
 };
 use dp_venue_api::Event;
+use market::News;
 use std::collections::VecDeque;
 
 /// Actions waiting for the lane. Sixteen strategies' full lists.
@@ -130,6 +131,8 @@ pub struct Engine<'r> {
     is_stopping: bool,
     tick_due: UnixNanos,
     cancel_due: UnixNanos,
+    /// What the last book message changed, not shown yet.
+    news: Option<News>,
 }
 
 impl<'r> Engine<'r> {
@@ -163,6 +166,7 @@ impl<'r> Engine<'r> {
             is_stopping: false,
             tick_due: UnixNanos(0),
             cancel_due: UnixNanos(0),
+            news: None,
         }
     }
 
@@ -262,9 +266,14 @@ impl<'r> Engine<'r> {
         }
     }
 
-    /// The next thing to do.
+    /// The next thing to do. Once there is nothing more, others may read what the books are.
+    #[inline]
     pub fn next_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let action = self.actions.pop_front();
+        if action.is_none() {
+            self.show_news();
+        }
+        action
     }
 
     /// What is known of a venue.
