@@ -111,7 +111,7 @@ fn tick_to_trade(folder: &Folder) -> Value {
         &["seats", "rounds", "seconds", "ratios", "stages", "targets"],
     );
     let rows = report["rows"].as_array().unwrap();
-    assert_eq!(rows.len(), 3, "ours and two floors");
+    assert_eq!(rows.len(), 4, "ours both ways and two floors");
     for row in rows {
         let rate = row["rate"].as_u64().unwrap();
         assert_eq!(row["asked"].as_u64(), Some(2 * rate / 5), "{row}");
@@ -305,7 +305,7 @@ fn summaries() {
     has(&report, &SUMMARY);
     // Without root there is no cable, and it says so.
     let has_cable = tests_net::Namespace::new().is_ok();
-    let rows = if has_cable { 2 + 8 } else { 2 };
+    let rows = if has_cable { 3 + 9 } else { 3 };
     assert_eq!(report["rows"].as_array().unwrap().len(), rows);
     assert_eq!(report["notes"].to_string().contains("no cable"), !has_cable);
     throughput();
