@@ -5,6 +5,7 @@ use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU64, Ordering};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use std::sync::{Mutex, PoisonError};
 use syscalls::Sysno;
 
 /// `si_code` of a SIGSYS that seccomp sent (asm-generic/siginfo.h).
@@ -18,6 +19,9 @@ struct Tally {
     /// Where the program asked for it.
     at: AtomicU64,
 }
+
+/// Every tally there ever was: kept for good, and to be found by whoever looks for leaks.
+static ALL: Mutex<Vec<&'static Tally>> = Mutex::new(Vec::new());
 
 thread_local! {
     // Without a destructor and without a first-use check: a signal handler reads it.
@@ -64,6 +68,9 @@ pub fn hear() -> Result<Refusals, ConfineError> {
     })?;
     let tally = TALLY.get().unwrap_or_else(|| {
         let tally: &'static Tally = Box::leak(Box::default());
+        ALL.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(tally);
         TALLY.set(Some(tally));
         tally
     });
