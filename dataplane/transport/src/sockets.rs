@@ -193,19 +193,12 @@ impl Sockets {
     /// Looks at open sockets in their order until one has something.
     fn look_around(&mut self) {
         self.turn = self.turn.wrapping_add(1);
+        let hot = self.open.len().min(HOT);
         let is_cold_due = self.turn.is_multiple_of(COLD_TURNS);
-        let end = if is_cold_due {
-            self.open.len()
-        } else {
-            self.open.len().min(HOT)
-        };
-        // The quiet ones first on their turn: a talkative one would end it before them.
-        let from = if is_cold_due {
-            self.open.len().min(HOT)
-        } else {
-            0
-        };
-        for at in (from..end).chain(0..from) {
+        let end = if is_cold_due { self.open.len() } else { hot };
+        // The quiet ones first on their turn: a talkative one would end it before them. Of the hot ones the one
+        // that was heard last comes last.
+        for at in (hot..end).chain((0..hot).rev()) {
             let Some(slot) = self.open.get(at).copied() else {
                 return;
             };
@@ -216,16 +209,11 @@ impl Sockets {
         }
     }
 
-    /// The socket at `at` of the order spoke: it is hot, and the other hot one is asked first now.
+    /// The socket at `at` of the order spoke: it goes to the front.
     fn heard(&mut self, at: usize) {
         // It may have ended, and be gone from the order.
-        if let Some(hot) = self.open.get_mut(..=at) {
-            hot.rotate_right(1);
-            if hot.len() > 1 {
-                hot.swap(0, 1);
-            } else if self.open.len() > 1 {
-                self.open.swap(0, 1);
-            }
+        if let Some(before) = self.open.get_mut(..=at) {
+            before.rotate_right(1);
         }
     }
 
@@ -474,21 +462,27 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut all = [(); 4].map(|()| pair(&mut sockets, &listener));
         let ids = all.each_ref().map(|(socket, _)| *socket);
-        for (_, stream) in &mut all[..2] {
+        for (_, stream) in &mut all[1..3] {
             stream.write_all(&vec![1; 3 << 20]).unwrap();
         }
         // The two that always have something take turns.
         let first: Vec<_> = (0..8).map(|_| heard(&mut sockets).unwrap()).collect();
         assert!(first.windows(2).all(|two| two[0] != two[1]), "{first:?}");
+        // Two that speak in turn are both hot, whichever was opened first and never spoke.
+        assert!(
+            all[1..3]
+                .iter()
+                .all(|(socket, _)| sockets.open[..HOT].contains(&socket.slot))
+        );
         // A quiet one is heard all the same, soon, and is hot from then on.
-        all[3].1.write_all(b"x").unwrap();
+        all[0].1.write_all(b"x").unwrap();
         let mut turns = 0..COLD_TURNS;
-        let is_heard = turns.any(|_| heard(&mut sockets) == Some(ids[3]));
+        let is_heard = turns.any(|_| heard(&mut sockets) == Some(ids[0]));
         assert!(is_heard);
-        assert!(sockets.open[..HOT].contains(&ids[3].slot));
+        assert!(sockets.open[..HOT].contains(&ids[0].slot));
         // One that has ended is out of the order.
-        sockets.close(ids[3]);
-        assert!(!sockets.open.contains(&ids[3].slot) && sockets.open.len() == 3);
-        assert_eq!(sockets.send(ids[3], b"x"), Err(SendError::NotConnected));
+        sockets.close(ids[0]);
+        assert!(!sockets.open.contains(&ids[0].slot) && sockets.open.len() == 3);
+        assert_eq!(sockets.send(ids[0], b"x"), Err(SendError::NotConnected));
     }
 }
