@@ -462,10 +462,15 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut all = [(); 4].map(|()| pair(&mut sockets, &listener));
         let ids = all.each_ref().map(|(socket, _)| *socket);
-        for (_, stream) in &mut all[1..3] {
-            stream.write_all(&vec![1; 3 << 20]).unwrap();
+        // The first was opened first and never speaks. Once both of the next two were heard they take turns.
+        for (at, (_, stream)) in (1..).zip(&mut all[1..3]) {
+            stream.write_all(b"x").unwrap();
+            let mut turns = 0..COLD_TURNS;
+            assert!(turns.any(|_| heard(&mut sockets) == Some(ids[at])));
         }
-        // The two that always have something take turns.
+        for (_, stream) in &mut all[1..3] {
+            stream.write_all(&vec![1; 1 << 20]).unwrap();
+        }
         let first: Vec<_> = (0..8).map(|_| heard(&mut sockets).unwrap()).collect();
         assert!(first.windows(2).all(|two| two[0] != two[1]), "{first:?}");
         // Two that speak in turn are both hot, whichever was opened first and never spoke.

@@ -40,7 +40,9 @@ fn watch(thread: i32) -> BTreeMap<String, u64> {
             .chars()
             .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
             .collect();
-        if !name.is_empty() && line[name.len()..].starts_with('(') {
+        // The call the watch ended in is told in part.
+        let is_whole = !line.contains("<detached");
+        if is_whole && !name.is_empty() && line[name.len()..].starts_with('(') {
             // io_uring_enter(fd, to_submit, min_complete, …): one that waits for a completion blocks.
             let min_complete = line.split(',').nth(2).map_or("0", str::trim);
             let is_blocking = name == "io_uring_enter" && min_complete != "0";
