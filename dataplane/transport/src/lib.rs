@@ -12,6 +12,7 @@
 mod affinity;
 mod arena;
 mod backoff;
+mod bits;
 pub mod bypass;
 pub mod clock;
 pub mod confine;

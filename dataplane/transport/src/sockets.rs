@@ -15,6 +15,7 @@
 //! Source: recv(2), send(2), connect(2).
 
 use crate::arena::{Arena, Pages};
+use crate::bits::{bit, bits};
 use crate::socket::{SocketFault, offer, trading_socket};
 use crate::tx::TxRing;
 use crate::{
@@ -413,19 +414,6 @@ impl Transport for Sockets {
         }
         self.turn = COLD_TURNS - 1;
     }
-}
-
-const fn bit(at: usize) -> u64 {
-    1 << at
-}
-
-/// The positions of the bits that are set.
-fn bits(mut set: u64) -> impl Iterator<Item = usize> {
-    core::iter::from_fn(move || {
-        let at = (set != 0).then(|| set.trailing_zeros() as usize);
-        set &= set.wrapping_sub(1);
-        at
-    })
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod pool;
 mod slot;
 
 use crate::arena::{Arena, Pages};
+use crate::bits::{bit, bits};
 use crate::socket::{BUSY_POLL_US, offer, trading_socket};
 use crate::{
     Chunk, CloseReason, OpenError, Ready, SOCKETS_MAX, SendError, Socket, SocketFault,
@@ -185,7 +186,7 @@ impl Uring {
     fn arm_receive(&mut self, socket: Socket) {
         let fd = types::Fd(self.slots[usize::from(socket.slot)].raw_fd());
         let entry = opcode::RecvMulti::new(fd, GROUP).build();
-        self.unarmed &= !bit(socket);
+        self.unarmed &= !bit(usize::from(socket.slot));
         self.push(socket, Op::Recv, entry);
     }
 
@@ -239,7 +240,7 @@ impl Uring {
             return;
         }
         self.slots[usize::from(socket.slot)].phase = Phase::Open;
-        self.connecting &= !bit(socket);
+        self.connecting &= !bit(usize::from(socket.slot));
         self.ready.push_back(Ready::Connected(socket));
         self.arm_receive(socket);
     }
@@ -250,7 +251,7 @@ impl Uring {
             self.pool.take(buffer);
         }
         if is_live && !cqueue::more(flags) {
-            self.unarmed |= bit(socket);
+            self.unarmed |= bit(usize::from(socket.slot));
         }
         match (buffer, result) {
             (Some(buffer), 1..) if is_live => {
@@ -296,8 +297,8 @@ impl Uring {
 
     /// Shuts a socket down; its slot is free once the kernel holds nothing of it.
     fn let_go(&mut self, socket: Socket) {
-        self.connecting &= !bit(socket);
-        self.unarmed &= !bit(socket);
+        self.connecting &= !bit(usize::from(socket.slot));
+        self.unarmed &= !bit(usize::from(socket.slot));
         let slot = &mut self.slots[usize::from(socket.slot)];
         slot.phase = Phase::Closing;
         if slot.in_kernel > 0 {
@@ -392,7 +393,7 @@ impl Transport for Uring {
         };
         let (address, len) = slot.raw_address();
         let entry = opcode::Connect::new(types::Fd(slot.raw_fd()), address, len).build();
-        self.connecting |= bit(socket);
+        self.connecting |= bit(usize::from(socket.slot));
         self.push(socket, Op::Connect, entry);
         self.enter();
         Ok(socket)
@@ -504,19 +505,6 @@ impl Drop for Uring {
     }
 }
 
-const fn bit(socket: Socket) -> u64 {
-    1 << socket.slot
-}
-
-/// The positions of the bits that are set.
-fn bits(mut set: u64) -> impl Iterator<Item = usize> {
-    core::iter::from_fn(move || {
-        let at = (set != 0).then(|| set.trailing_zeros() as usize);
-        set &= set.wrapping_sub(1);
-        at
-    })
-}
-
 /// Where a slot's piece of the send arena begins.
 fn tx_offset(socket: Socket) -> usize {
     usize::from(socket.slot) * TX_BYTES_MAX
@@ -586,12 +574,5 @@ mod tests {
                 .iter()
                 .all(|slot| slot.phase == Phase::Free && slot.fd.is_none())
         );
-    }
-
-    #[test]
-    fn bits_are_walked_in_order() {
-        assert_eq!(bits(0).count(), 0);
-        assert_eq!(bits(0b1010_0001).collect::<Vec<_>>(), [0, 5, 7]);
-        assert_eq!(bits(u64::MAX).count(), 64);
     }
 }
