@@ -1,0 +1,225 @@
+//! What lanes and readers share: instruments and assets by the same ids, limits in force, strategies in their seats.
+
+use super::{NodeError, Plan, Shared, sentence};
+use crate::engine::Engine;
+use dp_config::Config;
+use dp_shm::{InstrumentEntry, InstrumentLimits, Lock, Region};
+use dp_strategy::{MarketMaker, Params, Strategy};
+use dp_types::{AssetId, Decimal, Instrument, InstrumentId, Qty, StrategyId, Text, VenueId};
+use dp_venue_api::Registry;
+use std::sync::{Mutex, PoisonError};
+
+/// Shows readers the limits the lanes have set. Not done by a lane: it takes a lock that a command may hold.
+pub(super) fn publish_limits(region: &Region, shared: &Mutex<Shared>) -> Result<(), NodeError> {
+    let mut held = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    if !core::mem::take(&mut held.is_changed) {
+        return Ok(());
+    }
+    let (node, limits) = (held.node, held.limits.clone());
+    drop(held);
+    let guard = region.lock(Lock::Control)?;
+    region.config().publish(&guard, &node, &limits);
+    Ok(())
+}
+
+/// Instruments in the order of the region's ids, then the configuration's new ones.
+pub(super) fn seed_registry(config: &Config, region: &Region) -> Result<Registry, NodeError> {
+    let mut registry = Registry::new();
+    let full = |error| sentence(format!("instruments: {error}"));
+    for name in region.assets().iter() {
+        registry.asset(name.as_str()).map_err(full)?;
+    }
+    for entry in region.instruments().iter() {
+        let held = entry.instrument;
+        let id = registry
+            .register(
+                held.venue,
+                held.symbol.as_str(),
+                held.price_decimals,
+                held.qty_decimals,
+            )
+            .map_err(full)?;
+        if id != held.id {
+            return Err(sentence(format!(
+                "{}: its instruments have holes; move the file away and start again",
+                config.node.shm.display()
+            )));
+        }
+    }
+    for (name, venue) in &config.venue {
+        let Some(id) = VenueId::from_name(name) else {
+            continue;
+        };
+        for symbol in &venue.symbols {
+            registry.register(id, symbol, 8, 8).map_err(full)?;
+        }
+    }
+    Ok(registry)
+}
+
+impl Plan<'_> {
+    /// Shows a venue's instruments to the node. Returns those that cannot trade: their increments are others
+    /// than those of earlier runs.
+    pub(super) fn show_instruments(
+        &self,
+        registry: &Registry,
+        venue: VenueId,
+    ) -> Vec<InstrumentId> {
+        let mut barred = Vec::new();
+        let all = registry.instruments().iter();
+        let ours = all.filter(|it| it.venue == venue);
+        for instrument in ours.clone() {
+            // The node's tables have many writers in turn.
+            let _guard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = self.show_instrument(registry, instrument) {
+                tracing::error!(%error, "an instrument cannot trade");
+                barred.push(instrument.id);
+            }
+        }
+        tracing::info!(venue = %venue, instruments = ours.clone().count(), "instruments known");
+        for instrument in ours.filter(|it| it.tick.0 == 0) {
+            tracing::error!(symbol = %instrument.symbol, venue = %venue, "the venue does not list it: it cannot trade");
+        }
+        barred
+    }
+
+    /// Puts the limits of a venue's instruments in force; those of `barred` cannot trade.
+    pub(super) fn limit(
+        &self,
+        registry: &Registry,
+        engine: &mut Engine<'_>,
+        venue: VenueId,
+        barred: &[InstrumentId],
+    ) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = registry.instruments().iter().filter(|it| it.venue == venue);
+        for instrument in ours {
+            let limits = self.limits_of(instrument).unwrap_or_else(|error| {
+                tracing::error!(%error, "an instrument cannot trade");
+                None
+            });
+            let limits = limits.filter(|_| !barred.contains(&instrument.id));
+            engine.set_limits(instrument.id, limits);
+            if let Some(slot) = shared.limits.get_mut(instrument.id.0 as usize) {
+                *slot = limits.map_or_else(InstrumentLimits::default, |limits| InstrumentLimits {
+                    order_qty_max: limits.order_qty_max,
+                    position_max: limits.position_max,
+                });
+            }
+        }
+        shared.is_changed = true;
+    }
+
+    /// Puts an instrument into the node's table. Errors: its increments are others than those its orders,
+    /// positions and records of earlier runs are counted in.
+    fn show_instrument(
+        &self,
+        registry: &Registry,
+        instrument: &Instrument,
+    ) -> Result<(), NodeError> {
+        let name = |id: AssetId| Text::lossy(registry.asset_name(id));
+        let (base, quote) = (name(instrument.base), name(instrument.quote));
+        let shown = Instrument {
+            base: self.node_asset(base)?,
+            quote: self.node_asset(quote)?,
+            ..*instrument
+        };
+        let entry = InstrumentEntry {
+            instrument: shown,
+            base,
+            quote,
+        };
+        self.region.instruments().publish(&entry).map_err(|error| {
+            sentence(format!(
+                "{}: {error}: its price or quantity increments changed: close its position, stop, let \
+                 `spinlane run` drain, then start with another node.shm",
+                instrument.symbol
+            ))
+        })
+    }
+
+    /// The node's id of an asset: lanes learn theirs apart, readers want one table.
+    fn node_asset(&self, name: Text<15>) -> Result<AssetId, NodeError> {
+        let assets = self.region.assets();
+        if let Some(at) = assets.iter().position(|held| held == name) {
+            return Ok(AssetId(at as u16));
+        }
+        let id = AssetId(assets.len() as u16);
+        assets
+            .publish(id, name)
+            .map_err(|error| sentence(format!("asset {name}: {error}")))?;
+        Ok(id)
+    }
+
+    /// Limits of an instrument by its symbol; `None` when the configuration has no line for it.
+    fn limits_of(&self, instrument: &Instrument) -> Result<Option<dp_risk::Limits>, NodeError> {
+        let risk = &self.config.risk;
+        let symbol = instrument.symbol.as_str();
+        let (Some(order), Some(position)) = (
+            risk.order_qty_max.get(symbol),
+            risk.position_max.get(symbol),
+        ) else {
+            return Ok(None);
+        };
+        Ok(Some(dp_risk::Limits {
+            order_qty_max: quantity(instrument, "risk.order_qty_max", order)?,
+            position_max: quantity(instrument, "risk.position_max", position)?,
+        }))
+    }
+
+    pub(super) fn seat_strategies(
+        &self,
+        registry: &Registry,
+        engine: &mut Engine<'_>,
+        venue: VenueId,
+    ) {
+        for (index, section) in self.config.strategy.iter().enumerate() {
+            if VenueId::from_name(&section.venue) != Some(venue) {
+                continue;
+            }
+            let Some(id) = registry.find(venue, section.symbol.as_bytes()) else {
+                continue;
+            };
+            let Some(instrument) = registry.get(id) else {
+                continue;
+            };
+            match strategy(section, instrument) {
+                Ok(made) => {
+                    tracing::info!(strategy = made.name(), symbol = %instrument.symbol, "strategy seated");
+                    engine.seat(StrategyId(index as u16), id, made);
+                }
+                Err(error) => tracing::error!(%error, "strategy[{index}] cannot run"),
+            }
+        }
+    }
+}
+
+/// Builds a strategy from its section. Errors name the key and the mend.
+fn strategy(
+    section: &dp_config::Strategy,
+    instrument: &Instrument,
+) -> Result<Box<dyn Strategy + Send>, NodeError> {
+    match section.kind.as_str() {
+        "market_maker" => Ok(Box::new(MarketMaker::new(Params {
+            quote_qty: quantity(instrument, "strategy.quote_qty", &section.quote_qty)?,
+            half_spread_ticks: section.half_spread_ticks,
+            requote_ticks: section.requote_ticks,
+            position_max: quantity(instrument, "strategy.position_max", &section.position_max)?,
+            requote_ns_min: u64::from(section.requote_ms_min) * 1_000_000,
+            amend: section.amend,
+        }))),
+        other => Err(sentence(format!(
+            "strategy.kind: `{other}` is not one of: market_maker"
+        ))),
+    }
+}
+
+/// A quantity of the configuration in an instrument's increments.
+fn quantity(instrument: &Instrument, key: &str, text: &str) -> Result<Qty, NodeError> {
+    let symbol = instrument.symbol;
+    let value = Decimal::parse(text.as_bytes())
+        .map_err(|error| sentence(format!("{key} of {symbol}: `{text}`: {error}")))?;
+    instrument
+        .qty(value)
+        .map_err(|error| sentence(format!("{key} of {symbol}: `{text}`: {error}")))
+}
