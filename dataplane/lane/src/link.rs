@@ -409,6 +409,11 @@ impl Link {
             .is_some_and(|session| session.socket == socket)
     }
 
+    /// The socket that carries it now.
+    pub fn socket(&self) -> Option<Socket> {
+        Some(self.session.as_ref()?.socket)
+    }
+
     /// Whether the venue machine may speak.
     pub fn is_up(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.is_up)

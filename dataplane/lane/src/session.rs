@@ -29,6 +29,8 @@ use dp_venue_api::{
 pub(crate) const FEED: LinkId = LinkId(1);
 /// The link that carries orders and the user stream.
 pub(crate) const ORDERS: LinkId = LinkId(2);
+/// Room an order link keeps for cancels and answers to pings: new orders and amends are refused below it.
+const CANCEL_BYTES: usize = 64 << 10;
 /// A venue that refuses a connection for rate is left alone at least so long.
 const BAN_NS: u64 = 60_000_000_000;
 

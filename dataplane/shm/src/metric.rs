@@ -70,6 +70,8 @@ named! {
         RiskRefusals = "risk_refusals",
         /// Requests held back by a venue's rate budget.
         RateRefusals = "rate_refusals",
+        /// Orders and amends not sent because the order link was full.
+        BacklogRefusals = "backlog_refusals",
         /// Orders not sent for want of journal room.
         JournalRefusals = "journal_refusals",
         /// Orders whose outcome became unknown.

@@ -115,7 +115,7 @@ impl Config {
     /// What [`Config::default`] gives.
     pub const DEFAULT: Self = Self {
         mtu: 1_500,
-        send_buffer: 256 << 10,
+        send_buffer: 512 << 10,
         receive_buffer: 256 << 10,
         segments_max: 1_024,
         initial_window: 10,

@@ -580,6 +580,10 @@ impl<F: FrameIo, W: Ways> Transport for Bypass<F, W> {
         })
     }
 
+    fn room(&mut self, socket: Socket) -> usize {
+        self.connection(socket).map_or(0, Connection::send_room)
+    }
+
     fn send(&mut self, socket: Socket, bytes: &[u8]) -> Result<(), SendError> {
         let slot = self
             .slot_of(socket)

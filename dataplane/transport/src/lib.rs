@@ -47,7 +47,8 @@ use std::net::SocketAddr;
 
 /// Sockets one transport holds at once.
 pub const SOCKETS_MAX: usize = 64;
-/// Bytes waiting to be sent on one socket before [`SendError::Full`].
+/// Bytes waiting to be sent on one socket before [`SendError::Full`]. Beside what the kernel takes; over raw
+/// frames there is no kernel, and a connection keeps [`dp_tcp::Config::send_buffer`] until acknowledged.
 pub const TX_BYTES_MAX: usize = 256 << 10;
 /// Bytes of one received chunk.
 pub const CHUNK_BYTES: usize = 64 << 10;
@@ -113,8 +114,8 @@ pub enum OpenError {
 /// Why bytes were not taken for sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// Over [`TX_BYTES_MAX`] wait already: the peer does not read.
-    #[error("{TX_BYTES_MAX} bytes wait to be sent already")]
+    /// More than [`Transport::room`]: the peer does not read.
+    #[error("too much waits to be sent already: the peer does not read")]
     Full,
     /// The socket is not connected.
     #[error("the socket is not connected")]
@@ -135,6 +136,8 @@ pub trait Transport {
 
     /// Starts connecting. [`Ready::Connected`] or [`Ready::Closed`] follows.
     fn open(&mut self, peer: SocketAddr) -> Result<Socket, OpenError>;
+    /// Bytes [`Transport::send`] would take on this socket now; 0 when it is not connected.
+    fn room(&mut self, socket: Socket) -> usize;
     /// Takes bytes for sending, in order. Copies; never blocks. Sent at once where possible.
     fn send(&mut self, socket: Socket, bytes: &[u8]) -> Result<(), SendError>;
     /// Ends the connection. Nothing more is told of it; bytes the kernel has not taken yet are dropped.

@@ -214,6 +214,11 @@ impl Transport for Mem {
         Ok(socket)
     }
 
+    fn room(&mut self, socket: Socket) -> usize {
+        self.pipe(socket)
+            .map_or(0, |pipe| TX_BYTES_MAX - pipe.out.len())
+    }
+
     fn send(&mut self, socket: Socket, bytes: &[u8]) -> Result<(), SendError> {
         let pipe = self.pipe(socket).ok_or(SendError::NotConnected)?;
         if bytes.len() > TX_BYTES_MAX - pipe.out.len() {

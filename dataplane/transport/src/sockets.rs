@@ -301,10 +301,15 @@ impl Transport for Sockets {
         Ok(socket)
     }
 
+    fn room(&mut self, socket: Socket) -> usize {
+        let slot = self.slot(socket).filter(|slot| slot.is_open);
+        slot.map_or(0, |slot| slot.tx.room())
+    }
+
     fn send(&mut self, socket: Socket, bytes: &[u8]) -> Result<(), SendError> {
         let slot = self.slot(socket).filter(|slot| slot.is_open);
         let slot = slot.ok_or(SendError::NotConnected)?;
-        if bytes.len() > TX_BYTES_MAX - slot.tx.len() {
+        if bytes.len() > slot.tx.room() {
             return Err(SendError::Full);
         }
         let at = usize::from(socket.slot);

@@ -31,6 +31,11 @@ impl TxRing {
         self.tail - self.head
     }
 
+    /// Bytes there is room for.
+    pub const fn room(&self) -> usize {
+        TX_BYTES_MAX - self.len()
+    }
+
     /// Whether all is sent.
     pub const fn is_empty(&self) -> bool {
         self.head == self.tail
@@ -39,7 +44,7 @@ impl TxRing {
     /// Takes `len` more bytes: the two places they go to, the second empty unless the ring's end is
     /// between. `None` when there is no room for all.
     pub const fn push(&mut self, len: usize) -> Option<(Range<usize>, Range<usize>)> {
-        if len > TX_BYTES_MAX - self.len() {
+        if len > self.room() {
             return None;
         }
         let at = self.tail % TX_BYTES_MAX;

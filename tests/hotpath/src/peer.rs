@@ -39,10 +39,9 @@ const ACCOUNT: &str = r#"{"makerCommission":0,"takerCommission":0,"canTrade":tru
 
 impl Peer {
     pub fn new(role: Role, config: Arc<ServerConfig>) -> Self {
-        let tls = ServerConnection::new(config).expect("server configuration");
         Self {
             role,
-            tls,
+            tls: server(config),
             plain: Vec::new(),
             is_upgraded: false,
             next_order: 1,
@@ -55,7 +54,7 @@ impl Peer {
 
     /// The lane has connected anew.
     pub fn begin_again(&mut self, config: Arc<ServerConfig>) {
-        self.tls = ServerConnection::new(config).expect("server configuration");
+        self.tls = server(config);
         self.plain.clear();
         self.is_upgraded = false;
     }
@@ -246,6 +245,13 @@ impl Peer {
             )),
         }
     }
+}
+
+/// A session that takes any number of answers at once: a venue that stood still has many to give.
+fn server(config: Arc<ServerConfig>) -> ServerConnection {
+    let mut tls = ServerConnection::new(config).expect("server configuration");
+    tls.set_buffer_limit(None);
+    tls
 }
 
 /// One order at the venue.

@@ -1,7 +1,7 @@
 //! Out: the desk's actions to the venue machines, the machines' words to the links, the links' bytes to the
 //! transport.
 
-use super::{ORDERS, Sessions, tell};
+use super::{CANCEL_BYTES, ORDERS, Sessions, tell};
 use crate::any_venue::AnyVenue;
 use crate::desk::{Desk, Outcome};
 use crate::engine::Action;
@@ -139,7 +139,7 @@ impl<T: Transport> Sessions<T> {
                 let Some(at) = self.seat_of(order.instrument) else {
                     return;
                 };
-                let result = self.speak(desk, at, now, |venue, registry, sink| {
+                let result = self.ask(desk, at, now, |venue, registry, sink| {
                     venue.new_order(registry, order, now, sink)
                 });
                 let outcome = match result {
@@ -162,7 +162,7 @@ impl<T: Transport> Sessions<T> {
                 let Some(at) = self.seat_of(amend.instrument) else {
                     return;
                 };
-                let result = self.speak(desk, at, now, |venue, registry, sink| {
+                let result = self.ask(desk, at, now, |venue, registry, sink| {
                     venue.amend_order(registry, amend, now, sink)
                 });
                 let outcome = match result {
@@ -229,6 +229,28 @@ impl<T: Transport> Sessions<T> {
         }
     }
 
+    /// As [`Sessions::speak`], for what may wait: refused while the order link has room for little more than
+    /// cancels. A peer that stands still for a moment costs the orders of that moment and not the link.
+    #[inline]
+    fn ask<D: Desk>(
+        &mut self,
+        desk: &mut D,
+        seat_at: usize,
+        now: Now,
+        say: impl FnOnce(&mut AnyVenue, &Registry, &mut LaneSink<'_, D>) -> Result<(), EntryError>,
+    ) -> Result<(), EntryError> {
+        let orders = self.seats[seat_at]
+            .links
+            .iter()
+            .find(|link| link.spec.id == ORDERS);
+        let socket = orders.and_then(Link::socket);
+        if socket.is_some_and(|socket| self.transport.room(socket) < CANCEL_BYTES) {
+            desk.wall().count(Counter::BacklogRefusals);
+            return Err(EntryError::Backlog);
+        }
+        self.speak(desk, seat_at, now, say)
+    }
+
     fn cancel_all(&mut self, desk: &mut impl Desk, instrument: InstrumentId, now: Now) {
         let mut live = core::mem::take(&mut self.live);
         live.clear();
@@ -292,7 +314,7 @@ impl<T: Transport> Sessions<T> {
 /// Why the venue machine did not write a new order, as the order's reason.
 const fn reason_of(error: EntryError) -> RejectReason {
     match error {
-        EntryError::NotReady => RejectReason::VenueDown,
+        EntryError::NotReady | EntryError::Backlog => RejectReason::VenueDown,
         EntryError::RateLimited => RejectReason::RateLimit,
         EntryError::Unsupported => RejectReason::Invalid,
         EntryError::UnknownInstrument => RejectReason::BadSymbol,

@@ -331,6 +331,9 @@ impl Connection {
         }
         let free = self.send_room();
         let taken = bytes.len().min(free);
+        if free == self.ring.size() {
+            self.ring.begin_at(self.send.written);
+        }
         self.ring
             .write(self.send.written, bytes.get(..taken).unwrap_or_default());
         self.send.written = self.send.written.plus(taken as u32);

@@ -400,6 +400,7 @@ fn a_peer_that_reads_nothing_is_back_pressure_and_nothing_is_lost() {
         sent.extend_from_slice(&piece);
         assert!(sent.len() <= 64 << 10, "more than the buffer was taken");
     }
+    assert!(rig.lane.room(socket) < piece.len());
     assert_eq!(rig.lane.send(socket, &piece), Err(SendError::Full));
     rig.run(MS, |rig, _| {
         (rig.heard.first().map(Vec::len) == Some(sent.len())).then_some(())

@@ -399,6 +399,12 @@ impl Transport for Uring {
         Ok(socket)
     }
 
+    fn room(&mut self, socket: Socket) -> usize {
+        let slot = self.slot(socket);
+        let slot = slot.filter(|slot| slot.phase == Phase::Open);
+        slot.map_or(0, |slot| slot.tx.room())
+    }
+
     fn send(&mut self, socket: Socket, bytes: &[u8]) -> Result<(), SendError> {
         if self.slot(socket).is_some_and(|slot| slot.is_sending) {
             // The send before has most likely been done within its own system call: then this one can
@@ -408,7 +414,7 @@ impl Transport for Uring {
         let slot = self.slot(socket).filter(|slot| slot.phase == Phase::Open);
         let slot = slot.ok_or(SendError::NotConnected)?;
         let is_sending = slot.is_sending;
-        if bytes.len() > TX_BYTES_MAX - slot.tx.len() {
+        if bytes.len() > slot.tx.room() {
             return Err(SendError::Full);
         }
         let mut bytes = bytes;

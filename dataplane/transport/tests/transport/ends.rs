@@ -30,6 +30,7 @@ fn the_peers_end_is_told_after_its_last_bytes<T: Made>() {
     writer.join().unwrap();
     assert_eq!(reason, CloseReason::Peer);
     assert!(got == want, "{} bytes", got.len());
+    assert_eq!(transport.room(socket), 0);
     assert_eq!(transport.send(socket, b"x"), Err(SendError::NotConnected));
 }
 

@@ -20,6 +20,7 @@ fn a_peer_that_does_not_read_fills_the_buffer_and_all_arrives_when_it_does<T: Ma
         match transport.send(socket, &want[taken..taken + 4_321]) {
             Ok(()) => (taken, fulls) = (taken + 4_321, 0),
             Err(SendError::Full) => {
+                assert!(transport.room(socket) < 4_321, "it refuses what has room");
                 fulls += 1;
                 transport.park(1_000_000);
             }
@@ -48,6 +49,7 @@ fn a_message_larger_than_the_buffer_is_refused_whole<T: Made>() {
     let mut transport = T::made();
     let (socket, _peer) = connect_pair(&mut transport);
     let bytes = vec![0; TX_BYTES_MAX + 1];
+    assert_eq!(transport.room(socket), TX_BYTES_MAX);
     assert_eq!(transport.send(socket, &bytes), Err(SendError::Full));
     assert_eq!(transport.send(socket, &[]), Ok(()));
     assert_eq!(transport.send(socket, &bytes[1..]), Ok(()));

@@ -62,6 +62,9 @@ pub enum EntryError {
     /// The private link is not open or not logged in.
     #[error("the order link is not logged in")]
     NotReady,
+    /// The order link takes no more for now: the peer does not read what waits on it.
+    #[error("the order link is full")]
+    Backlog,
     /// Our own governor: the venue's limit (less the reserve for cancels) is used up.
     #[error("the venue's rate limit is used up")]
     RateLimited,
