@@ -17,6 +17,8 @@ use std::hint::black_box;
 
 /// Ops in a batch: the two clock reads weigh a 64th of their cost on each.
 pub const BATCH: usize = 64;
+/// Samples of what takes milliseconds.
+pub const RARE_MAX: usize = 1_000;
 /// How long one look at the hiccups takes, ns.
 const HICCUP_WINDOW_NS: u64 = 100_000_000;
 /// Samples thrown away first, one in this many.
@@ -118,12 +120,30 @@ impl Meter {
         &mut self,
         name: &str,
         state: &mut S,
+        ready: impl FnMut(&mut S, usize),
+        op: impl FnMut(&mut S) -> R,
+    ) {
+        self.time(name, self.samples, state, ready, op);
+    }
+
+    /// Times each op, at most [`RARE_MAX`] of them.
+    pub fn each_rarely<R>(&mut self, name: &str, mut op: impl FnMut(usize) -> R) {
+        let samples = self.samples.min(RARE_MAX);
+        let count = |number: &mut usize, at| *number = at;
+        self.time(name, samples, &mut 0, count, |number| op(*number));
+    }
+
+    fn time<S, R>(
+        &mut self,
+        name: &str,
+        samples: usize,
+        state: &mut S,
         mut ready: impl FnMut(&mut S, usize),
         mut op: impl FnMut(&mut S) -> R,
     ) {
         let mut times = histogram();
-        let warm = self.samples / WARM_SHARE;
-        for at in 0..self.samples + warm {
+        let warm = samples / WARM_SHARE;
+        for at in 0..samples + warm {
             ready(state, at);
             let state = black_box(&mut *state);
             let start = tsc();

@@ -3,6 +3,7 @@
 mod book;
 mod decode;
 mod dispatch;
+mod durability;
 mod journal;
 mod order;
 mod position;
@@ -34,11 +35,13 @@ pub enum Kind {
     Order,
     /// Records into the journal ring.
     Journal,
+    /// An order intent at each level of safety.
+    Durability,
     /// Fills into positions.
     Position,
 }
 
-const PATH: [Kind; 9] = [
+const PATH: [Kind; 10] = [
     Kind::Tls,
     Kind::Decode,
     Kind::Book,
@@ -47,6 +50,7 @@ const PATH: [Kind; 9] = [
     Kind::Risk,
     Kind::Order,
     Kind::Journal,
+    Kind::Durability,
     Kind::Position,
 ];
 
@@ -69,6 +73,7 @@ pub fn run(kind: Kind, meter: &mut Meter, captures: &Path) -> anyhow::Result<()>
         Kind::Risk => risk::run(meter),
         Kind::Order => order::run(meter),
         Kind::Journal => journal::run(meter),
+        Kind::Durability => durability::run(meter),
         Kind::Position => position::run(meter),
     }
 }

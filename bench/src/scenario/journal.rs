@@ -48,7 +48,8 @@ pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn intent(at: u32) -> Option<Entry> {
+/// An order intent; `None` beyond the ids of an epoch.
+pub fn intent(at: u32) -> Option<Entry> {
     let side = if at.is_multiple_of(2) {
         Side::Buy
     } else {
