@@ -68,14 +68,20 @@ impl Plan<'_> {
         let mut barred = Vec::new();
         let all = registry.instruments().iter();
         let ours = all.filter(|it| it.venue == venue);
+        // The node's tables have many writers in turn.
+        let guard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, name) in (0..).map(AssetId).zip(registry.assets()) {
+            if let Err(error) = self.region.assets().publish(id, *name) {
+                tracing::error!(%error, asset = %name, "an asset has no name for readers");
+            }
+        }
         for instrument in ours.clone() {
-            // The node's tables have many writers in turn.
-            let _guard = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = self.show_instrument(registry, instrument) {
                 tracing::error!(%error, "an instrument cannot trade");
                 barred.push(instrument.id);
             }
         }
+        drop(guard);
         tracing::info!(venue = %venue, instruments = ours.clone().count(), "instruments known");
         for instrument in ours.filter(|it| it.tick.0 == 0) {
             tracing::error!(symbol = %instrument.symbol, venue = %venue, "the venue does not list it: it cannot trade");
@@ -118,16 +124,10 @@ impl Plan<'_> {
         instrument: &Instrument,
     ) -> Result<(), NodeError> {
         let name = |id: AssetId| Text::lossy(registry.asset_name(id));
-        let (base, quote) = (name(instrument.base), name(instrument.quote));
-        let shown = Instrument {
-            base: self.node_asset(base)?,
-            quote: self.node_asset(quote)?,
-            ..*instrument
-        };
         let entry = InstrumentEntry {
-            instrument: shown,
-            base,
-            quote,
+            instrument: *instrument,
+            base: name(instrument.base),
+            quote: name(instrument.quote),
         };
         self.region.instruments().publish(&entry).map_err(|error| {
             sentence(format!(
@@ -136,19 +136,6 @@ impl Plan<'_> {
                 instrument.symbol
             ))
         })
-    }
-
-    /// The node's id of an asset: lanes learn theirs apart, readers want one table.
-    fn node_asset(&self, name: Text<15>) -> Result<AssetId, NodeError> {
-        let assets = self.region.assets();
-        if let Some(at) = assets.iter().position(|held| held == name) {
-            return Ok(AssetId(at as u16));
-        }
-        let id = AssetId(assets.len() as u16);
-        assets
-            .publish(id, name)
-            .map_err(|error| sentence(format!("asset {name}: {error}")))?;
-        Ok(id)
     }
 
     /// Limits of an instrument by its symbol; `None` when the configuration has no line for it.

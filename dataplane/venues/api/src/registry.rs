@@ -2,6 +2,7 @@
 
 use dp_types::limit::{ASSETS_MAX, INSTRUMENTS_MAX};
 use dp_types::{AssetId, Instrument, InstrumentId, Text, VenueId};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Why something could not be registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -16,10 +17,16 @@ pub enum RegistryError {
 
 /// All instruments and assets of one lane or tool. Lookup by symbol is an open-addressing table:
 /// no allocation after start, O(1).
+///
+/// A clone goes its own way, but for the numbers of assets: all clones of one registry give an asset the same,
+/// whichever of them meets it first. So lanes that learn theirs apart mean the same asset by an id.
 #[derive(Debug, Clone)]
 pub struct Registry {
     instruments: Vec<Instrument>,
+    /// The front of `numbered`, as far as this one has needed it: read without a lock.
     assets: Vec<Text<15>>,
+    /// Assets in the order any clone has met them.
+    numbered: Arc<Mutex<Vec<Text<15>>>>,
     /// Slot → instrument index + 1; 0 = empty. Twice the maximum, so probes stay short.
     slots: Box<[u32]>,
 }
@@ -39,6 +46,7 @@ impl Registry {
         Self {
             instruments: Vec::with_capacity(INSTRUMENTS_MAX),
             assets: Vec::with_capacity(ASSETS_MAX),
+            numbered: Arc::default(),
             slots: vec![0; SLOTS].into_boxed_slice(),
         }
     }
@@ -75,17 +83,23 @@ impl Registry {
         Ok(id)
     }
 
-    /// Finds or adds an asset by its upper-case name. Errors: [`RegistryError`].
+    /// Finds or adds an asset by its upper-case name. Cold: an asset not met before takes a lock. Errors:
+    /// [`RegistryError`].
     pub fn asset(&mut self, name: &str) -> Result<AssetId, RegistryError> {
         if let Some(id) = self.find_asset(name) {
             return Ok(id);
         }
-        if self.assets.len() >= ASSETS_MAX {
-            return Err(RegistryError::Full);
+        let new = Text::new(name).ok_or(RegistryError::TooLong)?;
+        let mut numbered = self.numbered.lock().unwrap_or_else(PoisonError::into_inner);
+        if !numbered.contains(&new) {
+            if numbered.len() >= ASSETS_MAX {
+                return Err(RegistryError::Full);
+            }
+            numbered.push(new);
         }
-        self.assets
-            .push(Text::new(name).ok_or(RegistryError::TooLong)?);
-        Ok(AssetId((self.assets.len() - 1) as u16))
+        self.assets.clone_from(&numbered);
+        drop(numbered);
+        self.find_asset(name).ok_or(RegistryError::Full)
     }
 
     /// Replaces an instrument's metadata (same id, venue and symbol).
@@ -193,5 +207,19 @@ mod tests {
         assert_eq!(registry.asset("USDT"), Ok(usdt));
         assert_eq!(registry.asset_name(usdt), "USDT");
         assert_eq!(registry.asset_name(AssetId::NONE), "");
+    }
+
+    #[test]
+    fn clones_number_assets_alike_whoever_meets_them_first() {
+        let mut one = Registry::new();
+        one.asset("USDT").unwrap();
+        let mut other = one.clone();
+        let btc = one.asset("BTC").unwrap();
+        let eth = other.asset("ETH").unwrap();
+        assert_ne!(btc, eth);
+        assert_eq!((other.asset("BTC"), one.asset("ETH")), (Ok(btc), Ok(eth)));
+        assert_eq!(other.asset_name(btc), "BTC");
+        assert_eq!(one.assets(), other.assets());
+        assert_eq!(Registry::new().asset("ETH"), Ok(AssetId(0)), "another node");
     }
 }
