@@ -4,10 +4,9 @@
 //! (`client spinlane`, `in-process --ours`), whose command lines stay as they are for that.
 
 use crate::host::{Hiccups, Seats};
-use crate::race::Entrant;
+use crate::race::{Entrant, Race};
 use crate::stats::{Estimate, median_ratio};
 use crate::summary::{Fact, Pair, Summary, span};
-use crate::t2t;
 use crate::venue::Load;
 use anyhow::{Context as _, bail, ensure};
 use dp_transport::Clock;
@@ -66,7 +65,7 @@ pub fn run(args: &Args) -> anyhow::Result<Summary> {
     let seats = Seats::find(args.client_core, args.venue_core);
     let mut summary = Summary::new("compare", clock.tsc_hz(), seats.clone(), Hiccups::default());
     match args.what {
-        What::TickToTrade => over_sockets(args, &mut summary)?,
+        What::TickToTrade => over_sockets(args, &seats, clock, &mut summary)?,
         What::InProcess => in_memory(args, &seats, &mut summary)?,
     }
     let verdicts: Vec<String> = summary.ratios.iter().map(verdict).collect();
@@ -102,7 +101,12 @@ fn verdict(pair: &Pair) -> String {
     )
 }
 
-fn over_sockets(args: &Args, summary: &mut Summary) -> anyhow::Result<()> {
+fn over_sockets(
+    args: &Args,
+    seats: &Seats,
+    clock: Clock,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
     let who = [("a", &args.a), ("b", &args.b)];
     let who = who.map(|(name, program)| Entrant::built_in(name, program, "spinlane"));
     let loads: Vec<Load> = args
@@ -110,20 +114,16 @@ fn over_sockets(args: &Args, summary: &mut Summary) -> anyhow::Result<()> {
         .iter()
         .map(|rate| Load::new(*rate, args.seconds))
         .collect();
-    let race = t2t::Args {
-        rates: args.rates.clone(),
-        rounds: args.rounds,
-        seconds: args.seconds,
-        client_core: args.client_core,
-        venue_core: args.venue_core,
-        peers: PathBuf::new(),
-        family: Vec::new(),
-        xdp_mode: Vec::new(),
-        only: None,
-        html: None,
-        gate: false,
-    };
-    let (_, measured) = t2t::race(&who, &loads, &race, Vec::new())?;
+    let measured = Race {
+        entrants: &who,
+        loads: &loads,
+        rounds: args.rounds as usize,
+        seats,
+        clock,
+        is_strict: false,
+        on_step: &mut |round, name| eprintln!("round {}: {name}", round + 1),
+    }
+    .run()?;
     for load in &loads {
         let here = measured.iter().filter(|one| one.load.rate == load.rate);
         let all: Vec<_> = here

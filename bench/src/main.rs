@@ -14,6 +14,7 @@ mod client;
 mod compare;
 mod data;
 mod hand;
+mod head;
 mod host;
 mod html;
 mod in_process;

@@ -180,8 +180,8 @@ fn measure(args: &Args, seats: &Seats, hiccups: Hiccups, clock: Clock) -> anyhow
         blocks: (args.ticks as usize).div_ceil(BLOCK),
         clock,
     };
-    run.summary.seats.is_apart = true;
-    run.summary.notes = run.summary.seats.doubts();
+    run.summary.head.seats.is_apart = true;
+    run.summary.notes = run.summary.head.seats.doubts();
     records(&mut run, args, &ca, &server)?;
     if !args.ours {
         for levels in [5, 10] {
