@@ -73,17 +73,26 @@ pub fn run(args: &Args) -> anyhow::Result<Summary> {
     Ok(summary)
 }
 
-/// Errors, when `is_gate`: b took longer, by the whole interval.
-pub fn check(summary: &Summary, is_gate: bool) -> anyhow::Result<()> {
+/// Errors, with `--gate`: b took longer, by the whole interval, or something was not compared: a ratio needs clean
+/// windows of both.
+pub fn check(summary: &Summary, args: &Args) -> anyhow::Result<()> {
+    if !args.gate {
+        return Ok(());
+    }
+    let groups = match args.what {
+        What::TickToTrade => args.rates.len(),
+        // Paced and hot.
+        What::InProcess => 2,
+    };
+    let has_interval = |pair: &&Pair| !pair.estimate.low.is_nan();
+    let found = summary.ratios.iter().filter(has_interval).count();
+    let wanted = 2 * groups;
+    ensure!(found >= wanted, "{found} of {wanted} ratios were measured");
     let slower = summary.ratios.iter().filter(|pair| pair.estimate.low > 1.0);
     let slower: Vec<String> = slower
         .map(|pair| format!("{} {}", pair.group, pair.quantile))
         .collect();
-    ensure!(
-        !is_gate || slower.is_empty(),
-        "b is slower: {}",
-        slower.join("; ")
-    );
+    ensure!(slower.is_empty(), "b is slower: {}", slower.join("; "));
     Ok(())
 }
 
@@ -230,11 +239,27 @@ mod tests {
             },
             better: "lower",
         };
-        summary.ratios = vec![pair(0.98, 1.2)];
-        assert!(check(&summary, true).is_ok());
+        let mut args = Args {
+            a: PathBuf::new(),
+            b: PathBuf::new(),
+            what: What::TickToTrade,
+            rates: vec![10_000],
+            rounds: 2,
+            seconds: 1.0,
+            ticks: 500,
+            client_core: 0,
+            venue_core: 0,
+            gate: true,
+        };
+        summary.ratios = vec![pair(0.98, 1.2); 2];
+        assert!(check(&summary, &args).is_ok());
         assert!(verdict(&summary.ratios[0]).contains("no difference"));
-        summary.ratios = vec![pair(1.01, 1.2)];
-        assert!(check(&summary, true).is_err() && check(&summary, false).is_ok());
+        summary.ratios.pop();
+        assert!(check(&summary, &args).is_err(), "one was not measured");
+        summary.ratios = vec![pair(1.01, 1.2); 2];
+        assert!(check(&summary, &args).is_err());
+        args.gate = false;
+        assert!(check(&summary, &args).is_ok());
         assert!(verdict(&pair(0.8, 0.9)).contains("faster"));
     }
 }

@@ -85,6 +85,13 @@ pub struct Verdict {
     pub distance: f64,
 }
 
+impl Verdict {
+    /// Whether there is a figure at all.
+    pub const fn is_measured(&self) -> bool {
+        !self.found.value.is_nan()
+    }
+}
+
 impl Bound {
     /// Judges an interval. Nothing that is not a number is ever met.
     pub fn judge(self, what: String, target: f64, found: Estimate, is_gated: bool) -> Verdict {
@@ -137,12 +144,19 @@ pub fn stages(rows: &[Row]) -> Vec<Verdict> {
     verdicts
 }
 
-/// Errors, when `is_gate`: a gated target that is not proven.
+/// Errors, when `is_gate`: a gated target that is not proven; one that was not measured is none the better.
 pub fn check(verdicts: &[Verdict], is_gate: bool) -> anyhow::Result<()> {
-    let missed: Vec<&str> = verdicts
+    let missed: Vec<String> = verdicts
         .iter()
         .filter(|verdict| verdict.is_gated && !verdict.is_met)
-        .map(|verdict| verdict.what.as_str())
+        .map(|verdict| {
+            let why = if verdict.is_measured() {
+                ""
+            } else {
+                " (not measured)"
+            };
+            format!("{}{why}", verdict.what)
+        })
         .collect();
     anyhow::ensure!(
         !is_gate || missed.is_empty(),
@@ -163,12 +177,16 @@ pub fn fmt_table(f: &mut fmt::Formatter<'_>, verdicts: &[Verdict]) -> fmt::Resul
         "design targets, by the whole interval", "verdict"
     )?;
     for verdict in verdicts {
+        let what: String = verdict.what.chars().take(63).collect();
+        if !verdict.is_measured() {
+            writeln!(f, "{what:<64}{:>16}", "not measured")?;
+            continue;
+        }
         let Estimate { low, high, .. } = verdict.found;
         let word = if verdict.is_met { "met" } else { "not proven" };
         // Further away is far enough for a table.
         let distance = (100.0 * verdict.distance).clamp(-999.0, 999.0);
         let distance = format!("{word} {distance:+.0}%");
-        let what: String = verdict.what.chars().take(63).collect();
         writeln!(f, "{what:<64}{distance:>16}")?;
         if low < high {
             writeln!(f, "    found {low:.2} to {high:.2}")?;
@@ -211,6 +229,29 @@ mod tests {
         let met: Vec<bool> = verdicts.iter().map(|one| one.is_met).collect();
         assert_eq!(met, [true, true, false], "6.25 times is not 7");
         assert!(verdicts.iter().all(|verdict| !verdict.is_gated));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_said_and_fails_a_gate() {
+        struct Table(Vec<Verdict>);
+        impl fmt::Display for Table {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt_table(f, &self.0)
+            }
+        }
+        let judge = |found, is_gated| Bound::AtMost.judge("it".to_owned(), 1.3, found, is_gated);
+        let gated = vec![judge(Estimate::NONE, true)];
+        assert!(check(&gated, false).is_ok());
+        let error = check(&gated, true).unwrap_err().to_string();
+        assert_eq!(error, "not proven: it (not measured)");
+        assert!(check(&[judge(Estimate::NONE, false)], true).is_ok());
+        let json = serde_json::to_value(&gated[0]).unwrap();
+        assert!(json["value"].is_null() && json["is_met"] == false);
+        let text = Table(gated).to_string();
+        assert!(
+            text.ends_with("not measured\n") && !text.contains("found"),
+            "{text}"
+        );
     }
 
     #[test]

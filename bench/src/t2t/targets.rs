@@ -64,20 +64,21 @@ const ABSOLUTE: [(&str, [f64; 2], Option<[f64; 2]>); 3] = [
     (BOTH[1], [9.0, 20.0], None),
 ];
 
-/// Every target a run says something about.
+/// Every gated target, measured or not, and what a run says about the others.
 pub fn judge(rows: &[Line], ratios: &[Ratio]) -> Vec<Verdict> {
     let relative = TARGETS.iter().filter_map(|target| target.judge(ratios));
     relative.chain(absolute(rows)).collect()
 }
 
 impl Target {
-    /// The verdict, on clean windows; `None` when one of the two did not run.
+    /// The verdict, on clean windows; `None` when one of the two did not run and no gate asks.
     fn judge(&self, ratios: &[Ratio]) -> Option<Verdict> {
         let is_it = |ratio: &&Ratio| {
             (ratio.over.as_str(), ratio.under.as_str()) == (self.over, self.under)
                 && (ratio.rate, ratio.quantile, ratio.set) == (self.rate, self.quantile, "clean")
         };
-        let found = ratios.iter().find(is_it)?.estimate;
+        let found = ratios.iter().find(is_it).map(|ratio| ratio.estimate);
+        let found = found.or(self.is_gated.then_some(Estimate::NONE))?;
         let word = match self.bound {
             Bound::AtLeast => "at least",
             Bound::AtMost => "at most",
@@ -124,6 +125,7 @@ fn absolute(rows: &[Line]) -> Vec<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target;
 
     fn ratio(low: f64, high: f64) -> Ratio {
         Ratio {
@@ -149,6 +151,18 @@ mod tests {
         assert!(verdict.found.value > 3.5 && !verdict.is_met);
         assert!((verdict.distance + 0.0286).abs() < 0.001);
         assert!(!judge(f64::NAN, f64::NAN).is_met);
-        assert!(TARGETS[1].judge(&[ratio(3.5, 4.5)]).is_none());
+    }
+
+    #[test]
+    fn every_gated_target_has_a_verdict_whoever_ran() {
+        let judged = |ratios: &[Ratio]| judge(&[], ratios);
+        let none = judged(&[]);
+        let gated = TARGETS.iter().filter(|target| target.is_gated).count();
+        assert_eq!(none.len(), gated, "those only told are left out");
+        assert!(none.iter().all(|one| one.is_gated && !one.is_met));
+        assert!(target::check(&none, true).is_err() && target::check(&none, false).is_ok());
+        let one = judged(&[ratio(3.5, 4.5)]);
+        let met: Vec<bool> = one.iter().map(|one| one.is_met).collect();
+        assert_eq!(met, [true, false, false, false, false, false]);
     }
 }
