@@ -94,6 +94,8 @@ pub struct Report {
     kind: String,
     against: String,
     rows: Vec<Row>,
+    /// Ratios of the baseline the run did not measure.
+    missing: Vec<String>,
 }
 
 /// Keeps or compares. `Ok(None)`: kept. Errors: files that are no runs of ours.
@@ -199,10 +201,13 @@ fn compare(then: &Baseline, now: &Baseline) -> anyhow::Result<Report> {
     };
     let rows: Vec<Row> = then.ratios.iter().filter_map(row).collect();
     ensure!(!rows.is_empty(), "the two have no ratio in common");
+    let is_missing = |then: &&Kept| rows.iter().all(|row| row.then.what != then.what);
+    let missing = then.ratios.iter().filter(is_missing);
     Ok(Report {
         outcome: "done",
         kind: then.kind.clone(),
         against: then.label.clone(),
+        missing: missing.map(|then| then.what.clone()).collect(),
         rows,
     })
 }
@@ -237,6 +242,10 @@ impl fmt::Display for Report {
             let [then, now] =
                 [then, now].map(|it| format!("{:.2} {:.2}-{:.2}", it.value, it.low, it.high));
             writeln!(f, "  then {then:<26} now {now:<26} {word}")?;
+        }
+        for what in &self.missing {
+            let what: String = what.chars().take(64).collect();
+            writeln!(f, "not measured: {what}")?;
         }
         write!(f, "\nIntervals are 95 %; same: they touch.")
     }
@@ -275,6 +284,15 @@ mod tests {
         for line in better.to_string().lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }
+        assert!(better.missing.is_empty());
+        let mut more = then.clone();
+        more.ratios.push(Kept {
+            what: "another".to_owned(),
+            ..then.ratios[0].clone()
+        });
+        let less = compare(&more, &then).unwrap();
+        assert_eq!(less.missing, ["another"]);
+        assert!(less.to_string().contains("not measured: another"));
     }
 
     #[test]

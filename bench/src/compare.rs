@@ -4,10 +4,9 @@
 //! (`client spinlane`, `in-process --ours`), whose command lines stay as they are for that.
 
 use crate::host::{Hiccups, Seats};
-use crate::race::Entrant;
+use crate::race::{Entrant, Race};
 use crate::stats::{Estimate, median_ratio};
 use crate::summary::{Fact, Pair, Summary, span};
-use crate::t2t;
 use crate::venue::Load;
 use anyhow::{Context as _, bail, ensure};
 use dp_transport::Clock;
@@ -66,7 +65,7 @@ pub fn run(args: &Args) -> anyhow::Result<Summary> {
     let seats = Seats::find(args.client_core, args.venue_core);
     let mut summary = Summary::new("compare", clock.tsc_hz(), seats.clone(), Hiccups::default());
     match args.what {
-        What::TickToTrade => over_sockets(args, &mut summary)?,
+        What::TickToTrade => over_sockets(args, &seats, clock, &mut summary)?,
         What::InProcess => in_memory(args, &seats, &mut summary)?,
     }
     let verdicts: Vec<String> = summary.ratios.iter().map(verdict).collect();
@@ -74,17 +73,26 @@ pub fn run(args: &Args) -> anyhow::Result<Summary> {
     Ok(summary)
 }
 
-/// Errors, when `is_gate`: b took longer, by the whole interval.
-pub fn check(summary: &Summary, is_gate: bool) -> anyhow::Result<()> {
+/// Errors, with `--gate`: b took longer, by the whole interval, or something was not compared: a ratio needs clean
+/// windows of both.
+pub fn check(summary: &Summary, args: &Args) -> anyhow::Result<()> {
+    if !args.gate {
+        return Ok(());
+    }
+    let groups = match args.what {
+        What::TickToTrade => args.rates.len(),
+        // Paced and hot.
+        What::InProcess => 2,
+    };
+    let has_interval = |pair: &&Pair| !pair.estimate.low.is_nan();
+    let found = summary.ratios.iter().filter(has_interval).count();
+    let wanted = 2 * groups;
+    ensure!(found >= wanted, "{found} of {wanted} ratios were measured");
     let slower = summary.ratios.iter().filter(|pair| pair.estimate.low > 1.0);
     let slower: Vec<String> = slower
         .map(|pair| format!("{} {}", pair.group, pair.quantile))
         .collect();
-    ensure!(
-        !is_gate || slower.is_empty(),
-        "b is slower: {}",
-        slower.join("; ")
-    );
+    ensure!(slower.is_empty(), "b is slower: {}", slower.join("; "));
     Ok(())
 }
 
@@ -102,7 +110,12 @@ fn verdict(pair: &Pair) -> String {
     )
 }
 
-fn over_sockets(args: &Args, summary: &mut Summary) -> anyhow::Result<()> {
+fn over_sockets(
+    args: &Args,
+    seats: &Seats,
+    clock: Clock,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
     let who = [("a", &args.a), ("b", &args.b)];
     let who = who.map(|(name, program)| Entrant::built_in(name, program, "spinlane"));
     let loads: Vec<Load> = args
@@ -110,20 +123,16 @@ fn over_sockets(args: &Args, summary: &mut Summary) -> anyhow::Result<()> {
         .iter()
         .map(|rate| Load::new(*rate, args.seconds))
         .collect();
-    let race = t2t::Args {
-        rates: args.rates.clone(),
-        rounds: args.rounds,
-        seconds: args.seconds,
-        client_core: args.client_core,
-        venue_core: args.venue_core,
-        peers: PathBuf::new(),
-        family: Vec::new(),
-        xdp_mode: Vec::new(),
-        only: None,
-        html: None,
-        gate: false,
-    };
-    let (_, measured) = t2t::race(&who, &loads, &race, Vec::new())?;
+    let measured = Race {
+        entrants: &who,
+        loads: &loads,
+        rounds: args.rounds as usize,
+        seats,
+        clock,
+        is_strict: false,
+        on_step: &mut |round, name| eprintln!("round {}: {name}", round + 1),
+    }
+    .run()?;
     for load in &loads {
         let here = measured.iter().filter(|one| one.load.rate == load.rate);
         let all: Vec<_> = here
@@ -230,11 +239,27 @@ mod tests {
             },
             better: "lower",
         };
-        summary.ratios = vec![pair(0.98, 1.2)];
-        assert!(check(&summary, true).is_ok());
+        let mut args = Args {
+            a: PathBuf::new(),
+            b: PathBuf::new(),
+            what: What::TickToTrade,
+            rates: vec![10_000],
+            rounds: 2,
+            seconds: 1.0,
+            ticks: 500,
+            client_core: 0,
+            venue_core: 0,
+            gate: true,
+        };
+        summary.ratios = vec![pair(0.98, 1.2); 2];
+        assert!(check(&summary, &args).is_ok());
         assert!(verdict(&summary.ratios[0]).contains("no difference"));
-        summary.ratios = vec![pair(1.01, 1.2)];
-        assert!(check(&summary, true).is_err() && check(&summary, false).is_ok());
+        summary.ratios.pop();
+        assert!(check(&summary, &args).is_err(), "one was not measured");
+        summary.ratios = vec![pair(1.01, 1.2); 2];
+        assert!(check(&summary, &args).is_err());
+        args.gate = false;
+        assert!(check(&summary, &args).is_ok());
         assert!(verdict(&pair(0.8, 0.9)).contains("faster"));
     }
 }

@@ -51,9 +51,9 @@ pub fn page(report: &Report, measured: &[Measured]) -> anyhow::Result<String> {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <title>Tick-to-trade</title><style>{STYLE}</style></head><body>\n<h1>Tick-to-trade</h1>\n\
          <pre class=\"soft\">{}</pre>\n",
-        escape(&report.machine.to_string())
+        escape(&report.head.machine.to_string())
     );
-    if report.is_debug {
+    if report.head.is_debug {
         page.push_str("<p><b>Not a release build: these numbers mean nothing.</b></p>\n");
     }
     let mut rates: Vec<u64> = report.rows.iter().map(|row| row.rate).collect();

@@ -12,6 +12,7 @@
 
 use crate::client::lane;
 use crate::hand::{Hand, Signal};
+use crate::head;
 use crate::scratch::Scratch;
 use anyhow::{Context as _, bail, ensure};
 use core::fmt;
@@ -257,9 +258,7 @@ fn collected(said: &str) -> Option<u64> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_debug {
-            writeln!(f, "NOT A RELEASE BUILD: these numbers mean nothing")?;
-        }
+        head::fmt_build(f, self.is_debug)?;
         writeln!(
             f,
             "{:<30}{:>16}{:>16}{:>12}",
@@ -282,9 +281,7 @@ impl fmt::Display for Report {
                 "{workload:<30}{instructions:>16.1}{held:>16}{growth:>12}"
             )?;
         }
-        for note in &self.notes {
-            writeln!(f, "note: {}", crate::report::wrapped(note))?;
-        }
+        head::fmt_notes(f, &self.notes)?;
         write!(f, "\nCounted by callgrind. Method: bench/METHOD.md")
     }
 }

@@ -1,8 +1,8 @@
 //! `jitter`: what a core does to a thread that only wants to run. It spins on the counter and keeps every
 //! gap between two readings: interrupts, other threads, the hypervisor.
 
+use crate::head::{self, Machine};
 use crate::host::{HICCUP_NS, Hiccups, Seats, Suffered};
-use crate::report::Machine;
 use crate::stats;
 use anyhow::bail;
 use core::fmt;
@@ -167,9 +167,7 @@ impl fmt::Display for Report {
                 row.stolen as f64 / seconds
             )?;
         }
-        for note in &self.notes {
-            writeln!(f, "note: {}", crate::report::wrapped(note))?;
-        }
+        head::fmt_notes(f, &self.notes)?;
         write!(
             f,
             "\nlost: share of the time in gaps over 10 us. Method: bench/METHOD.md"

@@ -14,6 +14,7 @@ mod client;
 mod compare;
 mod data;
 mod hand;
+mod head;
 mod host;
 mod html;
 mod in_process;
@@ -143,7 +144,7 @@ fn main() -> anyhow::Result<()> {
         Some(Verb::Compare(args)) => {
             let summary = compare::run(args)?;
             show(&summary, cli.json)?;
-            compare::check(&summary, args.gate)
+            compare::check(&summary, args)
         }
         Some(Verb::Baseline { verb }) => match baseline::run(verb)? {
             Some(report) => {

@@ -1,5 +1,6 @@
 //! What was measured, as a table of at most 80 columns or as JSON with stable names.
 
+use crate::head::{self, Machine};
 use crate::host::{HICCUP_NS, Hiccups};
 use crate::meter::{Meter, Row};
 use crate::target::{self, Verdict};
@@ -19,57 +20,6 @@ pub struct Report {
     rows: Vec<Row>,
     targets: Vec<Verdict>,
     notes: Vec<String>,
-}
-
-/// Where it was measured.
-#[derive(Debug, Serialize)]
-pub struct Machine {
-    cpu: String,
-    cores: usize,
-    tsc_hz: u64,
-    kernel: String,
-    /// Load averages when the report was made.
-    load: String,
-}
-
-impl Machine {
-    /// This machine.
-    pub fn here(tsc_hz: u64) -> Self {
-        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let cpu = cpuinfo
-            .lines()
-            .find_map(|line| line.strip_prefix("model name"))
-            .map_or("unknown", |rest| rest.trim_start_matches([' ', '\t', ':']));
-        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        Self {
-            cpu: cpu.to_owned(),
-            // Not what this thread may use: it may be pinned.
-            cores: cpuinfo
-                .lines()
-                .filter(|line| line.starts_with("processor"))
-                .count(),
-            tsc_hz,
-            kernel: kernel.trim().to_owned(),
-            load: load.split(' ').take(3).collect::<Vec<_>>().join(" "),
-        }
-    }
-}
-
-impl fmt::Display for Machine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            cpu,
-            cores,
-            tsc_hz,
-            kernel,
-            load,
-        } = self;
-        let cpu: String = cpu.chars().take(40).collect();
-        let mhz = tsc_hz / 1_000_000;
-        writeln!(f, "{cpu}, {cores} cores, TSC {mhz} MHz, load {load}")?;
-        writeln!(f, "Linux {kernel}")
-    }
 }
 
 impl Report {
@@ -107,29 +57,10 @@ pub fn micros(nanos: f64) -> String {
     }
 }
 
-/// At most 72 columns a line, the next ones under the first word of the note.
-pub fn wrapped(note: &str) -> String {
-    let (mut text, mut column) = (String::new(), 0);
-    for word in note.split(' ') {
-        if column > 0 && column + 1 + word.chars().count() > 72 {
-            text.push_str("\n      ");
-            column = 0;
-        } else if column > 0 {
-            text.push(' ');
-            column += 1;
-        }
-        text.push_str(word);
-        column += word.chars().count();
-    }
-    text
-}
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.machine.fmt(f)?;
-        if self.is_debug {
-            writeln!(f, "NOT A RELEASE BUILD: these numbers mean nothing")?;
-        }
+        head::fmt_build(f, self.is_debug)?;
         let Hiccups {
             looked_ns,
             count,
@@ -172,9 +103,7 @@ impl fmt::Display for Report {
             )?;
         }
         target::fmt_table(f, &self.targets)?;
-        for note in &self.notes {
-            writeln!(f, "note: {}", wrapped(note))?;
-        }
+        head::fmt_notes(f, &self.notes)?;
         write!(
             f,
             "\nxN: batches of N, divided. vs: its p50 over ours. Floors are not taken off."

@@ -64,6 +64,15 @@ pub struct Estimate {
     pub high: f64,
 }
 
+impl Estimate {
+    /// Of what was not measured: no number, `null` in JSON; it meets no target.
+    pub const NONE: Self = Self {
+        value: f64::NAN,
+        low: f64::NAN,
+        high: f64::NAN,
+    };
+}
+
 impl Samples {
     /// Adds a round: `clean[i]` says how its window `i` was, `values` name windows from 0.
     pub fn add_round(&mut self, clean: &[bool], values: impl IntoIterator<Item = (u32, u32)>) {

@@ -1,7 +1,7 @@
 //! The report of a comparison that has no rates: rows, ratios with intervals, verdicts, facts.
 
+use crate::head::{self, Head};
 use crate::host::{Hiccups, Seats};
-use crate::report::{Machine, wrapped};
 use crate::stats::{self, Bootstrap, Estimate, Samples, Set};
 use crate::target::{self, Verdict};
 use core::fmt;
@@ -92,16 +92,9 @@ pub struct Fact {
 /// Everything of one run.
 #[derive(Debug, Serialize)]
 pub struct Summary {
-    /// `done`.
-    pub outcome: &'static str,
-    /// What was run.
-    pub kind: &'static str,
-    /// Where.
-    pub machine: Machine,
-    /// Cores and priority.
-    pub seats: Seats,
-    /// Built without optimisation: the numbers mean nothing.
-    pub is_debug: bool,
+    /// Where and how.
+    #[serde(flatten)]
+    pub head: Head,
     /// Gaps on the core before and between.
     pub hiccups: Hiccups,
     /// What was measured.
@@ -120,12 +113,8 @@ impl Summary {
     /// An empty one of this machine.
     pub fn new(kind: &'static str, tsc_hz: u64, seats: Seats, hiccups: Hiccups) -> Self {
         Self {
-            outcome: "done",
-            kind,
-            machine: Machine::here(tsc_hz),
             notes: seats.doubts(),
-            seats,
-            is_debug: cfg!(debug_assertions),
+            head: Head::new(kind, tsc_hz, seats),
             hiccups,
             rows: Vec::new(),
             ratios: Vec::new(),
@@ -172,7 +161,7 @@ impl Summary {
 
     /// What is better for a ratio of this kind of run.
     fn better(&self) -> &'static str {
-        match self.kind {
+        match self.head.kind {
             "in_process" => "higher",
             _ => "lower",
         }
@@ -230,10 +219,7 @@ fn nanos(value: f64) -> String {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.machine.fmt(f)?;
-        if self.is_debug {
-            writeln!(f, "NOT A RELEASE BUILD: these numbers mean nothing")?;
-        }
+        self.head.fmt(f)?;
         let Hiccups {
             looked_ns,
             count,
@@ -299,9 +285,7 @@ impl fmt::Display for Summary {
             writeln!(f, "{what:<63}{value:>16.digits$}")?;
         }
         target::fmt_table(f, &self.targets)?;
-        for note in &self.notes {
-            writeln!(f, "note: {}", wrapped(note))?;
-        }
+        head::fmt_notes(f, &self.notes)?;
         write!(f, "\nIntervals are 95 %. Method: bench/METHOD.md")
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::meter::Row;
 use crate::stats::Estimate;
-use crate::t2t::{self, Line, Ratio};
 use core::fmt;
 use serde::Serialize;
 
@@ -14,65 +13,6 @@ pub enum Bound {
     /// We may take at most so many times as long.
     AtMost,
 }
-
-/// A ratio between two clients of one run.
-#[derive(Debug, Clone, Copy)]
-pub struct Target {
-    over: &'static str,
-    under: &'static str,
-    rate: u64,
-    quantile: &'static str,
-    bound: Bound,
-    value: f64,
-    is_gated: bool,
-}
-
-const fn target(
-    over: &'static str,
-    under: &'static str,
-    quantile: &'static str,
-    bound: Bound,
-    value: f64,
-) -> Target {
-    Target {
-        over,
-        under,
-        rate: 10_000,
-        quantile,
-        bound,
-        value,
-        is_gated: true,
-    }
-}
-
-/// Told, never gated.
-const fn told(over: &'static str, under: &'static str, value: f64) -> Target {
-    Target {
-        is_gated: false,
-        ..target(over, under, "p50", Bound::AtMost, value)
-    }
-}
-
-/// Design, section 7: tick-to-trade over kernel sockets at 10,000 ticks a second.
-/// AF_XDP beside them: with both ends around the kernel gated, against a kernel venue told.
-pub const TICK_TO_TRADE: [Target; 8] = [
-    target(t2t::PEER_PARKING, t2t::OURS, "p50", Bound::AtLeast, 3.5),
-    target(t2t::PEER_PARKING, t2t::OURS, "p99", Bound::AtLeast, 4.0),
-    target(t2t::PEER_SPINNING, t2t::OURS, "p50", Bound::AtLeast, 1.8),
-    target(t2t::OURS, t2t::FLOOR_PLAIN, "p50", Bound::AtMost, 1.3),
-    target(t2t::BOTH[0], t2t::VETH, "p50", Bound::AtMost, 0.6),
-    target(t2t::BOTH[1], t2t::VETH, "p50", Bound::AtMost, 0.6),
-    told(t2t::ONE[0], t2t::VETH, 0.75),
-    told(t2t::ONE[1], t2t::VETH, 0.75),
-];
-
-/// Design, section 7, absolute: who, p50 and p99 us, and the floors promised to users, us. Told, never gated:
-/// times belong to the machine.
-const ABSOLUTE: [(&str, [f64; 2], Option<[f64; 2]>); 3] = [
-    (t2t::OURS, [15.5, 45.0], Some([50.0, 100.0])),
-    (t2t::BOTH[0], [9.0, 20.0], None),
-    (t2t::BOTH[1], [9.0, 20.0], None),
-];
 
 /// Design, section 7, by stage: what, its rows (their times add up), p50 and p99 in ns (0 = none named), and
 /// the row of the usual way with the ratio wanted. Told, not gated: a stage has one histogram and no
@@ -145,6 +85,13 @@ pub struct Verdict {
     pub distance: f64,
 }
 
+impl Verdict {
+    /// Whether there is a figure at all.
+    pub const fn is_measured(&self) -> bool {
+        !self.found.value.is_nan()
+    }
+}
+
 impl Bound {
     /// Judges an interval. Nothing that is not a number is ever met.
     pub fn judge(self, what: String, target: f64, found: Estimate, is_gated: bool) -> Verdict {
@@ -161,57 +108,6 @@ impl Bound {
             distance,
         }
     }
-}
-
-impl Target {
-    /// The verdict, on clean windows; `None` when one of the two did not run.
-    pub fn judge(&self, ratios: &[Ratio]) -> Option<Verdict> {
-        let is_it = |ratio: &&Ratio| {
-            (ratio.over.as_str(), ratio.under.as_str()) == (self.over, self.under)
-                && (ratio.rate, ratio.quantile, ratio.set) == (self.rate, self.quantile, "clean")
-        };
-        let found = ratios.iter().find(is_it)?.estimate;
-        let word = match self.bound {
-            Bound::AtLeast => "at least",
-            Bound::AtMost => "at most",
-        };
-        let Self {
-            over,
-            under,
-            quantile,
-            value,
-            is_gated,
-            ..
-        } = self;
-        // Over the same road, which is named once.
-        let under = under.strip_prefix("veth: ").unwrap_or(under);
-        let what = format!("{over} / {under}, {quantile}, {word} {value}");
-        Some(self.bound.judge(what, *value, found, *is_gated))
-    }
-}
-
-/// Our absolute times at 10,000 ticks a second beside the design's, in clean windows.
-pub fn absolute(rows: &[Line]) -> Vec<Verdict> {
-    let mut verdicts = Vec::new();
-    for (client, targets, promised) in &ABSOLUTE {
-        let is_it = |row: &&Line| (row.client.as_str(), row.rate) == (*client, 10_000);
-        let Some(figures) = rows.iter().find(is_it).and_then(|row| row.clean) else {
-            continue;
-        };
-        let found = [("p50", figures.p50), ("p99", figures.p99)];
-        for (at, (quantile, found)) in found.into_iter().enumerate() {
-            let promised = promised.map_or(String::new(), |it| format!(" (promised {})", it[at]));
-            let target = targets[at];
-            let what = format!("{client}, {quantile}, at most {target} us{promised}");
-            let micros = Estimate {
-                value: found.value / 1_000.0,
-                low: found.low / 1_000.0,
-                high: found.high / 1_000.0,
-            };
-            verdicts.push(Bound::AtMost.judge(what, target, micros, false));
-        }
-    }
-    verdicts
 }
 
 /// The stages beside the design's figures; those whose rows were not measured are left out.
@@ -248,12 +144,19 @@ pub fn stages(rows: &[Row]) -> Vec<Verdict> {
     verdicts
 }
 
-/// Errors, when `is_gate`: a gated target that is not proven.
+/// Errors, when `is_gate`: a gated target that is not proven; one that was not measured is none the better.
 pub fn check(verdicts: &[Verdict], is_gate: bool) -> anyhow::Result<()> {
-    let missed: Vec<&str> = verdicts
+    let missed: Vec<String> = verdicts
         .iter()
         .filter(|verdict| verdict.is_gated && !verdict.is_met)
-        .map(|verdict| verdict.what.as_str())
+        .map(|verdict| {
+            let why = if verdict.is_measured() {
+                ""
+            } else {
+                " (not measured)"
+            };
+            format!("{}{why}", verdict.what)
+        })
         .collect();
     anyhow::ensure!(
         !is_gate || missed.is_empty(),
@@ -274,12 +177,16 @@ pub fn fmt_table(f: &mut fmt::Formatter<'_>, verdicts: &[Verdict]) -> fmt::Resul
         "design targets, by the whole interval", "verdict"
     )?;
     for verdict in verdicts {
+        let what: String = verdict.what.chars().take(63).collect();
+        if !verdict.is_measured() {
+            writeln!(f, "{what:<64}{:>16}", "not measured")?;
+            continue;
+        }
         let Estimate { low, high, .. } = verdict.found;
         let word = if verdict.is_met { "met" } else { "not proven" };
         // Further away is far enough for a table.
         let distance = (100.0 * verdict.distance).clamp(-999.0, 999.0);
         let distance = format!("{word} {distance:+.0}%");
-        let what: String = verdict.what.chars().take(63).collect();
         writeln!(f, "{what:<64}{distance:>16}")?;
         if low < high {
             writeln!(f, "    found {low:.2} to {high:.2}")?;
@@ -293,33 +200,6 @@ pub fn fmt_table(f: &mut fmt::Formatter<'_>, verdicts: &[Verdict]) -> fmt::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn ratio(low: f64, high: f64) -> Ratio {
-        Ratio {
-            over: t2t::PEER_PARKING.to_owned(),
-            under: t2t::OURS.to_owned(),
-            rate: 10_000,
-            quantile: "p50",
-            set: "clean",
-            estimate: Estimate {
-                value: f64::midpoint(low, high),
-                low,
-                high,
-            },
-            better: "higher",
-        }
-    }
-
-    #[test]
-    fn the_interval_decides_and_not_the_point() {
-        let judge = |low, high| TICK_TO_TRADE[0].judge(&[ratio(low, high)]).unwrap();
-        assert!(judge(3.5, 4.5).is_met);
-        let verdict = judge(3.4, 4.6);
-        assert!(verdict.found.value > 3.5 && !verdict.is_met);
-        assert!((verdict.distance + 0.0286).abs() < 0.001);
-        assert!(!judge(f64::NAN, f64::NAN).is_met);
-        assert!(TICK_TO_TRADE[1].judge(&[ratio(3.5, 4.5)]).is_none());
-    }
 
     #[test]
     fn stages_add_up_and_those_not_measured_are_left_out() {
@@ -349,6 +229,29 @@ mod tests {
         let met: Vec<bool> = verdicts.iter().map(|one| one.is_met).collect();
         assert_eq!(met, [true, true, false], "6.25 times is not 7");
         assert!(verdicts.iter().all(|verdict| !verdict.is_gated));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_said_and_fails_a_gate() {
+        struct Table(Vec<Verdict>);
+        impl fmt::Display for Table {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt_table(f, &self.0)
+            }
+        }
+        let judge = |found, is_gated| Bound::AtMost.judge("it".to_owned(), 1.3, found, is_gated);
+        let gated = vec![judge(Estimate::NONE, true)];
+        assert!(check(&gated, false).is_ok());
+        let error = check(&gated, true).unwrap_err().to_string();
+        assert_eq!(error, "not proven: it (not measured)");
+        assert!(check(&[judge(Estimate::NONE, false)], true).is_ok());
+        let json = serde_json::to_value(&gated[0]).unwrap();
+        assert!(json["value"].is_null() && json["is_met"] == false);
+        let text = Table(gated).to_string();
+        assert!(
+            text.ends_with("not measured\n") && !text.contains("found"),
+            "{text}"
+        );
     }
 
     #[test]

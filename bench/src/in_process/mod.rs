@@ -15,7 +15,7 @@ mod peer;
 use crate::client::lane;
 use crate::host::{Hiccups, Seats, Suffered};
 use crate::scratch::Scratch;
-use crate::stats::Samples;
+use crate::stats::{Estimate, Samples};
 use crate::summary::Summary;
 use crate::target::Bound;
 use crate::venue::conn::Conn;
@@ -180,8 +180,8 @@ fn measure(args: &Args, seats: &Seats, hiccups: Hiccups, clock: Clock) -> anyhow
         blocks: (args.ticks as usize).div_ceil(BLOCK),
         clock,
     };
-    run.summary.seats.is_apart = true;
-    run.summary.notes = run.summary.seats.doubts();
+    run.summary.head.seats.is_apart = true;
+    run.summary.notes = run.summary.head.seats.doubts();
     records(&mut run, args, &ca, &server)?;
     if !args.ours {
         for levels in [5, 10] {
@@ -285,12 +285,11 @@ fn walk_position(region: &Region) -> u64 {
 /// Design, section 7: paced 1.5 us and 3.2 us, and the peer stack at least five times as long; from descriptor
 /// to descriptor with 5+5 levels 1.5 us and 3 us.
 fn judge(summary: &mut Summary) {
-    if let Some(found) = summary.ratio(PACED, PEER, "p50") {
-        let what = "in process, paced: peer stack / spinlane, p50, at least 5".to_owned();
-        summary
-            .targets
-            .push(Bound::AtLeast.judge(what, 5.0, found, true));
-    }
+    let found = summary.ratio(PACED, PEER, "p50");
+    let found = found.unwrap_or(Estimate::NONE);
+    let what = "in process, paced: peer stack / spinlane, p50, at least 5".to_owned();
+    let verdict = Bound::AtLeast.judge(what, 5.0, found, true);
+    summary.targets.push(verdict);
     let frames = descriptors(5, PACED);
     for (what, group, targets) in [
         ("in process, paced", PACED, [1_500.0, 3_200.0]),

@@ -18,9 +18,8 @@ use anyhow::{Context as _, bail};
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use dp_lane::Lane;
 use dp_shm::{Counter, Region};
-use dp_tcp::wire::Checksums;
 use dp_tcp::wire::ethernet::Mac;
-use dp_tcp::{Config, Host, Secret, StackConfig};
+use dp_tcp::{Host, Secret, StackConfig};
 use dp_transport::bypass::{Bypass, CONNECTIONS, WayEvent, Ways};
 use dp_transport::xdp::{PairOptions, pair};
 use dp_transport::{Clock, Mem, Socket, SocketFault, Transport};
@@ -154,20 +153,12 @@ impl Ends for Frames {
     fn transport(&mut self) -> anyhow::Result<Self::Transport> {
         let near = self.near.take().context("one lane a pair")?;
         let config = StackConfig {
-            connection: Config::default(),
             connections: CONNECTIONS,
-            half_open_max: 1,
-            host: Host {
-                mac: NEAR.1,
-                address: NEAR.0,
-                prefix_len: 32,
-                gateway: None,
-            },
-            ports: (CLIENT_PORTS.first, CLIENT_PORTS.last),
-            checksums: Checksums::Verify,
-            answers_arp: false,
-            resets_unknown: true,
-            secret: Secret::new(secret()?),
+            ..StackConfig::new(
+                Host::on_link(NEAR.1, NEAR.0, 32),
+                (CLIENT_PORTS.first, CLIENT_PORTS.last),
+                Secret::new(secret()?),
+            )
         };
         Ok(Bypass::new(near, OneWay(VecDeque::new()), config)?)
     }

@@ -38,6 +38,9 @@ pub enum Form {
 }
 
 impl Form {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Evenly, Self::Bursts, Self::Coalesced];
+
     const fn name(self) -> &'static str {
         match self {
             Self::Evenly => "evenly",
@@ -86,17 +89,27 @@ pub fn run(
     match outcome {
         Ok(measured) => {
             for one in &measured {
-                facts(form, one, &clock, summary);
+                let lost = facts(form, one, &clock, summary);
+                if one.load.rate == args.rate {
+                    let verdict = self::lost(form, args.rate, lost);
+                    summary.targets.push(verdict);
+                }
             }
             judge(form, args.rate, summary);
         }
         Err(error) => {
             let note = format!("{}, {}/s: {error:#}", form.name(), args.rate);
             summary.notes.push(note);
-            summary.targets.push(lost(form, args.rate, f64::NAN));
+            left_out(form, args.rate, summary);
         }
     }
     Ok(())
+}
+
+/// What its targets say of a form that was not run, or not to the end.
+pub fn left_out(form: Form, rate: u64, summary: &mut Summary) {
+    summary.targets.push(lost(form, rate, f64::NAN));
+    judge(form, rate, summary);
 }
 
 fn group(form: Form, rate: u64) -> String {
@@ -106,7 +119,8 @@ fn group(form: Form, rate: u64) -> String {
     )
 }
 
-fn facts(form: Form, one: &Measured, clock: &Clock, summary: &mut Summary) {
+/// Adds the row and its facts; returns the ticks and orders that were lost.
+fn facts(form: Form, one: &Measured, clock: &Clock, summary: &mut Summary) -> f64 {
     let rate = one.load.rate;
     summary.add(
         &group(form, rate),
@@ -140,11 +154,7 @@ fn facts(form: Form, one: &Measured, clock: &Clock, summary: &mut Summary) {
             fact(&format!("lane, {}, mean ns", stage.name()), mean);
         }
     }
-    if rate != QUIET {
-        summary
-            .targets
-            .push(lost(form, rate, (missing + unanswered) as f64));
-    }
+    (missing + unanswered) as f64
 }
 
 fn lost(form: Form, rate: u64, count: f64) -> Verdict {
@@ -164,26 +174,26 @@ fn lost(form: Form, rate: u64, count: f64) -> Verdict {
 
 /// p99 under load beside the same form's when quiet; and, told, beside the evenly spaced one's.
 fn judge(form: Form, rate: u64, summary: &mut Summary) {
+    let mut verdicts = Vec::new();
     let p99 = |form, rate| {
         summary
             .clean(&group(form, rate), "spinlane")
             .map(|it| it.p99)
     };
-    let (quiet, even) = (p99(form, QUIET), p99(Form::Evenly, QUIET));
-    let Some(loaded) = p99(form, rate) else {
-        return;
-    };
-    let mut verdicts = Vec::new();
+    let loaded = p99(form, rate);
+    let even = p99(Form::Evenly, QUIET).filter(|_| form != Form::Evenly);
     for (beside, quiet, is_gated) in [
-        ("the same", quiet, true),
-        ("evenly", even.filter(|_| form != Form::Evenly), false),
+        ("the same", p99(form, QUIET), true),
+        ("evenly", even, false),
     ] {
-        let Some(quiet) = quiet else { continue };
         // Two single runs: the worst of one against the best of the other.
-        let found = Estimate {
+        let found = loaded.zip(quiet).map(|(loaded, quiet)| Estimate {
             value: loaded.value / quiet.value,
             low: loaded.low / quiet.high,
             high: loaded.high / quiet.low,
+        });
+        let Some(found) = found.or(is_gated.then_some(Estimate::NONE)) else {
+            continue;
         };
         let name = form.name();
         let what = format!("{name}, {rate}/s: p99 over {beside} at {QUIET}/s, at most 2");
@@ -198,4 +208,35 @@ fn busy(one: &Measured, clock: &Clock) -> f64 {
     let turns = turns.clone().find(|(stage, _)| *stage == Stage::DutyCycle);
     let cycles = turns.map_or(0, |(_, times)| times.sum());
     clock.cycles_to_ns(cycles) as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Hiccups;
+    use crate::stats::Samples;
+
+    #[test]
+    fn a_form_without_rows_fails_a_gate() {
+        let mut summary = Summary::new("throughput", 1, Seats::find(0, 0), Hiccups::default());
+        left_out(Form::Bursts, 300_000, &mut summary);
+        let said: Vec<_> = summary.targets.iter().map(Verdict::is_measured).collect();
+        assert_eq!(said, [false, false], "lost ticks and p99");
+        assert!(summary.check(true).is_err() && summary.check(false).is_ok());
+        // Only the quiet half was measured.
+        summary.targets.clear();
+        let mut samples = Samples::default();
+        samples.add_round(&[true], vec![(1_000, 0); 100]);
+        summary.add(
+            &group(Form::Bursts, QUIET),
+            &[("spinlane".to_owned(), samples)],
+        );
+        judge(Form::Bursts, 300_000, &mut summary);
+        assert_eq!(summary.targets.len(), 1);
+        assert!(summary.check(true).is_err());
+        // The quiet rate itself: as quick as itself.
+        summary.targets.clear();
+        judge(Form::Bursts, QUIET, &mut summary);
+        assert!(summary.check(true).is_ok(), "{:?}", summary.targets);
+    }
 }

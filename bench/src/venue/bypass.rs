@@ -10,9 +10,8 @@
 use super::net::Net;
 use anyhow::{Context as _, bail};
 use core::net::{Ipv4Addr, SocketAddrV4};
-use dp_tcp::wire::Checksums;
 use dp_tcp::wire::ethernet::Mac;
-use dp_tcp::{Config, ConnId, Connection, Events, Host, Secret, Stack, StackConfig};
+use dp_tcp::{ConnId, Connection, Events, Host, Secret, Stack, StackConfig};
 use dp_transport::xdp::{Flow, FrameIo, PortRange, Rtnl, Steering, XdpMode, Xsk, XskOptions};
 use dp_transport::{Clock, tsc};
 use dp_types::{Tsc, UnixNanos};
@@ -97,20 +96,13 @@ impl<F: FrameIo> Bypassed<F> {
     /// Listens on [`PORT`] of `address` over any frames. Errors: no random numbers.
     pub fn new(frames: F, mac: Mac, address: Ipv4Addr, clock: Clock) -> anyhow::Result<Self> {
         let mut stack = Stack::new(&StackConfig {
-            connection: Config::default(),
             connections: CONNECTIONS,
             half_open_max: CONNECTIONS / 2,
-            host: Host {
-                mac,
-                address,
-                prefix_len: 24,
-                gateway: None,
-            },
-            ports: (PORT, PORT),
-            checksums: Checksums::Verify,
-            answers_arp: false,
-            resets_unknown: true,
-            secret: Secret::new(secret()?),
+            ..StackConfig::new(
+                Host::on_link(mac, address, 24),
+                (PORT, PORT),
+                Secret::new(secret()?),
+            )
         })?;
         stack.listen(PORT);
         Ok(Self {

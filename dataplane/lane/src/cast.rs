@@ -103,3 +103,17 @@ const fn worse(one: Pages, other: Pages) -> Pages {
         _ => Pages::Huge,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bits a lane shows in shared memory are read by name there.
+    #[test]
+    fn shared_memory_names_the_roles_in_the_configurations_order() {
+        assert_eq!(Role::ALL.map(Role::name), dp_shm::ROLES);
+        for (at, role) in Role::ALL.into_iter().enumerate() {
+            assert_eq!(role as usize, at);
+        }
+    }
+}

@@ -28,6 +28,7 @@
 
 use crate::config::ConfigHead;
 use crate::hist::HistPage;
+use crate::lane::ROLES;
 use crate::lines::{BookLine, PositionLine, VenueLine};
 use crate::metric::{Counter, Stage};
 use crate::table::{AssetLine, InstrumentLine, TableHead};
@@ -364,6 +365,11 @@ const fn layout_hash() -> u64 {
     at = 0;
     while at < Stage::COUNT {
         hash = mix_text(hash, Stage::ALL[at].name());
+        at += 1;
+    }
+    at = 0;
+    while at < ROLES.len() {
+        hash = mix_text(hash, ROLES[at]);
         at += 1;
     }
     let shape = Shape::new(2, 3, 512, 1024);

@@ -5,9 +5,8 @@ mod alloc_count;
 
 use alloc_count::{Counting, allocations};
 use core::net::{Ipv4Addr, SocketAddrV4};
-use dp_tcp::wire::Checksums;
 use dp_tcp::wire::ethernet::Mac;
-use dp_tcp::{Config, Host, Secret, Stack, StackConfig};
+use dp_tcp::{Host, Secret, Stack, StackConfig};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -15,23 +14,9 @@ static COUNTING: Counting = Counting;
 fn stack(host: u8) -> Stack {
     let address = |host| Ipv4Addr::new(10, 0, 0, host);
     let mac = |host| Mac([2, 0, 0, 0, 0, host]);
-    let mut stack = Stack::new(&StackConfig {
-        connection: Config::default(),
-        connections: 4,
-        half_open_max: 2,
-        host: Host {
-            mac: mac(host),
-            address: address(host),
-            prefix_len: 24,
-            gateway: None,
-        },
-        ports: (40_000, 40_100),
-        checksums: Checksums::Verify,
-        answers_arp: false,
-        resets_unknown: true,
-        secret: Secret::new([host; 16]),
-    })
-    .unwrap();
+    let us = Host::on_link(mac(host), address(host), 24);
+    let config = StackConfig::new(us, (40_000, 40_100), Secret::new([host; 16]));
+    let mut stack = Stack::new(&config).unwrap();
     assert!(stack.set_neighbour(address(3 - host), Some(mac(3 - host))));
     stack
 }

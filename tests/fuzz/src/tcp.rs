@@ -110,21 +110,17 @@ impl Rig {
             simultaneous_open: shape & 8 != 0,
             ..Config::default()
         };
+        let us = Host {
+            gateway: Some(THEM),
+            ..Host::on_link(OUR_MAC, US, 24)
+        };
         let config = StackConfig {
             connection,
             connections: CONNECTIONS,
-            half_open_max: 1,
-            host: Host {
-                mac: OUR_MAC,
-                address: US,
-                prefix_len: 24,
-                gateway: Some(THEM),
-            },
-            ports: (40_000, 40_003),
             checksums: Checksums::Ignore,
             answers_arp: shape & 16 != 0,
             resets_unknown: shape & 32 == 0,
-            secret: Secret::new([shape; 16]),
+            ..StackConfig::new(us, (40_000, 40_003), Secret::new([shape; 16]))
         };
         let mut stack = Stack::new(&config).expect("the sizes are right");
         assert!(stack.set_neighbour(THEM, Some(THEIR_MAC)) && stack.listen(LISTENING));

@@ -2,40 +2,15 @@
 //!
 //! `cargo run --release -p tests-kernel --example tcp_cost`
 
-use core::net::{Ipv4Addr, SocketAddrV4};
-use dp_tcp::wire::Checksums;
-use dp_tcp::wire::ethernet::Mac;
-use dp_tcp::{Config, ConnId, Host, Secret, Stack, StackConfig};
+use core::net::SocketAddrV4;
+use dp_tcp::{Config, ConnId, Stack};
 use std::hint::black_box;
 use std::time::Instant;
+use tests_kernel::{address, stack};
 
 const ROUNDS: usize = 200_000;
 /// Segments fed between two looks at the clock, which itself costs tens of nanoseconds.
 const BATCH: usize = 16;
-
-fn stack(host: u8) -> Stack {
-    let address = |host| Ipv4Addr::new(10, 0, 0, host);
-    let mac = |host| Mac([2, 0, 0, 0, 0, host]);
-    let mut stack = Stack::new(&StackConfig {
-        connection: Config::default(),
-        connections: 16,
-        half_open_max: 2,
-        host: Host {
-            mac: mac(host),
-            address: address(host),
-            prefix_len: 24,
-            gateway: None,
-        },
-        ports: (40_000, 40_100),
-        checksums: Checksums::Verify,
-        answers_arp: false,
-        resets_unknown: true,
-        secret: Secret::new([host; 16]),
-    })
-    .expect("the sizes are right");
-    stack.set_neighbour(address(3 - host), Some(mac(3 - host)));
-    stack
-}
 
 struct Pair {
     client: Stack,
@@ -48,10 +23,11 @@ struct Pair {
 
 impl Pair {
     fn open() -> Self {
-        let (mut client, mut server) = (stack(1), stack(2));
+        let [mut client, mut server] =
+            [1, 2].map(|host| stack(host, Config::default()).expect("the sizes are right"));
         server.listen(443);
         let now = 1_000_000_000;
-        let remote = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 443);
+        let remote = SocketAddrV4::new(address(2), 443);
         let client_id = client.connect(remote, now).expect("a place is free");
         let mut frame = vec![0; 1_600];
         let mut server_id = None;

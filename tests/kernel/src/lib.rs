@@ -15,7 +15,6 @@ pub mod sockets;
 
 use anyhow::{Context, Result, ensure};
 use core::net::Ipv4Addr;
-use dp_tcp::wire::Checksums;
 use dp_tcp::wire::ethernet::Mac;
 use dp_tcp::{Config, Host, Secret, Stack, StackConfig};
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -181,21 +180,13 @@ fn open_tap(name: &str) -> std::io::Result<File> {
 pub fn stack(host: u8, connection: Config) -> Result<Stack> {
     let mut seed = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut seed)?;
+    let us = Host::on_link(mac(host), address(host), 24);
     let mut stack = Stack::new(&StackConfig {
         connection,
         connections: 4,
         half_open_max: 2,
-        host: Host {
-            mac: mac(host),
-            address: address(host),
-            prefix_len: 24,
-            gateway: None,
-        },
-        ports: (40_000, 40_100),
-        checksums: Checksums::Verify,
         answers_arp: true,
-        resets_unknown: true,
-        secret: Secret::new(seed),
+        ..StackConfig::new(us, (40_000, 40_100), Secret::new(seed))
     })?;
     stack.set_neighbour(address(3 - host), Some(mac(3 - host)));
     Ok(stack)

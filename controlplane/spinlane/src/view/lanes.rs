@@ -150,6 +150,8 @@ pub struct Steady {
 pub struct Standing {
     /// Which.
     pub lane: u8,
+    /// What it does, of [`dp_shm::ROLES`]; none before its first start.
+    pub roles: Vec<&'static str>,
     /// How it stands.
     pub health: Health,
     /// Core it is pinned to.
@@ -191,6 +193,7 @@ impl Standing {
         let is_hanging = matches!(health, Health::Slow | Health::Stuck);
         Self {
             lane: view.lane.0,
+            roles: beat.roles().collect(),
             health,
             core: beat.core_plus_one.load(Relaxed).checked_sub(1),
             pid,
@@ -207,6 +210,18 @@ impl Standing {
             }),
             refused_calls: cost.refused.load(Relaxed),
             refused_call: cost.refused_call_plus_one.load(Relaxed).checked_sub(1),
+        }
+    }
+
+    /// For people: its roles, at most `engine journal` wide; `all` where a tick becomes an order in it.
+    pub fn roles_text(&self) -> String {
+        let is_whole = ["feed", "engine", "gateway"]
+            .iter()
+            .all(|role| self.roles.contains(role));
+        match self.roles.as_slice() {
+            [] => "-".to_owned(),
+            _ if is_whole => "all".to_owned(),
+            roles => roles.join(" "),
         }
     }
 
@@ -257,18 +272,18 @@ impl Lanes {
 
     /// For people.
     pub fn text(&self) -> String {
+        // What fits 80 columns; the thread and every number are in `--json`.
         let mut table = Table::new(&[
-            "lane", ">core", ">thread", "health", ">beat", ">faults", ">asked", ">taken",
-            ">steady", ">refused",
+            "lane", "roles", ">core", "health", ">beat", ">faults", ">asked", ">taken", ">steady",
         ]);
-        let mut complaints = String::new();
+        let mut below = String::new();
         for lane in &self.lanes {
             let shown = lane.steady.map_or(lane.since_start, |steady| steady.costs);
             let for_s = lane.steady.and_then(|steady| steady.for_ms);
             table.row([
                 lane.lane.to_string(),
+                lane.roles_text(),
                 lane.core.map_or("-".into(), |core| core.to_string()),
-                lane.thread.to_string(),
                 lane.health.name().to_owned(),
                 lane.beat_age_ms
                     .map_or("never".into(), |ms| format!("{ms} ms")),
@@ -276,14 +291,23 @@ impl Lanes {
                 count(shown.voluntary_switches),
                 count(shown.involuntary_switches),
                 for_s.map_or("no".into(), |ms| format!("{} s", ms / 1_000)),
-                lane.refused_calls.to_string(),
             ]);
             if let Some(complaint) = lane.complaint() {
-                complaints += &format!("\nlane {}: {complaint}", lane.lane);
+                below += &format!("\nlane {}: {complaint}", lane.lane);
+            }
+            if lane.refused_calls > 0 {
+                let last = lane
+                    .refused_call
+                    .map_or("-".into(), |call| call.to_string());
+                let (lane, calls) = (lane.lane, lane.refused_calls);
+                below += &format!(
+                    "\nlane {lane}: was refused {calls} system calls, the last number {last}"
+                );
             }
         }
         format!(
-            "{}\n\nfaults: pages; asked, taken: switches it asked for, and not; since steady, else since start{complaints}",
+            "{}\n\nfaults: pages; asked, taken: switches it asked for, and not; since steady, else\n\
+             since start{below}",
             table.render()
         )
     }
@@ -312,6 +336,50 @@ mod tests {
         for (age, health) in cases {
             assert_eq!(Health::of_beat(age), health);
         }
+    }
+
+    #[test]
+    fn the_table_has_each_lanes_roles_and_fits_80_columns() {
+        let dir = tempfile::tempdir().unwrap();
+        let shape = dp_shm::Shape::new(4, 4, 1 << 10, 1 << 8);
+        let (region, _) = Region::open_or_create(&dir.path().join("shm"), &shape).unwrap();
+        for (view, bits) in region.lanes().zip([0b0001, 0b1010, 0b0111, 0]) {
+            view.beat.show_roles(bits);
+            view.beat.show_core(Some(127));
+            for cost in &view.cost.since_start {
+                cost.store(99_999, Relaxed);
+            }
+        }
+        let mut lanes = Lanes::read(&region);
+        for lane in &mut lanes.lanes {
+            lane.beat_age_ms = Some(9_999);
+            lane.steady = Some(Steady {
+                for_ms: Some(999_999_000),
+                costs: lane.since_start,
+            });
+        }
+        lanes.lanes[1].refused_calls = 3;
+        lanes.lanes[1].refused_call = Some(41);
+        let text = lanes.text();
+        let rows: Vec<&str> = text.lines().collect();
+        for line in &rows {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        let roles = ["feed ", "engine journal ", "all ", "- "];
+        for (row, roles) in rows[1..].iter().zip(roles) {
+            assert!(row[6..].starts_with(roles), "{row}");
+            assert!(row.ends_with("999999 s"), "cut: {row}");
+        }
+        assert!(
+            text.ends_with("\nlane 1: was refused 3 system calls, the last number 41"),
+            "{text}"
+        );
+        let json = serde_json::to_value(&lanes).unwrap();
+        assert_eq!(
+            json["lanes"][1]["roles"],
+            serde_json::json!(["engine", "journal"])
+        );
+        assert_eq!(json["lanes"][3]["roles"], serde_json::json!([]));
     }
 
     #[test]

@@ -81,8 +81,6 @@ pub struct Lane {
     /// How it stands with the machine.
     #[serde(flatten)]
     pub standing: Standing,
-    /// What it does: `feed`, `engine`, `gateway`, `journal`.
-    pub roles: Vec<&'static str>,
     /// Sends nothing new.
     pub is_paused: bool,
     /// Records in its journal and not in the database.
@@ -249,11 +247,7 @@ impl Status {
                     standing.lane,
                     if lane.is_paused { " paused" } else { "" }
                 ),
-                match lane.roles.len() {
-                    0 => "-".to_owned(),
-                    4 => "all".to_owned(),
-                    _ => lane.roles.join(" "),
-                },
+                standing.roles_text(),
                 standing.core.map_or("-".into(), |core| core.to_string()),
                 standing
                     .beat_age_ms
@@ -388,7 +382,6 @@ fn lanes(region: &Region, now: UnixNanos) -> Vec<Lane> {
     let pid = region.header().dataplane_pid.load(Relaxed);
     let lane = |view: dp_shm::LaneView<'_>| Lane {
         standing: Standing::read(region, &view, pid, now),
-        roles: view.beat.roles().collect(),
         is_paused: view.beat.is_paused.load(Relaxed) != 0,
         journal_waiting: view.journal.head().saturating_sub(view.journal.drained()),
         ticks_waiting: view.ticks_waiting(),

@@ -53,6 +53,18 @@ pub struct Host {
     pub gateway: Option<Ipv4Addr>,
 }
 
+impl Host {
+    /// One whose link has no gateway; `prefix_len` is at most 32.
+    pub const fn on_link(mac: Mac, address: Ipv4Addr, prefix_len: u8) -> Self {
+        Self {
+            mac,
+            address,
+            prefix_len,
+            gateway: None,
+        }
+    }
+}
+
 /// What a stack is built with.
 #[derive(Debug, Clone, Copy)]
 pub struct StackConfig {
@@ -75,6 +87,24 @@ pub struct StackConfig {
     pub resets_unknown: bool,
     /// For sequence numbers.
     pub secret: Secret,
+}
+
+impl StackConfig {
+    /// What a lane's stack is: 16 connections of the usual sizes, one of them half open, every checksum verified,
+    /// strangers reset, ARP left to the kernel. `ports`: first and last that are ours.
+    pub fn new(host: Host, ports: (u16, u16), secret: Secret) -> Self {
+        Self {
+            connection: Config::default(),
+            connections: 16,
+            half_open_max: 1,
+            host,
+            ports,
+            checksums: Checksums::Verify,
+            answers_arp: false,
+            resets_unknown: true,
+            secret,
+        }
+    }
 }
 
 /// Whose a frame was.

@@ -1,7 +1,6 @@
 //! The rig: two hosts on one link, each direction impaired by its own seed, in virtual time.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
-use dp_tcp::wire::Checksums;
 use dp_tcp::wire::ethernet::Mac;
 use dp_tcp::{Arrival, Config, ConnId, Events, Host, Secret, Stack, StackConfig};
 use tests_relay::{Impairments, Link};
@@ -21,21 +20,12 @@ pub fn mac(host: u8) -> Mac {
 }
 
 pub fn stack_config(host: u8, connection: Config) -> StackConfig {
+    let us = Host::on_link(mac(host), address(host), 24);
     StackConfig {
         connection,
         connections: 4,
         half_open_max: 2,
-        host: Host {
-            mac: mac(host),
-            address: address(host),
-            prefix_len: 24,
-            gateway: None,
-        },
-        ports: (40_000, 40_100),
-        checksums: Checksums::Verify,
-        answers_arp: false,
-        resets_unknown: true,
-        secret: Secret::new([host; 16]),
+        ..StackConfig::new(us, (40_000, 40_100), Secret::new([host; 16]))
     }
 }
 

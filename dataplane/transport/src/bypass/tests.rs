@@ -1,6 +1,5 @@
 use super::*;
 use crate::xdp::{MemFrames, PairOptions, pair};
-use dp_tcp::wire::Checksums;
 use dp_tcp::{Config, Host, Secret, Verdict};
 use proptest::prelude::*;
 
@@ -53,19 +52,8 @@ fn config(address: Ipv4Addr, mac: Mac, ports: (u16, u16)) -> StackConfig {
             receive_buffer: 64 << 10,
             ..Config::default()
         },
-        connections: 16,
         half_open_max: 4,
-        host: Host {
-            mac,
-            address,
-            prefix_len: 24,
-            gateway: None,
-        },
-        ports,
-        checksums: Checksums::Verify,
-        answers_arp: false,
-        resets_unknown: true,
-        secret: Secret::new([7; 16]),
+        ..StackConfig::new(Host::on_link(mac, address, 24), ports, Secret::new([7; 16]))
     }
 }
 

@@ -29,12 +29,7 @@ const MTU_MAX: u32 = 1_500;
 /// Who we are on a link, as far as the TCP above must know.
 fn host(local: Ipv4Addr, mac: Mac) -> Host {
     // Next hops come with each peer's path: our own rule is never asked.
-    Host {
-        mac,
-        address: local,
-        prefix_len: 32,
-        gateway: None,
-    }
+    Host::on_link(mac, local, 32)
 }
 
 fn mtu(bytes: u32) -> u16 {
@@ -142,14 +137,13 @@ impl KernelWays {
                 ..Config::default()
             },
             connections: CONNECTIONS,
-            half_open_max: 1,
-            host: host(local, ways.mac),
-            ports: (share.ports.first, share.ports.last),
             checksums,
-            // The kernel answers for the address, and for everything that is not steered to us.
-            answers_arp: false,
-            resets_unknown: true,
-            secret: Secret::new(secret),
+            // The kernel answers ARP, and for everything that is not steered to us.
+            ..StackConfig::new(
+                host(local, ways.mac),
+                (share.ports.first, share.ports.last),
+                Secret::new(secret),
+            )
         };
         Bypass::new(frames, ways, config).map_err(|_| absent("local ports for all connections"))
     }
