@@ -79,7 +79,7 @@ impl Engine<'_> {
             Command::Resume => self.set_paused(false),
             Command::StrategyStart(id) => self.set_running(id, true),
             Command::StrategyStop(id) => self.set_running(id, false),
-            Command::CancelAll(venue) => self.cancel_venue(venue),
+            Command::CancelAll(venue) => self.clear_venue(venue),
             Command::Stop => self.stop(),
         }
     }

@@ -298,7 +298,8 @@ impl<'r> Engine<'r> {
 
     fn act(&mut self, action: Action) {
         // A full list means the lane is not taking actions: wishes are dropped, which the strategy sees
-        // as orders that never came; a cancel comes back by itself.
+        // as orders that never came; what must happen (a cancel nobody would wish for again, a comparison) is
+        // asked for again by time.
         if self.actions.len() < ACTIONS_MAX {
             self.actions.push_back(action);
         }

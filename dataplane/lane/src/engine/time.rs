@@ -1,6 +1,6 @@
 //! What time and people ask of the engine: words and limits others write, timers, checkpoints, pauses, stops.
 
-use super::{Action, CANCEL_AGAIN_NS, Engine, RECONCILE_NS, TICK_NS};
+use super::{ACTIONS_MAX, ASK_AGAIN_NS, Action, CANCEL_AGAIN_NS, Engine, RECONCILE_NS, TICK_NS};
 use crate::wall::position_state;
 use dp_journal::Entry;
 use dp_journal::entry::{Checkpoint, Switch};
@@ -37,11 +37,13 @@ impl Engine<'_> {
                 state.wants_reconcile |= kill.is_killed;
             }
         }
-        if (self.kill.is_killed || self.is_stopping || self.is_paused)
-            && now.unix >= self.cancel_due
-        {
+        if now.unix >= self.cancel_due {
             self.cancel_due = now.unix.after(CANCEL_AGAIN_NS);
-            self.cancel_everything();
+            if self.kill.is_killed || self.is_stopping || self.is_paused {
+                self.cancel_everything();
+            } else {
+                self.cancel_unwanted(now);
+            }
         }
     }
 
@@ -69,8 +71,10 @@ impl Engine<'_> {
             };
             let venue = state.venue;
             let is_old = state.is_reconciled && now.unix.since(state.reconciled_at) >= RECONCILE_NS;
-            let is_due = state.is_logged_in && !state.is_reconciling;
-            if is_due && (is_old || core::mem::take(&mut state.wants_reconcile)) {
+            let is_free = state.is_logged_in && !state.is_reconciling;
+            let is_asked = now.unix.since(state.reconcile_asked) < ASK_AGAIN_NS;
+            if is_free && !is_asked && (is_old || state.wants_reconcile) {
+                state.reconcile_asked = now.unix;
                 self.act(Action::Reconcile(venue));
             }
             self.settle(venue, now);
@@ -166,27 +170,50 @@ impl Engine<'_> {
         self.cancel_due = UnixNanos(0);
     }
 
-    /// Lets a strategy act or not; one that stops has its orders cancelled.
+    /// Lets a strategy act or not; the orders of one that stops are cancelled.
     pub fn set_running(&mut self, id: StrategyId, is_running: bool) {
         for seat in self.seats.iter_mut().filter(|seat| seat.id == id) {
             seat.is_running = is_running;
         }
-        if !is_running {
-            let orders: Vec<CancelOrder> = self
-                .oms
-                .all_live()
-                .filter(|order| order.strategy == id)
-                .map(Order::named)
-                .collect();
-            for order in orders {
-                let cleared = self.gate.clear_cancel(order);
-                self.act(Action::Cancel(cleared));
-            }
+        self.cancel_due = UnixNanos(0);
+    }
+
+    /// Has every order that is now live at a venue cancelled; strategies may go on.
+    pub fn clear_venue(&mut self, venue: VenueId) {
+        if let (Ok(next), Some(state)) = (self.oms.next_id(), self.venue_mut(venue)) {
+            state.cleared = next;
+        }
+        self.cancel_due = UnixNanos(0);
+    }
+
+    /// Cancels what nobody answers for: its strategy is stopped or gone, or people want it gone. Again and
+    /// again, since a cancel that is refused for rate or for want of a link is not heard of here.
+    fn cancel_unwanted(&mut self, now: Now) {
+        let is_wanted = |order: &Order| {
+            let mut seats = self.seats.iter().filter(|seat| seat.is_running);
+            seats.any(|seat| (seat.id, seat.instrument) == (order.strategy, order.instrument))
+        };
+        // Before the first comparison seats may still be empty.
+        let is_due = |order: &Order| {
+            self.venue(order.venue).is_some_and(|state| {
+                let is_known = state.is_logged_in && state.reconciled_at.0 > 0;
+                is_known && (order.client_id < state.cleared || !is_wanted(order))
+            })
+        };
+        let orders: Vec<CancelOrder> = self
+            .oms
+            .all_live()
+            .filter(|order| !order.is_cancelling && is_due(order))
+            .map(Order::named)
+            .take(ACTIONS_MAX)
+            .collect();
+        for order in &orders {
+            self.cancel(order, now);
         }
     }
 
     /// Cancels every order at a venue.
-    pub fn cancel_venue(&mut self, venue: VenueId) {
+    fn cancel_venue(&mut self, venue: VenueId) {
         for at in 0..self.instruments.len() {
             let Some(instrument) = self.instruments.get(at).copied() else {
                 break;

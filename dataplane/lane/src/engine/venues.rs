@@ -44,6 +44,14 @@ pub struct VenueState {
     pub(super) began_at: UnixNanos,
     /// Compare again as soon as can be.
     pub(super) wants_reconcile: bool,
+    /// When that was asked for last.
+    pub(super) reconcile_asked: UnixNanos,
+    /// Times our orders and fills came into doubt: a login, a private message that could not be read.
+    doubts: u64,
+    /// Of these, those before the comparison under way began, and before the last that has ended.
+    doubts_compared: (u64, u64),
+    /// Orders below this must go, people say: what was live when they said it.
+    pub(super) cleared: ClientOrderId,
     /// Orders of ours at the venue that we hold for over or do not know: cancelled until it lists them no
     /// more.
     pub strangers: Vec<CancelOrder>,
@@ -109,10 +117,22 @@ impl VenueState {
             reconciled_at: UnixNanos(0),
             began_at: UnixNanos(0),
             wants_reconcile: false,
+            reconcile_asked: UnixNanos(0),
+            doubts: 0,
+            doubts_compared: (0, 0),
+            cleared: ClientOrderId(0),
             strangers: Vec::new(),
             silent: 0,
             delay: Delay::new(),
         }
+    }
+
+    /// What is known of orders and fills may be wrong until a comparison that begins from now on has ended.
+    const fn doubt(&mut self) {
+        self.is_reconciled = false;
+        self.is_settling = true;
+        self.wants_reconcile = true;
+        self.doubts += 1;
     }
 
     /// Notes a stranger; says whether it is new.
@@ -141,9 +161,9 @@ impl Engine<'_> {
     pub fn on_logged_in(&mut self, venue: VenueId, now: Now) {
         if let Some(state) = self.venue_mut(venue) {
             state.is_logged_in = true;
-            state.is_reconciled = false;
-            state.is_settling = true;
             state.logged_in = now.unix;
+            state.doubt();
+            state.reconcile_asked = now.unix;
         }
         self.act(Action::Reconcile(venue));
     }
@@ -153,6 +173,8 @@ impl Engine<'_> {
         self.oms.begin_reconcile(venue);
         if let Some(state) = self.venue_mut(venue) {
             state.is_reconciling = true;
+            state.wants_reconcile = false;
+            state.doubts_compared.0 = state.doubts;
             state.began_at = now.unix;
             // Those that still live are named again.
             state.strangers.clear();
@@ -170,6 +192,7 @@ impl Engine<'_> {
         if let Some(state) = self.venue_mut(venue) {
             state.is_reconciling = false;
             state.reconciled_at = state.began_at;
+            state.doubts_compared.1 = state.doubts_compared.0;
             state.asked = now.unix;
             state.unnamed = unnamed.iter().map(|order| order.client_id).collect();
         }
@@ -182,7 +205,8 @@ impl Engine<'_> {
         let Some(state) = self.venues.iter_mut().find(|state| state.venue == venue) else {
             return;
         };
-        if state.is_reconciling || !state.is_logged_in || state.reconciled_at.0 == 0 {
+        let is_compared = state.reconciled_at.0 > 0 && state.doubts_compared.1 == state.doubts;
+        if state.is_reconciling || !state.is_logged_in || !is_compared {
             return;
         }
         state.unnamed.retain(|id| {
@@ -246,9 +270,7 @@ impl Engine<'_> {
     /// A private message could not be read: an order or a fill may have been in it.
     pub fn on_private_fault(&mut self, venue: VenueId) {
         if let Some(state) = self.venue_mut(venue) {
-            state.is_reconciled = false;
-            state.is_settling = true;
-            state.wants_reconcile = true;
+            state.doubt();
         }
     }
 

@@ -508,9 +508,108 @@ fn a_private_message_that_cannot_be_read_means_comparing_before_trading() {
     let before = desk.has(is_reconcile);
     desk.pass(SECOND);
     assert_eq!(desk.has(is_reconcile), before + 1);
+    desk.book(0);
+    assert_eq!(desk.news(), [], "it was only asked for");
+    desk.pass(SECOND);
+    assert_eq!(desk.has(is_reconcile), before + 2, "nobody began: again");
     desk.compare(&[]);
     desk.book(0);
     assert_eq!(desk.news().len(), 1);
+}
+
+#[test]
+fn a_comparison_that_began_before_the_doubt_settles_nothing() {
+    let memory = Memory::new();
+    let mut desk = Desk::new(&memory.region, 1);
+    desk.settle(&[]);
+    desk.engine.on_reconcile_started(VENUE, desk.at());
+    desk.engine.on_private_fault(VENUE);
+    desk.engine.on_reconciled(VENUE, desk.at());
+    desk.pass(SECOND);
+    assert!(!desk.is_settled());
+    desk.compare(&[]);
+    assert!(desk.is_settled());
+}
+
+#[test]
+fn a_new_login_is_not_settled_by_the_comparison_of_the_one_before() {
+    let memory = Memory::new();
+    let mut desk = Desk::new(&memory.region, 1);
+    desk.settle(&[]);
+    desk.engine.on_orders_lost(VENUE, desk.at());
+    desk.engine.on_logged_in(VENUE, desk.at());
+    // The gateway has not begun yet when the timers run.
+    desk.pass(SECOND);
+    assert!(!desk.is_settled());
+    desk.book(0);
+    assert_eq!(desk.news(), []);
+    desk.compare(&[]);
+    assert!(desk.is_settled());
+}
+
+/// The order of a strategy that stops must go, and a cancel that was refused is asked for again.
+#[test]
+fn a_stopped_strategy_leaves_nothing_behind() {
+    let memory = Memory::new();
+    let mut desk = Desk::new(&memory.region, 1);
+    let id = desk.first_order();
+    desk.hear(&Event::Order(report(id, OrderState::Ack, 0)));
+    desk.pass(SECOND);
+    assert_eq!(desk.has(is_cancel), 0, "wanted");
+    desk.engine.set_running(StrategyId(0), false);
+    for tries in 1..4 {
+        desk.pass(SECOND);
+        assert_eq!(desk.has(is_cancel), tries, "each refused for rate");
+    }
+    desk.engine.on_cancel_sent(id, desk.at());
+    desk.pass(SECOND);
+    assert_eq!(desk.has(is_cancel), 3, "it is on its way");
+    let journal = desk.journal();
+    let intents = journal
+        .iter()
+        .filter(|entry| matches!(entry, Entry::CancelIntent(_)));
+    assert_eq!(intents.count(), 3);
+}
+
+#[test]
+fn an_order_whose_strategy_is_gone_is_cancelled_once_it_is_known_to_be() {
+    let Memory { region, _dir } = Memory::new();
+    let (path, shape) = (region.path().to_owned(), *region.shape());
+    let id = {
+        let mut desk = Desk::new(&region, 1);
+        let id = desk.first_order();
+        desk.hear(&Event::Order(report(id, OrderState::Ack, 0)));
+        id
+    };
+    drop(region);
+    let (region, _) = Region::open_or_create(&path, &shape).unwrap();
+    let mut heir = Desk::new(&region, 2);
+    heir.engine.set_running(StrategyId(0), false);
+    heir.pass(SECOND);
+    assert_eq!(heir.has(is_cancel), 0, "not compared yet");
+    heir.settle(&[report(id, OrderState::Ack, 0)]);
+    heir.pass(SECOND);
+    assert_eq!(heir.has(is_cancel), 1);
+}
+
+#[test]
+fn clearing_a_venue_is_for_what_is_live_and_not_for_what_comes() {
+    let memory = Memory::new();
+    let mut desk = Desk::new(&memory.region, 1);
+    let id = desk.first_order();
+    desk.hear(&Event::Order(report(id, OrderState::Ack, 0)));
+    desk.engine.clear_venue(VENUE);
+    desk.pass(SECOND);
+    desk.pass(SECOND);
+    assert_eq!(desk.has(is_cancel), 2, "until it is sent");
+    desk.engine.on_cancel_sent(id, desk.at());
+    desk.hear(&Event::Order(report(id, OrderState::Cancelled, 0)));
+    desk.book(0);
+    let next = desk.news()[1];
+    desk.engine.on_new_sent(next, desk.at());
+    desk.hear(&Event::Order(report(next, OrderState::Ack, 0)));
+    desk.pass(SECOND);
+    assert_eq!(desk.has(is_cancel), 2, "the strategy goes on");
 }
 
 #[test]
