@@ -3,7 +3,7 @@
 use super::Session;
 use crate::entry::{self, code_of};
 use crate::feed::{self, BookChannel};
-use crate::scan::{self, Push};
+use crate::scan::{self, Hot, Push};
 use crate::symbols::push_base36;
 use crate::{LINK_PRIVATE, LINK_PUBLIC, account, reject};
 use dp_types::limit::WS_MSG_MAX;
@@ -15,22 +15,37 @@ use dp_wire::json::Value;
 const WRONG_CHANNEL: i32 = 60018;
 
 impl Session {
-    /// Reads a push of a hot shape by hand and tells its event. `false` when it is not of one; nothing was
+    /// Reads a message of a hot shape by hand and tells its events. `false` when it is not of one; nothing was
     /// told or changed then.
     #[inline]
-    pub(crate) fn scan(&mut self, registry: &Registry, text: &[u8], out: &mut impl Sink) -> bool {
-        let push = scan::push(registry, text, &mut self.levels);
-        let Some(push) = push.filter(|_| text.len() <= WS_MSG_MAX) else {
+    pub(crate) fn scan(
+        &mut self,
+        registry: &Registry,
+        now: Now,
+        text: &[u8],
+        out: &mut impl Sink,
+    ) -> bool {
+        let hot = scan::text(registry, text, &mut self.levels);
+        let Some(hot) = hot.filter(|_| text.len() <= WS_MSG_MAX) else {
             return false;
         };
-        let book = match push {
-            Push::Book(book) => book,
-            Push::Quote(quote) => {
+        let book = match hot {
+            Hot::Market(Push::Book(book)) => book,
+            Hot::Market(Push::Quote(quote)) => {
                 out.event(&Event::Quote(quote));
                 return true;
             }
-            Push::Trade(trade) => {
+            Hot::Market(Push::Trade(trade)) => {
                 out.event(&Event::Trade(trade));
+                return true;
+            }
+            Hot::Order(pushed) => {
+                pushed.tell(out);
+                return true;
+            }
+            Hot::Answer(answer) => {
+                let stop = answer.tell(registry, out);
+                self.stop_on(stop, None, now, out);
                 return true;
             }
         };
