@@ -11,7 +11,7 @@
 
 use super::{age_ms, is_alive, now};
 use crate::table::{Table, count};
-use dp_shm::{LaneView, Region};
+use dp_shm::{Counter, LaneView, Region};
 use dp_types::UnixNanos;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering::Relaxed;
@@ -168,6 +168,10 @@ pub struct Standing {
     pub since_start: Costs,
     /// Since it is steady; absent while it is not.
     pub steady: Option<Steady>,
+    /// Messages read by the venues' scanners.
+    pub messages_scanned: u64,
+    /// Messages read by the general parser: when a venue changes its words, hot ones come here.
+    pub messages_parsed: u64,
     /// System calls it was refused.
     pub refused_calls: u32,
     /// Number of the last of them.
@@ -205,6 +209,8 @@ impl Standing {
                 for_ms: age_ms(UnixNanos(from), now),
                 costs: costs.into(),
             }),
+            messages_scanned: view.counters.get(Counter::MessagesScanned),
+            messages_parsed: view.counters.get(Counter::MessagesParsed),
             refused_calls: cost.refused.load(Relaxed),
             refused_call: cost.refused_call_plus_one.load(Relaxed).checked_sub(1),
         }
@@ -259,7 +265,7 @@ impl Lanes {
     pub fn text(&self) -> String {
         let mut table = Table::new(&[
             "lane", ">core", ">thread", "health", ">beat", ">faults", ">asked", ">taken",
-            ">steady", ">refused",
+            ">steady", ">scanned", ">parsed", ">refused",
         ]);
         let mut complaints = String::new();
         for lane in &self.lanes {
@@ -276,6 +282,8 @@ impl Lanes {
                 count(shown.voluntary_switches),
                 count(shown.involuntary_switches),
                 for_s.map_or("no".into(), |ms| format!("{} s", ms / 1_000)),
+                count(lane.messages_scanned),
+                count(lane.messages_parsed),
                 lane.refused_calls.to_string(),
             ]);
             if let Some(complaint) = lane.complaint() {
@@ -283,7 +291,8 @@ impl Lanes {
             }
         }
         format!(
-            "{}\n\nfaults: pages; asked, taken: switches it asked for, and not; since steady, else since start{complaints}",
+            "{}\n\nfaults: pages; asked, taken: switches it asked for, and not; since steady, else since start\n\
+             scanned, parsed: messages by how they were read, in all{complaints}",
             table.render()
         )
     }
