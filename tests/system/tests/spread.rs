@@ -92,8 +92,14 @@ fn a_spread_node_trades_on_both_venues_and_ends_equal() {
     assert!(count(0, "messages_rx") > 0 && count(1, "messages_rx") > 0);
     // A feed hears little else but hot messages; a gateway reads the answers to its orders so.
     for (lane, least) in [(0, 100), (1, 100), (GATEWAY, 1)] {
-        let (scanned, parsed) = (count(lane, "messages_scanned"), count(lane, "messages_parsed"));
-        assert!(scanned >= least, "lane {lane}: {scanned} scanned, {parsed} parsed");
+        let (scanned, parsed) = (
+            count(lane, "messages_scanned"),
+            count(lane, "messages_parsed"),
+        );
+        assert!(
+            scanned >= least,
+            "lane {lane}: {scanned} scanned, {parsed} parsed"
+        );
     }
     assert_eq!(
         (count(ENGINE, "messages_rx"), count(0, "orders_sent")),
