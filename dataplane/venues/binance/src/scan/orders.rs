@@ -38,7 +38,7 @@ pub(super) fn text(registry: &Registry, text: &[u8], out: &mut impl Sink) -> Opt
     }
     let is_wrapped = at.eat(br#"{"subscriptionId":"#);
     if is_wrapped {
-        at.uint()?;
+        at.pass_uint()?;
         at.need(br#","event":"#)?;
     }
     let (trade, execution, standing) = report(registry, &mut at)?;
@@ -159,7 +159,7 @@ fn report(
     at: &mut Cursor<'_>,
 ) -> Option<(Option<Trade>, Execution, Standing)> {
     at.need(br#"{"e":"executionReport","E":"#)?;
-    at.uint()?;
+    at.pass_uint()?;
     at.need(b",")?;
     let instrument = instrument(registry, at)?;
     at.need(br#","c":""#)?;
@@ -214,7 +214,7 @@ fn report(
     at.need(br#","t":"#)?;
     let trade_id = at.int()?;
     at.need(br#","I":"#)?;
-    at.uint()?;
+    at.pass_uint()?;
     at.need(br#","w":"#)?;
     at.bool()?;
     at.need(br#","m":"#)?;
@@ -255,7 +255,7 @@ fn end_report<'a>(at: &mut Cursor<'a>) -> Option<&'a [u8]> {
     at.need(br#","M":"#)?;
     at.bool()?;
     at.need(br#","O":"#)?;
-    at.uint()?;
+    at.pass_uint()?;
     at.need(br#","Z":""#)?;
     at.text()?;
     at.need(br#","Y":""#)?;
@@ -263,7 +263,7 @@ fn end_report<'a>(at: &mut Cursor<'a>) -> Option<&'a [u8]> {
     at.need(br#","Q":""#)?;
     at.text()?;
     if at.eat(br#","W":"#) {
-        at.uint()?;
+        at.pass_uint()?;
     }
     if at.eat(br#","V":""#) {
         at.text()?;

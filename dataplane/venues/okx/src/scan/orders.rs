@@ -20,35 +20,39 @@ use dp_types::{AssetId, Decimal, OrderId, TradeId, VenueNanos};
 use dp_venue_api::Registry;
 use dp_wire::scan::Cursor;
 
-/// Calls `field` with each name of an object, from behind its opening brace to behind the closing one; `field`
-/// takes the value, from the colon on.
+/// Calls `field` with each name and text of an object, from behind its opening brace to behind the closing one,
+/// and `other` with a name whose value it is to take itself, from the colon on.
 #[inline(always)]
 fn walk<'a>(
     at: &mut Cursor<'a>,
-    mut field: impl FnMut(&mut Cursor<'a>, &'a [u8]) -> Option<()>,
+    mut field: impl FnMut(&'a [u8], &'a [u8]) -> Option<()>,
+    mut other: impl FnMut(&mut Cursor<'a>, &'a [u8]) -> Option<()>,
 ) -> Option<()> {
     loop {
         at.need(b"\"")?;
-        let name = at.text()?;
-        field(at, name)?;
+        let before = *at;
+        if let Some((name, text)) = at.pair() {
+            field(name, text)?;
+        } else {
+            *at = before;
+            let name = at.text()?;
+            other(at, name)?;
+        }
         if !at.eat(b",") {
             return at.need(b"}");
         }
     }
 }
 
-/// `:"..."`.
+/// Keeps a text; a second one of the same name is given up: which counts is the parser's to say.
 #[inline(always)]
-fn text<'a>(at: &mut Cursor<'a>) -> Option<&'a [u8]> {
-    at.need(b":\"")?;
-    at.text()
+fn keep<'a>(slot: &mut Option<&'a [u8]>, text: &'a [u8]) -> Option<()> {
+    slot.replace(text).is_none().then_some(())
 }
 
-/// Keeps the text that follows; a second one of the same name is given up: which counts is the parser's to say.
-#[inline(always)]
-fn keep<'a>(slot: &mut Option<&'a [u8]>, at: &mut Cursor<'a>) -> Option<()> {
-    let text = text(at)?;
-    slot.replace(text).is_none().then_some(())
+/// Nothing but texts.
+fn none_other(_: &mut Cursor<'_>, _: &[u8]) -> Option<()> {
+    None
 }
 
 /// A text that may be missing as the general path reads it: empty.
@@ -105,10 +109,10 @@ struct Order<'a> {
 ///
 /// Cost: no allocation; one pass.
 pub(super) fn push(registry: &Registry, mut at: Cursor<'_>) -> Option<Pushed> {
-    walk(&mut at, |at, _| text(at).map(drop))?; // of the subscription: names nothing twice that we read
+    walk(&mut at, |_, _| Some(()), none_other)?; // of the subscription: nothing that we read
     at.need(br#","data":[{"#)?;
     let mut order = Order::default();
-    walk(&mut at, |at, name| {
+    let field = |name: &[u8], text| {
         let slot = match name {
             b"instId" => &mut order.inst_id,
             b"ordId" => &mut order.ord_id,
@@ -129,15 +133,18 @@ pub(super) fn push(registry: &Registry, mut at: Cursor<'_>) -> Option<Pushed> {
             b"cancelSourceReason" => &mut order.cancel_source_reason,
             b"amendResult" => &mut order.amend_result,
             b"uTime" => &mut order.u_time,
-            b"attachAlgoOrds" => return at.need(b":[]"),
-            b"linkedAlgoOrd" => {
-                at.need(br#":{"algoId":""#)?;
-                at.text()?;
-                return at.need(b"}");
-            }
-            _ => return text(at).map(drop),
+            _ => return Some(()),
         };
-        keep(slot, at)
+        keep(slot, text)
+    };
+    walk(&mut at, field, |at, name| match name {
+        b"attachAlgoOrds" => at.need(b":[]"),
+        b"linkedAlgoOrd" => {
+            at.need(br#":{"algoId":""#)?;
+            at.text()?;
+            at.need(b"}")
+        }
+        _ => None,
     })?;
     at.need(b"]}")?;
     if !at.is_done() {
@@ -195,14 +202,13 @@ impl Order<'_> {
 
 // ---- answers -----------------------------------------------------------------------------------------
 
-/// The fields of an answer that we read, and those of its item.
+/// The fields of an answer that we read.
 #[derive(Default)]
 struct Reply<'a> {
     id: Option<&'a [u8]>,
     op: Option<&'a [u8]>,
     code: Option<&'a [u8]>,
     out_time: Option<&'a [u8]>,
-    item: Option<Item<'a>>,
 }
 
 #[derive(Default)]
@@ -219,22 +225,26 @@ struct Item<'a> {
 pub(super) fn answer(mut at: Cursor<'_>) -> Option<Answer> {
     at.need(b"{")?;
     let mut reply = Reply::default();
-    walk(&mut at, |at, name| {
+    let mut data = None;
+    let field = |name: &[u8], text| {
         let slot = match name {
             b"id" => &mut reply.id,
             b"op" => &mut reply.op,
             b"code" => &mut reply.code,
             b"outTime" => &mut reply.out_time,
-            b"data" => {
-                at.need(b":[{")?;
-                let item = item(at)?;
-                at.need(b"]")?;
-                return reply.item.replace(item).is_none().then_some(());
-            }
             b"event" => return None,
-            _ => return text(at).map(drop),
+            _ => return Some(()),
         };
-        keep(slot, at)
+        keep(slot, text)
+    };
+    walk(&mut at, field, |at, name| {
+        if name != b"data" {
+            return None;
+        }
+        at.need(b":[{")?;
+        let item = item(at)?;
+        at.need(b"]")?;
+        data.replace(item).is_none().then_some(())
     })?;
     reply.op?;
     if !at.is_done() {
@@ -246,7 +256,7 @@ pub(super) fn answer(mut at: Cursor<'_>) -> Option<Answer> {
         code(reply.code)?,
         str_of(reply.out_time)?,
     );
-    let item = reply.item?;
+    let item = data?;
     let code = head.verdict(code(item.s_code)?);
     let named = parse_client_id(or_empty(item.cl_ord_id));
     let ack = match named.or(head.asked) {
@@ -261,15 +271,16 @@ pub(super) fn answer(mut at: Cursor<'_>) -> Option<Answer> {
 
 fn item<'a>(at: &mut Cursor<'a>) -> Option<Item<'a>> {
     let mut item = Item::default();
-    walk(at, |at, name| {
+    let field = |name: &[u8], text| {
         let slot = match name {
             b"ordId" => &mut item.ord_id,
             b"clOrdId" => &mut item.cl_ord_id,
             b"ts" => &mut item.ts,
             b"sCode" => &mut item.s_code,
-            _ => return text(at).map(drop),
+            _ => return Some(()),
         };
-        keep(slot, at)
-    })?;
+        keep(slot, text)
+    };
+    walk(at, field, none_other)?;
     Some(item)
 }
