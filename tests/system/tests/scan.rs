@@ -298,6 +298,7 @@ fn binance_answers_and_reports() {
     trader.trade(80);
     let is_hot = |text: &str| {
         text.contains(r#""e":"executionReport""#)
+            || text.contains(r#""e":"outboundAccountPosition""#)
             || text.starts_with(r#"{"id":"n-"#)
             || text.starts_with(r#"{"id":"c-"#)
     };

@@ -10,6 +10,7 @@
 //! {"subscriptionId":N,"event":E} or E
 //!   E = {"e":"executionReport","E","s","c","S","o","f","q","p","P","F","g","C","x","X","r","i","l","z","L",
 //!        "n","N","T","t","I","w","m","M","O","Z","Y","Q"[,"W"][,"V"][,"eR"]}
+//!   E = {"e":"outboundAccountPosition","E","u","B":[{"a","f","l"},...]}
 //! ```
 //! As in [`super::market`], a message that is given up has told nothing; what is accepted is told by the very
 //! functions that the general parser tells it by, `entry::accepted` and `account::Execution`. Refusals, answers
@@ -22,7 +23,7 @@ use crate::entry;
 use crate::feed::Heard;
 use crate::limits::{USAGES_MAX, Usage};
 use crate::symbols::{RequestId, parse_client_id};
-use dp_types::{Decimal, OrderId, TradeId};
+use dp_types::{Balance, Decimal, OrderId, TradeId};
 use dp_venue_api::{Event, Registry, Sink};
 use dp_wire::scan::Cursor;
 
@@ -41,11 +42,24 @@ pub(super) fn text(registry: &Registry, text: &[u8], out: &mut impl Sink) -> Opt
         at.pass_uint()?;
         at.need(br#","event":"#)?;
     }
-    let (trade, execution, standing) = report(registry, &mut at)?;
-    if is_wrapped {
-        at.need(b"}")?;
+    let is_end = |mut at: Cursor<'_>| (!is_wrapped || at.eat(b"}")) && at.is_done();
+    at.need(br#"{"e":""#)?;
+    if at.eat(br#"outboundAccountPosition","#) {
+        start_balances(&mut at)?;
+        // Once to see that all of it can be read, once to tell it.
+        let mut seen = at;
+        each_balance(&mut seen, registry, |_| ())?;
+        seen.need(b"}")?;
+        if !is_end(seen) {
+            return None;
+        }
+        each_balance(&mut at, registry, |balance| {
+            out.event(&Event::Balance(balance));
+        })?;
+        return Some(Heard::default());
     }
-    if !at.is_done() {
+    let (trade, execution, standing) = report(registry, &mut at)?;
+    if !is_end(at) {
         return None;
     }
     if let Some(trade) = trade {
@@ -53,6 +67,44 @@ pub(super) fn text(registry: &Registry, text: &[u8], out: &mut impl Sink) -> Opt
     }
     out.event(&Event::Order(execution.report(&standing)));
     Some(Heard::default())
+}
+
+/// Up to the changed balances.
+fn start_balances(at: &mut Cursor<'_>) -> Option<()> {
+    at.need(br#""E":"#)?;
+    at.pass_uint()?;
+    at.need(br#","u":"#)?;
+    at.pass_uint()?;
+    at.need(br#","B":["#)
+}
+
+/// Reads balances from behind the opening bracket to behind the closing one.
+#[inline]
+fn each_balance(
+    at: &mut Cursor<'_>,
+    registry: &Registry,
+    mut tell: impl FnMut(Balance),
+) -> Option<()> {
+    if at.eat(b"]") {
+        return Some(());
+    }
+    loop {
+        at.need(br#"{"a":""#)?;
+        let name = at.text()?;
+        at.need(br#","f":""#)?;
+        let free = at.decimal()?;
+        at.need(br#","l":""#)?;
+        let locked = at.decimal()?;
+        at.need(b"}")?;
+        tell(Balance {
+            asset: account::asset(registry, core::str::from_utf8(name).ok()?),
+            free,
+            locked,
+        });
+        if !at.eat(b",") {
+            return at.need(b"]");
+        }
+    }
 }
 
 // ---- answers -----------------------------------------------------------------------------------------
@@ -154,11 +206,12 @@ fn read_usages(at: &mut Cursor<'_>, usages: &mut [Option<Usage>; USAGES_MAX]) ->
 
 // ---- reports -----------------------------------------------------------------------------------------
 
+/// From behind the first quote of the event's name.
 fn report(
     registry: &Registry,
     at: &mut Cursor<'_>,
 ) -> Option<(Option<Trade>, Execution, Standing)> {
-    at.need(br#"{"e":"executionReport","E":"#)?;
+    at.need(br#"executionReport","E":"#)?;
     at.pass_uint()?;
     at.need(b",")?;
     let instrument = instrument(registry, at)?;

@@ -14,7 +14,7 @@ fn fixture(name: &str) -> Vec<u8> {
         .to_vec()
 }
 
-const HOT: [&str; 10] = [
+const HOT: [&str; 11] = [
     "entry_new_ack",
     "entry_cancel_ack",
     "account_new",
@@ -25,6 +25,7 @@ const HOT: [&str; 10] = [
     "account_expired_unmatched",
     "account_replaced",
     "account_foreign",
+    "account_balance",
 ];
 
 #[test]
@@ -251,6 +252,28 @@ fn print_report(fields: &Fields, is_wrapped: bool) -> Vec<u8> {
     format!(r#"{{"subscriptionId":7,"event":{event}}}"#).into_bytes()
 }
 
+/// Balances that changed.
+fn balances(number: &BoxedStrategy<String>, int: &BoxedStrategy<String>) -> BoxedStrategy<Fields> {
+    let assets: &[&str] = &["BTC", "USDT", "XYZ", "", "1000CAT"];
+    let one = (word(assets), number.clone(), number.clone()).prop_map(|(asset, free, locked)| {
+        format!(r#"{{"a":{asset},"f":"{free}","l":"{locked}"}}"#)
+    });
+    (
+        proptest::collection::vec(one, 0..5),
+        int.clone(),
+        int.clone(),
+    )
+        .prop_map(|(items, event, update)| {
+            vec![
+                ("e", text("outboundAccountPosition")),
+                ("E", event),
+                ("u", update),
+                ("B", format!("[{}]", items.join(","))),
+            ]
+        })
+        .boxed()
+}
+
 /// Swaps two fields, writes one again at the end, leaves one out.
 type Change = Option<(u8, prop::sample::Index, prop::sample::Index)>;
 
@@ -288,6 +311,25 @@ proptest! {
         let text = print_report(&fields, is_wrapped);
         let is_nobodys = fields.iter().any(|(key, value)| *key == "i" && value == "0");
         prop_assert!(check(&text) != is_nobodys, "{}", String::from_utf8_lossy(&text));
+    }
+
+    #[test]
+    fn balances_the_venue_prints_are_scanned(
+        fields in balances(&usual_number(), &usual_int()), is_wrapped: bool
+    ) {
+        let text = print_report(&fields, is_wrapped);
+        prop_assert!(check(&text), "{}", String::from_utf8_lossy(&text));
+    }
+
+    #[test]
+    fn odd_balances_mean_the_same(
+        mut fields in balances(&any_number(), &any_int()), other: Change, is_wrapped: bool,
+        edits in proptest::collection::vec(any::<(u8, u16, u8)>(), 0..3),
+    ) {
+        change(&mut fields, other);
+        let mut text = print_report(&fields, is_wrapped);
+        mutate(&mut text, &edits);
+        check(&text);
     }
 
     #[test]
@@ -329,6 +371,7 @@ proptest! {
 #[test]
 fn every_byte_of_them_matters_the_same_to_both() {
     for name in [
+        "account_balance",
         "entry_new_ack",
         "entry_cancel_ack",
         "account_fill_last",
