@@ -6,13 +6,15 @@
 //!   the same with 5 n                                             I(5n)     (I(5n) − I(n)) / 4n = one tick
 //! ```
 //! The difference takes start, calibration and come-up away. What is counted is the path of [`crate::hand`]:
-//! the text's copy, machine, book, strategy, and for orders risk, OMS, journal, encode and both answers.
+//! the text's copy, machine, book, strategy, and for orders risk, OMS, journal, encode and both answers. Answers
+//! of a venue are counted by themselves too, copy and machine alone: there a tick is one message.
 //! No cache, no branch predictor, no kernel: it says what changed, not how fast it is. The counts belong to a
 //! compiler and a profile, which stand in the file.
 
 use crate::client::lane;
 use crate::hand::{Hand, Signal};
 use crate::head;
+use crate::scenario::read_answers;
 use crate::scratch::Scratch;
 use anyhow::{Context as _, bail, ensure};
 use core::fmt;
@@ -34,15 +36,26 @@ pub enum Work {
     Tick,
     /// The same, answered by an order, which is acknowledged and expires.
     TickToOrder,
+    /// One message of Binance that answers an order: acknowledgement, fill, cancel in turn.
+    BinanceAnswer,
+    /// The same of OKX.
+    OkxAnswer,
 }
 
 impl Work {
-    const ALL: [Self; 2] = [Self::Tick, Self::TickToOrder];
+    const ALL: [Self; 4] = [
+        Self::Tick,
+        Self::TickToOrder,
+        Self::BinanceAnswer,
+        Self::OkxAnswer,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Tick => "tick",
             Self::TickToOrder => "tick-to-order",
+            Self::BinanceAnswer => "binance-answer",
+            Self::OkxAnswer => "okx-answer",
         }
     }
 }
@@ -76,6 +89,11 @@ pub struct Args {
 
 /// Does the work, and nothing else. Errors: it did not do all of it.
 pub fn work(args: &WorkArgs) -> anyhow::Result<()> {
+    match args.work {
+        Work::Tick | Work::TickToOrder => {}
+        Work::BinanceAnswer => return read_answers(false, args.ticks),
+        Work::OkxAnswer => return read_answers(true, args.ticks),
+    }
     let scratch = Scratch::new(&lane::shape())?;
     let clock = Clock::calibrate(1);
     let is_order = args.work == Work::TickToOrder;

@@ -9,6 +9,7 @@
 //! intervals. How everything is measured, and what it cannot show: `bench/METHOD.md`.
 #![forbid(unsafe_code)]
 
+mod answers;
 mod baseline;
 mod client;
 mod compare;

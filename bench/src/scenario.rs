@@ -11,6 +11,8 @@ mod risk;
 mod signal;
 mod tls;
 
+pub use decode::read_answers;
+
 use crate::meter::Meter;
 use std::path::Path;
 

@@ -4,6 +4,7 @@
 //! bytes that were decrypted a moment ago.
 
 use super::book::{TreeBook, instrument, warm_keeper};
+use crate::answers;
 use crate::data::{self, MESSAGES};
 use crate::meter::Meter;
 use anyhow::{Context as _, bail};
@@ -12,10 +13,70 @@ use dp_types::{Instrument, LinkId, Now, Side, UnixNanos};
 use dp_venue_api::{Event, Fault, Registry, RegistryError, RestRequest, Sink, Venue, VenueConfig};
 use dp_venue_binance::feed::Decoder;
 use dp_venue_binance::sync::BinanceSync;
-use dp_venue_binance::{Binance, LINK_MD};
-use dp_venue_okx::{LINK_PUBLIC, Okx};
+use dp_venue_binance::{Binance, LINK_MD, LINK_ORDERS};
+use dp_venue_okx::{LINK_PRIVATE, LINK_PUBLIC, Okx};
 use std::hint::black_box;
 use std::path::Path;
+
+const BINANCE_ANSWERS: &str = "Binance, an answer to an order";
+const OKX_ANSWERS: &str = "OKX, an answer to an order";
+
+/// What answers orders, by scanner and by parser.
+fn answers(meter: &mut Meter) -> anyhow::Result<()> {
+    let texts = answers::texts(&answers::BINANCE);
+    let mut rig = binance_desk()?;
+    rig.measure(meter, BINANCE_ANSWERS, &texts)?;
+    rig.check_scanned(BINANCE_ANSWERS)?;
+    let mut decoder = Decoder::default();
+    rig.measure_by(
+        meter,
+        "same, simd-json tape (Binance answers)",
+        &texts,
+        |_, registry, text, tap| decoder.parse(registry, LINK_ORDERS, text, tap).map(drop),
+    )?;
+    meter.is_peer_of(BINANCE_ANSWERS);
+    let texts = answers::texts(&answers::OKX);
+    let mut rig = okx_desk()?;
+    rig.measure(meter, OKX_ANSWERS, &texts)?;
+    rig.check_scanned(OKX_ANSWERS)?;
+    rig.measure_by(
+        meter,
+        "same, simd-json tape (OKX answers)",
+        &texts,
+        |venue, registry, text, tap| {
+            venue.parse_text(registry, LINK_PRIVATE, Now::default(), text, tap)
+        },
+    )?;
+    meter.is_peer_of(OKX_ANSWERS);
+    Ok(())
+}
+
+fn binance_desk() -> anyhow::Result<Rig<Binance>> {
+    Rig::new(LINK_ORDERS, vec!["BTCUSDT".to_owned()], Binance::new)
+}
+
+fn okx_desk() -> anyhow::Result<Rig<Okx>> {
+    Rig::new(LINK_PRIVATE, vec!["BTC-USDT".to_owned()], Okx::new)
+}
+
+/// `count` answers of Binance, or of OKX, through their machine: a workload of `instructions`. Errors: not all of
+/// them were scanned and meant something.
+pub fn read_answers(is_okx: bool, count: u64) -> anyhow::Result<()> {
+    fn read<V: Venue>(mut rig: Rig<V>, answers: &[&str], count: u64) -> anyhow::Result<()> {
+        let texts = answers::texts(answers);
+        for text in texts.iter().cycle().take(usize::try_from(count)?) {
+            rig.load(text);
+            rig.decode();
+        }
+        rig.check("answers", count)?;
+        rig.check_scanned("answers")
+    }
+    if is_okx {
+        read(okx_desk()?, &answers::OKX, count)
+    } else {
+        read(binance_desk()?, &answers::BINANCE, count)
+    }
+}
 
 /// Counts events; depth goes into the keeper where there is one, as in a lane.
 struct Tap {
@@ -226,6 +287,8 @@ pub fn run(meter: &mut Meter, captures: &Path) -> anyhow::Result<()> {
         },
     )?;
     meter.is_peer_of("OKX, 20 levels");
+
+    answers(meter)?;
 
     let spot = captures.join("binance/spot-20210405.jsonl.gz");
     if let Some((texts, symbols)) = recorded(meter, &spot)? {

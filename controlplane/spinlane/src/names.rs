@@ -30,7 +30,7 @@ pub fn trade_id(venue: VenueId, id: TradeId) -> Text<40> {
 pub fn client_id(venue: VenueId, text: &str) -> Option<ClientOrderId> {
     match venue {
         VenueId::OKX => dp_venue_okx::symbols::parse_client_id(text.as_bytes()),
-        _ => dp_venue_binance::symbols::parse_client_id(text),
+        _ => dp_venue_binance::symbols::parse_client_id(text.as_bytes()),
     }
 }
 

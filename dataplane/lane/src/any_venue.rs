@@ -5,8 +5,8 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, Fault, LinkSpec, Registry, RegistryError, RestResponse, Sink, Venue,
-    VenueConfig,
+    Capabilities, EntryError, Fault, LinkSpec, ReadCounts, Registry, RegistryError, RestResponse,
+    Sink, Venue, VenueConfig,
 };
 use dp_venue_binance::Binance;
 use dp_venue_okx::Okx;
@@ -161,6 +161,10 @@ impl Venue for AnyVenue {
         out: &mut impl Sink,
     ) -> Result<(), EntryError> {
         each!(self, venue => venue.cancel_all(registry, instrument, live, now, out))
+    }
+
+    fn read_counts(&self) -> ReadCounts {
+        each!(self, venue => venue.read_counts())
     }
 
     fn order_id_text(&self, id: OrderId) -> Text<40> {

@@ -21,7 +21,8 @@ use dp_shm::{Counter, LinkState, Stage};
 use dp_transport::{Chunk, Clock, CloseReason, Counts, Ready, Socket, Transport, tsc};
 use dp_types::{CancelOrder, LinkId, Now, Tsc, UnixNanos, VenueId};
 use dp_venue_api::{
-    Control, Event, Fault, Registry, RestRequest, RestResponse, RestTag, Sink, Venue as _,
+    Control, Event, Fault, ReadCounts, Registry, RestRequest, RestResponse, RestTag, Sink,
+    Venue as _,
 };
 
 /// The link of each venue that carries market data (venues number theirs alike: 0 REST, 1 market data,
@@ -47,6 +48,8 @@ pub(crate) struct Sessions<T> {
     pub(crate) transport: T,
     /// What it had counted when that was last shown.
     counts: Counts,
+    /// The same of the venue machines together.
+    reads: ReadCounts,
     pub(crate) clock: Clock,
     registry: Registry,
     seats: Vec<Seat>,
@@ -170,6 +173,7 @@ impl<T: Transport> Sessions<T> {
         Self {
             transport,
             counts: Counts::default(),
+            reads: ReadCounts::default(),
             clock,
             registry,
             seats: seats.collect(),
@@ -428,11 +432,25 @@ impl<T: Transport> Sessions<T> {
 
     // ---- read-outs ----------------------------------------------------------------------------
 
+    /// Adds how the messages were read since the last time.
+    fn show_reads(&mut self, desk: &mut impl Desk) {
+        let seats = self.seats.iter();
+        let reads = seats.fold(ReadCounts::default(), |sum, seat| {
+            sum + seat.venue.read_counts()
+        });
+        let fresh = reads - self.reads;
+        self.reads = reads;
+        let counters = desk.wall().counters;
+        counters.add(Counter::MessagesScanned, fresh.scanned);
+        counters.add(Counter::MessagesParsed, fresh.parsed);
+    }
+
     /// Tells the desk how every venue's links stand.
     pub(crate) fn show(&mut self, desk: &mut impl Desk, now: Now) {
         let counts = self.transport.counts();
         crate::way::publish(desk.wall().counters, &(counts - self.counts));
         self.counts = counts;
+        self.show_reads(desk);
         for seat in &self.seats {
             let mut links = [LinkState::None; 8];
             for (slot, link) in links.iter_mut().zip(&seat.links) {

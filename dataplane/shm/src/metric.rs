@@ -32,6 +32,11 @@ named! {
     Counter {
         /// WebSocket messages in.
         MessagesRx = "messages_rx",
+        /// WebSocket texts of a hot shape, read by the venue's scanner.
+        MessagesScanned = "messages_scanned",
+        /// WebSocket texts read by the general parser: many more of them than before means that a venue has
+        /// changed its words, and a slower lane.
+        MessagesParsed = "messages_parsed",
         /// Payload bytes in, after decryption.
         BytesRx = "bytes_rx",
         /// Depth messages understood.

@@ -79,14 +79,8 @@ impl<'a> Cursor<'a> {
     /// Cost: about 3 ns up to 16 digits.
     #[inline]
     pub fn uint(&mut self) -> Option<u64> {
-        let (window, shift) = self.window()?;
-        // The end of the message ends a number as well.
-        let others = u64::from(lanes::others(window)) | 1 << WINDOW;
-        let count = (others >> shift).trailing_zeros() as usize;
+        let count = self.digits()?;
         let end = self.at.wrapping_add(count);
-        if count == 0 || (count > 1 && self.from(self.at)?.first() == Some(&b'0')) {
-            return None;
-        }
         let value = match count {
             ..=8 if end >= 8 => u64::from(lanes::value(self.word(end)? & *KEEP.get(count)?)?),
             9..=16 => {
@@ -104,6 +98,25 @@ impl<'a> Cursor<'a> {
         };
         self.at = end;
         Some(value)
+    }
+
+    /// Passes over an integer that [`Cursor::uint`] would take.
+    #[inline]
+    pub fn pass_uint(&mut self) -> Option<()> {
+        let count = self.digits().filter(|&count| count <= DIGITS_MAX)?;
+        self.at = self.at.wrapping_add(count);
+        Some(())
+    }
+
+    /// How many digits come next, up to 32; `None` when there is none, or a zero in front.
+    #[inline(always)]
+    fn digits(&self) -> Option<usize> {
+        let (window, shift) = self.window()?;
+        // The end of the message ends a number as well.
+        let others = u64::from(lanes::others(window)) | 1 << WINDOW;
+        let count = (others >> shift).trailing_zeros() as usize;
+        let is_padded = count > 1 && self.from(self.at)?.first() == Some(&b'0');
+        (count > 0 && !is_padded).then_some(count)
     }
 
     /// Passes over one to seven digits and the closing quote behind them.
@@ -151,6 +164,47 @@ impl<'a> Cursor<'a> {
         let text = self.from(self.at)?.get(..length as usize)?;
         self.at = self.at.wrapping_add(length as usize + 1);
         Some(text)
+    }
+
+    /// A name and its text, `name":"text"`, from behind the first quote to behind the last: both as
+    /// [`Cursor::text`] takes them.
+    ///
+    /// Cost: about 3 ns when both lie in 32 bytes; else that of two texts.
+    #[inline(always)]
+    pub fn pair(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        self.short_pair().or_else(|| self.any_pair())
+    }
+
+    #[inline(always)]
+    fn short_pair(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        let (window, shift) = self.window()?;
+        let quotes = lanes::marks(window).quotes >> shift;
+        let name_end = quotes.trailing_zeros();
+        let later = quotes & quotes.wrapping_sub(1);
+        let text_start = later.trailing_zeros().wrapping_add(1);
+        let end = (later & later.wrapping_sub(1)).trailing_zeros();
+        let specials = lanes::specials(window) >> shift;
+        // Without a third quote the end is behind the window.
+        if end as usize >= WINDOW || specials.trailing_zeros() < end {
+            return None;
+        }
+        let rest = self.from(self.at)?;
+        let between = rest.get(name_end as usize..text_start as usize)?;
+        if between != br#"":""# {
+            return None;
+        }
+        let name = rest.get(..name_end as usize)?;
+        let text = rest.get(text_start as usize..end as usize)?;
+        self.at = self.at.wrapping_add(end as usize + 1);
+        Some((name, text))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn any_pair(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        let name = self.text()?;
+        self.need(br#":""#)?;
+        Some((name, self.text()?))
     }
 
     /// A decimal number up to the closing quote, which is taken as well.

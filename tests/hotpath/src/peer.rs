@@ -234,8 +234,9 @@ impl Peer {
                     "{{\"id\":\"{id}\",\"status\":200,\"result\":{{\"symbol\":\"BTCUSDT\",\
                      \"origClientOrderId\":\"{}\",\"orderId\":{},\"orderListId\":-1,\"clientOrderId\":\"x\",\
                      \"transactTime\":1760000000004,\"price\":\"{}\",\"origQty\":\"{}\",\
-                     \"executedQty\":\"0.00000000\",\"status\":\"CANCELED\",\"timeInForce\":\"GTC\",\
-                     \"type\":\"LIMIT_MAKER\",\"side\":\"{}\"}}}}",
+                     \"executedQty\":\"0.00000000\",\"origQuoteOrderQty\":\"0.000000\",\
+                     \"cummulativeQuoteQty\":\"0.00000000\",\"status\":\"CANCELED\",\"timeInForce\":\"GTC\",\
+                     \"type\":\"LIMIT_MAKER\",\"side\":\"{}\",\"selfTradePreventionMode\":\"EXPIRE_TAKER\"}}}}",
                     order.client, order.id, order.price, order.qty, order.side
                 ));
                 self.say(&order.report("CANCELED", "x", &order.client));

@@ -52,6 +52,8 @@ fn no_allocations(mut rig: Rig<'_>) {
             Counter::OrdersSent,
             Counter::CancelsSent,
             Counter::HttpRequests,
+            Counter::MessagesScanned,
+            Counter::MessagesParsed,
         ]
         .map(|counter| rig.count(counter))
     };
@@ -61,7 +63,8 @@ fn no_allocations(mut rig: Rig<'_>) {
         calls += round(&mut rig);
     }
     let after = counts(&rig);
-    let [books, orders, cancels, requests] = [0, 1, 2, 3].map(|at: usize| after[at] - before[at]);
+    let [books, orders, cancels, requests, scanned, parsed] =
+        [0, 1, 2, 3, 4, 5].map(|at: usize| after[at] - before[at]);
     let opened = rig.records_in() - records.0;
     let sealed = rig.records_out - records.1;
     println!(
@@ -71,6 +74,12 @@ fn no_allocations(mut rig: Rig<'_>) {
     assert_eq!(books, 5_000);
     assert!(orders > 2_000 && cancels > 2_000, "the lane did not trade");
     assert_eq!(requests, 0, "REST is not the path that is measured");
+    // Depth, and an answer and a report to each request; what came last may not be shown yet.
+    let hot = books + 2 * (orders + cancels);
+    assert!(
+        parsed == 0 && scanned > hot / 2,
+        "of {hot} hot messages {scanned} scanned, {parsed} parsed"
+    );
     assert!(
         opened > 10_000 && sealed > 4_000,
         "the link did not carry it"

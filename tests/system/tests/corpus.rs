@@ -78,6 +78,6 @@ fn scanners_agree_with_the_parser() {
         scanned("scan_binance", scan::binance),
         scanned("scan_okx", scan::okx),
     );
-    assert!(binance >= 8, "{binance} scanned");
-    assert!(okx >= 9, "{okx} scanned");
+    assert!(binance >= 18, "{binance} scanned");
+    assert!(okx >= 19, "{okx} scanned");
 }

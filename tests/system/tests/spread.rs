@@ -28,6 +28,7 @@ idle = "yield"
 "#;
 /// The engine's.
 const ENGINE: usize = 2;
+const GATEWAY: usize = 3;
 
 fn spread() -> Options {
     Options {
@@ -89,6 +90,17 @@ fn a_spread_node_trades_on_both_venues_and_ends_equal() {
     // Each does its own part and no other.
     let count = |lane: usize, name: &str| lanes[lane]["counters"][name].as_u64().unwrap();
     assert!(count(0, "messages_rx") > 0 && count(1, "messages_rx") > 0);
+    // A feed hears little else but hot messages; a gateway reads the answers to its orders so.
+    for (lane, least) in [(0, 100), (1, 100), (GATEWAY, 1)] {
+        let (scanned, parsed) = (
+            count(lane, "messages_scanned"),
+            count(lane, "messages_parsed"),
+        );
+        assert!(
+            scanned >= least,
+            "lane {lane}: {scanned} scanned, {parsed} parsed"
+        );
+    }
     assert_eq!(
         (count(ENGINE, "messages_rx"), count(0, "orders_sent")),
         (0, 0)

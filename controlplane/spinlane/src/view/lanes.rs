@@ -11,7 +11,7 @@
 
 use super::{age_ms, is_alive, now};
 use crate::table::{Table, count};
-use dp_shm::{LaneView, Region};
+use dp_shm::{Counter, LaneView, Region};
 use dp_types::UnixNanos;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering::Relaxed;
@@ -170,6 +170,10 @@ pub struct Standing {
     pub since_start: Costs,
     /// Since it is steady; absent while it is not.
     pub steady: Option<Steady>,
+    /// Messages read by the venues' scanners.
+    pub messages_scanned: u64,
+    /// Messages read by the general parser: when a venue changes its words, hot ones come here.
+    pub messages_parsed: u64,
     /// System calls it was refused.
     pub refused_calls: u32,
     /// Number of the last of them.
@@ -208,6 +212,8 @@ impl Standing {
                 for_ms: age_ms(UnixNanos(from), now),
                 costs: costs.into(),
             }),
+            messages_scanned: view.counters.get(Counter::MessagesScanned),
+            messages_parsed: view.counters.get(Counter::MessagesParsed),
             refused_calls: cost.refused.load(Relaxed),
             refused_call: cost.refused_call_plus_one.load(Relaxed).checked_sub(1),
         }
@@ -294,6 +300,14 @@ impl Lanes {
             ]);
             if let Some(complaint) = lane.complaint() {
                 below += &format!("\nlane {}: {complaint}", lane.lane);
+            }
+            if lane.messages_scanned + lane.messages_parsed > 0 {
+                let (scanned, parsed) = (lane.messages_scanned, lane.messages_parsed);
+                let (scanned, parsed) = (count(scanned), count(parsed));
+                let lane = lane.lane;
+                below += &format!(
+                    "\nlane {lane}: {scanned} messages scanned, {parsed} parsed the general way"
+                );
             }
             if lane.refused_calls > 0 {
                 let last = lane

@@ -1,6 +1,7 @@
 //! The [`Venue`] trait, what goes in and what comes out.
 
 use crate::{Capabilities, Event, Fault, LinkSpec, Registry, RestRequest, RestResponse};
+use core::ops::{Add, Sub};
 use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
@@ -83,6 +84,29 @@ pub struct ReadCounts {
     pub scanned: u64,
     /// By the general parser.
     pub parsed: u64,
+}
+
+impl Add for ReadCounts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            scanned: self.scanned.wrapping_add(other.scanned),
+            parsed: self.parsed.wrapping_add(other.parsed),
+        }
+    }
+}
+
+impl Sub for ReadCounts {
+    type Output = Self;
+
+    /// What came since `before`.
+    fn sub(self, before: Self) -> Self {
+        Self {
+            scanned: self.scanned.wrapping_sub(before.scanned),
+            parsed: self.parsed.wrapping_sub(before.parsed),
+        }
+    }
 }
 
 /// One venue as a pure machine.
@@ -181,9 +205,7 @@ pub trait Venue {
 
     /// How the WebSocket messages were read since the start: when a venue changes the order of its fields, the
     /// hot ones move from `scanned` to `parsed` and the lane grows slower, not wrong.
-    fn read_counts(&self) -> ReadCounts {
-        ReadCounts::default()
-    }
+    fn read_counts(&self) -> ReadCounts;
 
     /// The venue's text of one of its order ids (the inverse of the packing into [`OrderId`]).
     fn order_id_text(&self, id: OrderId) -> Text<40>;

@@ -18,7 +18,7 @@ use crate::feed::{at, instrument, millis};
 use crate::symbols::parse_client_id;
 use dp_types::{
     AssetId, Balance, ClientOrderId, Decimal, FillReport, InstrumentId, Liquidity, OrderId,
-    OrderReport, OrderState, RejectReason, Side, TradeId,
+    OrderReport, OrderState, RejectReason, Side, TradeId, VenueNanos,
 };
 use dp_venue_api::{DecodeError, Event, Registry, Sink};
 use dp_wire::json::Value;
@@ -63,39 +63,122 @@ fn own_order_id(value: Value<'_>, key: &'static str) -> Result<OrderId, DecodeEr
 }
 
 fn side(value: Value<'_>, key: &'static str) -> Result<Side, DecodeError> {
-    match value.str(key).map_err(at(key))? {
-        "BUY" => Ok(Side::Buy),
-        "SELL" => Ok(Side::Sell),
-        _ => Err(DecodeError::Field(key)),
+    let word = value.str(key).map_err(at(key))?;
+    side_of(word.as_bytes()).ok_or(DecodeError::Field(key))
+}
+
+/// `BUY` or `SELL`.
+pub(crate) fn side_of(word: &[u8]) -> Option<Side> {
+    match word {
+        b"BUY" => Some(Side::Buy),
+        b"SELL" => Some(Side::Sell),
+        _ => None,
     }
 }
 
 /// What an order status (`X`, or `status` in answers) shows. `eR` explains an expiry.
 pub(crate) fn evidence(
-    status: &str,
-    expiry: &str,
+    status: &[u8],
+    expiry: &[u8],
 ) -> Result<(OrderState, RejectReason), DecodeError> {
     let none = RejectReason::None;
     Ok(match status {
-        "NEW" | "PENDING_NEW" => (OrderState::Ack, none),
-        "PARTIALLY_FILLED" => (OrderState::PartiallyFilled, none),
-        "FILLED" => (OrderState::Filled, none),
-        "CANCELED" | "EXPIRED_IN_MATCH" => (OrderState::Cancelled, none),
-        "EXPIRED" if expiry.contains("PRICE_RANGE") => {
-            (OrderState::Expired, RejectReason::PriceBand)
-        }
-        "EXPIRED" => (OrderState::Expired, none),
-        "REJECTED" => (OrderState::Rejected, RejectReason::Other),
+        b"NEW" | b"PENDING_NEW" => (OrderState::Ack, none),
+        b"PARTIALLY_FILLED" => (OrderState::PartiallyFilled, none),
+        b"FILLED" => (OrderState::Filled, none),
+        b"CANCELED" | b"EXPIRED_IN_MATCH" => (OrderState::Cancelled, none),
+        b"EXPIRED" if is_price_range(expiry) => (OrderState::Expired, RejectReason::PriceBand),
+        b"EXPIRED" => (OrderState::Expired, none),
+        b"REJECTED" => (OrderState::Rejected, RejectReason::Other),
         _ => return Err(DecodeError::Field("status")),
     })
 }
 
+fn is_price_range(expiry: &[u8]) -> bool {
+    const WORDS: &[u8] = b"PRICE_RANGE";
+    expiry.windows(WORDS.len()).any(|words| words == WORDS)
+}
+
+/// The `x` of a fill.
+pub(crate) const TRADE: &[u8] = b"TRADE";
+
 /// Whether this is a word (`x`) for what happens to orders. Another one may be a change that we do not see.
-fn is_execution(word: &str) -> bool {
+pub(crate) fn is_execution(word: &[u8]) -> bool {
     matches!(
         word,
-        "NEW" | "REPLACED" | "TRADE" | "CANCELED" | "EXPIRED" | "TRADE_PREVENTION" | "REJECTED"
+        b"NEW" | b"REPLACED" | TRADE | b"CANCELED" | b"EXPIRED" | b"TRADE_PREVENTION" | b"REJECTED"
     )
+}
+
+/// The order's own name: `C` where it says one, else `c`.
+pub(crate) const fn own_name<'a>(name: &'a [u8], original: &'a [u8]) -> &'a [u8] {
+    if original.is_empty() { name } else { original }
+}
+
+/// What a report of every kind says: whose it is and how much of it is filled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Execution {
+    pub(crate) instrument: InstrumentId,
+    pub(crate) client_id: Option<ClientOrderId>,
+    /// Not 0.
+    pub(crate) order_id: OrderId,
+    pub(crate) side: Side,
+    pub(crate) cum: Decimal,
+    pub(crate) venue_ns: VenueNanos,
+}
+
+/// What the report of a fill says beside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trade {
+    pub(crate) id: TradeId,
+    pub(crate) price: Decimal,
+    pub(crate) qty: Decimal,
+    pub(crate) fee: Decimal,
+    pub(crate) fee_asset: AssetId,
+    pub(crate) is_maker: bool,
+}
+
+/// How the order stands after it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) state: OrderState,
+    pub(crate) reason: RejectReason,
+    pub(crate) price: Decimal,
+    pub(crate) qty: Decimal,
+}
+
+impl Execution {
+    pub(crate) const fn fill(&self, trade: &Trade) -> FillReport {
+        FillReport {
+            instrument: self.instrument,
+            client_id: self.client_id,
+            order_id: self.order_id,
+            trade_id: trade.id,
+            side: self.side,
+            price: trade.price,
+            qty: trade.qty,
+            cum: Some(self.cum),
+            fee: trade.fee,
+            fee_asset: trade.fee_asset,
+            liquidity: liquidity(trade.is_maker),
+            venue_ns: self.venue_ns,
+        }
+    }
+
+    pub(crate) const fn report(&self, standing: &Standing) -> OrderReport {
+        OrderReport {
+            instrument: self.instrument,
+            client_id: self.client_id,
+            order_id: self.order_id,
+            side: Some(self.side),
+            state: standing.state,
+            reason: standing.reason,
+            price: Some(standing.price),
+            qty: Some(standing.qty),
+            cum: Some(self.cum),
+            venue_ns: self.venue_ns,
+        }
+    }
 }
 
 /// An `executionReport`.
@@ -110,59 +193,49 @@ pub(crate) fn on_report(
     let Some(instrument) = followed(registry, data, "s", out)? else {
         return Ok(());
     };
-    let own = data.str("c").map_err(at("c"))?;
-    let own = match data.get("C") {
-        None => own,
-        Some(original) => match original.as_str().ok_or(DecodeError::Field("C"))? {
-            "" => own,
-            original => original,
-        },
+    let name = data.str("c").map_err(at("c"))?;
+    let original = match data.get("C") {
+        None => "",
+        Some(original) => original.as_str().ok_or(DecodeError::Field("C"))?,
     };
-    let client_id = parse_client_id(own);
-    let execution = data.str("x").map_err(at("x"))?;
-    if execution == "TRADE" {
-        out.event(&Event::Fill(fill(registry, instrument, client_id, data)?));
-    }
-    let (state, reason) = evidence(data.str("X").map_err(at("X"))?, text(data, "eR"))?;
+    let word = data.str("x").map_err(at("x"))?.as_bytes();
     let decimal = |key: &'static str| data.decimal(key).map_err(at(key));
-    out.event(&Event::Order(OrderReport {
+    let execution = Execution {
         instrument,
-        client_id,
+        client_id: parse_client_id(own_name(name.as_bytes(), original.as_bytes())),
         order_id: own_order_id(data, "i")?,
-        side: Some(side(data, "S")?),
+        side: side(data, "S")?,
+        cum: decimal("z")?,
+        venue_ns: millis(data, "T")?,
+    };
+    if word == TRADE {
+        let trade = trade(registry, data)?;
+        out.event(&Event::Fill(execution.fill(&trade)));
+    }
+    let status = data.str("X").map_err(at("X"))?;
+    let (state, reason) = evidence(status.as_bytes(), text(data, "eR").as_bytes())?;
+    let standing = Standing {
         state,
         reason,
-        price: Some(decimal("p")?),
-        qty: Some(decimal("q")?),
-        cum: Some(decimal("z")?),
-        venue_ns: millis(data, "T")?,
-    }));
-    if is_execution(execution) {
+        price: decimal("p")?,
+        qty: decimal("q")?,
+    };
+    out.event(&Event::Order(execution.report(&standing)));
+    if is_execution(word) {
         Ok(())
     } else {
         Err(DecodeError::Field("x"))
     }
 }
 
-fn fill(
-    registry: &Registry,
-    instrument: InstrumentId,
-    client_id: Option<ClientOrderId>,
-    data: Value<'_>,
-) -> Result<FillReport, DecodeError> {
-    Ok(FillReport {
-        instrument,
-        client_id,
-        order_id: own_order_id(data, "i")?,
-        trade_id: TradeId(u128::from(data.u64("t").map_err(at("t"))?)),
-        side: side(data, "S")?,
+fn trade(registry: &Registry, data: Value<'_>) -> Result<Trade, DecodeError> {
+    Ok(Trade {
+        id: TradeId(u128::from(data.u64("t").map_err(at("t"))?)),
         price: data.decimal("L").map_err(at("L"))?,
         qty: data.decimal("l").map_err(at("l"))?,
-        cum: Some(data.decimal("z").map_err(at("z"))?),
         fee: fee(data, "n")?,
         fee_asset: asset(registry, text(data, "N")),
-        liquidity: liquidity(data.bool("m").map_err(at("m"))?),
-        venue_ns: millis(data, "T")?,
+        is_maker: data.bool("m").map_err(at("m"))?,
     })
 }
 
@@ -174,7 +247,8 @@ fn fee(data: Value<'_>, key: &'static str) -> Result<Decimal, DecodeError> {
     }
 }
 
-fn asset(registry: &Registry, name: &str) -> AssetId {
+/// The asset of this name, or none.
+pub(crate) fn asset(registry: &Registry, name: &str) -> AssetId {
     registry.find_asset(name).unwrap_or(AssetId::NONE)
 }
 
@@ -232,14 +306,15 @@ pub(crate) fn on_listed(
     let Some(instrument) = followed(registry, item, "symbol", out)? else {
         return Ok(None);
     };
-    let (state, reason) = evidence(item.str("status").map_err(at("status"))?, "")?;
+    let (state, reason) = evidence(item.str("status").map_err(at("status"))?.as_bytes(), b"")?;
     let decimal = |key: &'static str| item.decimal(key).map_err(at(key));
     let time = ["updateTime", "transactTime", "time"]
         .into_iter()
         .find(|key| item.get(key).is_some());
+    let name = item.str("clientOrderId").map_err(at("clientOrderId"))?;
     let report = OrderReport {
         instrument,
-        client_id: parse_client_id(item.str("clientOrderId").map_err(at("clientOrderId"))?),
+        client_id: parse_client_id(name.as_bytes()),
         order_id: order_id(item, "orderId")?,
         side: Some(side(item, "side")?),
         state,

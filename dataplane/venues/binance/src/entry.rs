@@ -403,7 +403,7 @@ pub(crate) fn on_reply(
     let status = root.u64("status").map_err(at("status"))?;
     let status = u16::try_from(status).map_err(|_| DecodeError::Field("status"))?;
     let id = root.get("id").and_then(Value::as_str);
-    let request = id.and_then(RequestId::parse);
+    let request = id.and_then(|id| RequestId::parse(id.as_bytes()));
     let mut heard = Heard {
         usages: usages(root),
         ..Heard::default()
@@ -441,14 +441,22 @@ pub(crate) fn on_reply(
 fn ack(client_id: ClientOrderId, result: Value<'_>) -> RequestAck {
     // An amend answers with the order inside.
     let order = result.get("amendedOrder").unwrap_or(result);
-    let id = order.get("orderId").and_then(Value::as_u64).unwrap_or(0);
-    let ms = result.get("transactTime").and_then(Value::as_u64);
+    let number = |of: Value<'_>, key| of.get(key).and_then(Value::as_u64).unwrap_or(0);
+    accepted(
+        client_id,
+        number(order, "orderId"),
+        number(result, "transactTime"),
+    )
+}
+
+/// A request was taken: the venue's id of the order and its time, 0 where it names none.
+pub(crate) fn accepted(client_id: ClientOrderId, order_id: u64, ms: u64) -> RequestAck {
     RequestAck {
         client_id,
-        order_id: OrderId(u128::from(id)),
+        order_id: OrderId(u128::from(order_id)),
         reason: RejectReason::None,
         code: 0,
-        venue_ns: VenueNanos::from_millis(ms.unwrap_or(0)),
+        venue_ns: VenueNanos::from_millis(ms),
     }
 }
 

@@ -179,9 +179,9 @@ impl Decoder {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<Heard, Fault> {
-        if scan::text(registry, text, &mut self.levels, out) {
+        if let Some(heard) = scan::text(registry, text, &mut self.levels, out) {
             self.counts.scanned += 1;
-            return Ok(Heard::default());
+            return Ok(heard);
         }
         self.counts.parsed += 1;
         self.parse(registry, link, text, out)

@@ -123,25 +123,46 @@ pub fn usages(root: Value<'_>) -> [Option<Usage>; USAGES_MAX] {
 }
 
 fn usage(item: Value<'_>) -> Option<Usage> {
-    let unit = match item.str("interval").ok()? {
-        "SECOND" => SECOND_NS,
-        "MINUTE" => MINUTE_NS,
-        "HOUR" => 60 * MINUTE_NS,
-        "DAY" => DAY_NS,
-        _ => return None,
-    };
-    let is_orders = match item.str("rateLimitType").ok()? {
-        "ORDERS" => true,
-        "REQUEST_WEIGHT" => false,
-        _ => return None,
-    };
-    let small = |key| item.u64(key).ok().and_then(|n| u32::try_from(n).ok());
-    Some(Usage {
-        is_orders,
-        window_ns: unit.checked_mul(item.u64("intervalNum").ok()?)?,
-        limit: small("limit")?,
-        count: small("count").unwrap_or(0),
-    })
+    let text = |key| item.str(key).ok().map(str::as_bytes);
+    let number = |key| item.u64(key).ok();
+    Usage::new(
+        text("rateLimitType")?,
+        text("interval")?,
+        number("intervalNum")?,
+        number("limit")?,
+        number("count").unwrap_or(0),
+    )
+}
+
+impl Usage {
+    /// From the fields of an entry. `None` for kinds, units and limits that do not concern us; a count that
+    /// cannot be is none.
+    pub(crate) fn new(
+        kind: &[u8],
+        interval: &[u8],
+        number: u64,
+        limit: u64,
+        count: u64,
+    ) -> Option<Self> {
+        let unit = match interval {
+            b"SECOND" => SECOND_NS,
+            b"MINUTE" => MINUTE_NS,
+            b"HOUR" => 60 * MINUTE_NS,
+            b"DAY" => DAY_NS,
+            _ => return None,
+        };
+        let is_orders = match kind {
+            b"ORDERS" => true,
+            b"REQUEST_WEIGHT" => false,
+            _ => return None,
+        };
+        Some(Self {
+            is_orders,
+            window_ns: unit.checked_mul(number)?,
+            limit: u32::try_from(limit).ok()?,
+            count: u32::try_from(count).unwrap_or(0),
+        })
+    }
 }
 
 /// Everything that limits us at this venue.

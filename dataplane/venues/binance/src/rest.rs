@@ -159,7 +159,7 @@ pub fn ask_of_url(registry: &Registry, url: &str) -> Option<Ask> {
     let instrument = || registry.find(ID, query_field(url, "symbol=")?.as_bytes());
     let client = || {
         query_field(url, "origClientOrderId=")
-            .and_then(parse_client_id)
+            .and_then(|id| parse_client_id(id.as_bytes()))
             .unwrap_or_default()
     };
     Some(match path.rsplit('/').next()? {

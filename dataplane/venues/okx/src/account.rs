@@ -20,7 +20,7 @@ use crate::reject;
 use crate::symbols::{parse_client_id, parse_id};
 use dp_types::{
     AssetId, Balance, ClientOrderId, Decimal, FillReport, InstrumentId, Liquidity, OrderId,
-    OrderReport, OrderState, RejectReason, TradeId,
+    OrderReport, OrderState, RejectReason, Side, TradeId, VenueNanos,
 };
 use dp_venue_api::{DecodeError, Event, Registry, RequestAck, Sink};
 use dp_wire::json::Value;
@@ -47,7 +47,8 @@ fn client_id(item: Value<'_>) -> Option<ClientOrderId> {
     parse_client_id(text(item, "clOrdId").as_bytes())
 }
 
-fn negated(value: Decimal) -> Result<Decimal, DecodeError> {
+/// A fee as ours: the venue's minus is a charge.
+pub(crate) fn negated(value: Decimal) -> Result<Decimal, DecodeError> {
     Ok(Decimal {
         mantissa: value.mantissa.checked_neg().ok_or(DecodeError::Number {
             field: "fee",
@@ -57,16 +58,18 @@ fn negated(value: Decimal) -> Result<Decimal, DecodeError> {
     })
 }
 
-/// What the state and its reason show.
-fn evidence(item: Value<'_>) -> Result<(OrderState, RejectReason), DecodeError> {
+/// What the state and its reason show. `None` for a state that we do not know.
+pub(crate) fn evidence(
+    state: &[u8],
+    source: &[u8],
+    words: &[u8],
+) -> Option<(OrderState, RejectReason)> {
     let none = RejectReason::None;
-    Ok(match item.str("state").map_err(at("state"))? {
-        "live" => (OrderState::Ack, none),
-        "partially_filled" => (OrderState::PartiallyFilled, none),
-        "filled" => (OrderState::Filled, none),
-        "canceled" | "mmp_canceled" => {
-            let source = text(item, "cancelSource").as_bytes();
-            let words = text(item, "cancelSourceReason").as_bytes();
+    Some(match state {
+        b"live" => (OrderState::Ack, none),
+        b"partially_filled" => (OrderState::PartiallyFilled, none),
+        b"filled" => (OrderState::Filled, none),
+        b"canceled" | b"mmp_canceled" => {
             if source == reject::CANCEL_POST_ONLY || words == reject::POST_ONLY_WORDS {
                 (OrderState::Rejected, RejectReason::PostOnlyCross)
             } else if source == reject::CANCEL_FOK || source == reject::CANCEL_IOC {
@@ -75,7 +78,110 @@ fn evidence(item: Value<'_>) -> Result<(OrderState, RejectReason), DecodeError> 
                 (OrderState::Cancelled, none)
             }
         }
-        _ => return Err(DecodeError::Field("state")),
+        _ => return None,
+    })
+}
+
+/// The side of the book a fill was on, by its `execType`.
+pub(crate) const fn liquidity_of(exec_type: &[u8]) -> Liquidity {
+    match exec_type {
+        b"M" => Liquidity::Maker,
+        b"T" => Liquidity::Taker,
+        _ => Liquidity::None,
+    }
+}
+
+/// What every order object says: whose it is and how much of it is filled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named {
+    pub(crate) instrument: InstrumentId,
+    pub(crate) client_id: Option<ClientOrderId>,
+    /// Not 0.
+    pub(crate) order_id: OrderId,
+    pub(crate) side: Side,
+    pub(crate) cum: Option<Decimal>,
+}
+
+/// How it stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) state: OrderState,
+    pub(crate) reason: RejectReason,
+    pub(crate) price: Option<Decimal>,
+    pub(crate) qty: Option<Decimal>,
+    pub(crate) venue_ns: VenueNanos,
+}
+
+/// Its latest fill.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trade {
+    pub(crate) id: TradeId,
+    pub(crate) price: Decimal,
+    pub(crate) qty: Decimal,
+    /// A charge is positive.
+    pub(crate) fee: Decimal,
+    pub(crate) fee_asset: AssetId,
+    pub(crate) liquidity: Liquidity,
+    pub(crate) venue_ns: VenueNanos,
+}
+
+impl Named {
+    pub(crate) const fn report(&self, standing: &Standing) -> OrderReport {
+        OrderReport {
+            instrument: self.instrument,
+            client_id: self.client_id,
+            order_id: self.order_id,
+            side: Some(self.side),
+            state: standing.state,
+            reason: standing.reason,
+            price: standing.price,
+            qty: standing.qty,
+            cum: self.cum,
+            venue_ns: standing.venue_ns,
+        }
+    }
+
+    pub(crate) const fn fill(&self, trade: &Trade) -> FillReport {
+        FillReport {
+            instrument: self.instrument,
+            client_id: self.client_id,
+            order_id: self.order_id,
+            trade_id: trade.id,
+            side: self.side,
+            price: trade.price,
+            qty: trade.qty,
+            cum: self.cum,
+            fee: trade.fee,
+            fee_asset: trade.fee_asset,
+            liquidity: trade.liquidity,
+            venue_ns: trade.venue_ns,
+        }
+    }
+}
+
+fn named(instrument: InstrumentId, item: Value<'_>) -> Result<Named, DecodeError> {
+    Ok(Named {
+        instrument,
+        client_id: client_id(item),
+        order_id: order_id(item)?,
+        side: side(item)?,
+        cum: optional(item, "accFillSz")?,
+    })
+}
+
+fn standing(item: Value<'_>) -> Result<Standing, DecodeError> {
+    let (state, reason) = evidence(
+        item.str("state").map_err(at("state"))?.as_bytes(),
+        text(item, "cancelSource").as_bytes(),
+        text(item, "cancelSourceReason").as_bytes(),
+    )
+    .ok_or(DecodeError::Field("state"))?;
+    Ok(Standing {
+        state,
+        reason,
+        price: optional(item, "px")?,
+        qty: optional(item, "sz")?,
+        venue_ns: millis(item, "uTime")?,
     })
 }
 
@@ -84,19 +190,7 @@ pub(crate) fn report(
     instrument: InstrumentId,
     item: Value<'_>,
 ) -> Result<OrderReport, DecodeError> {
-    let (state, reason) = evidence(item)?;
-    Ok(OrderReport {
-        instrument,
-        client_id: client_id(item),
-        order_id: order_id(item)?,
-        side: Some(side(item)?),
-        state,
-        reason,
-        price: optional(item, "px")?,
-        qty: optional(item, "sz")?,
-        cum: optional(item, "accFillSz")?,
-        venue_ns: millis(item, "uTime")?,
-    })
+    Ok(named(instrument, item)?.report(&standing(item)?))
 }
 
 /// Names of a fill's fields, which differ between the orders push and the fills list.
@@ -117,6 +211,7 @@ const LISTED: FillKeys = FillKeys {
     time: "ts",
 };
 
+/// The fill in an order object, if there is one.
 fn read_fill(
     registry: &Registry,
     instrument: InstrumentId,
@@ -127,26 +222,18 @@ fn read_fill(
     if trade_id.0 == 0 {
         return Ok(None);
     }
-    Ok(Some(FillReport {
-        instrument,
-        client_id: client_id(item),
-        order_id: order_id(item)?,
-        trade_id,
-        side: side(item)?,
+    let trade = Trade {
+        id: trade_id,
         price: item.decimal("fillPx").map_err(at("fillPx"))?,
         qty: item.decimal("fillSz").map_err(at("fillSz"))?,
-        cum: optional(item, "accFillSz")?,
         fee: negated(optional(item, keys.fee)?.unwrap_or(Decimal::ZERO))?,
         fee_asset: registry
             .find_asset(text(item, keys.fee_asset))
             .unwrap_or(AssetId::NONE),
-        liquidity: match text(item, "execType") {
-            "M" => Liquidity::Maker,
-            "T" => Liquidity::Taker,
-            _ => Liquidity::None,
-        },
+        liquidity: liquidity_of(text(item, "execType").as_bytes()),
         venue_ns: millis(item, keys.time)?,
-    }))
+    };
+    Ok(Some(named(instrument, item)?.fill(&trade)))
 }
 
 /// One item of the fills list.
@@ -174,6 +261,25 @@ pub(crate) fn on_orders(
     result
 }
 
+/// The `amendResult` of an amend that was not done.
+pub(crate) const AMEND_FAILED: &[u8] = b"-1";
+
+/// What a push says of one order, but for a failed amend.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pushed {
+    pub(crate) fill: Option<FillReport>,
+    pub(crate) report: OrderReport,
+}
+
+impl Pushed {
+    pub(crate) fn tell(&self, out: &mut impl Sink) {
+        if let Some(fill) = self.fill {
+            out.event(&Event::Fill(fill));
+        }
+        out.event(&Event::Order(self.report));
+    }
+}
+
 fn on_order(registry: &Registry, item: Value<'_>, out: &mut impl Sink) -> Result<(), DecodeError> {
     let id = match instrument(registry, item) {
         Err(DecodeError::UnknownSymbol) => {
@@ -188,7 +294,7 @@ fn on_order(registry: &Registry, item: Value<'_>, out: &mut impl Sink) -> Result
         out.event(&Event::Fill(fill));
     }
     let report = report(id, item)?;
-    if text(item, "amendResult") == "-1"
+    if text(item, "amendResult").as_bytes() == AMEND_FAILED
         && let Some(client_id) = report.client_id
     {
         let code = text(item, "code").parse().unwrap_or(0);

@@ -13,6 +13,7 @@
 
 use crate::account::{id, text};
 use crate::feed::millis;
+use crate::limits::Refused;
 use crate::reject;
 use crate::symbols::{
     InstType, parse_base36, parse_client_id, push_base36, push_client_id, write_u64,
@@ -249,13 +250,114 @@ pub fn write_batch_cancel(
 pub(crate) fn code_of(value: Value<'_>, key: &'static str) -> Result<i32, DecodeError> {
     match value.get(key) {
         None => Ok(0),
-        Some(field) => match field.as_str() {
-            Some("") => Ok(0),
-            Some(text) => text.parse().map_err(|_| DecodeError::Field(key)),
-            None => Err(DecodeError::Field(key)),
-        },
+        Some(field) => field
+            .as_str()
+            .and_then(parse_code)
+            .ok_or(DecodeError::Field(key)),
     }
 }
+
+/// A code's text; empty is 0.
+pub(crate) fn parse_code(text: &str) -> Option<i32> {
+    match text {
+        "" => Some(0),
+        text => text.parse().ok(),
+    }
+}
+
+/// What an answer says about all its items.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    kind: Option<RequestKind>,
+    /// The order that was asked about, where it was one.
+    pub(crate) asked: Option<ClientOrderId>,
+    /// Its code, see [`on_answer`].
+    envelope: i32,
+    gateway_ns: VenueNanos,
+}
+
+impl Head {
+    /// From the request's id, the envelope's code and the gateway's time, empty where there is none.
+    pub(crate) fn new(id: &[u8], envelope: i32, out_time: &str) -> Self {
+        let kind = RequestKind::parse(id);
+        let asked = match kind {
+            Some(RequestKind::New(id, _) | RequestKind::Amend(id) | RequestKind::Cancel(id)) => {
+                Some(id)
+            }
+            Some(RequestKind::Batch | RequestKind::Session) | None => None,
+        };
+        // Microseconds of the gateway; enough when no item carries a time.
+        let gateway_ns = out_time
+            .parse::<u64>()
+            .map_or(VenueNanos(0), |us| VenueNanos(us.saturating_mul(1_000)));
+        Self {
+            kind,
+            asked,
+            envelope,
+            gateway_ns,
+        }
+    }
+
+    /// The code of an item by its own one.
+    pub(crate) const fn verdict(&self, own: i32) -> i32 {
+        // 2 says that some items failed, and those say how; under any other an item without a verdict of its own
+        // shares the envelope's.
+        match (own, self.envelope) {
+            (0, 2) => 0,
+            (0, envelope) => envelope,
+            (code, _) => code,
+        }
+    }
+
+    /// What it means for one order; `at` is 0 where the item has no time.
+    pub(crate) fn ack(
+        &self,
+        code: i32,
+        client_id: ClientOrderId,
+        order_id: OrderId,
+        at: VenueNanos,
+    ) -> RequestAck {
+        RequestAck {
+            client_id,
+            order_id,
+            reason: reject::reason(code),
+            code,
+            venue_ns: if at.0 == 0 { self.gateway_ns } else { at },
+        }
+    }
+}
+
+/// An answer of one item, read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer {
+    pub(crate) head: Head,
+    /// The item's verdict.
+    pub(crate) code: i32,
+    /// For the order of ours that it is about.
+    pub(crate) ack: Option<RequestAck>,
+}
+
+impl Answer {
+    /// Tells it. Returns what was refused for rate, as [`on_answer`] does.
+    pub(crate) fn tell(&self, registry: &Registry, out: &mut impl Sink) -> Option<Refused> {
+        match self.ack {
+            Some(ack) => answer(registry, self.head.kind, ack, out),
+            None => out.event(&NOT_OURS),
+        }
+        refused(self.head.kind, self.code)
+    }
+}
+
+/// What a code says was refused for rate.
+const fn refused(kind: Option<RequestKind>, code: i32) -> Option<Refused> {
+    match kind {
+        _ if !reject::is_rate_stop(code) => None,
+        Some(RequestKind::Cancel(_) | RequestKind::Batch) => Some(Refused::Cancel),
+        _ => Some(Refused::Other),
+    }
+}
+
+const NOT_OURS: Event<'static> = Event::Ignored("an answer about orders that are not ours");
 
 /// Says what an answer means for one order. A refused new order is final; one whose outcome the
 /// venue left open is unknown; an accepted one is only acknowledged here, its state comes from the
@@ -287,8 +389,8 @@ fn answer(registry: &Registry, kind: Option<RequestKind>, ack: RequestAck, out: 
     }
 }
 
-/// Reads an answer to an order request, or an `error` event that names one. Returns the code to act
-/// on (a rate stop), 0 when there is none.
+/// Reads an answer to an order request, or an `error` event that names one. Returns what was refused for
+/// rate.
 ///
 /// Envelope code 0 means all items passed, 1 none, 2 some: each item's `sCode` decides, and each is read by
 /// itself. Another code refuses the whole request; without items the request id says whose.
@@ -297,39 +399,26 @@ pub(crate) fn on_answer(
     registry: &Registry,
     root: Value<'_>,
     out: &mut impl Sink,
-) -> (i32, Result<(), DecodeError>) {
+) -> (Option<Refused>, Result<(), DecodeError>) {
     let envelope = match code_of(root, "code") {
         Ok(code) => code,
-        Err(error) => return (0, Err(error)),
+        Err(error) => return (None, Err(error)),
     };
     let items = match root.get("data").map(Value::as_array) {
-        Some(None) => return (0, Err(DecodeError::Field("data"))),
+        Some(None) => return (None, Err(DecodeError::Field("data"))),
         items => items.flatten(),
     };
-    let kind = RequestKind::parse(text(root, "id").as_bytes());
-    let asked = match kind {
-        Some(RequestKind::New(id, _) | RequestKind::Amend(id) | RequestKind::Cancel(id)) => {
-            Some(id)
-        }
-        Some(RequestKind::Batch | RequestKind::Session) | None => None,
-    };
-    // Microseconds of the gateway; enough when no item carries a time.
-    let gateway_ns = text(root, "outTime")
-        .parse::<u64>()
-        .map_or(VenueNanos(0), |us| VenueNanos(us.saturating_mul(1_000)));
-    let (mut stop, mut count, mut told) = (0, 0, 0);
+    let head = Head::new(text(root, "id").as_bytes(), envelope, text(root, "outTime"));
+    let (mut stop, mut count, mut told) = (None, 0, 0);
     let mut result = Ok(());
     for item in items.into_iter().flatten() {
         count += 1;
-        let read = item_ack(item, envelope, asked, gateway_ns);
-        match read {
+        match item_ack(&head, item) {
             Ok((code, ack)) => {
-                if reject::is_rate_stop(code) {
-                    stop = code;
-                }
+                stop = stop.or(refused(head.kind, code));
                 if let Some(ack) = ack {
                     told += 1;
-                    answer(registry, kind, ack, out);
+                    answer(registry, head.kind, ack, out);
                 }
             }
             Err(error) => result = result.and(Err(error)),
@@ -337,59 +426,31 @@ pub(crate) fn on_answer(
     }
     if count == 0 {
         if envelope == 0 {
-            return (0, Err(DecodeError::Field("data")));
+            return (None, Err(DecodeError::Field("data")));
         }
-        if reject::is_rate_stop(envelope) {
-            stop = envelope;
-        }
-        if let Some(client_id) = asked {
+        stop = refused(head.kind, envelope);
+        if let Some(client_id) = head.asked {
             told += 1;
-            let ack = RequestAck {
-                client_id,
-                order_id: OrderId(0),
-                reason: reject::reason(envelope),
-                code: envelope,
-                venue_ns: gateway_ns,
-            };
-            answer(registry, kind, ack, out);
+            let ack = head.ack(envelope, client_id, OrderId(0), VenueNanos(0));
+            answer(registry, head.kind, ack, out);
         }
     }
     if told == 0 && result.is_ok() {
-        out.event(&Event::Ignored("an answer about orders that are not ours"));
+        out.event(&NOT_OURS);
     }
     (stop, result)
 }
 
-/// The verdict on one item, and what it means for the order of ours that it names or that was `asked` about.
-fn item_ack(
-    item: Value<'_>,
-    envelope: i32,
-    asked: Option<ClientOrderId>,
-    gateway_ns: VenueNanos,
-) -> Result<(i32, Option<RequestAck>), DecodeError> {
-    // 2 says that some items failed, and those say how; under any other an item without a verdict of its own
-    // shares the envelope's.
-    let code = match (code_of(item, "sCode")?, envelope) {
-        (0, 2) => 0,
-        (0, envelope) => envelope,
-        (code, _) => code,
-    };
+/// The verdict on one item, and what it means for the order of ours that it names or that was asked about.
+fn item_ack(head: &Head, item: Value<'_>) -> Result<(i32, Option<RequestAck>), DecodeError> {
+    let code = head.verdict(code_of(item, "sCode")?);
     let named = parse_client_id(text(item, "clOrdId").as_bytes());
-    let Some(client_id) = named.or(asked) else {
+    let Some(client_id) = named.or(head.asked) else {
         return Ok((code, None));
     };
-    let venue_ns = match millis(item, "ts")? {
-        VenueNanos(0) => gateway_ns,
-        ts => ts,
-    };
-    let ack = RequestAck {
-        client_id,
-        order_id: OrderId(id(item, "ordId")?),
-        reason: reject::reason(code),
-        code,
-        venue_ns,
-    };
-    Ok((code, Some(ack)))
+    let at = millis(item, "ts")?;
+    let order_id = OrderId(id(item, "ordId")?);
+    Ok((code, Some(head.ack(code, client_id, order_id, at))))
 }
 
 #[cfg(test)]

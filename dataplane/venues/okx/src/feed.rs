@@ -68,12 +68,18 @@ pub(crate) fn millis(value: Value<'_>, key: &'static str) -> Result<VenueNanos, 
     Ok(VenueNanos::from_millis(ms))
 }
 
-/// `buy` or `sell`.
+/// The side of an order or a trade.
 pub(crate) fn side(value: Value<'_>) -> Result<Side, DecodeError> {
-    match value.str("side").map_err(at("side"))? {
-        "buy" => Ok(Side::Buy),
-        "sell" => Ok(Side::Sell),
-        _ => Err(DecodeError::Field("side")),
+    let word = value.str("side").map_err(at("side"))?;
+    side_of(word.as_bytes()).ok_or(DecodeError::Field("side"))
+}
+
+/// `buy` or `sell`.
+pub(crate) const fn side_of(word: &[u8]) -> Option<Side> {
+    match word {
+        b"buy" => Some(Side::Buy),
+        b"sell" => Some(Side::Sell),
+        _ => None,
     }
 }
 

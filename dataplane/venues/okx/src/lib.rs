@@ -173,7 +173,7 @@ impl Venue for Okx {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        if self.session.scan(registry, text, out) {
+        if self.session.scan(registry, now, text, out) {
             self.session.heard(link, now);
             self.counts.scanned += 1;
             return Ok(());

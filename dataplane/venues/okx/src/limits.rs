@@ -94,6 +94,15 @@ pub enum OrderOp {
     BatchCancel,
 }
 
+/// What the venue refused for rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// A cancel.
+    Cancel,
+    /// Something else, or nobody knows what.
+    Other,
+}
+
 /// A pool of REST requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestPool {
@@ -126,6 +135,7 @@ pub struct Limits {
     link_ops: [Window; 2],
     rest: [Window; 5],
     stopped_until: UnixNanos,
+    cancels_stopped_until: UnixNanos,
 }
 
 impl Limits {
@@ -154,12 +164,17 @@ impl Limits {
                 Window::new(1, WINDOW_NS / 2),
             ],
             stopped_until: UnixNanos(0),
+            cancels_stopped_until: UnixNanos(0),
         }
     }
 
     /// Takes room for an order request; `count` is 1, or the orders of a batch.
     pub fn order(&mut self, now: UnixNanos, id: InstrumentId, op: OrderOp, count: usize) -> bool {
-        if now < self.stopped_until {
+        let stopped_until = match op {
+            OrderOp::New | OrderOp::Amend => self.stopped_until,
+            OrderOp::Cancel | OrderOp::BatchCancel => self.cancels_stopped_until,
+        };
+        if now < stopped_until {
             return false;
         }
         // A lane has a handful of instruments: a scan beats a table.
@@ -204,9 +219,18 @@ impl Limits {
                 .is_some_and(|window| window.take(now, 1))
     }
 
-    /// The venue refused for rate: holds everything until its next window, or as long as it named; returns
-    /// when that ends.
-    pub fn stop(&mut self, now: UnixNanos, retry_after_s: Option<u32>) -> UnixNanos {
+    /// The venue refused for rate: holds everything but cancels until its next window, or as long as it
+    /// named; cancels, which have pools of their own, only when one of them was refused, and for a window.
+    /// Returns when the longer ends.
+    pub fn stop(
+        &mut self,
+        now: UnixNanos,
+        refused: Refused,
+        retry_after_s: Option<u32>,
+    ) -> UnixNanos {
+        if refused == Refused::Cancel {
+            self.cancels_stopped_until = now.after(STOP_NS);
+        }
         let named_s = retry_after_s.map_or(0, |s| s.min(STOP_S_MAX));
         let stop_ns = STOP_NS.max(u64::from(named_s) * 1_000_000_000);
         self.stopped_until = self.stopped_until.max(now.after(stop_ns));
@@ -254,15 +278,30 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_holds_everything_for_a_window() {
+    fn a_stop_holds_everything_but_cancels_for_a_window() {
         let mut limits = Limits::new(&[ID]);
-        assert_eq!(limits.stop(T0, Some(1)), T0.after(STOP_NS));
-        let until = limits.stop(T0, Some(30));
+        assert_eq!(limits.stop(T0, Refused::Other, Some(1)), T0.after(STOP_NS));
+        let until = limits.stop(T0, Refused::Other, Some(30));
         assert_eq!(until, T0.after(30_000_000_000));
-        assert!(!limits.order(T0, ID, OrderOp::Cancel, 1));
+        assert!(!limits.order(T0, ID, OrderOp::New, 1));
+        assert!(!limits.order(T0, ID, OrderOp::Amend, 1));
         assert!(!limits.rest(T0, RestPool::Trade));
-        assert!(limits.order(until, ID, OrderOp::Cancel, 1));
+        assert!(
+            limits.order(T0, ID, OrderOp::Cancel, 1),
+            "what rests must go"
+        );
+        assert!(limits.order(T0, ID, OrderOp::BatchCancel, 5));
+        assert!(limits.order(until, ID, OrderOp::New, 1));
         assert!(limits.rest(until, RestPool::Trade));
+    }
+
+    #[test]
+    fn a_refused_cancel_holds_cancels_for_a_window_and_no_longer() {
+        let mut limits = Limits::new(&[ID]);
+        limits.stop(T0, Refused::Cancel, Some(3_600));
+        assert!(!limits.order(T0, ID, OrderOp::Cancel, 1));
+        assert!(limits.order(T0.after(STOP_NS), ID, OrderOp::Cancel, 1));
+        assert!(!limits.order(T0.after(STOP_NS), ID, OrderOp::New, 1));
     }
 
     #[test]

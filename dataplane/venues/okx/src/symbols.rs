@@ -112,10 +112,16 @@ pub fn parse_id(text: &[u8]) -> Option<u128> {
     if text.len() > 38 || (text.starts_with(b"0") && text.len() > 1) {
         return None;
     }
-    text.iter().try_fold(0u128, |value, &byte| {
-        byte.is_ascii_digit()
-            .then(|| value * 10 + u128::from(byte - b'0'))
-    })
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| byte - b'0');
+    // Nineteen digits fit 64 bits, and are what the venue's ids have.
+    let (high, low) = text.split_at(text.len().saturating_sub(19));
+    let fold = |text: &[u8]| {
+        text.iter().try_fold(0u64, |value, byte| {
+            digit(byte).map(|digit| value * 10 + u64::from(digit))
+        })
+    };
+    let (high, low) = (fold(high)?, fold(low)?);
+    Some(u128::from(high) * 10_000_000_000_000_000_000 + u128::from(low))
 }
 
 /// The digits of an id, written into `buffer`.

@@ -524,7 +524,7 @@ fn one_bad_item_of_a_push_does_not_hide_the_others() {
 }
 
 #[test]
-fn a_refusal_for_rate_stops_everything() {
+fn a_refusal_for_rate_stops_everything_but_cancels() {
     let until = |ms: u64| format!("RateLimited {{ until_ms: {} }}", START_MS + ms);
     let body = |code: &str| format!(r#"{{"code":"{code}","msg":"","data":[]}}"#);
     let order = NewOrder {
@@ -568,8 +568,9 @@ fn a_refusal_for_rate_stops_everything() {
         };
         assert_eq!(reason, RejectReason::RateLimit);
         assert_eq!(said.events, [until(stop_ms)], "{status} {body}");
-        let stopped = [Err(EntryError::RateLimited); 4];
-        assert_eq!(calls(&mut rig, stop_ms - 1), stopped);
+        let stopped = Err(EntryError::RateLimited);
+        let held = [stopped, Ok(()), Ok(()), stopped];
+        assert_eq!(calls(&mut rig, stop_ms - 1), held, "what rests must go");
         assert!(rig.deadline(stop_ms - 1).requests.is_empty());
         assert_eq!(calls(&mut rig, stop_ms), [Ok(()); 4]);
     }
@@ -579,6 +580,17 @@ fn a_refusal_for_rate_stops_everything() {
             format!(r#"{{"id":"n1z141z5I1","op":"order","code":"{code}","msg":"","data":[]}}"#);
         let (said, _) = rig.text(LINK_PRIVATE, 0, &text);
         assert!(said.events.contains(&until(2_000)), "{code}");
+        assert_eq!(calls(&mut rig, 1)[1], Ok(()), "a new order was refused");
+        let text = format!(
+            r#"{{"id":"c1z141z5","op":"cancel-order","code":"{code}","msg":"","data":[]}}"#
+        );
+        let _ = rig.text(LINK_PRIVATE, 0, &text);
+        assert_eq!(
+            calls(&mut rig, 1)[1],
+            Err(EntryError::RateLimited),
+            "a cancel was"
+        );
+        assert_eq!(calls(&mut rig, 2_001)[1], Ok(()));
         let text = format!(r#"{{"event":"error","code":"{code}","msg":"","connId":"a"}}"#);
         let (said, _) = rig.text(LINK_PRIVATE, 0, &text);
         assert!(said.events.contains(&until(2_000)), "{code}");

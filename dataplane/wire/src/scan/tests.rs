@@ -221,8 +221,25 @@ proptest! {
     #[test]
     fn any_bytes_from_any_place_are_read_or_given_up(bytes: Vec<u8>, at in 0usize..80) {
         let cursor = Cursor { bytes: &bytes, at };
-        let _ = (cursor.clone().uint(), cursor.clone().int(), cursor.clone().text());
+        let (mut read, mut passed) = (cursor, cursor);
+        // What may be passed over is what may be read, and it ends there.
+        prop_assert_eq!(read.uint().is_some(), passed.pass_uint().is_some());
+        prop_assert_eq!(read.at, passed.at);
+        let _ = (cursor.clone().int(), cursor.clone().text(), cursor.clone().pair());
         let _ = (cursor.clone().decimal(), cursor.clone().level(&mut Vec::new()), cursor.clone().eat(b"\""), cursor.clone().pass_digits());
+    }
+
+    /// However it is read, and wherever in its window it lies.
+    #[test]
+    fn a_pair_is_two_texts(
+        name in "[ -~]{0,20}|[a-zA-Z]{0,31}", text in "[ -~]{0,20}|[a-zA-Z0-9]{0,33}",
+        between in prop_oneof![4 => Just("\":\"".to_owned()), 1 => "[\":, ]{0,4}"]
+    ) {
+        let bytes = in_the_middle(&format!("{name}{between}{text}\""));
+        let (mut got, mut want) = (cursor(&bytes), cursor(&bytes));
+        let pair = got.pair();
+        prop_assert_eq!(pair, want.any_pair());
+        prop_assert!(pair.is_none() || got.at == want.at);
     }
 
     #[test]
@@ -231,6 +248,10 @@ proptest! {
         let text = value.to_string();
         let got = cursor(&in_the_middle(&text)).uint();
         prop_assert_eq!(got, (text.len() <= DIGITS_MAX).then_some(value));
+        let bytes = in_the_middle(&text);
+        let (mut read, mut passed) = (cursor(&bytes), cursor(&bytes));
+        prop_assert_eq!(read.uint().is_some(), passed.pass_uint().is_some());
+        prop_assert_eq!(read.at, passed.at);
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -3,7 +3,8 @@
 use super::Session;
 use crate::entry::{self, code_of};
 use crate::feed::{self, BookChannel};
-use crate::scan::{self, Push};
+use crate::limits::Refused;
+use crate::scan::{self, Hot, Push};
 use crate::symbols::push_base36;
 use crate::{LINK_PRIVATE, LINK_PUBLIC, account, reject};
 use dp_types::limit::WS_MSG_MAX;
@@ -15,22 +16,37 @@ use dp_wire::json::Value;
 const WRONG_CHANNEL: i32 = 60018;
 
 impl Session {
-    /// Reads a push of a hot shape by hand and tells its event. `false` when it is not of one; nothing was
+    /// Reads a message of a hot shape by hand and tells its events. `false` when it is not of one; nothing was
     /// told or changed then.
     #[inline]
-    pub(crate) fn scan(&mut self, registry: &Registry, text: &[u8], out: &mut impl Sink) -> bool {
-        let push = scan::push(registry, text, &mut self.levels);
-        let Some(push) = push.filter(|_| text.len() <= WS_MSG_MAX) else {
+    pub(crate) fn scan(
+        &mut self,
+        registry: &Registry,
+        now: Now,
+        text: &[u8],
+        out: &mut impl Sink,
+    ) -> bool {
+        let hot = scan::text(registry, text, &mut self.levels);
+        let Some(hot) = hot.filter(|_| text.len() <= WS_MSG_MAX) else {
             return false;
         };
-        let book = match push {
-            Push::Book(book) => book,
-            Push::Quote(quote) => {
+        let book = match hot {
+            Hot::Market(Push::Book(book)) => book,
+            Hot::Market(Push::Quote(quote)) => {
                 out.event(&Event::Quote(quote));
                 return true;
             }
-            Push::Trade(trade) => {
+            Hot::Market(Push::Trade(trade)) => {
                 out.event(&Event::Trade(trade));
+                return true;
+            }
+            Hot::Order(pushed) => {
+                pushed.tell(out);
+                return true;
+            }
+            Hot::Answer(answer) => {
+                let stop = answer.tell(registry, out);
+                self.stop(stop, None, now, out);
                 return true;
             }
         };
@@ -111,7 +127,7 @@ impl Session {
         }
         if root.get("op").is_some() {
             let (stop, result) = entry::on_answer(registry, root, out);
-            self.stop_on(stop, None, now, out);
+            self.stop(stop, None, now, out);
             return Ok(result?);
         }
         if root.get("table").is_some() {
@@ -125,7 +141,7 @@ impl Session {
         Err(DecodeError::Shape("neither a push, an event nor an answer").into())
     }
 
-    /// Stops when the code is one of a refusal for rate; `retry_after_s` is the time HTTP named.
+    /// Stops where the code is one of a refusal for rate; `retry_after_s` is the time HTTP named.
     pub(super) fn stop_on(
         &mut self,
         code: i32,
@@ -134,7 +150,20 @@ impl Session {
         out: &mut impl Sink,
     ) {
         if reject::is_rate_stop(code) {
-            let until_ms = self.limits.stop(now.unix, retry_after_s).millis();
+            self.stop(Some(Refused::Other), retry_after_s, now, out);
+        }
+    }
+
+    fn stop(
+        &mut self,
+        refused: Option<Refused>,
+        retry_after_s: Option<u32>,
+        now: Now,
+        out: &mut impl Sink,
+    ) {
+        if let Some(refused) = refused {
+            let until = self.limits.stop(now.unix, refused, retry_after_s);
+            let until_ms = until.millis();
             out.event(&Event::Control(Control::RateLimited { until_ms }));
         }
     }
@@ -239,7 +268,7 @@ impl Session {
         let code = code_of(root, "code")?;
         if root.get("op").is_some() {
             let (stop, result) = entry::on_answer(registry, root, out);
-            self.stop_on(stop, None, now, out);
+            self.stop(stop, None, now, out);
             return Ok(result?);
         }
         self.stop_on(code, None, now, out);

@@ -177,6 +177,10 @@ pub fn canceled(core: &Core, symbol: &str, order: &Order, cancel_id: &str) -> Va
         "orderListId": -1, "clientOrderId": cancel_id, "transactTime": ms(order.updated_ns),
     });
     merge(&mut value, body(core, order));
+    // Documented for every answer but this one.
+    if let Value::Object(value) = &mut value {
+        value.shift_remove("workingTime");
+    }
     value
 }
 

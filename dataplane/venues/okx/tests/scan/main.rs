@@ -2,7 +2,8 @@
 //! the scanner.
 #![allow(missing_docs)]
 
-#[path = "../../api/tests/said/mod.rs"]
+mod orders;
+#[path = "../../../api/tests/said/mod.rs"]
 mod said;
 
 use dp_types::{LinkId, Now};

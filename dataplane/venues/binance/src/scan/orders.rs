@@ -1,0 +1,341 @@
+//! What answers orders, read in the order in which the venue writes its fields.
+//!
+//! ```text
+//! {"id":I,"status":200,"result":R[,"rateLimits":[L,...]]}
+//!   I = n-...   R = {"symbol","orderId","orderListId","clientOrderId","transactTime"}
+//!   I = c-...   R = {"symbol","origClientOrderId","orderId","orderListId","clientOrderId","transactTime"
+//!                    [,"price","origQty","executedQty"[,"origQuoteOrderQty"],"cummulativeQuoteQty","status",
+//!                     "timeInForce","type","side"[,"selfTradePreventionMode"]]}
+//!   L = {"rateLimitType","interval","intervalNum","limit"[,"count"]}
+//! {"subscriptionId":N,"event":E} or E
+//!   E = {"e":"executionReport","E","s","c","S","o","f","q","p","P","F","g","C","x","X","r","i","l","z","L",
+//!        "n","N","T","t","I","w","m","M","O","Z","Y","Q"[,"W"][,"V"][,"eR"]}
+//!   E = {"e":"outboundAccountPosition","E","u","B":[{"a","f","l"},...]}
+//! ```
+//! As in [`super::market`], a message that is given up has told nothing; what is accepted is told by the very
+//! functions that the general parser tells it by, `entry::accepted` and `account::Execution`. Refusals, answers
+//! to amends and queries, icebergs, trailing stops and self-trades are not hot.
+//! Source: venue page, sections 4.1 and 4.2, read 2026-11-20; a recorded report; fixtures `account_*.json`.
+
+use super::{instrument, millis};
+use crate::account::{self, Execution, Standing, Trade};
+use crate::entry;
+use crate::feed::Heard;
+use crate::limits::{USAGES_MAX, Usage};
+use crate::symbols::{RequestId, parse_client_id};
+use dp_types::{Balance, Decimal, OrderId, TradeId};
+use dp_venue_api::{Event, Registry, Sink};
+use dp_wire::scan::Cursor;
+
+/// Reads one answer or report and tells its events. `None` when it is not of a shape above: nothing was told
+/// then.
+///
+/// Cost: no allocation.
+#[inline]
+pub(super) fn text(registry: &Registry, text: &[u8], out: &mut impl Sink) -> Option<Heard> {
+    let mut at = Cursor::new(text);
+    if at.eat(br#"{"id":""#) {
+        return answer(at, out);
+    }
+    let is_wrapped = at.eat(br#"{"subscriptionId":"#);
+    if is_wrapped {
+        at.pass_uint()?;
+        at.need(br#","event":"#)?;
+    }
+    let is_end = |mut at: Cursor<'_>| (!is_wrapped || at.eat(b"}")) && at.is_done();
+    at.need(br#"{"e":""#)?;
+    if at.eat(br#"outboundAccountPosition","#) {
+        start_balances(&mut at)?;
+        // Once to see that all of it can be read, once to tell it.
+        let mut seen = at;
+        each_balance(&mut seen, registry, |_| ())?;
+        seen.need(b"}")?;
+        if !is_end(seen) {
+            return None;
+        }
+        each_balance(&mut at, registry, |balance| {
+            out.event(&Event::Balance(balance));
+        })?;
+        return Some(Heard::default());
+    }
+    let (trade, execution, standing) = report(registry, &mut at)?;
+    if !is_end(at) {
+        return None;
+    }
+    if let Some(trade) = trade {
+        out.event(&Event::Fill(execution.fill(&trade)));
+    }
+    out.event(&Event::Order(execution.report(&standing)));
+    Some(Heard::default())
+}
+
+/// Up to the changed balances.
+fn start_balances(at: &mut Cursor<'_>) -> Option<()> {
+    at.need(br#""E":"#)?;
+    at.pass_uint()?;
+    at.need(br#","u":"#)?;
+    at.pass_uint()?;
+    at.need(br#","B":["#)
+}
+
+/// Reads balances from behind the opening bracket to behind the closing one.
+#[inline]
+fn each_balance(
+    at: &mut Cursor<'_>,
+    registry: &Registry,
+    mut tell: impl FnMut(Balance),
+) -> Option<()> {
+    if at.eat(b"]") {
+        return Some(());
+    }
+    loop {
+        at.need(br#"{"a":""#)?;
+        let name = at.text()?;
+        at.need(br#","f":""#)?;
+        let free = at.decimal()?;
+        at.need(br#","l":""#)?;
+        let locked = at.decimal()?;
+        at.need(b"}")?;
+        tell(Balance {
+            asset: account::asset(registry, core::str::from_utf8(name).ok()?),
+            free,
+            locked,
+        });
+        if !at.eat(b",") {
+            return at.need(b"]");
+        }
+    }
+}
+
+// ---- answers -----------------------------------------------------------------------------------------
+
+fn answer(mut at: Cursor<'_>, out: &mut impl Sink) -> Option<Heard> {
+    let request = RequestId::parse(at.text()?)?;
+    at.need(br#","status":200,"result":{"symbol":""#)?;
+    at.text()?;
+    let (client, is_cancel) = match request {
+        RequestId::New(client, _) => (client, false),
+        RequestId::Cancel(client, _) => (client, true),
+        _ => return None,
+    };
+    if is_cancel {
+        at.need(br#","origClientOrderId":""#)?;
+        at.text()?;
+    }
+    at.need(br#","orderId":"#)?;
+    let order_id = at.uint()?;
+    at.need(br#","orderListId":"#)?;
+    at.int()?;
+    at.need(br#","clientOrderId":""#)?;
+    at.text()?;
+    at.need(br#","transactTime":"#)?;
+    let ms = at.uint()?;
+    if is_cancel && at.eat(br#","price":""#) {
+        pass_cancelled(&mut at)?;
+    }
+    at.need(b"}")?;
+    let mut usages = [None; USAGES_MAX];
+    if at.eat(br#","rateLimits":["#) {
+        read_usages(&mut at, &mut usages)?;
+    }
+    at.need(b"}")?;
+    if !at.is_done() {
+        return None;
+    }
+    out.event(&Event::Ack(entry::accepted(client, order_id, ms)));
+    Some(Heard {
+        usages,
+        ..Heard::default()
+    })
+}
+
+/// How a cancelled order stood, from behind the first quote of its price: the user stream tells it.
+fn pass_cancelled(at: &mut Cursor<'_>) -> Option<()> {
+    at.text()?;
+    at.need(br#","origQty":""#)?;
+    at.text()?;
+    at.need(br#","executedQty":""#)?;
+    at.text()?;
+    if at.eat(br#","origQuoteOrderQty":""#) {
+        at.text()?;
+    }
+    at.need(br#","cummulativeQuoteQty":""#)?;
+    at.text()?;
+    at.need(br#","status":""#)?;
+    at.text()?;
+    at.need(br#","timeInForce":""#)?;
+    at.text()?;
+    at.need(br#","type":""#)?;
+    at.text()?;
+    at.need(br#","side":""#)?;
+    at.text()?;
+    if at.eat(br#","selfTradePreventionMode":""#) {
+        at.text()?;
+    }
+    Some(())
+}
+
+/// The entries of `rateLimits` up to the closing bracket; the first that concern us are kept.
+fn read_usages(at: &mut Cursor<'_>, usages: &mut [Option<Usage>; USAGES_MAX]) -> Option<()> {
+    let mut slots = usages.iter_mut();
+    loop {
+        at.need(br#"{"rateLimitType":""#)?;
+        let kind = at.text()?;
+        at.need(br#","interval":""#)?;
+        let interval = at.text()?;
+        at.need(br#","intervalNum":"#)?;
+        let number = at.uint()?;
+        at.need(br#","limit":"#)?;
+        let limit = at.uint()?;
+        let count = if at.eat(br#","count":"#) {
+            at.uint()?
+        } else {
+            0
+        };
+        at.need(b"}")?;
+        if let Some(usage) = Usage::new(kind, interval, number, limit, count)
+            && let Some(slot) = slots.next()
+        {
+            *slot = Some(usage);
+        }
+        if !at.eat(b",") {
+            return at.need(b"]");
+        }
+    }
+}
+
+// ---- reports -----------------------------------------------------------------------------------------
+
+/// From behind the first quote of the event's name.
+fn report(
+    registry: &Registry,
+    at: &mut Cursor<'_>,
+) -> Option<(Option<Trade>, Execution, Standing)> {
+    at.need(br#"executionReport","E":"#)?;
+    at.pass_uint()?;
+    at.need(b",")?;
+    let instrument = instrument(registry, at)?;
+    at.need(br#","c":""#)?;
+    let name = at.text()?;
+    at.need(br#","S":""#)?;
+    let side = account::side_of(at.text()?)?;
+    at.need(br#","o":""#)?;
+    at.text()?;
+    at.need(br#","f":""#)?;
+    at.text()?;
+    at.need(br#","q":""#)?;
+    let qty = at.decimal()?;
+    at.need(br#","p":""#)?;
+    let price = at.decimal()?;
+    at.need(br#","P":""#)?;
+    at.text()?;
+    at.need(br#","F":""#)?;
+    at.text()?;
+    at.need(br#","g":"#)?;
+    at.int()?;
+    at.need(br#","C":""#)?;
+    let original = at.text()?;
+    at.need(br#","x":""#)?;
+    let word = at.text()?;
+    if !account::is_execution(word) {
+        return None;
+    }
+    let is_trade = word == account::TRADE;
+    at.need(br#","X":""#)?;
+    let status = at.text()?;
+    at.need(br#","r":""#)?;
+    at.text()?;
+    at.need(br#","i":"#)?;
+    let order_id = at.uint().filter(|id| *id != 0)?;
+    at.need(br#","l":""#)?;
+    let last_qty = number_if(is_trade, at)?;
+    at.need(br#","z":""#)?;
+    let cum = at.decimal()?;
+    at.need(br#","L":""#)?;
+    let last_price = number_if(is_trade, at)?;
+    at.need(br#","n":""#)?;
+    let fee = number_if(is_trade, at)?;
+    at.need(br#","N":"#)?;
+    let fee_asset: &[u8] = if at.eat(b"null") {
+        b""
+    } else {
+        at.need(b"\"")?;
+        at.text()?
+    };
+    at.need(br#","T":"#)?;
+    let venue_ns = millis(at)?;
+    at.need(br#","t":"#)?;
+    let trade_id = at.int()?;
+    at.need(br#","I":"#)?;
+    at.pass_uint()?;
+    at.need(br#","w":"#)?;
+    at.bool()?;
+    at.need(br#","m":"#)?;
+    let is_maker = at.bool()?;
+    let expiry = end_report(at)?;
+    let trade = if is_trade {
+        Some(Trade {
+            id: TradeId(u128::from(u64::try_from(trade_id).ok()?)),
+            price: last_price,
+            qty: last_qty,
+            fee,
+            fee_asset: account::asset(registry, core::str::from_utf8(fee_asset).ok()?),
+            is_maker,
+        })
+    } else {
+        None
+    };
+    let execution = Execution {
+        instrument,
+        client_id: parse_client_id(account::own_name(name, original)),
+        order_id: OrderId(u128::from(order_id)),
+        side,
+        cum,
+        venue_ns,
+    };
+    let (state, reason) = account::evidence(status, expiry).ok()?;
+    let standing = Standing {
+        state,
+        reason,
+        price,
+        qty,
+    };
+    Some((trade, execution, standing))
+}
+
+/// From `M` to the end; returns what explains an expiry, empty when nothing does.
+fn end_report<'a>(at: &mut Cursor<'a>) -> Option<&'a [u8]> {
+    at.need(br#","M":"#)?;
+    at.bool()?;
+    at.need(br#","O":"#)?;
+    at.pass_uint()?;
+    at.need(br#","Z":""#)?;
+    at.text()?;
+    at.need(br#","Y":""#)?;
+    at.text()?;
+    at.need(br#","Q":""#)?;
+    at.text()?;
+    if at.eat(br#","W":"#) {
+        at.pass_uint()?;
+    }
+    if at.eat(br#","V":""#) {
+        at.text()?;
+    }
+    let expiry: &[u8] = if at.eat(br#","eR":""#) {
+        at.text()?
+    } else {
+        b""
+    };
+    at.need(b"}")?;
+    Some(expiry)
+}
+
+/// A number where it counts, else whatever text stands there.
+#[inline]
+fn number_if(is_read: bool, at: &mut Cursor<'_>) -> Option<Decimal> {
+    if is_read {
+        at.decimal()
+    } else {
+        at.text().map(|_| Decimal::ZERO)
+    }
+}
