@@ -27,12 +27,18 @@ use dp_types::{Balance, Decimal, OrderId, TradeId};
 use dp_venue_api::{Event, Registry, Sink};
 use dp_wire::scan::Cursor;
 
+/// Longest text looked at, in bytes: a thousand balances, and far below what the parser takes.
+const BYTES_MAX: usize = 64 << 10;
+
 /// Reads one answer or report and tells its events. `None` when it is not of a shape above: nothing was told
 /// then.
 ///
 /// Cost: no allocation.
 #[inline]
 pub(super) fn text(registry: &Registry, text: &[u8], out: &mut impl Sink) -> Option<Heard> {
+    if text.len() > BYTES_MAX {
+        return None;
+    }
     let mut at = Cursor::new(text);
     if at.eat(br#"{"id":""#) {
         return answer(at, out);

@@ -1,5 +1,5 @@
-//! What answers orders. The venue has written these fields sorted by name (2022 to 2024) and in an order of its
-//! own (2026), and adds to them every year: so they are found by name, in one pass over texts in a flat object.
+//! What answers orders. The venue has written these fields sorted by name (2022, 2023) and in an order of its own
+//! (2026), and adds to them every year: so they are found by name, in one pass over texts in a flat object.
 //!
 //! ```text
 //! {"arg":{"channel":"orders","NAME":"TEXT",...},"data":[{"NAME":"TEXT",...}]}        one order
@@ -8,8 +8,9 @@
 //! Given up, and so the general parser's: a value that is no text (but for two of attached orders), a text of
 //! more than 31 bytes or with an escape, a name that comes twice, several items, a failed amend. What is
 //! accepted is told by the functions that tell what the parser read.
-//! Source: venue page, sections 4 and 4.1, read 2026-11-20; recorded pushes of 2022 and 2023; fixtures
-//! `account_order_*.json`, `entry_*.json`.
+//! Source: venue page, sections 4 and 4.1, read 2026-11-20; recorded pushes of 2022 and 2023; an answer and a push
+//! of April 2026 in somebody's public test, in whose order `*_2026.json` are; fixtures `account_order_*.json`,
+//! `entry_*.json`.
 
 use crate::ID;
 use crate::account::{self, Named, Pushed, Standing, Trade};
@@ -232,6 +233,7 @@ pub(super) fn answer(mut at: Cursor<'_>) -> Option<Answer> {
             b"op" => &mut reply.op,
             b"code" => &mut reply.code,
             b"outTime" => &mut reply.out_time,
+            // Not this shape, or the items under a text: the parser's to refuse.
             b"event" | b"data" => return None,
             _ => return Some(()),
         };
