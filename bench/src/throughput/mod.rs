@@ -138,8 +138,8 @@ pub fn run(args: &Args) -> anyhow::Result<Summary> {
             args.xdp_mode.name()
         );
         summary.notes.push(note);
-        let note = "sockets run once a form: the gate is on counts (nothing lost over the whole time); p99 ratios \
-                    have no rounds to stand on and are told";
+        let note = "sockets run once a form, so no interval over rounds: gated are counts (nothing lost over the \
+                    whole time) and a rule, the upper end of the loaded p99 over the lower end of the quiet one";
         summary.notes.push(note.to_owned());
     }
     Ok(summary)
