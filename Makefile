@@ -20,12 +20,15 @@ demo: setup      ## build, then trade against two simulated venues for 30 s (DEM
 test: setup      ## every test that fits 20 minutes on two cores
 	@.ci/test
 
-bench: setup     ## stages, then tick-to-trade beside its floors and peers (BENCH_ROUNDS=n); method: bench/METHOD.md
+# Root: cables between namespaces, real-time priority, locked memory. What is not had is told in the reports.
+bench: setup     ## everything the README's figures come from, half an hour and more (BENCH_ROUNDS=n); method: bench/METHOD.md
 	$(CARGO) build --release --locked -p spinlane-bench
 	$(CARGO) build --release --locked --manifest-path bench/peers/Cargo.toml --target-dir bench/peers/target
 	./target/release/spinlane-bench all
 	./target/release/spinlane-bench in-process
-	./target/release/spinlane-bench tick-to-trade --rounds $(BENCH_ROUNDS) --html bench.html
+	./target/release/spinlane-bench transport
+	./target/release/spinlane-bench tick-to-trade --family loopback,veth --rounds $(BENCH_ROUNDS) --html bench.html
+	./target/release/spinlane-bench throughput --seconds 60
 
 check:           ## before a push: format, house rules, lints, unit tests
 	$(CARGO) xtask check

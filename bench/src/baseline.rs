@@ -4,6 +4,7 @@
 //! A ratio has become worse when the two intervals do not touch and the new one is on the wrong side.
 //! Medians are kept beside them, to be looked at.
 
+use crate::stats::ROUNDS_MIN;
 use anyhow::{Context as _, bail, ensure};
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,9 @@ pub struct Baseline {
     pub label: String,
     /// Where.
     pub machine: Value,
+    /// Rounds its intervals stand on, where a run has them.
+    #[serde(default)]
+    pub rounds: Option<usize>,
     /// Compared.
     pub ratios: Vec<Kept>,
     /// Looked at.
@@ -96,6 +100,8 @@ pub struct Report {
     rows: Vec<Row>,
     /// Ratios of the baseline the run did not measure.
     missing: Vec<String>,
+    /// The fewest rounds of the two, where they have them.
+    rounds: Option<usize>,
 }
 
 /// Keeps or compares. `Ok(None)`: kept. Errors: files that are no runs of ours.
@@ -138,6 +144,12 @@ fn distil(json: &Value, label: &str) -> Option<Baseline> {
         let word = |key: &str| ratio[key].as_str();
         let group = place(ratio);
         let (over, under, quantile) = (word("over")?, word("under")?, word("quantile")?);
+        if [over, under]
+            .iter()
+            .any(|client| is_short(json, client, ratio))
+        {
+            return None;
+        }
         let what = format!("{group}: {over} / {under}, {quantile}");
         kept(what, word("better")?, ratio)
     });
@@ -151,9 +163,21 @@ fn distil(json: &Value, label: &str) -> Option<Baseline> {
         kind: json["kind"].as_str()?.to_owned(),
         label: label.to_owned(),
         machine: json["machine"].clone(),
+        rounds: json["rounds"]
+            .as_u64()
+            .and_then(|rounds| rounds.try_into().ok()),
         medians: medians.collect(),
         ratios,
     })
+}
+
+/// Whether ticks or rounds of a client are missing at a ratio's rate: no verdict stands on it.
+fn is_short(json: &Value, client: &str, ratio: &Value) -> bool {
+    let rows = json["rows"].as_array();
+    let mut rows = rows.into_iter().flatten();
+    let row = rows.find(|row| row["client"] == client && row["rate"] == ratio["rate"]);
+    let counts = |row: &Value| ["unanswered", "rounds_missed"].map(|key| row[key].as_u64());
+    row.is_some_and(|row| counts(row).iter().flatten().any(|count| *count > 0))
 }
 
 /// The rate or group something belongs to.
@@ -208,13 +232,17 @@ fn compare(then: &Baseline, now: &Baseline) -> anyhow::Result<Report> {
         kind: then.kind.clone(),
         against: then.label.clone(),
         missing: missing.map(|then| then.what.clone()).collect(),
+        rounds: then.rounds.into_iter().chain(now.rounds).min(),
         rows,
     })
 }
 
 impl Report {
-    /// Errors: a ratio has become worse.
+    /// Errors: a ratio has become worse, or there were too few rounds to tell.
     pub fn check(&self) -> anyhow::Result<()> {
+        if let Some(rounds) = self.rounds.filter(|rounds| *rounds < ROUNDS_MIN) {
+            bail!("not proven ({rounds} rounds): an interval needs {ROUNDS_MIN}");
+        }
         let worse = self.rows.iter().filter(|row| row.change == Change::Worse);
         let worse: Vec<&str> = worse.map(|row| row.then.what.as_str()).collect();
         ensure!(
@@ -293,6 +321,18 @@ mod tests {
         let less = compare(&more, &then).unwrap();
         assert_eq!(less.missing, ["another"]);
         assert!(less.to_string().contains("not measured: another"));
+    }
+
+    #[test]
+    fn lost_ticks_and_few_rounds_prove_nothing() {
+        let then = distil(&run_of(3.0, 4.0), "then").unwrap();
+        let mut run = run_of(2.0, 2.9);
+        run["rounds"] = 7.into();
+        let few = compare(&then, &distil(&run, "now").unwrap()).unwrap();
+        let error = few.check().unwrap_err().to_string();
+        assert!(error.contains("not proven (7 rounds)"), "{error}");
+        run["rows"][0]["unanswered"] = 3.into();
+        assert!(distil(&run, "now").unwrap().ratios.is_empty());
     }
 
     #[test]

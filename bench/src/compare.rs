@@ -5,7 +5,7 @@
 
 use crate::host::{Hiccups, Seats};
 use crate::race::{Entrant, Race};
-use crate::stats::{Estimate, median_ratio};
+use crate::stats::{Estimate, ROUNDS_MIN, median_ratio};
 use crate::summary::{Fact, Pair, Summary, span};
 use crate::venue::Load;
 use anyhow::{Context as _, bail, ensure};
@@ -68,6 +68,7 @@ pub fn run(args: &Args) -> anyhow::Result<Summary> {
         What::TickToTrade => over_sockets(args, &seats, clock, &mut summary)?,
         What::InProcess => in_memory(args, &seats, &mut summary)?,
     }
+    let verdict = |pair| verdict(pair, args.rounds as usize);
     let verdicts: Vec<String> = summary.ratios.iter().map(verdict).collect();
     summary.notes.extend(verdicts);
     Ok(summary)
@@ -79,6 +80,11 @@ pub fn check(summary: &Summary, args: &Args) -> anyhow::Result<()> {
     if !args.gate {
         return Ok(());
     }
+    ensure!(
+        args.rounds as usize >= ROUNDS_MIN,
+        "not proven ({} rounds): an interval needs {ROUNDS_MIN}",
+        args.rounds
+    );
     let groups = match args.what {
         What::TickToTrade => args.rates.len(),
         // Paced and hot.
@@ -96,9 +102,11 @@ pub fn check(summary: &Summary, args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn verdict(pair: &Pair) -> String {
+fn verdict(pair: &Pair, rounds: usize) -> String {
     let Estimate { low, high, .. } = pair.estimate;
+    let few = format!("not proven ({rounds} rounds)");
     let word = match () {
+        () if rounds < ROUNDS_MIN => few.as_str(),
         () if low > 1.0 => "b is slower than a",
         () if high < 1.0 => "b is faster than a",
         () => "no difference is proven",
@@ -143,7 +151,12 @@ fn over_sockets(
     for one in &measured {
         summary.hiccups.add(&one.hiccups);
         let missing = one.asked - one.answered;
-        ensure!(missing == 0, "{}: {missing} orders are missing", one.name);
+        let rounds = one.ends.len();
+        ensure!(
+            missing == 0 && rounds == 0,
+            "{}: not measured: {missing} ticks unanswered, {rounds} rounds missed",
+            one.name
+        );
     }
     Ok(())
 }
@@ -244,7 +257,7 @@ mod tests {
             b: PathBuf::new(),
             what: What::TickToTrade,
             rates: vec![10_000],
-            rounds: 2,
+            rounds: 8,
             seconds: 1.0,
             ticks: 500,
             client_core: 0,
@@ -253,13 +266,21 @@ mod tests {
         };
         summary.ratios = vec![pair(0.98, 1.2); 2];
         assert!(check(&summary, &args).is_ok());
-        assert!(verdict(&summary.ratios[0]).contains("no difference"));
+        assert!(verdict(&summary.ratios[0], 8).contains("no difference"));
         summary.ratios.pop();
         assert!(check(&summary, &args).is_err(), "one was not measured");
         summary.ratios = vec![pair(1.01, 1.2); 2];
         assert!(check(&summary, &args).is_err());
         args.gate = false;
         assert!(check(&summary, &args).is_ok());
-        assert!(verdict(&pair(0.8, 0.9)).contains("faster"));
+        assert!(verdict(&pair(0.8, 0.9), 8).contains("faster"));
+        assert!(verdict(&pair(0.8, 0.9), 7).contains("not proven (7 rounds)"));
+        args = Args {
+            gate: true,
+            rounds: 7,
+            ..args
+        };
+        summary.ratios = vec![pair(0.98, 1.2); 2];
+        assert!(check(&summary, &args).is_err(), "too few rounds");
     }
 }

@@ -119,6 +119,9 @@ impl Alone {
     }
 }
 
+/// Waiting for the core of this much counts as preemption even where no switch was counted, ns.
+const WAITED_NS: u64 = 1_000_000;
+
 /// What the scheduler has done to a thread since it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Suffered {
@@ -148,6 +151,11 @@ impl Suffered {
             switches: count.and_then(|text| text.trim().parse().ok()).unwrap_or(0),
             waited_ns: waited_ns(&format!("/proc/{pid}/schedstat")),
         }
+    }
+
+    /// Whether this, added in a stretch of time, is a preemption: made to leave, or kept waiting.
+    pub const fn is_preempted(self) -> bool {
+        self.switches > 0 || self.waited_ns > WAITED_NS
     }
 
     /// What was added after `earlier`.

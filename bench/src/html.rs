@@ -4,7 +4,7 @@
 
 use crate::race::Measured;
 use crate::stats::{Set, WINDOW_NS};
-use crate::t2t::{BOTH, FLOOR_TLS, Line, OURS, PEER_PARKING, Report, VETH};
+use crate::t2t::{BOTH, FLOOR_TLS, Line, OURS, PEER_PARKING, Ratio, Report, VETH};
 use anyhow::anyhow;
 use plotters::coord::combinators::IntoLogRange;
 use plotters::prelude::*;
@@ -88,6 +88,8 @@ pub fn page(report: &Report, measured: &[Measured]) -> anyhow::Result<String> {
         }
         let rows = report.rows.iter().filter(|row| row.rate == rate);
         table(&mut page, rows);
+        let ratios = report.ratios.iter().filter(|ratio| ratio.rate == rate);
+        ratio_table(&mut page, ratios);
     }
     page.push_str("<h2>Notes</h2><ul>\n");
     for note in &report.notes {
@@ -116,18 +118,28 @@ fn key(page: &mut String, here: &[&Measured]) {
 fn table<'a>(page: &mut String, rows: impl Iterator<Item = &'a Line>) {
     page.push_str(
         "<table><tr><th>us</th><th>p50</th><th>95 %</th><th>p99</th><th>95 %</th><th>p99.9</th>\
-         <th>max</th><th>all: p99</th><th>clean</th></tr>\n",
+         <th>max</th><th>clean windows</th><th>all: p50</th><th>all: p99</th></tr>\n",
     );
     let us = |ns: f64| crate::report::micros(ns);
     for row in rows {
-        let (Some(clean), Some(all)) = (row.clean, row.all) else {
+        let windows = (row.windows.0 + row.windows.1).max(1);
+        let Some(all) = row.all else {
             continue;
         };
-        let windows = (row.windows.0 + row.windows.1).max(1);
+        let Some(clean) = row.clean else {
+            let _ = writeln!(
+                page,
+                "<tr><td>{}</td><td colspan=\"7\">no clean windows</td><td>0 %</td><td>{}</td><td>{}</td></tr>",
+                escape(&row.client),
+                us(all.p50.value),
+                us(all.p99.value),
+            );
+            continue;
+        };
         let _ = writeln!(
             page,
             "<tr><td>{}</td><td>{}</td><td>{}–{}</td><td>{}</td><td>{}–{}</td><td>{}</td><td>{}</td>\
-             <td>{}</td><td>{} %</td></tr>",
+             <td>{} %</td><td>{}</td><td>{}</td></tr>",
             escape(&row.client),
             us(clean.p50.value),
             us(clean.p50.low),
@@ -137,9 +149,39 @@ fn table<'a>(page: &mut String, rows: impl Iterator<Item = &'a Line>) {
             us(clean.p99.high),
             us(clean.p999.value),
             us(clean.max),
-            us(all.p99.value),
             100 * row.windows.0 / windows,
+            us(all.p50.value),
+            us(all.p99.value),
         );
+    }
+    page.push_str("</table>\n");
+}
+
+/// Every comparison, in clean windows, which are gated, and in all.
+fn ratio_table<'a>(page: &mut String, ratios: impl Iterator<Item = &'a Ratio> + Clone) {
+    page.push_str(
+        "<table><tr><th>times as long</th><th>p50, clean</th><th>p50, all</th><th>p99, clean</th>\
+         <th>p99, all</th></tr>\n",
+    );
+    let is_first = |ratio: &&Ratio| (ratio.quantile, ratio.set) == ("p50", "all");
+    for first in ratios.clone().filter(is_first) {
+        let who = format!("{} / {}", first.over, first.under);
+        let _ = write!(page, "<tr><td>{}</td>", escape(&who));
+        for (quantile, set) in [
+            ("p50", "clean"),
+            ("p50", "all"),
+            ("p99", "clean"),
+            ("p99", "all"),
+        ] {
+            let is_it = |ratio: &&Ratio| {
+                (ratio.quantile, ratio.set) == (quantile, set)
+                    && (&ratio.over, &ratio.under) == (&first.over, &first.under)
+            };
+            let found = ratios.clone().find(is_it);
+            let found = found.map_or(String::new(), |ratio| crate::summary::span(&ratio.estimate));
+            let _ = write!(page, "<td>{found}</td>");
+        }
+        page.push_str("</tr>\n");
     }
     page.push_str("</table>\n");
 }

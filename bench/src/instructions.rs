@@ -127,15 +127,22 @@ pub fn work(args: &WorkArgs) -> anyhow::Result<()> {
 pub struct Baseline {
     /// The compiler.
     pub rustc: String,
+    /// How it was built: `release`.
+    #[serde(default = "unknown")]
+    pub profile: String,
     /// Instructions a tick, by workload.
     pub instructions: BTreeMap<String, f64>,
+}
+
+fn unknown() -> String {
+    "an unknown profile".to_owned()
 }
 
 /// One workload.
 #[derive(Debug, Serialize)]
 pub struct Row {
     /// Which.
-    pub workload: &'static str,
+    pub workload: String,
     /// Instructions a tick.
     pub instructions: f64,
     /// The baseline's.
@@ -151,18 +158,25 @@ pub struct Report {
     kind: &'static str,
     is_debug: bool,
     rows: Vec<Row>,
+    /// Why the counts cannot be set beside the baseline's.
+    why: Option<String>,
     notes: Vec<String>,
 }
 
-/// Runs it. Errors: a workload fails; with `--gate` also growth, or no valgrind.
+/// Runs it. Errors: a debug build, a workload that fails; with `--gate` no valgrind.
 pub fn run(args: &Args) -> anyhow::Result<Report> {
     let mut report = Report {
         outcome: "done",
         kind: "instructions",
         is_debug: cfg!(debug_assertions),
         rows: Vec::new(),
+        why: None,
         notes: Vec::new(),
     };
+    ensure!(
+        !report.is_debug,
+        "a debug build's instructions are neither compared nor kept: cargo build --release"
+    );
     if Command::new("valgrind").arg("--version").output().is_err() {
         report.outcome = "skipped";
         let note = "SKIPPED: valgrind is not installed (apt-get install valgrind)";
@@ -170,44 +184,22 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
         ensure!(!args.gate, "valgrind is not installed");
         return Ok(report);
     }
-    let baseline = read(args)?;
-    let rustc = version();
+    let held = read(args)?;
+    let mut now = Baseline {
+        rustc: version(),
+        profile: "release".to_owned(),
+        instructions: BTreeMap::new(),
+    };
     for work in Work::ALL {
         let [short, long] = [args.ticks, args.ticks * TIMES].map(|ticks| count(work, ticks));
-        let instructions = (long? - short?) as f64 / (args.ticks * (TIMES - 1)) as f64;
-        let held = baseline.as_ref();
-        let held = held.and_then(|baseline| baseline.instructions.get(work.name()).copied());
-        report.rows.push(Row {
-            workload: work.name(),
-            instructions,
-            baseline: held,
-            growth: held.map(|held| 100.0 * (instructions / held - 1.0)),
-        });
+        let each = (long? - short?) as f64 / (args.ticks * (TIMES - 1)) as f64;
+        let rounded = (each * 10.0).round() / 10.0;
+        now.instructions.insert(work.name().to_owned(), rounded);
     }
-    match &baseline {
-        None => report
-            .notes
-            .push("no baseline yet: --save makes one".to_owned()),
-        Some(held) if held.rustc != rustc => report.notes.push(format!(
-            "the baseline is of {}, this is {rustc}: save it anew",
-            held.rustc
-        )),
-        Some(_) => {}
-    }
+    (report.rows, report.why) = compare(held.as_ref(), &now);
+    report.notes.extend(report.why.clone());
     if args.save {
-        let counts = report.rows.iter();
-        let fresh = Baseline {
-            rustc,
-            instructions: counts
-                .map(|row| {
-                    (
-                        row.workload.to_owned(),
-                        (row.instructions * 10.0).round() / 10.0,
-                    )
-                })
-                .collect(),
-        };
-        let text = serde_json::to_string_pretty(&fresh)? + "\n";
+        let text = serde_json::to_string_pretty(&now)? + "\n";
         if let Some(folder) = args.baseline.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -217,15 +209,42 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
     Ok(report)
 }
 
+/// What was counted beside what is held, and why the two cannot be compared, where they cannot: another compiler or
+/// profile makes other instructions of the same source.
+fn compare(held: Option<&Baseline>, now: &Baseline) -> (Vec<Row>, Option<String>) {
+    let why = match held {
+        None => Some("no baseline yet: --save makes one".to_owned()),
+        Some(held) if (&held.rustc, &held.profile) != (&now.rustc, &now.profile) => Some(format!(
+            "not compared: the baseline is of {}, {}; this is {}, {}: save it anew",
+            held.rustc, held.profile, now.rustc, now.profile
+        )),
+        Some(_) => None,
+    };
+    let rows = now.instructions.iter().map(|(workload, &instructions)| {
+        let baseline = held.and_then(|held| held.instructions.get(workload).copied());
+        let comparable = baseline.filter(|_| why.is_none());
+        Row {
+            workload: workload.clone(),
+            instructions,
+            baseline,
+            growth: comparable.map(|held| 100.0 * (instructions / held - 1.0)),
+        }
+    });
+    (rows.collect(), why)
+}
+
 impl Report {
-    /// Errors, when `is_gate`: a workload that grew beyond the tolerance.
+    /// Errors, when `is_gate`: a workload that grew beyond the tolerance, or counts that cannot be compared.
     pub fn check(&self, is_gate: bool) -> anyhow::Result<()> {
+        if let Some(why) = self.why.as_ref().filter(|_| is_gate) {
+            bail!("{why}");
+        }
         let grown = |row: &&Row| row.growth.is_none_or(|growth| growth > TOLERANCE);
         let grown: Vec<&str> = self
             .rows
             .iter()
             .filter(grown)
-            .map(|row| row.workload)
+            .map(|row| row.workload.as_str())
             .collect();
         ensure!(
             !is_gate || grown.is_empty(),
@@ -315,28 +334,64 @@ mod tests {
         assert_eq!(collected("==1== no"), None);
     }
 
-    #[test]
-    fn growth_beyond_the_tolerance_fails_a_gate_and_nothing_else() {
-        let report = |growth| Report {
+    fn counts(rustc: &str, profile: &str, by: f64) -> Baseline {
+        let count = |work: Work| (work.name().to_owned(), 10_000.0 * by);
+        Baseline {
+            rustc: rustc.to_owned(),
+            profile: profile.to_owned(),
+            instructions: Work::ALL.map(count).into(),
+        }
+    }
+
+    fn report(held: Option<&Baseline>, now: &Baseline) -> Report {
+        let (rows, why) = compare(held, now);
+        Report {
             outcome: "done",
             kind: "instructions",
             is_debug: false,
-            rows: vec![Row {
-                workload: "tick",
-                instructions: 1.0,
-                baseline: Some(1.0),
-                growth,
-            }],
+            rows,
+            why,
             notes: Vec::new(),
-        };
-        assert!(report(Some(0.9)).check(true).is_ok());
-        assert!(report(Some(-30.0)).check(true).is_ok());
-        assert!(report(Some(1.1)).check(true).is_err());
-        assert!(
-            report(None).check(true).is_err(),
-            "no baseline proves nothing"
-        );
-        assert!(report(Some(9.0)).check(false).is_ok());
+        }
+    }
+
+    #[test]
+    fn two_percent_more_than_the_baseline_fail_a_gate_and_nothing_else() {
+        let now = |by| counts("rustc 1", "release", by);
+        let held = now(1.0);
+        let check = |by, is_gate| report(Some(&held), &now(by)).check(is_gate);
+        let error = check(1.02, true).unwrap_err().to_string();
+        assert!(error.ends_with("tick, tick-to-order"), "{error}");
+        assert!(check(1.02, false).is_ok());
+        assert!(check(1.009, true).is_ok() && check(0.7, true).is_ok());
+        let mut one = now(1.0);
+        one.instructions.insert("tick".to_owned(), 10_200.0);
+        let error = report(Some(&held), &one).check(true).unwrap_err();
+        assert!(error.to_string().ends_with(": tick"), "{error}");
+        let mut less = held.clone();
+        less.instructions.remove("tick");
+        let report = report(Some(&less), &now(1.0));
+        assert!(report.check(true).is_err(), "not held proves nothing");
+    }
+
+    #[test]
+    fn another_compiler_or_profile_is_said_and_not_compared() {
+        let now = counts("rustc 2", "release", 1.5);
+        for held in [
+            None,
+            Some(counts("rustc 1", "release", 1.0)),
+            Some(counts("rustc 2", "an unknown profile", 1.0)),
+        ] {
+            let report = report(held.as_ref(), &now);
+            assert!(report.rows.iter().all(|row| row.growth.is_none()));
+            assert!(report.check(false).is_ok());
+            let error = report.check(true).unwrap_err().to_string();
+            assert_eq!(Some(error), report.why);
+        }
+        // A file of before there was a profile in it.
+        let old = r#"{"rustc": "rustc 2", "instructions": {"tick": 1.0}}"#;
+        let old: Baseline = serde_json::from_str(old).unwrap();
+        assert!(compare(Some(&old), &now).1.is_some());
     }
 
     #[test]

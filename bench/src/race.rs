@@ -82,6 +82,10 @@ pub struct Measured {
     pub hiccups: Hiccups,
     /// Why it left before it was heard out, by rounds.
     pub ends: Vec<String>,
+    /// It is a lane of ours.
+    pub is_lane: bool,
+    /// What its process was not allowed.
+    pub doubts: Vec<&'static str>,
     /// A lane's own stage times, cycles.
     pub stages: Vec<(Stage, HistSnapshot)>,
     /// From a received frame's descriptor to that of the order's frame, cycles; only of lanes over frames.
@@ -105,6 +109,8 @@ impl Measured {
             preemptions: (0, 0),
             hiccups: Hiccups::default(),
             ends: Vec::new(),
+            is_lane: false,
+            doubts: Vec::new(),
             stages: Vec::new(),
             spans: HistSnapshot::default(),
             counters: Vec::new(),
@@ -200,9 +206,10 @@ impl Race<'_> {
             .entrants
             .iter()
             .flat_map(|one| {
-                self.loads
-                    .iter()
-                    .map(|load| Measured::new(&one.name, *load))
+                self.loads.iter().map(|load| Measured {
+                    is_lane: one.is_lane,
+                    ..Measured::new(&one.name, *load)
+                })
             })
             .collect();
         let count = self.entrants.len();
@@ -252,8 +259,9 @@ impl Race<'_> {
             let net = roads.net(entrant.road, clock)?;
             let every = loads.first().map_or(1, |load| load.every);
             let mut child = start(entrant, seats, roads, files, every)?;
-            let session = venue.session(net, Some(child.0.id()));
-            let outcome = serve(entrant, session, &files.shm, every, rows);
+            let pid = child.0.id();
+            let session = venue.session(net, Some(pid));
+            let outcome = serve(entrant, session, pid, &files.shm, every, rows);
             // What it says when the venue leaves is no news; what it said before may be.
             outcome.with_context(|| child.last_words())
         };
@@ -308,6 +316,7 @@ fn start(
 fn serve(
     entrant: &Entrant,
     session: Session<'_>,
+    pid: u32,
     shm: &Path,
     every: u64,
     rows: &mut [Measured],
@@ -323,6 +332,9 @@ fn serve(
     });
     is_up.with_context(|| region.get().map_or(String::new(), counted))?;
     let has_frames = entrant.is_lane && matches!(entrant.road, Road::Bypass { .. });
+    if entrant.is_lane {
+        doubt(pid, rows);
+    }
     let page = has_frames.then(|| Page::attach(shm)).transpose()?;
     for row in rows {
         let before = region.get().map(look);
@@ -346,6 +358,31 @@ fn serve(
         }
     }
     Ok(())
+}
+
+/// Notes what a node's lane has and this one, which is up, was not allowed (proc(5)).
+fn doubt(pid: u32, rows: &mut [Measured]) {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let field = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        line.and_then(|rest| rest.split_whitespace().next())
+    };
+    for (is_so, doubt) in [
+        (
+            field("Seccomp:") == Some("2"),
+            "its thread is not confined (seccomp)",
+        ),
+        (
+            field("VmLck:").is_some_and(|locked| locked != "0"),
+            "its memory is not locked",
+        ),
+    ] {
+        for row in rows.iter_mut() {
+            if !is_so && !row.doubts.contains(&doubt) {
+                row.doubts.push(doubt);
+            }
+        }
+    }
 }
 
 /// What a lane has counted, for the one who wonders why it did not come up.

@@ -21,6 +21,8 @@ use serde::Serialize;
 pub const WINDOW_NS: u64 = 20_000_000;
 /// Draws of a bootstrap. The ends of a 95 % interval then stand on 12 draws each.
 pub const DRAWS: usize = 500;
+/// Rounds an interval needs: with fewer a draw of them repeats itself, and the interval is too narrow.
+pub const ROUNDS_MIN: usize = 8;
 /// Samples of one client a bootstrap looks at: more are thinned evenly over the sorted values.
 const BOOTSTRAP_MAX: usize = 100_000;
 /// The quantiles every table shows.
@@ -65,6 +67,15 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// A count: no interval.
+    pub const fn exact(value: f64) -> Self {
+        Self {
+            value,
+            low: value,
+            high: value,
+        }
+    }
+
     /// Of what was not measured: no number, `null` in JSON; it meets no target.
     pub const NONE: Self = Self {
         value: f64::NAN,
@@ -101,6 +112,13 @@ impl Samples {
     pub fn count(&self, set: Set) -> u64 {
         let values = self.values.iter();
         values.filter(|(_, at)| self.is_in(set, *at)).count() as u64
+    }
+
+    /// Rounds there were.
+    pub fn rounds(&self) -> usize {
+        self.windows
+            .last()
+            .map_or(0, |last| last.round as usize + 1)
     }
 
     /// Windows of each kind: (clean, preempted).

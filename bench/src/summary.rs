@@ -58,6 +58,8 @@ pub struct Item {
     pub all: Option<Figures>,
     /// Windows: clean, preempted.
     pub windows: (usize, usize),
+    /// Rounds the intervals stand on.
+    pub rounds: usize,
     /// HdrHistogram V2, deflated, base64, all samples.
     pub histogram: String,
 }
@@ -136,6 +138,7 @@ impl Summary {
                 clean: Figures::of(samples, Set::Clean, &clean, at),
                 all: Figures::of(samples, Set::All, &every, at),
                 windows: samples.window_counts(),
+                rounds: samples.rounds(),
                 histogram: stats::encoded(&samples.histogram(Set::All)),
             });
         }
@@ -179,6 +182,12 @@ impl Summary {
             (pair.group.as_str(), pair.over.as_str(), pair.quantile) == (group, over, quantile)
         };
         self.ratios.iter().find(is_it).map(|pair| pair.estimate)
+    }
+
+    /// Rounds behind the figures of a group: of the row that has fewest.
+    pub fn rounds(&self, group: &str) -> usize {
+        let rows = self.rows.iter().filter(|row| row.group == group);
+        rows.map(|row| row.rounds).min().unwrap_or(0)
     }
 
     /// A row's figures of clean windows.

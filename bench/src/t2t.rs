@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 pub use entrants::{BOTH, FLOOR_TLS, OURS, PEER_PARKING, VETH};
 pub use report::Report;
-pub use rows::Line;
+pub use rows::{Line, Ratio};
 
 /// Where the peers' program is built.
 const PEERS: &str = "bench/peers/target/release/spinlane-bench-peers";
@@ -73,6 +73,14 @@ pub struct Args {
     pub gate: bool,
 }
 
+impl Args {
+    /// Whether `--only` lets it run.
+    fn is_wanted(&self, name: &str) -> bool {
+        let only = self.only.as_deref();
+        only.is_none_or(|only| only.split(',').any(|part| name.contains(part)))
+    }
+}
+
 /// Runs it. Errors: a client that does not do its part.
 pub fn run(args: &Args) -> anyhow::Result<Report> {
     let mut notes = Vec::new();
@@ -87,9 +95,15 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
             Err(error) => notes.push(format!("no cable: no network namespaces here ({error})")),
         }
     }
-    if let Some(only) = &args.only {
-        who.retain(|one| only.split(',').any(|part| one.name.contains(part)));
+    who.retain(|one| args.is_wanted(&one.name));
+    let mut asked = Vec::new();
+    if args.family.contains(&Family::Loopback) {
+        asked.extend(entrants::LOOPBACK);
     }
+    if args.family.contains(&Family::Veth) {
+        asked.extend(entrants::veth_names(&args.xdp_mode));
+    }
+    asked.retain(|name| args.is_wanted(name));
     let loads: Vec<Load> = args
         .rates
         .iter()
@@ -108,7 +122,7 @@ pub fn run(args: &Args) -> anyhow::Result<Report> {
         on_step: &mut |round, name| eprintln!("round {}: {name}", round + 1),
     }
     .run()?;
-    let report = Report::new(&measured, args, seats, &clock, notes);
+    let report = Report::new(&measured, args, &asked, seats, &clock, notes);
     if let Some(path) = &args.html {
         let page = crate::html::page(&report, &measured)?;
         std::fs::write(path, page).with_context(|| format!("writing {}", path.display()))?;

@@ -1,7 +1,7 @@
 //! The design's targets, and whether a run proves them: by the whole interval, never by the point.
 
 use crate::meter::Row;
-use crate::stats::Estimate;
+use crate::stats::{Estimate, ROUNDS_MIN};
 use core::fmt;
 use serde::Serialize;
 
@@ -83,12 +83,39 @@ pub struct Verdict {
     pub is_gated: bool,
     /// How far the interval's bad end is from the target, as a share of it; negative = short of it.
     pub distance: f64,
+    /// Why it proves nothing, whatever the figure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 impl Verdict {
     /// Whether there is a figure at all.
     pub const fn is_measured(&self) -> bool {
         !self.found.value.is_nan()
+    }
+
+    /// The same, drawn from so many rounds: fewer than [`ROUNDS_MIN`] prove nothing.
+    pub fn over_rounds(self, rounds: usize) -> Self {
+        if rounds >= ROUNDS_MIN || !self.is_measured() {
+            return self;
+        }
+        let why = Some(format!("not proven ({rounds} rounds)"));
+        Self {
+            is_met: false,
+            why,
+            ..self
+        }
+    }
+
+    /// The same where part of what it stands on is missing: no figure.
+    pub fn not_measured(self, what_is_missing: &str) -> Self {
+        Self {
+            found: Estimate::NONE,
+            is_met: false,
+            distance: f64::NAN,
+            why: Some(format!("not measured: {what_is_missing}")),
+            ..self
+        }
     }
 }
 
@@ -106,6 +133,7 @@ impl Bound {
             is_met: distance >= 0.0,
             is_gated,
             distance,
+            why: None,
         }
     }
 }
@@ -146,14 +174,18 @@ pub fn stages(rows: &[Row]) -> Vec<Verdict> {
 
 /// Errors, when `is_gate`: a gated target that is not proven; one that was not measured is none the better.
 pub fn check(verdicts: &[Verdict], is_gate: bool) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !is_gate || verdicts.iter().any(|verdict| verdict.is_gated),
+        "nothing is proven: none of the gated targets was asked for"
+    );
     let missed: Vec<String> = verdicts
         .iter()
         .filter(|verdict| verdict.is_gated && !verdict.is_met)
         .map(|verdict| {
-            let why = if verdict.is_measured() {
-                ""
-            } else {
-                " (not measured)"
+            let why = match &verdict.why {
+                Some(why) => format!(" ({why})"),
+                None if verdict.is_measured() => String::new(),
+                None => " (not measured)".to_owned(),
             };
             format!("{}{why}", verdict.what)
         })
@@ -180,6 +212,9 @@ pub fn fmt_table(f: &mut fmt::Formatter<'_>, verdicts: &[Verdict]) -> fmt::Resul
         let what: String = verdict.what.chars().take(63).collect();
         if !verdict.is_measured() {
             writeln!(f, "{what:<64}{:>16}", "not measured")?;
+            if let Some(why) = &verdict.why {
+                writeln!(f, "    {why}")?;
+            }
             continue;
         }
         let Estimate { low, high, .. } = verdict.found;
@@ -188,10 +223,12 @@ pub fn fmt_table(f: &mut fmt::Formatter<'_>, verdicts: &[Verdict]) -> fmt::Resul
         let distance = (100.0 * verdict.distance).clamp(-999.0, 999.0);
         let distance = format!("{word} {distance:+.0}%");
         writeln!(f, "{what:<64}{distance:>16}")?;
+        let why = verdict.why.as_ref();
+        let why = why.map_or(String::new(), |why| format!("{why}: "));
         if low < high {
-            writeln!(f, "    found {low:.2} to {high:.2}")?;
+            writeln!(f, "    {why}found {low:.2} to {high:.2}")?;
         } else {
-            writeln!(f, "    found {low:.2}")?;
+            writeln!(f, "    {why}found {low:.2}")?;
         }
     }
     Ok(())
@@ -244,7 +281,8 @@ mod tests {
         assert!(check(&gated, false).is_ok());
         let error = check(&gated, true).unwrap_err().to_string();
         assert_eq!(error, "not proven: it (not measured)");
-        assert!(check(&[judge(Estimate::NONE, false)], true).is_ok());
+        let error = check(&[judge(Estimate::NONE, false)], true).unwrap_err();
+        assert!(error.to_string().contains("none of the gated targets"));
         let json = serde_json::to_value(&gated[0]).unwrap();
         assert!(json["value"].is_null() && json["is_met"] == false);
         let text = Table(gated).to_string();
@@ -252,6 +290,25 @@ mod tests {
             text.ends_with("not measured\n") && !text.contains("found"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn few_rounds_and_lost_ticks_prove_nothing() {
+        let found = Estimate {
+            value: 1.0,
+            low: 0.9,
+            high: 1.1,
+        };
+        let judge = || Bound::AtMost.judge("it".to_owned(), 1.3, found, true);
+        assert!(check(&[judge().over_rounds(8)], true).is_ok());
+        let few = [judge().over_rounds(7)];
+        assert!(check(&few, false).is_ok() && few[0].is_measured());
+        let error = check(&few, true).unwrap_err().to_string();
+        assert_eq!(error, "not proven: it (not proven (7 rounds))");
+        let lost = [judge().not_measured("3 ticks unanswered")];
+        assert!(!lost[0].is_measured());
+        let error = check(&lost, true).unwrap_err().to_string();
+        assert_eq!(error, "not proven: it (not measured: 3 ticks unanswered)");
     }
 
     #[test]

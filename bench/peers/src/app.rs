@@ -117,10 +117,7 @@ impl App {
     /// # Errors
     /// The text is no depth update.
     pub fn on_tick(&mut self, text: &str) -> Result<Option<String>, BadMessage> {
-        let message: Combined<'_> = serde_json::from_str(text).map_err(|_| BadMessage)?;
-        let depth = message.data;
-        apply(&mut self.bids, &depth.b)?;
-        apply(&mut self.asks, &depth.a)?;
+        let depth = self.apply(text)?;
         let Some((price, qty)) = self.bids.last_key_value() else {
             return Ok(None);
         };
@@ -152,6 +149,25 @@ impl App {
         Ok(Some(order))
     }
 
+    fn apply<'t>(&mut self, text: &'t str) -> Result<Depth<'t>, BadMessage> {
+        let message: Combined<'_> = serde_json::from_str(text).map_err(|_| BadMessage)?;
+        let depth = message.data;
+        apply(&mut self.bids, &depth.b)?;
+        apply(&mut self.asks, &depth.a)?;
+        Ok(depth)
+    }
+
+    /// Applies a tick and answers nothing: best bid and ask after it.
+    ///
+    /// # Errors
+    /// The text is no depth update.
+    #[allow(dead_code, reason = "the stage without sockets asks")]
+    pub fn on_depth(&mut self, text: &str) -> Result<Option<(f64, f64)>, BadMessage> {
+        self.apply(text)?;
+        let best = (self.bids.last_key_value(), self.asks.first_key_value());
+        Ok(best.0.zip(best.1).map(|(bid, ask)| (bid.0.0, ask.0.0)))
+    }
+
     /// Takes an answer or a report: an order that has ended is forgotten.
     ///
     /// # Errors
@@ -170,6 +186,18 @@ impl App {
     pub fn live(&self) -> usize {
         self.live.len()
     }
+}
+
+/// Reads a tick and every number in it, and keeps nothing: their sum.
+///
+/// # Errors
+/// The text is no depth update.
+#[allow(dead_code, reason = "the stage without a book asks")]
+pub fn read(text: &str) -> Result<f64, BadMessage> {
+    let message: Combined<'_> = serde_json::from_str(text).map_err(|_| BadMessage)?;
+    let numbers = message.data.b.iter().chain(&message.data.a).flatten();
+    let numbers = numbers.map(|number| number.parse::<f64>().map_err(|_| BadMessage));
+    numbers.sum()
 }
 
 fn apply(side: &mut BTreeMap<Price, f64>, levels: &[[&str; 2]]) -> Result<(), BadMessage> {

@@ -10,6 +10,7 @@ use dp_proto::tls::{Roots, client_config};
 use dp_shm::Region;
 use dp_shm::layout::Shape;
 use dp_strategy::{Intents, Strategy, View};
+use dp_transport::confine::confine;
 use dp_transport::{Clock, Idle, Transport, grow_heap};
 use dp_types::{Epoch, LaneId, OrderKind, Qty, Side, StrategyId, Tif, VenueId};
 use dp_venue_api::{Registry, Secrets, Venue as _, VenueConfig};
@@ -162,12 +163,18 @@ pub fn run(
     shm: &Path,
     every: u64,
 ) -> anyhow::Result<()> {
+    // As a node does before its lanes. Being refused is a fact the one who measures finds out (race.rs).
+    let _ = dp_transport::lock_memory();
     let (region, _) = Region::open_or_create(shm, &shape())
         .with_context(|| format!("making {}", shm.display()))?;
     let clock = Clock::calibrate(100);
     begin(&region, &clock);
     grow_heap(HEAP_BYTES);
+    let (steady, cold) = (transport.steady_syscalls(), transport.cold_syscalls());
     let mut lane = build(&region, transport, clock, address, ca, every)?;
+    // The last thing before it meets a venue, as on a node.
+    let calls = [steady, cold, Idle::Spin.steady_syscalls()].concat();
+    let _ = confine(&calls);
     lane.run(&AtomicBool::new(false));
     Ok(())
 }

@@ -3,13 +3,14 @@
 //! Machines parse in place, so each sample gets its own copy of the text, made untimed: it is as warm as
 //! bytes that were decrypted a moment ago.
 
-use super::book::{TreeBook, instrument, warm_keeper};
+use super::book::{instrument, warm_keeper};
 use crate::answers;
-use crate::data::{self, MESSAGES};
+use crate::data;
 use crate::meter::Meter;
+use crate::naive::{self, App, BadMessage};
 use anyhow::{Context as _, bail};
 use dp_book::{Keeper, Outcome};
-use dp_types::{Instrument, LinkId, Now, Side, UnixNanos};
+use dp_types::{Instrument, LinkId, Now, UnixNanos};
 use dp_venue_api::{Event, Fault, Registry, RegistryError, RestRequest, Sink, Venue, VenueConfig};
 use dp_venue_binance::feed::Decoder;
 use dp_venue_binance::sync::BinanceSync;
@@ -263,17 +264,9 @@ pub fn run(meter: &mut Meter, captures: &Path) -> anyhow::Result<()> {
         |_, registry, text, tap| decoder.parse(registry, LINK_MD, text, tap).map(drop),
     )?;
     meter.is_peer_of(ours);
-    let mut failed = 0u64;
-    meter.each("same, serde_json and floats", |at| {
-        let depth = usual(&binance[at % MESSAGES]);
-        failed += u64::from(depth.is_err());
-        depth
-    });
+    usual(meter, "same, serde_json and floats", &binance, naive::read)?;
     meter.is_peer_of(ours);
     into_book(meter, &binance)?;
-    if failed > 0 {
-        bail!("serde_json refused {failed} messages");
-    }
     let okx = texts(data::okx_text);
     let mut rig = Rig::new(LINK_PUBLIC, symbol("BTC-USDT"), Okx::new)?;
     rig.measure(meter, "OKX, 20 levels", &okx)?;
@@ -324,19 +317,37 @@ fn into_book(meter: &mut Meter, texts: &[Vec<u8>]) -> anyhow::Result<()> {
         rig.faults += u64::from(result.is_err());
     })?;
     meter.is_peer_of(ours);
-    let mut tree = TreeBook::default();
-    meter.each("same, serde_json and tree map", |at| {
-        let Ok(depth) = usual(&texts[at % texts.len()]) else {
-            return None;
-        };
-        for (side, levels) in [(Side::Buy, depth.bids), (Side::Sell, depth.asks)] {
-            for [price, qty] in levels {
-                tree.apply(side, (price * 100.0).round() as i64, qty);
-            }
-        }
-        tree.best()
-    });
+    let mut app = App::new(1);
+    usual(meter, "same, serde_json and tree map", texts, |text| {
+        app.on_depth(text)
+    })?;
     meter.is_peer_of(ours);
+    Ok(())
+}
+
+/// The usual way of the peers (`bench/peers`), from a copy of the text as warm as ours.
+fn usual<R>(
+    meter: &mut Meter,
+    name: &str,
+    texts: &[Vec<u8>],
+    mut take: impl FnMut(&str) -> Result<R, BadMessage>,
+) -> anyhow::Result<()> {
+    let texts: Result<Vec<&str>, _> = texts.iter().map(|text| str::from_utf8(text)).collect();
+    let (texts, mut failed) = (texts?, 0u64);
+    meter.each_on(
+        name,
+        &mut String::with_capacity(1 << 20),
+        |copy, at| {
+            copy.clear();
+            copy.push_str(texts[at % texts.len()]);
+        },
+        |copy| {
+            let taken = take(copy);
+            failed += u64::from(taken.is_err());
+            taken
+        },
+    );
+    anyhow::ensure!(failed == 0, "{name}: {failed} messages were refused");
     Ok(())
 }
 
@@ -376,43 +387,4 @@ fn into_flat_book(
         bail!("the book never started");
     }
     Ok(())
-}
-
-/// A depth message the usual way: typed serde_json, text borrowed, numbers as floats.
-struct UsualDepth {
-    bids: Vec<[f64; 2]>,
-    asks: Vec<[f64; 2]>,
-}
-
-fn usual(text: &[u8]) -> anyhow::Result<UsualDepth> {
-    #[derive(serde::Deserialize)]
-    struct Outer<'a> {
-        #[serde(borrow)]
-        stream: &'a str,
-        #[serde(borrow)]
-        data: Data<'a>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Data<'a> {
-        #[serde(rename = "U")]
-        first: u64,
-        #[serde(rename = "u")]
-        last: u64,
-        #[serde(borrow)]
-        b: Vec<[&'a str; 2]>,
-        #[serde(borrow)]
-        a: Vec<[&'a str; 2]>,
-    }
-    let outer: Outer<'_> = serde_json::from_slice(text)?;
-    black_box((outer.stream, outer.data.first, outer.data.last));
-    let floats = |levels: &[[&str; 2]]| -> anyhow::Result<Vec<[f64; 2]>> {
-        levels
-            .iter()
-            .map(|[price, qty]| Ok([price.parse()?, qty.parse()?]))
-            .collect()
-    };
-    Ok(UsualDepth {
-        bids: floats(&outer.data.b)?,
-        asks: floats(&outer.data.a)?,
-    })
 }

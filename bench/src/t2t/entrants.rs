@@ -6,6 +6,11 @@ use std::path::Path;
 
 /// Our own row.
 pub const OURS: &str = "spinlane";
+/// Ours over io_uring.
+const URING: &str = "spinlane, io_uring";
+/// Another peer, as people run it and tuned.
+const FAST_PARKING: &str = "fastwebsockets, parking";
+const FAST_SPINNING: &str = "fastwebsockets, spinning";
 /// The bare loop without TLS.
 pub const FLOOR_PLAIN: &str = "floor: TCP, byte scan";
 /// The bare loop with TLS.
@@ -28,11 +33,31 @@ pub const BOTH_FLOOR: [&str; 2] = ["veth: floor, XDP native", "veth: floor, XDP 
 /// Ours around the kernel, the venue on its own.
 pub const ONE: [&str; 2] = ["veth: XDP native, one end", "veth: XDP generic, one end"];
 
+/// All who can race over loopback.
+pub const LOOPBACK: [&str; 8] = [
+    OURS,
+    URING,
+    FLOOR_PLAIN,
+    FLOOR_TLS,
+    PEER_PARKING,
+    PEER_SPINNING,
+    FAST_PARKING,
+    FAST_SPINNING,
+];
+
+/// All who can race over a cable, bypassed in these modes.
+pub fn veth_names(modes: &[Mode]) -> Vec<&'static str> {
+    let at = |mode: &Mode| usize::from(*mode == Mode::Generic);
+    let bypassed = modes.iter().map(at);
+    let bypassed = bypassed.flat_map(|at| [ONE[at], BOTH[at], BOTH_FLOOR[at]]);
+    [VETH, VETH_FLOOR].into_iter().chain(bypassed).collect()
+}
+
 /// Who races over loopback: ours, the floors, and the peers where they are built.
 pub fn over_loopback(program: &Path, peers: &Path, notes: &mut Vec<String>) -> Vec<Entrant> {
     let mut all = vec![
         Entrant::built_in(OURS, program, "spinlane"),
-        Entrant::built_in("spinlane, io_uring", program, "spinlane-uring"),
+        Entrant::built_in(URING, program, "spinlane-uring"),
         Entrant::built_in(FLOOR_PLAIN, program, "floor-plain"),
         Entrant::built_in(FLOOR_TLS, program, "floor-tls"),
     ];
@@ -46,8 +71,8 @@ pub fn over_loopback(program: &Path, peers: &Path, notes: &mut Vec<String>) -> V
     for (name, stack, runtime) in [
         (PEER_PARKING, "tungstenite", "park"),
         (PEER_SPINNING, "tungstenite", "spin"),
-        ("fastwebsockets, parking", "fastwebsockets", "park"),
-        ("fastwebsockets, spinning", "fastwebsockets", "spin"),
+        (FAST_PARKING, "fastwebsockets", "park"),
+        (FAST_SPINNING, "fastwebsockets", "spin"),
     ] {
         let args = ["--stack", stack, "--runtime", runtime];
         all.push(Entrant {

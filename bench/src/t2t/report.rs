@@ -1,7 +1,6 @@
 //! Everything of one run, and whether it passes.
 
 use super::Args;
-use super::entrants::OURS;
 use super::rows::{self, Line, Ratio, StageLine};
 use super::targets;
 use crate::head::Head;
@@ -40,6 +39,7 @@ impl Report {
     pub fn new(
         measured: &[Measured],
         args: &Args,
+        asked: &[&str],
         seats: Seats,
         clock: &Clock,
         mut notes: Vec<String>,
@@ -62,11 +62,15 @@ impl Report {
             }
             ratios.extend(rows::ratios(&here, &draws));
         }
+        let (targets, others) = targets::judge(&lines, &ratios, args.rounds as usize, asked);
+        if !others.is_empty() {
+            notes.push(format!("targets not asked for: {}", others.join("; ")));
+        }
         Self {
             head: Head::new("tick_to_trade", clock.tsc_hz(), seats),
             rounds: args.rounds,
             seconds: args.seconds,
-            targets: targets::judge(&lines, &ratios),
+            targets,
             rows: lines,
             ratios,
             stages,
@@ -74,22 +78,28 @@ impl Report {
         }
     }
 
-    /// Whether every tick was answered once and, where `--gate` asks, every target is proven.
+    /// Whether our lanes answered every tick once and, where `--gate` asks, in every round, and every target asked
+    /// for is proven.
     pub fn check(&self, is_gate: bool) -> anyhow::Result<()> {
         let lost: u64 = self
             .rows
             .iter()
             .map(|row| row.unanswered + row.strays)
             .sum();
-        let ours = self.rows.iter().filter(|row| row.client == OURS);
+        let lanes = || self.rows.iter().filter(|row| row.is_lane);
         let missed = self.rows.iter().map(|row| row.rounds_missed).sum::<usize>();
         if missed > 0 {
             eprintln!("warning: {missed} rounds without a client that left; see the notes");
         }
-        let ours: u64 = ours.map(|row| row.unanswered + row.strays).sum();
+        let ours: u64 = lanes().map(|row| row.unanswered + row.strays).sum();
         anyhow::ensure!(
             ours == 0,
-            "our lane left {ours} ticks without their one order"
+            "our lanes left {ours} ticks without their one order"
+        );
+        let missed: usize = lanes().map(|row| row.rounds_missed).sum();
+        anyhow::ensure!(
+            !is_gate || missed == 0,
+            "our lanes were missing in {missed} rounds"
         );
         if lost > 0 {
             eprintln!("warning: {lost} ticks of others without their one order");
@@ -110,6 +120,12 @@ fn lane_notes(one: &Measured, notes: &mut Vec<String>) {
         Counter::IllegalTransitions,
         Counter::Reconnects,
     ];
+    for doubt in &one.doubts {
+        let note = format!("{}: {doubt}; a node's lane has it", one.name);
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
     for end in &one.ends {
         notes.push(format!("missing at {}/s: {end}", one.load.rate));
     }

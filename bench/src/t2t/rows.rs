@@ -25,6 +25,8 @@ pub struct Line {
     pub unanswered: u64,
     /// Orders that answer no tick.
     pub strays: u64,
+    /// A lane of ours.
+    pub is_lane: bool,
     /// Rounds it left before it was heard out at this rate.
     pub rounds_missed: usize,
     /// Of clean windows; absent when there were none.
@@ -43,6 +45,18 @@ pub struct Line {
     pub hiccups: Hiccups,
     /// Merged histograms (HdrHistogram V2, deflated, base64): clean, all.
     pub histograms: (String, String),
+}
+
+impl Line {
+    /// What is missing of it, in words: no verdict stands on such a row.
+    pub fn missing(&self) -> Option<String> {
+        let (client, ticks, rounds) = (&self.client, self.unanswered, self.rounds_missed);
+        match (ticks, rounds) {
+            (0, 0) => None,
+            (0, _) => Some(format!("{rounds} rounds missed, {client}")),
+            _ => Some(format!("{ticks} ticks unanswered, {client}")),
+        }
+    }
 }
 
 /// One client against another at one rate.
@@ -153,6 +167,7 @@ pub fn line(one: &Measured, at: usize, [clean, all]: &[Bootstrap; 2]) -> Line {
         asked: one.asked,
         unanswered: one.asked - one.answered,
         strays: one.strays,
+        is_lane: one.is_lane,
         rounds_missed: one.ends.len(),
         clean: Figures::of(&one.samples, Set::Clean, clean, at),
         all: Figures::of(&one.samples, Set::All, all, at),

@@ -1,7 +1,8 @@
 //! From memory: distinct messages through machine, book and a strategy, as fast as one core goes.
 //!
 //! A message is a text as it stands after decryption, copied to where the machine parses it; the copy is in the
-//! figure, TLS and sockets are not. Rings are emptied between blocks, untimed: that is the control plane's core.
+//! figure, TLS and sockets are not. Rings are emptied between blocks: that is the control plane's core, and in the
+//! blocks' figures it is left out; in the rate over all of the time it is not.
 
 use crate::client::lane;
 use crate::hand::{Hand, Signal};
@@ -112,7 +113,7 @@ pub fn run(shape: Shape, seconds: f64, clock: Clock, hiccups: &mut Hiccups) -> a
         let cycles = tsc().since(start);
         said += BLOCK;
         hand.refresh();
-        let is_clean = Suffered::own().since(suffered).switches == 0;
+        let is_clean = !Suffered::own().since(suffered).is_preempted();
         if said > warm {
             let thousand = clock.cycles_to_ns(cycles) * 1_000 / BLOCK;
             let thousand = u32::try_from(thousand).unwrap_or(u32::MAX);

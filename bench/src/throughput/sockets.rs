@@ -88,14 +88,20 @@ pub fn run(
     .run();
     match outcome {
         Ok(measured) => {
+            let mut missing = 0.0;
             for one in &measured {
                 let lost = facts(form, one, &clock, summary);
+                missing += lost;
+                let doubts = one.doubts.iter();
+                let doubts = doubts
+                    .map(|doubt| format!("{}/s: {doubt}; a node's lane has it", one.load.rate));
+                summary.notes.extend(doubts);
                 if one.load.rate == args.rate {
                     let verdict = self::lost(form, args.rate, lost);
                     summary.targets.push(verdict);
                 }
             }
-            judge(form, args.rate, summary);
+            judge(form, args.rate, missing, summary);
         }
         Err(error) => {
             let note = format!("{}, {}/s: {error:#}", form.name(), args.rate);
@@ -106,10 +112,18 @@ pub fn run(
     Ok(())
 }
 
-/// What its targets say of a form that was not run, or not to the end.
-pub fn left_out(form: Form, rate: u64, summary: &mut Summary) {
+/// What its targets say of a form that was not run to the end.
+fn left_out(form: Form, rate: u64, summary: &mut Summary) {
     summary.targets.push(lost(form, rate, f64::NAN));
-    judge(form, rate, summary);
+    judge(form, rate, 0.0, summary);
+}
+
+/// Names the target of a form nobody asked for.
+pub fn not_asked(form: Form, rate: u64, summary: &mut Summary) {
+    let what = lost(form, rate, f64::NAN).what;
+    summary.notes.push(format!(
+        "targets not asked for: {what}; p99 over the same at {QUIET}/s"
+    ));
 }
 
 fn group(form: Form, rate: u64) -> String {
@@ -158,11 +172,7 @@ fn facts(form: Form, one: &Measured, clock: &Clock, summary: &mut Summary) -> f6
 }
 
 fn lost(form: Form, rate: u64, count: f64) -> Verdict {
-    let found = Estimate {
-        value: count,
-        low: count,
-        high: count,
-    };
+    let found = Estimate::exact(count);
     let what = format!("{}, {rate}/s: ticks or orders lost, none", form.name());
     // A bound of zero has no distance in shares of itself.
     Verdict {
@@ -172,8 +182,10 @@ fn lost(form: Form, rate: u64, count: f64) -> Verdict {
     }
 }
 
-/// p99 under load beside the same form's when quiet; and, told, beside the evenly spaced one's.
-fn judge(form: Form, rate: u64, summary: &mut Summary) {
+/// p99 under load beside the same form's when quiet; and, told, beside the evenly spaced one's. One round each has no
+/// interval over rounds. The rule instead: the upper end over the windows of the loaded run, over the lower end of
+/// the quiet one's.
+fn judge(form: Form, rate: u64, missing: f64, summary: &mut Summary) {
     let mut verdicts = Vec::new();
     let p99 = |form, rate| {
         summary
@@ -197,7 +209,12 @@ fn judge(form: Form, rate: u64, summary: &mut Summary) {
         };
         let name = form.name();
         let what = format!("{name}, {rate}/s: p99 over {beside} at {QUIET}/s, at most 2");
-        verdicts.push(Bound::AtMost.judge(what, 2.0, found, is_gated));
+        let verdict = Bound::AtMost.judge(what, 2.0, found, is_gated);
+        verdicts.push(if missing > 0.0 {
+            verdict.not_measured(&format!("{missing} ticks or orders lost"))
+        } else {
+            verdict
+        });
     }
     summary.targets.extend(verdicts);
 }
@@ -231,12 +248,19 @@ mod tests {
             &group(Form::Bursts, QUIET),
             &[("spinlane".to_owned(), samples)],
         );
-        judge(Form::Bursts, 300_000, &mut summary);
-        assert_eq!(summary.targets.len(), 1);
+        left_out(Form::Bursts, 300_000, &mut summary);
+        assert_eq!(summary.targets.len(), 2);
         assert!(summary.check(true).is_err());
-        // The quiet rate itself: as quick as itself.
-        summary.targets.clear();
-        judge(Form::Bursts, QUIET, &mut summary);
+        // The quiet rate itself is as quick as itself.
+        summary.targets = vec![lost(Form::Bursts, QUIET, 0.0)];
+        judge(Form::Bursts, QUIET, 0.0, &mut summary);
         assert!(summary.check(true).is_ok(), "{:?}", summary.targets);
+        summary.targets = vec![lost(Form::Bursts, QUIET, 0.0)];
+        judge(Form::Bursts, QUIET, 2.0, &mut summary);
+        let why = summary.targets[1].why.as_deref();
+        assert_eq!(why, Some("not measured: 2 ticks or orders lost"));
+        assert!(summary.check(true).is_err());
+        summary.targets = vec![lost(Form::Bursts, QUIET, 1.0)];
+        assert!(summary.check(true).is_err());
     }
 }

@@ -327,7 +327,7 @@ fn measure(
                 values.push((u32::try_from(ns).unwrap_or(u32::MAX).max(1), 0));
             }
             way.rest();
-            let is_clean = Suffered::own().since(before).switches == 0;
+            let is_clean = !Suffered::own().since(before).is_preempted();
             if block >= blocks.div_ceil(10) {
                 all[at].add_round(&[is_clean], values);
             }

@@ -27,12 +27,19 @@ const COLD_NS: u64 = 1_000_000;
 const TAIL_NS: u64 = 2_000_000_000;
 /// How long a client may take to come up, ns.
 const COME_UP_NS: u64 = 30_000_000_000;
-/// Waiting for the core of this much within a window counts as preemption even where no switch was counted.
-const WAITED_NS: u64 = 1_000_000;
-/// A turn of the venue's own loop that took this long was taken from it (an interrupt, the hypervisor).
+/// A turn of the venue's own loop that took this long, and what it did beside, was taken from it (an interrupt,
+/// the hypervisor).
 const TURN_NS: u64 = 500_000;
+/// What a turn may take more for each order heard or tick told, ns: several times what one costs, so that no
+/// backlog a client made by itself is ever taken for time the venue lost.
+const PIECE_NS: u64 = 20_000;
+/// The same for a request or a new connection (a snapshot, a handshake), ns.
+const COLD_PIECE_NS: u64 = 50 * PIECE_NS;
 /// After a preemption the client has caught up when fewer orders are missing than are due in this, ns.
 const CAUGHT_UP_NS: u64 = 1_000_000;
+/// It is given so many times what was lost to catch up in, and one window at least: who takes longer is slow by
+/// itself.
+const CATCH_UP_TIMES: u64 = 4;
 /// Sealed bytes a client may be behind: a second of 1,000,000 ticks.
 const BEHIND_BYTES_MAX: usize = 800 << 20;
 /// Ticks of the trial that shows whether a client is up, and their rate.
@@ -108,6 +115,8 @@ pub struct Session<'v> {
     desk: Desk,
     /// Cycles worked.
     busy: u64,
+    /// What this turn's work may take, ns.
+    allowed_ns: u64,
     cold_at: u64,
     drain: Option<Drain<'v>>,
 }
@@ -157,8 +166,9 @@ struct Run {
     /// Orders the ticks said so far call for, and those that came.
     wanted: u64,
     came: u64,
-    /// A preemption's backlog is still being worked off.
-    is_behind: bool,
+    /// A preemption's backlog is still being worked off: to the end of the one window at least, of the other at
+    /// most.
+    behind: Option<(usize, usize)>,
 }
 
 impl Run {
@@ -189,7 +199,7 @@ impl Run {
             seen,
             wanted: 0,
             came: 0,
-            is_behind: false,
+            behind: None,
         }
     }
 
@@ -238,32 +248,45 @@ impl Run {
             .into_iter()
             .max()
             .unwrap_or(0);
-        let is_late = window - self.window > 1;
-        if is_late || waited_ns > WAITED_NS || grown.iter().any(|one| one.switches > 0) {
+        if grown.iter().any(|one| one.is_preempted()) {
             let back = now.saturating_sub(self.table.cycles(waited_ns));
             let from = self.table.window(back).min(self.window);
             self.dirty[from..window].fill(true);
-            self.is_behind = true;
-        } else if self.is_behind {
-            // The window that follows, and those until the client has caught up.
-            self.dirty[self.window..window].fill(true);
+            self.fall_behind(window, waited_ns);
+        } else if let Some((least, most)) = self.behind {
+            // The window that follows, and those until the client has caught up or had time to.
+            let until = window.min(most + 1).max(self.window);
+            self.dirty[self.window..until].fill(true);
             let missing = self.wanted.saturating_sub(self.came);
             let Load { rate, every, .. } = self.table.load;
             let normal = rate * CAUGHT_UP_NS / 1_000_000_000 / every;
-            self.is_behind = missing > normal.max(1);
+            let has_more = window <= least || missing > normal.max(1) && window <= most;
+            self.behind = self.behind.filter(|_| has_more);
         }
         (self.window, self.seen) = (window, seen);
     }
 
-    /// The venue itself stood still from `from` to `to`.
-    fn lost(&mut self, from: u64, to: u64) {
-        if to < self.table.due(self.table.load.warm) {
+    /// The backlog of `lost_ns` is worked off from `window` on.
+    fn fall_behind(&mut self, window: usize, lost_ns: u64) {
+        let windows = lost_ns.saturating_mul(CATCH_UP_TIMES) / WINDOW_NS;
+        let (least, most) = self.behind.unwrap_or_default();
+        let most = most.max(window + windows as usize);
+        self.behind = Some((least.max(window), most));
+    }
+
+    /// A turn of the venue's loop, from `from` to `to`, in which it did what may take `allowed_ns`. Longer, and
+    /// the venue itself stood still.
+    fn turned(&mut self, from: u64, to: u64, allowed_ns: u64) {
+        let took = to.saturating_sub(from);
+        let allowed = self.table.cycles(TURN_NS.saturating_add(allowed_ns));
+        if took <= allowed || to < self.table.due(self.table.load.warm) {
             return;
         }
         let last = self.dirty.len() - 1;
         let [from, to] = [from, to].map(|at| self.table.window(at).min(last));
         self.dirty[from..=to].fill(true);
-        self.is_behind = true;
+        let lost_ns = u128::from(took) * 1_000_000_000 / u128::from(self.table.hz.max(1));
+        self.fall_behind(to + 1, lost_ns as u64);
     }
 
     /// Which windows were left alone, and were not busy with what an earlier one left over.
@@ -289,6 +312,7 @@ impl Venue {
             buffer: vec![0; 64 << 10].into_boxed_slice(),
             desk: Desk::default(),
             busy: 0,
+            allowed_ns: 0,
             cold_at: 0,
             drain: None,
         }
@@ -378,9 +402,9 @@ impl<'v> Session<'v> {
         let mut turn = tsc().0;
         loop {
             let last = core::mem::replace(&mut turn, tsc().0);
-            if turn.saturating_sub(last) > table.cycles(TURN_NS) {
-                run.lost(last, turn);
-            }
+            run.turned(last, turn, core::mem::take(&mut self.allowed_ns));
+            // Each turn: a client's backlog may keep the venue from ever finding nothing to hear.
+            run.pass_windows(turn, || self.preemptions());
             if run.said < table.total() && tsc().0 >= table.due(run.said) {
                 if let Some((_, ns)) = stall.take_if(|(at, _)| run.said >= load.warm + *at) {
                     stand_still(table.cycles(ns));
@@ -391,7 +415,6 @@ impl<'v> Session<'v> {
                 continue;
             }
             let now = tsc().0;
-            run.pass_windows(now, || self.preemptions());
             if run.said == table.total() && now >= end {
                 let is_late = now > end + table.cycles(tail_ns);
                 if is_late || run.outcome.answered == run.outcome.asked {
@@ -467,6 +490,7 @@ impl<'v> Session<'v> {
         self.ready.extend_from_slice(&conn.out[waiting..]);
         conn.out.truncate(waiting);
         self.sealed += ticks;
+        self.allowed_ns += ticks * PIECE_NS;
         Ok(())
     }
 
@@ -490,6 +514,7 @@ impl<'v> Session<'v> {
             while count < numbers.len()
                 && let Some(text) = conn.next_frame()
             {
+                self.allowed_ns += PIECE_NS;
                 let heard = self.desk.hear(text, clock.now().unix.millis());
                 for text in self.desk.said() {
                     conn.say(text);
@@ -521,6 +546,7 @@ impl<'v> Session<'v> {
     fn cold(&mut self) -> anyhow::Result<()> {
         if self.net.accept()? {
             self.ports.push(Port::default());
+            self.allowed_ns += COLD_PIECE_NS;
         }
         for at in 0..self.ports.len() {
             let port = &mut self.ports[at];
@@ -529,7 +555,12 @@ impl<'v> Session<'v> {
                 port.push(at, &mut *self.net)?;
                 continue;
             }
-            port.pull(at, &mut *self.net, self.venue, &mut self.buffer)?;
+            if port
+                .pull(at, &mut *self.net, self.venue, &mut self.buffer)?
+                .is_some()
+            {
+                self.allowed_ns += COLD_PIECE_NS;
+            }
             let Some(conn) = &mut port.conn else {
                 continue;
             };
@@ -562,5 +593,78 @@ fn stand_still(cycles: u64) {
     let begin = tsc();
     while tsc().since(begin) < cycles {
         core::hint::spin_loop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HZ: u64 = 1_000_000_000;
+    const MS: u64 = 1_000_000;
+    const QUIET: [Suffered; 2] = [Suffered {
+        switches: 0,
+        waited_ns: 0,
+    }; 2];
+
+    /// A second at 30,000/s in cycles of 1 ns, from 0.
+    fn new() -> Run {
+        let load = Load {
+            warm: 0,
+            ..Load::new(30_000, 1.0)
+        };
+        let table = Table {
+            load,
+            first: 0,
+            start: 0,
+            hz: HZ,
+        };
+        Run::new(table, QUIET)
+    }
+
+    fn dirty(run: &Run) -> Vec<usize> {
+        let all = run.dirty.iter().enumerate();
+        all.filter(|(_, is_dirty)| **is_dirty)
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    #[test]
+    fn a_turn_may_be_as_long_as_its_work_and_no_longer() {
+        let mut run = new();
+        // What a client's stall of 50 ms leaves: 1,500 orders in one turn.
+        run.turned(100 * MS, 115 * MS, 1_500 * PIECE_NS);
+        run.pass_windows(115 * MS, || QUIET);
+        run.turned(115 * MS, 115 * MS + TURN_NS, 0);
+        assert!(dirty(&run).is_empty(), "hearing them is no preemption");
+        // As long without work: the venue was taken away; the window after it goes too.
+        run.pass_windows(210 * MS, || QUIET);
+        run.turned(210 * MS, 225 * MS, 0);
+        for at in 225..500 {
+            run.pass_windows(at * MS, || QUIET);
+        }
+        assert_eq!(dirty(&run), [10, 11, 12]);
+    }
+
+    #[test]
+    fn who_is_always_behind_is_not_excused_for_ever() {
+        let mut run = new();
+        run.pass_windows(20 * MS, || QUIET);
+        let waited = Suffered {
+            switches: 1,
+            waited_ns: 15 * MS,
+        };
+        // Never again fewer than a millisecond's orders are missing.
+        run.wanted = 10_000;
+        for at in 21..1_000 {
+            run.pass_windows(at * MS, || [waited, QUIET[1]]);
+        }
+        // 15 ms lost, four times as long to catch up: its own window, three, and the one begun.
+        assert_eq!(dirty(&run), [1, 2, 3, 4, 5]);
+        run = new();
+        for at in 1..1_000 {
+            run.pass_windows(at * MS, || [waited, QUIET[1]]);
+        }
+        assert_eq!(dirty(&run), [0, 1], "caught up at once: one window");
     }
 }

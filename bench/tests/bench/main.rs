@@ -1,6 +1,6 @@
 //! Each verb for a moment, as a user starts it: does it count right, and does its JSON have its names? Times
 //! are not looked at. One after the other, because each takes the cores it measures on. With
-//! `SPINLANE_BENCH_LONG=1` the instruction count too: valgrind takes its time with an unoptimised build.
+//! `SPINLANE_BENCH_LONG=1` and a release build the instruction count too.
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,14 @@ fn start(args: &[&str]) -> Output {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {said}");
     output
+}
+
+/// What it says to stderr as it fails.
+fn refused(args: &[&str]) -> String {
+    let output = Command::new(BENCH).args(args).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+    said
 }
 
 fn json(args: &[&str]) -> Value {
@@ -162,25 +170,33 @@ fn tick_to_trade(folder: &Folder) -> Value {
     assert!(notes.contains("no peers"), "{notes}");
     let short = [
         "tick-to-trade",
-        "--only",
-        "spinlane,rustls",
+        "--family",
+        "loopback",
+        "--peers",
+        "/nowhere/peers",
         "--rates",
         "10000",
         "--rounds",
         "1",
         "--seconds",
         "0.1",
+        "--only",
     ];
-    fits_80_columns(&short);
-    let gated = Command::new(BENCH).args(short).arg("--gate").output();
-    let gated = gated.unwrap();
-    let said = String::from_utf8_lossy(&gated.stderr);
-    assert_eq!(
-        gated.status.code(),
-        Some(1),
-        "without peers nothing is proven"
+    let with = |only| [&short[..], &[only]].concat();
+    fits_80_columns(&with("spinlane,scan,parking"));
+    let said = refused(&[&with("spinlane,scan,parking")[..], &["--gate"]].concat());
+    for wanted in [
+        "parking / spinlane, p50, at least 3.5 (not measured)",
+        "at most 1.3 (not proven (1 rounds))",
+    ] {
+        assert!(said.contains(wanted), "{said}");
+    }
+    assert!(
+        !said.contains("spinning / spinlane"),
+        "nobody asked: {said}"
     );
-    assert!(said.contains("not measured"), "{said}");
+    let said = refused(&[&with("io_uring")[..], &["--gate"]].concat());
+    assert!(said.contains("none of the gated targets"), "{said}");
     let page = std::fs::read_to_string(&page).unwrap();
     assert!(page.matches("<svg").count() >= 4 && page.contains("</html>"));
     report
@@ -258,6 +274,9 @@ fn cable(folder: &Folder) {
 }
 
 fn baseline(folder: &Folder, run: &Value) {
+    let few = folder.file("few.json", &run.to_string());
+    let mut run = run.clone();
+    run["rounds"] = 8.into();
     let file = folder.file("run.json", &run.to_string());
     let place = folder.0.display().to_string();
     start(&[
@@ -269,6 +288,8 @@ fn baseline(folder: &Folder, run: &Value) {
         .display()
         .to_string();
     fits_80_columns(&["baseline", "compare", &file, "--against", &kept]);
+    let said = refused(&["baseline", "compare", &few, "--against", &kept]);
+    assert!(said.contains("not proven (2 rounds)"), "{said}");
     // A baseline nobody can reach.
     let mut better: Value = serde_json::from_str(&std::fs::read_to_string(&kept).unwrap()).unwrap();
     for ratio in better["ratios"].as_array_mut().unwrap() {
@@ -277,11 +298,8 @@ fn baseline(folder: &Folder, run: &Value) {
         }
     }
     let better = folder.file("better.json", &better.to_string());
-    let worse = Command::new(BENCH)
-        .args(["baseline", "compare", &file, "--against", &better])
-        .output()
-        .unwrap();
-    assert_eq!(worse.status.code(), Some(1), "a regression fails");
+    let said = refused(&["baseline", "compare", &file, "--against", &better]);
+    assert!(said.contains("worse than"), "a regression fails: {said}");
 }
 
 fn compare() {
@@ -370,6 +388,8 @@ fn throughput() {
         .filter(|one| one["what"].as_str().unwrap().contains("lost"));
     assert!(lost.clone().count() == 3 && lost.clone().all(|one| one["is_met"] == true));
     fits_80_columns(&[&args[..], &["--part", "sockets", "--form", "coalesced"]].concat());
+    let said = refused(&[&args[..], &["--gate"]].concat());
+    assert!(said.contains("needs 60 seconds"), "{said}");
 }
 
 fn jitter() {
@@ -381,6 +401,12 @@ fn jitter() {
 }
 
 fn instructions(folder: &Folder) {
+    if cfg!(debug_assertions) {
+        // The program under test is built as this one is.
+        let said = refused(&["instructions"]);
+        assert!(said.contains("debug build"), "{said}");
+        return;
+    }
     if std::env::var_os("SPINLANE_BENCH_LONG").is_none() {
         println!("SKIPPED: instructions (SPINLANE_BENCH_LONG=1 runs them)");
         return;
