@@ -126,7 +126,7 @@ fn fact(rig: &Rig, id: &str) -> serde_json::Value {
 }
 
 /// Trades over raw frames while ping and the kernel's TCP live on, then ends in order.
-fn trades(lines: &'static str, live: &str) {
+fn trades(lines: &'static str, live: &str, polls: &str) {
     let Some((veth, options)) = options(lines) else {
         return;
     };
@@ -153,6 +153,11 @@ fn trades(lines: &'static str, live: &str) {
     let want = format!("af_xdp, veth0 queue 0 ({live})");
     assert_eq!(transport["found"], want, "{transport}");
     assert_eq!(fact(&rig, "xdp_mode")["found"], live);
+    let poll = fact(&rig, "busy_poll");
+    assert_eq!(
+        (&poll["asked"], &poll["found"]),
+        (&polls.into(), &polls.into())
+    );
     assert_eq!(fact(&rig, "reset_guard")["is_so"], true);
     assert!(fact(&rig, "leftovers").is_null());
     rig.wait_acks(5).unwrap();
@@ -184,7 +189,17 @@ fn trades(lines: &'static str, live: &str) {
 
 #[test]
 fn a_lane_on_raw_frames_trades_and_the_kernel_keeps_the_rest() {
-    trades("idle = \"yield\"\nnic = \"veth0\"", "copy, native");
+    trades("idle = \"yield\"\nnic = \"veth0\"", "copy, native", "no");
+}
+
+/// The same by NAPI busy polling, which the planner leaves to real cards unless it is asked for.
+#[test]
+fn a_lane_that_polls_its_queue_trades_and_says_so() {
+    trades(
+        "idle = \"yield\"\nnic = \"veth0\"\nbusy_poll = true",
+        "copy, native",
+        "yes",
+    );
 }
 
 #[test]
@@ -192,6 +207,7 @@ fn the_generic_hook_does_too_where_it_is_asked_for() {
     trades(
         "idle = \"park\"\ntransport = \"af_xdp\"\nnic = \"veth0\"\nqueue = 0\nxdp_mode = \"generic\"",
         "copy, generic",
+        "no",
     );
 }
 
