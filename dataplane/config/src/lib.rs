@@ -166,6 +166,8 @@ pub struct Lane {
     pub queue: Option<u16>,
     /// How frames come; absent = `auto`.
     pub xdp_mode: Option<XdpMode>,
+    /// The lane polls the card's queue itself (NAPI busy polling); absent = the planner's choice.
+    pub busy_poll: Option<bool>,
     /// What the kernel does with a system call that is not on the lane's list.
     #[serde(default)]
     pub seccomp: Seccomp,
@@ -590,6 +592,9 @@ position_max = "0.01"
             (card.nic, card.queue, card.mode),
             ("eth1", 3, XdpMode::Auto)
         );
+        assert_eq!(card.busy_poll, None);
+        let polled = with("nic = \"eth1\"\nbusy_poll = true").unwrap();
+        assert_eq!(polled.lane[0].card().unwrap().busy_poll, Some(true));
         let auto = with("nic = \"eth1\"\nxdp_mode = \"generic\"").unwrap();
         assert_eq!(auto.lane[0].card().unwrap().mode, XdpMode::Generic);
         assert_eq!(
@@ -606,6 +611,12 @@ position_max = "0.01"
             ),
             ("queue = 1", "lane[0].queue", "name one"),
             ("xdp_mode = \"native\"", "lane[0].xdp_mode", "name one"),
+            ("busy_poll = true", "lane[0].busy_poll", "name one"),
+            (
+                "nic = \"eth1\"\nxdp_mode = \"generic\"\nbusy_poll = true",
+                "lane[0].busy_poll",
+                "no queue to poll",
+            ),
             ("nic = \"a/b\"", "lane[0].nic", "1 to 15"),
             ("transport = \"dpdk\"", "line 8", "af_xdp"),
             ("nic = \"eth1\"\nxdp_mode = \"fast\"", "line 9", "zero_copy"),

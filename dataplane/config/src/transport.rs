@@ -1,4 +1,5 @@
-//! Which way a lane's bytes take: `[[lane]] transport`, `nic`, `queue`, `xdp_mode`, and `[node] ports`.
+//! Which way a lane's bytes take: `[[lane]] transport`, `nic`, `queue`, `xdp_mode`, `busy_poll`, and
+//! `[node] ports`.
 //!
 //! ```toml
 //! [node]
@@ -9,6 +10,7 @@
 //! nic = "eth1"
 //! queue = 0
 //! xdp_mode = "auto"         # auto, zero_copy, native, generic
+//! busy_poll = true          # the lane polls the card's queue; absent: the planner's choice
 //! ```
 
 use crate::Lane;
@@ -133,6 +135,8 @@ pub struct Card<'a> {
     pub queue: u16,
     /// How frames are to come.
     pub mode: XdpMode,
+    /// Whether its queue is to be polled; `None` = the planner's choice.
+    pub busy_poll: Option<bool>,
 }
 
 impl Lane {
@@ -144,6 +148,7 @@ impl Lane {
             nic,
             queue: self.queue.unwrap_or(0),
             mode: self.xdp_mode.unwrap_or_default(),
+            busy_poll: self.busy_poll,
         })
     }
 
@@ -177,6 +182,7 @@ impl Lane {
             for (key, is_there) in [
                 ("queue", self.queue.is_some()),
                 ("xdp_mode", self.xdp_mode.is_some()),
+                ("busy_poll", self.busy_poll.is_some()),
             ] {
                 if is_there {
                     return Err((
@@ -193,6 +199,11 @@ impl Lane {
                 "`{nic}`: an interface's name has 1 to {NAME_BYTES_MAX} characters, none of them / or :"
             );
             return Err(("nic", why));
+        }
+        if self.xdp_mode == Some(XdpMode::Generic) && self.busy_poll == Some(true) {
+            let why =
+                "the generic hook has no queue to poll; leave it out, or say another xdp_mode";
+            return Err(("busy_poll", why.into()));
         }
         Ok(())
     }

@@ -20,6 +20,6 @@ pub mod tree;
 mod truth;
 
 pub use cpu_list::CpuList;
-pub use plan::{CoreWish, Placement, Refusal, Sizes, Way, Wish, plan};
+pub use plan::{CoreWish, Placement, Refusal, Sizes, Way, Wish, plan, polls_queue};
 pub use topology::{Cpu, Nic, Node, Topology};
 pub use truth::{Fact, Severity, Witness, judge};

@@ -69,6 +69,23 @@ impl Way {
     }
 }
 
+/// Whether a lane over AF_XDP polls its card's queue itself (NAPI busy polling): what was asked for, or (`None`)
+/// what suits. Whoever spins has the time, and a real card's frames then come without an interrupt on another
+/// core; the price is a system call in each turn that finds nothing. A pair of virtual interfaces interrupts
+/// nobody: its sender does the work. The generic hook stands behind the queue, not in its NAPI: nothing to poll.
+pub const fn polls_queue(
+    asked: Option<bool>,
+    is_generic: bool,
+    is_physical: bool,
+    is_spinning: bool,
+) -> bool {
+    match asked {
+        _ if is_generic => false,
+        Some(asked) => asked,
+        None => is_physical && is_spinning,
+    }
+}
+
 /// Where a lane wants to sit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CoreWish {

@@ -63,6 +63,8 @@ pub struct Witness {
     pub is_transport_so: bool,
     /// XDP mode asked for, the one that is live, and whether that will do; `None` = frames are the kernel's.
     pub xdp_mode: Option<(String, String, bool)>,
+    /// It is to poll its card's queue, and the kernel took that; `None` = frames are the kernel's.
+    pub busy_poll: Option<(bool, bool)>,
     /// The card its frames come through.
     pub nic: Option<String>,
     /// `yes` where the kernel's resets for its flows are held back, else why not; `None` = flows are the kernel's.
@@ -179,6 +181,18 @@ fn card_facts(topology: &Topology, lane: &Witness) -> Vec<Fact> {
             is_so,
             severity: Severity::Advice,
             mend: "every frame is copied by the kernel: the card's driver has no zero-copy, or refused it",
+        });
+    }
+    if let Some((asked, found)) = lane.busy_poll {
+        let word = |is: bool| if is { "yes" } else { "no" }.to_owned();
+        facts.push(Fact {
+            id: "busy_poll",
+            lane: id,
+            asked: word(asked),
+            found: word(found),
+            is_so: asked == found,
+            severity: Severity::Advice,
+            mend: "needs Linux 5.11 and CAP_NET_ADMIN: frames wait for an interrupt on the core the card's goes to",
         });
     }
     if let Some(found) = lane.reset_guard.clone() {

@@ -96,7 +96,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
         }
     }
     // Put back when everything below has ended.
-    let ways = Ways::prepare(config)?;
+    let ways = Ways::prepare(config, &topology)?;
     let past = take_over(&region, &config.node.shm)?;
     let told: Vec<&Region> = past.iter().chain([&region]).collect();
     let last_epoch = told.iter().map(|region| region.epoch()).max();

@@ -18,8 +18,8 @@ use dp_shm::{Counter, Counters};
 use dp_transport::bypass::Bypass;
 use dp_transport::xdp::ethtool::{self, Offload};
 use dp_transport::xdp::{
-    Change, FlowRules, KernelWays, PortRange, Share, Steering, Undo, XdpFault, XdpMode, Xsk,
-    XskOptions, reserve_ports,
+    BusyPoll, Change, FlowRules, KernelWays, PortRange, Share, Steering, Undo, XdpFault, XdpMode,
+    Xsk, XskOptions, reserve_ports,
 };
 use dp_transport::{Counts, Pages, Sockets, Transport, Uring};
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -102,6 +102,7 @@ pub struct Queue {
     card: String,
     queue: u16,
     mode: dp_config::XdpMode,
+    busy_poll: bool,
     share: Share,
 }
 
@@ -114,11 +115,11 @@ pub struct Ways {
 }
 
 impl Ways {
-    /// Prepares every card. In the order of lanes; nothing is left changed when it fails.
+    /// Prepares every card, each known to `topology` ([`cards`]). In the order of lanes; nothing is left changed when it fails.
     ///
     /// Cost: milliseconds; up to 3 s where a card is still held by a run that crashed.
     /// Errors: which lane's card and why.
-    pub fn prepare(config: &Config) -> Result<Self, NodeError> {
+    pub fn prepare(config: &Config, topology: &Topology) -> Result<Self, NodeError> {
         let path = changes_file(&config.node.state_dir);
         let count = config.lane.iter().filter_map(Lane::card).count();
         if count == 0 {
@@ -154,11 +155,18 @@ impl Ways {
                     known
                 }
             };
+            let is_native = steering.is_native();
             lanes.push(Way::AfXdp(Queue {
                 steering,
                 card: card.nic.to_owned(),
                 queue: card.queue,
                 mode: card.mode,
+                busy_poll: dp_host::polls_queue(
+                    card.busy_poll,
+                    !is_native,
+                    topology.nic(card.nic).is_some_and(|nic| nic.is_physical),
+                    matches!(lane.idle, dp_config::Idle::Spin),
+                ),
                 share: Share {
                     ports: range(ports.part(part, count)),
                     rules: has_rules
@@ -271,6 +279,7 @@ impl Queue {
         let options = XskOptions {
             queue: u32::from(self.queue),
             modes: modes(self.mode),
+            busy_poll: self.busy_poll.then_some(BusyPoll::default()),
             node,
             ..XskOptions::default()
         };
@@ -280,10 +289,12 @@ impl Queue {
     }
 
     /// Adds what there is to say about it to a lane's witness.
-    pub fn testify(&self, live: XdpMode, witness: &mut Witness) {
+    pub fn testify(&self, frames: &Xsk, witness: &mut Witness) {
+        let live = frames.mode();
         let asked = self.mode.name();
         let is_so = self.mode != dp_config::XdpMode::ZeroCopy || live == XdpMode::ZeroCopyNative;
         witness.xdp_mode = Some((asked.to_owned(), live.name().to_owned(), is_so));
+        witness.busy_poll = Some((self.busy_poll, frames.is_busy_polling()));
         witness.nic = Some(self.card.clone());
         witness.reset_guard = Some(match self.steering.guard() {
             Ok(()) => "yes".to_owned(),

@@ -65,6 +65,8 @@ counters! {
         out_of_window,
         /// Challenge ACKs sent (RFC 5961).
         challenge_acks,
+        /// Resets that did not prove themselves (RFC 9293, 3.10.7; RFC 5961, 3): strays, or forged.
+        resets_refused,
         /// Questions into a closed window.
         zero_window_probes,
         /// Questions into silence.

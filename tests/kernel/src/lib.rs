@@ -10,13 +10,16 @@
 //! A namespace belongs to a thread and goes with it, whatever way the test ends: nothing is named,
 //! nothing is left behind. Needs root and /dev/net/tun.
 
+pub mod forger;
 pub mod ours;
 pub mod sockets;
+pub mod watch;
 
 use anyhow::{Context, Result, ensure};
 use core::net::Ipv4Addr;
 use dp_tcp::wire::ethernet::Mac;
 use dp_tcp::{Config, Host, Secret, Stack, StackConfig};
+use forger::Forger;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
@@ -29,6 +32,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use tests_relay::{Impairments, Link};
+use watch::Watch;
 
 /// Port that servers listen on.
 pub const PORT: u16 = 4_430;
@@ -214,6 +218,10 @@ pub struct Wire<'a> {
     links: [Link; 2],
     begin: Instant,
     frame: Vec<u8>,
+    /// What went by; `None` = not asked for.
+    watch: Option<Watch>,
+    /// A stranger on the wire.
+    forger: Option<Forger>,
 }
 
 impl<'a> Wire<'a> {
@@ -224,7 +232,29 @@ impl<'a> Wire<'a> {
             links: impairments.map(Link::new),
             begin: Instant::now(),
             frame: vec![0; 2_048],
+            watch: None,
+            forger: None,
         }
+    }
+
+    /// From now on everything that enters a link is written down.
+    pub fn watch(&mut self) {
+        self.watch = Some(Watch::default());
+    }
+
+    /// What was written down, since [`Wire::watch`].
+    pub fn take_watch(&mut self) -> Watch {
+        self.watch.take().unwrap_or_default()
+    }
+
+    /// Lets a stranger answer every frame with forged ones.
+    pub fn set_forger(&mut self, forger: Forger) {
+        self.forger = Some(forger);
+    }
+
+    /// The stranger, and what it did.
+    pub fn forger(&self) -> Option<&Forger> {
+        self.forger.as_ref()
     }
 
     /// Relays until the applications are done and `is_done` says so, or `limit` has passed; true =
@@ -264,41 +294,69 @@ impl<'a> Wire<'a> {
     fn turn(&mut self) -> Result<(bool, bool)> {
         let mut is_busy = false;
         let mut is_idle = true;
+        let now = self.now();
+        if let Some(watch) = &mut self.watch {
+            watch.turn(now);
+        }
         for side in 0..2 {
             let now = self.now();
-            while let Some(mut frame) = self.links[1 - side].take(now) {
+            while let Some(frame) = self.links[1 - side].take(now) {
                 is_busy = true;
-                match &mut self.ends[side] {
-                    End::Kernel(tap) => write(tap, &frame)?,
-                    End::Ours(stack, app) => {
-                        let arrival = stack.on_frame(&frame, now);
-                        if !arrival.data.is_empty() {
-                            app.on_data(&mut frame[arrival.data], now);
-                        }
-                    }
-                }
+                self.deliver(side, frame, now)?;
             }
-            match &mut self.ends[side] {
-                End::Kernel(tap) => {
-                    for _ in 0..BURST {
-                        let Some(len) = read(tap, &mut self.frame)? else {
-                            break;
-                        };
-                        is_busy = true;
-                        self.links[side].offer(now, &self.frame[..len]);
-                    }
-                }
-                End::Ours(stack, app) => {
-                    is_idle &= !app.turn(stack, now);
-                    while let Some(len) = stack.poll_transmit(now, &mut self.frame) {
-                        is_busy = true;
-                        self.links[side].offer(now, &self.frame[..len]);
-                    }
-                    while stack.poll_event().is_some() {}
-                }
+            if let End::Ours(stack, app) = &mut self.ends[side] {
+                is_idle &= !app.turn(stack, now);
+            }
+            for _ in 0..BURST {
+                let Some(len) = self.next_frame(side, now)? else {
+                    break;
+                };
+                is_busy = true;
+                self.enter(side, len, now)?;
+            }
+            if let End::Ours(stack, _) = &mut self.ends[side] {
+                while stack.poll_event().is_some() {}
             }
         }
         Ok((is_busy, is_idle))
+    }
+
+    /// A frame of an end, into the buffer.
+    fn next_frame(&mut self, side: usize, now: u64) -> Result<Option<usize>> {
+        match &mut self.ends[side] {
+            End::Kernel(tap) => read(tap, &mut self.frame),
+            End::Ours(stack, _) => Ok(stack.poll_transmit(now, &mut self.frame)),
+        }
+    }
+
+    /// The frame in the buffer enters its link, seen by whoever looks.
+    fn enter(&mut self, side: usize, len: usize, now: u64) -> Result<()> {
+        let lost = self.links[side].tally().lost;
+        self.links[side].offer(now, &self.frame[..len]);
+        let is_lost = self.links[side].tally().lost > lost;
+        if let Some(watch) = &mut self.watch {
+            watch.offered(side, &self.frame[..len], is_lost, now);
+        }
+        let Some(forger) = &mut self.forger else {
+            return Ok(());
+        };
+        for (to, forged) in forger.on_frame(side, &self.frame[..len]) {
+            self.deliver(to, forged, now)?;
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, side: usize, mut frame: Vec<u8>, now: u64) -> Result<()> {
+        match &mut self.ends[side] {
+            End::Kernel(tap) => write(tap, &frame),
+            End::Ours(stack, app) => {
+                let arrival = stack.on_frame(&frame, now);
+                if !arrival.data.is_empty() {
+                    app.on_data(&mut frame[arrival.data], now);
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Waits for a frame of a kernel's, the next arrival or deadline, or a millisecond.

@@ -111,3 +111,19 @@ pub fn ping(mut stream: TcpStream, count: usize, len: usize, gap: Duration) -> R
     }
     Ok(times)
 }
+
+/// A count of the kernel's TCP in this thread's namespace (`TcpExt` of netstat(8)).
+pub fn tcp_ext(name: &str) -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/net/netstat")?;
+    let mut lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("TcpExt: "));
+    let (names, values) = (lines.next(), lines.next());
+    let mut both = names
+        .into_iter()
+        .flat_map(|line| line.split(' '))
+        .zip(values.into_iter().flat_map(|line| line.split(' ')));
+    let found = both.find(|(found, _)| *found == name);
+    let value = found.and_then(|(_, value)| value.parse().ok());
+    value.ok_or_else(|| std::io::Error::other(format!("no TcpExt {name}")))
+}

@@ -17,6 +17,8 @@ const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// Results below this are the kernel's own words for "begin again", no program sees them (linux/errno.h).
 const RESTARTS: core::ops::RangeInclusive<i64> = -516..=-512;
 const EINTR: i64 = 4;
+/// Octets of a page.
+const PAGE: u64 = 4096;
 
 /// A held thread. Dropping it lets it go on.
 #[derive(Debug)]
@@ -49,10 +51,23 @@ impl Held {
     /// Makes the thread call `number` without arguments, and puts it back as it was. The call's result, negative
     /// error numbers included; and whether a signal (SIGSYS) came of it.
     pub fn call(&self, number: u64) -> Result<(i64, bool)> {
+        self.call_with(number, [0; 6])
+    }
+
+    /// The same with arguments.
+    pub fn call_with(&self, number: u64, arguments: [u64; 6]) -> Result<(i64, bool)> {
         let before = ptrace::getregs(self.0)?;
         let mut planted = before;
         planted.rip = self.instruction()?;
         planted.rax = number;
+        [
+            planted.rdi,
+            planted.rsi,
+            planted.rdx,
+            planted.r10,
+            planted.r8,
+            planted.r9,
+        ] = arguments;
         // Whatever it was interrupted in is not begun again meanwhile.
         planted.orig_rax = u64::MAX;
         ptrace::setregs(self.0, planted)?;
@@ -77,6 +92,28 @@ impl Held {
         }
         ptrace::setregs(self.0, after)?;
         Ok((result, is_refused))
+    }
+
+    /// Gives the thread a page of its own. Not on a confined lane's list. Returns where it is.
+    pub fn map_page(&self) -> Result<u64> {
+        const SYS_MMAP: u64 = 9;
+        // PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, no file.
+        let (at, _) = self.call_with(SYS_MMAP, [0, PAGE, 3, 0x22, u64::MAX, 0])?;
+        ensure!(at > 0, "mmap: {at}");
+        Ok(at.cast_unsigned())
+    }
+
+    /// Takes what is behind the page away and has the thread touch it: one page fault of its own.
+    pub fn fault(&self, page: u64) -> Result<()> {
+        const SYS_MADVISE: u64 = 28;
+        /// Of locked memory too (linux/mman.h, since 5.18).
+        const MADV_DONTNEED_LOCKED: u64 = 24;
+        /// `uname` writes some hundred octets.
+        const SYS_UNAME: u64 = 63;
+        let (gone, _) = self.call_with(SYS_MADVISE, [page, PAGE, MADV_DONTNEED_LOCKED, 0, 0, 0])?;
+        let (named, _) = self.call_with(SYS_UNAME, [page, 0, 0, 0, 0, 0])?;
+        ensure!((gone, named) == (0, 0), "madvise: {gone}, uname: {named}");
+        Ok(())
     }
 
     /// Where a `syscall` instruction stands in the thread's memory: the vDSO has one in any program.

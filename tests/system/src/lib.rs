@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod held;
+pub mod waits;
 
 use anyhow::{Context, Result, bail};
 use dp_transport::xdp::ethtool::{self, Offload};

@@ -1,11 +1,14 @@
 //! The machine under a node: what a live one refuses to do without, and what a running lane costs the kernel.
 
 use std::time::Duration;
+use tests_system::held::Held;
 use tests_system::{Options, Rig, turn, wait_for};
 
 const LIVE: (&str, &str) = ("mode = \"test\"", "mode = \"live\"");
 /// How long a lane is watched.
 const WATCHED: Duration = Duration::from_secs(3);
+/// `getppid` on x86_64: touches no memory.
+const GETPPID: u64 = 110;
 
 fn one_venue(edits: Vec<(&'static str, &'static str)>) -> Options {
     Options {
@@ -105,26 +108,28 @@ fn cost(pid: i32, thread: i32) -> (u64, u64) {
     (number(7) + number(9), switches.unwrap())
 }
 
-fn lane_thread(pid: i32) -> i32 {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let mut tasks = tasks.filter_map(|task| {
-        let path = task.ok()?.path();
-        let name = std::fs::read_to_string(path.join("comm")).ok()?;
-        name.starts_with("lane-")
-            .then(|| path.file_name()?.to_str()?.parse().ok())?
-    });
-    tasks.next().expect("a lane runs")
+/// A spinning lane with a core of its own, over `way`.
+fn spins(way: &'static str) -> (&'static str, &'static str) {
+    let lines = match way {
+        "sockets" => "core = \"auto\"\nidle = \"spin\"",
+        "io_uring" => "core = \"auto\"\nidle = \"spin\"\ntransport = \"io_uring\"",
+        "af_xdp" => "core = \"auto\"\nidle = \"spin\"\nnic = \"veth0\"",
+        other => panic!("no way {other}"),
+    };
+    ("idle = \"park\"", lines)
 }
 
 /// TM-12: a lane that spins asks for no switch and meets no page it has not met before, while it trades.
-#[test]
-fn a_spinning_lane_neither_faults_nor_sleeps() {
-    let _turn = turn();
-    let spin = ("idle = \"park\"", "core = \"auto\"\nidle = \"spin\"");
-    let rig = Rig::trading("steady", &one_venue(vec![spin])).unwrap();
+fn costs_nothing(way: &str, options: &Options) {
+    let rig = Rig::trading("steady", options).unwrap();
     rig.wait_acks(10).unwrap();
+    let doctor = rig.cli(&["doctor"]).unwrap();
+    let facts = doctor["facts"].as_array().unwrap();
+    let transport = facts.iter().find(|fact| fact["id"] == "transport").unwrap();
+    let found = transport["found"].as_str().unwrap();
+    assert!(found.starts_with(way), "not {way}: {transport}");
     let pid = rig.dataplane_pid().unwrap();
-    let thread = lane_thread(pid);
+    let thread = rig.lane_threads().unwrap()[0];
     let sent = rig.counter("orders_sent").unwrap();
     let before = cost(pid, thread);
     // The length of the watch, not a wait for anything.
@@ -135,10 +140,10 @@ fn a_spinning_lane_neither_faults_nor_sleeps() {
         "no order left meanwhile"
     );
     println!(
-        "page faults {} → {}, voluntary switches {} → {}",
+        "{found}: page faults {} → {}, voluntary switches {} → {}",
         before.0, after.0, before.1, after.1
     );
-    assert_eq!(after, before, "page faults, voluntary switches");
+    assert_eq!(after, before, "{way}: page faults, voluntary switches");
     // The node's own account says the same.
     let lane = &rig.lanes().unwrap()[0];
     let steady = &lane["steady"];
@@ -152,13 +157,71 @@ fn a_spinning_lane_neither_faults_nor_sleeps() {
     rig.ends_equal().unwrap();
 }
 
+#[test]
+fn a_spinning_lane_neither_faults_nor_sleeps() {
+    let _turn = turn();
+    for way in ["sockets", "io_uring"] {
+        costs_nothing(way, &one_venue(vec![spins(way)]));
+    }
+}
+
+#[test]
+fn a_spinning_lane_on_raw_frames_neither_faults_nor_sleeps() {
+    let (_, lines) = spins("af_xdp");
+    let Some(options) = Options::on_cable(lines) else {
+        return;
+    };
+    let _turn = turn();
+    costs_nothing("af_xdp", &options);
+}
+
+/// A page taken away and touched again, as often as planted, and no more: by the watch above and by the node's
+/// own account. The calls that plant it touch nothing else: those before it, which touch no page, cost none.
+#[test]
+fn the_watch_finds_a_planted_page_fault() {
+    const PLANTED: u64 = 5;
+    let _turn = turn();
+    let (from, lines) = spins("sockets");
+    let free = format!("{lines}\nseccomp = \"off\"").leak();
+    let rig = Rig::trading("faults", &one_venue(vec![(from, free)])).unwrap();
+    rig.wait_acks(10).unwrap();
+    let pid = rig.dataplane_pid().unwrap();
+    let thread = rig.lane_threads().unwrap()[0];
+    let held = Held::seize(thread).unwrap();
+    let page = held.map_page().unwrap();
+    // The vDSO's page of the call, and the tables above the new page.
+    held.fault(page).unwrap();
+    let before = cost(pid, thread).0;
+    for _ in 0..PLANTED {
+        held.call(GETPPID).unwrap();
+    }
+    assert_eq!(cost(pid, thread).0, before, "a call alone costs a fault");
+    let own = wait_for("the lane is steady", || {
+        rig.lanes().ok()?[0]["steady"]["page_faults"].as_u64()
+    })
+    .unwrap();
+    for _ in 0..PLANTED {
+        held.fault(page).unwrap();
+    }
+    drop(held);
+    let after = cost(pid, thread).0;
+    println!("{PLANTED} planted: page faults {before} → {after}");
+    assert_eq!(after, before + PLANTED);
+    wait_for("the node's own account says so", || {
+        let lane = rig.lanes().ok()?.swap_remove(0);
+        (lane["steady"]["page_faults"].as_u64()? >= own + PLANTED).then_some(())
+    })
+    .unwrap();
+    rig.ends_equal().unwrap();
+}
+
 /// The same watch over a lane that parks sees it sleep: what finds nothing above can find something.
 #[test]
 fn the_watch_sees_a_lane_that_sleeps() {
     let _turn = turn();
     let rig = Rig::trading("sleeps", &one_venue(Vec::new())).unwrap();
     let pid = rig.dataplane_pid().unwrap();
-    let thread = lane_thread(pid);
+    let thread = rig.lane_threads().unwrap()[0];
     let before = cost(pid, thread);
     wait_for("the lane sleeps", || {
         (cost(pid, thread).1 > before.1).then_some(())

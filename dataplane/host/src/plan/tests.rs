@@ -367,3 +367,15 @@ fn a_ring_across_nodes_is_refused_unless_a_card_is_why() {
     let engine = with_kin(&[0], spin(1, CoreWish::At(18)));
     assert!(place(&xeon, &[card, engine]).is_ok());
 }
+
+#[test]
+fn a_real_cards_queue_is_polled_by_a_lane_that_spins_or_where_it_is_asked_for() {
+    for is_physical in [false, true] {
+        for is_spinning in [false, true] {
+            let chosen = |asked| polls_queue(asked, false, is_physical, is_spinning);
+            assert_eq!(chosen(None), is_physical && is_spinning);
+            assert!(chosen(Some(true)) && !chosen(Some(false)));
+            assert!(!polls_queue(Some(true), true, is_physical, is_spinning));
+        }
+    }
+}

@@ -65,7 +65,7 @@ impl<'a> Plan<'a> {
             Way::AfXdp(queue) => {
                 let mut transport = queue.open(self.seat.node).map_err(|error| named(&error))?;
                 let mut witness = host::witness(self.seat, self.lane, &mut transport);
-                queue.testify(transport.frames().mode(), &mut witness);
+                queue.testify(transport.frames(), &mut witness);
                 self.turn(part, parts, transport, (witness, turnstile), stop)
             }
         }

@@ -32,7 +32,9 @@ impl Connection {
         let has_ack = header.flags.has(Flags::ACK);
         let acks_syn = has_ack && header.ack == self.send.nxt && self.send.nxt != self.send.iss;
         if has_ack && !acks_syn {
-            if !header.flags.has(Flags::RST) {
+            if header.flags.has(Flags::RST) {
+                self.counters.resets_refused += 1;
+            } else {
                 self.owed.reset = Some(Reset {
                     seq: header.ack,
                     ack: None,
@@ -43,6 +45,8 @@ impl Connection {
         if header.flags.has(Flags::RST) {
             if has_ack {
                 self.finish(End::Refused);
+            } else {
+                self.counters.resets_refused += 1;
             }
             return;
         }
@@ -107,10 +111,12 @@ impl Connection {
             // Only the exact number resets; one merely inside the window is asked about (RFC 5961, 3).
             if self.state == State::TimeWait {
                 // Nothing is left to reset but the waiting itself (RFC 1337, hazard 3).
+                self.counters.resets_refused += 1;
             } else if header.seq == self.receive.nxt {
                 let is_refused = self.state == State::SynReceived;
                 self.finish(if is_refused { End::Refused } else { End::Reset });
             } else {
+                self.counters.resets_refused += 1;
                 self.challenge();
             }
             return 0..0;
@@ -199,6 +205,7 @@ impl Connection {
     fn on_unacceptable(&mut self, header: &TcpHeader, payload: &[u8], len: u32) {
         if header.flags.has(Flags::RST) {
             self.counters.out_of_window += 1;
+            self.counters.resets_refused += 1;
             return;
         }
         if header.flags.has(Flags::SYN) {

@@ -43,6 +43,14 @@ pub struct BusyPoll {
     pub budget: u32,
 }
 
+impl Default for BusyPoll {
+    /// A receive of ours does not wait and polls once, whatever the microseconds; 64 packets are a driver's own
+    /// measure (NAPI_POLL_WEIGHT).
+    fn default() -> Self {
+        Self { us: 20, budget: 64 }
+    }
+}
+
 /// How an [`Xsk`] is opened.
 #[derive(Debug, Clone, Copy)]
 pub struct XskOptions<'a> {
@@ -54,7 +62,8 @@ pub struct XskOptions<'a> {
     pub rx_frames: u32,
     /// Frames to send from; a power of two.
     pub tx_frames: u32,
-    /// Asked for when given; [`Xsk::is_busy_polling`] says whether the kernel took it.
+    /// Asked for when given: then each poll that finds nothing is a system call, which runs the driver.
+    /// [`Xsk::is_busy_polling`] says whether the kernel took it.
     pub busy_poll: Option<BusyPoll>,
     /// Modes that are allowed; tried in the order of [`XdpMode::ALL`].
     pub modes: &'a [XdpMode],
@@ -281,13 +290,18 @@ impl Xsk {
     fn refill(&mut self) {
         self.fill.publish();
         if self.fill.is_wakeup_needed() {
-            self.counters.kicks += 1;
-            let (fd, flags) = (self.fd.as_raw_fd(), libc::MSG_DONTWAIT);
-            // SAFETY: no buffer and no address are passed; the kernel runs the driver's receive.
-            let got = unsafe { libc::recvfrom(fd, null_mut(), 0, flags, null_mut(), null_mut()) };
-            let is_refused = got < 0 && nix::errno::Errno::last_raw() != libc::EAGAIN;
-            self.counters.kicks_refused += u64::from(is_refused);
+            self.receive_call();
         }
+    }
+
+    /// One receive call: the kernel runs the driver's receive, where it must be told to.
+    fn receive_call(&mut self) {
+        self.counters.kicks += 1;
+        let (fd, flags) = (self.fd.as_raw_fd(), libc::MSG_DONTWAIT);
+        // SAFETY: no buffer and no address are passed; the kernel runs the driver's receive.
+        let got = unsafe { libc::recvfrom(fd, null_mut(), 0, flags, null_mut(), null_mut()) };
+        let is_refused = got < 0 && nix::errno::Errno::last_raw() != libc::EAGAIN;
+        self.counters.kicks_refused += u64::from(is_refused);
     }
 }
 
@@ -313,6 +327,11 @@ impl FrameIo for Xsk {
         if self.retry_at.is_some_and(|at| now >= at) {
             self.send_waiting();
         }
+        let count = self.rx.refresh();
+        if count > 0 || !self.is_busy_polling {
+            return count as usize;
+        }
+        self.receive_call();
         self.rx.refresh() as usize
     }
 

@@ -3,7 +3,7 @@
 use super::support::*;
 use crate::alloc_touches;
 use dp_transport::clock;
-use dp_transport::xdp::{Frame, FrameIo as _, XskOptions};
+use dp_transport::xdp::{BusyPoll, Frame, FrameIo as _, XdpMode, XskOptions};
 use std::net::SocketAddrV4;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tests_net::{Veth, skip};
@@ -270,4 +270,33 @@ fn a_frame_given_back_at_once_finds_room() {
             us.join().unwrap();
         });
     }
+}
+
+/// A socket that polls its queue: the kernel takes the options, each look that finds nothing is a call it does
+/// not refuse, and the frames come whole. Whose queue is polled a veth does not show: it tells AF_XDP no number.
+#[test]
+fn a_polled_queue_brings_its_frames() {
+    let polled = XskOptions {
+        busy_poll: Some(BusyPoll::default()),
+        ..small()
+    };
+    with_ends_open(XdpMode::CopyNative, &polled, |_, mut us, mut venue| {
+        assert!(us.xsk.is_busy_polling());
+        let before = us.xsk.counters();
+        for _ in 0..10 {
+            assert_eq!(us.xsk.poll(clock::unix_now()), 0);
+        }
+        let after = us.xsk.counters();
+        assert_eq!(after.kicks, before.kicks + 10, "{after:?}");
+        let sent: Vec<_> = (0..50u8).map(|at| towards_us(&[at; 40])).collect();
+        let mut got = Vec::new();
+        for frame in &sent {
+            until("room", || venue.send(frame));
+            got.extend(us.take());
+        }
+        let left = sent.len() - got.len();
+        got.extend(us.take_exactly(left));
+        assert_eq!(got, sent);
+        assert_eq!(us.xsk.counters().kicks_refused, 0);
+    });
 }

@@ -119,11 +119,20 @@ pub fn small() -> XskOptions<'static> {
 /// A cable and both ends, moved to where they run: `ours` on the calling thread, in our namespace, and the
 /// peer's as a value that is used there too (a socket stays in the namespace it was opened in).
 pub fn with_ends(mode: XdpMode, test: impl FnOnce(&Veth, End, End) + Send) {
+    with_ends_open(mode, &small(), test);
+}
+
+/// The same, our end opened so.
+pub fn with_ends_open(
+    mode: XdpMode,
+    options: &XskOptions,
+    test: impl FnOnce(&Veth, End, End) + Send,
+) {
     let Some(veth) = Veth::or_skip("xdp") else {
         return;
     };
     veth.ours.run(|| {
-        let ours = match End::open(PORTS, mode, &small()) {
+        let ours = match End::open(PORTS, mode, options) {
             Ok(end) => end,
             Err(fault) => return skip("xdp", &fault.to_string()),
         };
