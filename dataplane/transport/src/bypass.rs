@@ -58,7 +58,8 @@ pub trait Ways {
     /// The peer's frames are to come to us from now on, and its way is to be told. Cold: may call the kernel.
     /// Errors: the kernel's.
     fn open(&mut self, peer: SocketAddrV4) -> Result<(), SocketFault>;
-    /// No more of the peer. Cold.
+    /// One connection fewer with the peer, and the last frame to it was sent: to be called as often as
+    /// [`Ways::open`]. Cold.
     fn close(&mut self, peer: SocketAddrV4);
     /// The next change. Never blocks.
     fn next(&mut self) -> Option<WayEvent>;
@@ -118,8 +119,8 @@ struct Slot {
 enum Holder {
     Nobody,
     Slot(u16),
-    /// Closed by us or told closed: it only says goodbye.
-    Leaving,
+    /// Closed by us or told closed: it only says goodbye to this peer.
+    Leaving(SocketAddrV4),
 }
 
 /// Sockets over raw frames. One thread; after construction nothing allocates but [`Transport::open`]'s ways.
@@ -294,7 +295,7 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
             } else {
                 // Data for nobody: the peer must not go on sending it.
                 self.frames.release(frame);
-                self.stack.release(conn);
+                self.part(conn);
             }
             self.on_events(conn, holder, arrival.events);
         }
@@ -338,8 +339,7 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
         let Holder::Slot(at) = holder else {
             // It has said goodbye, or must: what it may still have to say interests nobody.
             if events.has(Events::ENDED) || events.has(Events::READABLE) {
-                self.stack.release(conn);
-                self.hold(conn, Holder::Nobody);
+                self.part(conn);
             }
             return;
         };
@@ -421,7 +421,7 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
         slot.lent = 0;
         let (conn, peer) = (slot.conn.take(), slot.peer);
         if let Some(conn) = conn {
-            self.hold(conn, Holder::Leaving);
+            self.hold(conn, Holder::Leaving(peer));
             let is_over = match self.stack.conn_mut(conn) {
                 Some(connection)
                     if connection.readable_len() == 0 && connection.end().is_none() =>
@@ -432,10 +432,20 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
                 _ => true,
             };
             if is_over {
-                self.stack.release(conn);
+                self.part(conn);
             }
+        } else {
+            self.ways.close(peer);
         }
-        self.ways.close(peer);
+    }
+
+    /// Nothing more is wanted of a connection that nobody has: the stack frees it, its peer is no more ours.
+    fn part(&mut self, conn: ConnId) {
+        self.stack.release(conn);
+        if let Holder::Leaving(peer) = self.holder(conn) {
+            self.ways.close(peer);
+        }
+        self.hold(conn, Holder::Nobody);
     }
 
     // ---- ways ---------------------------------------------------------------------------------
@@ -531,7 +541,11 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
             self.past = self.totals();
             self.stack = stack;
         }
-        self.holders.fill(Holder::Nobody);
+        for holder in &mut self.holders {
+            if let Holder::Leaving(peer) = core::mem::replace(holder, Holder::Nobody) {
+                self.ways.close(peer);
+            }
+        }
     }
 }
 

@@ -292,7 +292,6 @@ fn the_ends_of_a_connection_are_told() {
     assert_eq!(rig.take(10), b"last words");
     assert_eq!(rig.closed(socket), CloseReason::Peer);
     assert_eq!(rig.lane.send(socket, b"x"), Err(SendError::NotConnected));
-    assert!(rig.lane.ways.open.is_empty());
 
     let socket = rig.connect();
     rig.lane.send(socket, b"x").unwrap();
@@ -308,7 +307,64 @@ fn the_ends_of_a_connection_are_told() {
     rig.lane.ways.is_silent = true;
     let socket = rig.lane.open(VENUE.into()).unwrap();
     assert_eq!(rig.closed(socket), CloseReason::Os(libc::EHOSTUNREACH));
+    let end = rig.now + 5_000 * MS;
+    rig.run(MS, |rig, _| (rig.now > end).then_some(()));
     assert!(rig.lane.ways.open.is_empty());
+}
+
+/// What is still said to a connection that only says goodbye must not reach the kernel; after that the peer's
+/// way, flow and rule are let go, whatever became of the connection. ([`Told::close`] counts.)
+#[test]
+fn a_way_is_let_go_when_the_farewell_is_over() {
+    // Closed by us, by the peer, reset, with unread data, never found, and while the interface changes.
+    for case in 0..6 {
+        let mut rig = Rig::new();
+        rig.lane.ways.is_silent = case == 4;
+        let socket = if case == 4 {
+            rig.lane.open(VENUE.into()).unwrap()
+        } else {
+            rig.connect()
+        };
+        if case != 4 {
+            rig.lane.send(socket, b"x").unwrap();
+            rig.venue_turn();
+        }
+        let conn = rig.known.first().copied();
+        match case {
+            0 => {
+                rig.lane.close(socket);
+                assert_eq!(rig.lane.ways.open, [VENUE], "let go before the farewell");
+            }
+            1 => {
+                rig.venue.conn_mut(conn.unwrap()).unwrap().close();
+                assert_eq!(rig.closed(socket), CloseReason::Peer);
+                assert_eq!(rig.lane.ways.open, [VENUE], "let go before the farewell");
+            }
+            2 => {
+                rig.venue.release(conn.unwrap());
+                assert_eq!(rig.closed(socket), CloseReason::Os(libc::ECONNRESET));
+                assert!(rig.lane.ways.open.is_empty());
+            }
+            3 => {
+                rig.lane.close(socket);
+                rig.venue
+                    .conn_mut(conn.unwrap())
+                    .unwrap()
+                    .send(b"for nobody");
+            }
+            4 => rig.lane.close(socket),
+            _ => {
+                rig.lane.close(socket);
+                let host = config(US, OUR_MAC, (1, 1)).host;
+                let changed = WayEvent::Changed { host, mtu: 900 };
+                rig.lane.ways.events.push_back(changed);
+            }
+        }
+        let end = rig.now + 10_000 * MS;
+        rig.run(MS, |rig, _| (rig.now > end).then_some(()));
+        assert!(rig.lane.ways.open.is_empty(), "case {case}");
+        assert_eq!(rig.lane.stack.connections(), 0, "case {case}");
+    }
 }
 
 #[test]

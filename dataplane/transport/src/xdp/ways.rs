@@ -47,8 +47,8 @@ pub struct Share {
 
 /// One interface's monitor and steering, as [`Bypass`] wants them.
 ///
-/// A flow that was once opened stays steered: what its connection says in farewell must not reach the kernel,
-/// which would answer it with a reset.
+/// A flow stays steered until the last connection to its venue's address has said goodbye: what it is still
+/// told must not reach the kernel, which would answer it with a reset.
 #[derive(Debug)]
 pub struct KernelWays {
     steering: Arc<Steering>,
@@ -56,7 +56,8 @@ pub struct KernelWays {
     local: Ipv4Addr,
     mac: Mac,
     mtu: u16,
-    flows: Vec<SocketAddrV4>,
+    /// Addresses that are steered, and how many connections each has.
+    flows: Vec<(SocketAddrV4, u32)>,
     rules: Option<FlowRules>,
     /// Whether the link carried when it was last told, and how often it had been lost then.
     link: (bool, u32),
@@ -148,6 +149,33 @@ impl KernelWays {
         Bypass::new(frames, ways, config).map_err(|_| absent("local ports for all connections"))
     }
 
+    const fn flow(&self, venue: SocketAddrV4) -> Flow {
+        Flow {
+            venue,
+            local: self.local,
+        }
+    }
+
+    /// Has a peer's frames brought to our socket. Errors: as many as can be are steered already.
+    fn steer(&self, peer: SocketAddrV4) -> Result<(), XdpFault> {
+        let flow = self.flow(peer);
+        self.steering.add(flow)?;
+        if let Some(rules) = &self.rules {
+            self.monitor.steer(rules.clone(), flow);
+        }
+        Ok(())
+    }
+
+    /// Gives them back to the kernel.
+    fn unsteer(&self, peer: SocketAddrV4) {
+        let flow = self.flow(peer);
+        if let Some(rules) = &self.rules {
+            self.monitor.unsteer(rules.clone(), flow);
+        }
+        // The map has no other answer than that it is not there.
+        let _ = self.steering.remove(flow);
+    }
+
     /// Counts what a link went through since it was last told.
     const fn count_link(&mut self, is_up: bool, down_count: u32) {
         let (was_up, before) = self.link;
@@ -186,24 +214,14 @@ impl KernelWays {
 
 impl Ways for KernelWays {
     fn open(&mut self, peer: SocketAddrV4) -> Result<(), SocketFault> {
-        if !self.flows.contains(&peer) {
-            let flow = Flow {
-                venue: peer,
-                local: self.local,
-            };
-            let refused = |what| {
-                move |fault: XdpFault| SocketFault::Os {
-                    what,
-                    errno: fault.errno().unwrap_or(libc::ENOSPC),
-                }
-            };
-            self.steering
-                .add(flow)
-                .map_err(refused("flow of a venue"))?;
-            if let Some(rules) = &self.rules {
-                self.monitor.steer(rules.clone(), flow);
-            }
-            self.flows.push(peer);
+        if let Some((_, count)) = self.flows.iter_mut().find(|(known, _)| *known == peer) {
+            *count += 1;
+        } else {
+            self.steer(peer).map_err(|fault| SocketFault::Os {
+                what: "flow of a venue",
+                errno: fault.errno().unwrap_or(libc::ENOSPC),
+            })?;
+            self.flows.push((peer, 1));
         }
         // Asked again for each connection: the answer comes anew with it.
         self.monitor.unwatch(*peer.ip());
@@ -211,7 +229,22 @@ impl Ways for KernelWays {
         Ok(())
     }
 
-    fn close(&mut self, _peer: SocketAddrV4) {}
+    fn close(&mut self, peer: SocketAddrV4) {
+        let mut flows = self.flows.iter_mut();
+        let Some((_, count)) = flows.find(|(known, _)| *known == peer) else {
+            return;
+        };
+        *count -= 1;
+        if *count > 0 {
+            return;
+        }
+        self.flows.retain(|(known, _)| *known != peer);
+        self.unsteer(peer);
+        let is_last = !self.flows.iter().any(|(known, _)| known.ip() == peer.ip());
+        if is_last {
+            self.monitor.unwatch(*peer.ip());
+        }
+    }
 
     fn next(&mut self) -> Option<WayEvent> {
         loop {

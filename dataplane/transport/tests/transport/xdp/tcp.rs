@@ -4,7 +4,9 @@ use super::support::*;
 use dp_tcp::wire::Checksums;
 use dp_transport::bypass::Bypass;
 use dp_transport::xdp::ethtool::{self, Offload};
-use dp_transport::xdp::{KernelWays, PortRange, Steering, XdpMode, Xsk, XskOptions};
+use dp_transport::xdp::{
+    FLOWS_MAX, Flow, KernelWays, PortRange, Steering, XdpMode, Xsk, XskOptions,
+};
 use dp_transport::{CloseReason, Ready, Socket, Transport, clock};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -22,6 +24,11 @@ const PORTS: PortRange = PortRange {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn open(mode: XdpMode) -> Xdp {
+    open_steered(mode).0
+}
+
+/// The same, with what steers its frames.
+fn open_steered(mode: XdpMode) -> (Xdp, Arc<Steering>) {
     let modes = [mode];
     let steering = Arc::new(Steering::attach(ifindex(), PORTS, &modes).unwrap());
     let options = XskOptions {
@@ -30,7 +37,7 @@ fn open(mode: XdpMode) -> Xdp {
     };
     let xdp = KernelWays::open(&steering, &options, Checksums::Verify, [3; 16]).unwrap();
     assert_eq!(xdp.frames().mode(), mode);
-    xdp
+    (xdp, steering)
 }
 
 /// A cable whose other end sends frames as they are on a wire: no larger than the MTU, checksums made.
@@ -278,4 +285,42 @@ fn a_pulled_cable_costs_no_connection_and_another_mtu_one() {
     });
     // Its connection was reset or closed by the change: it has heard the order either way.
     drop(server);
+}
+
+/// A flow is steered until its last connection's farewell is over, and no longer: more addresses than the
+/// program can steer at once come and go, and the kernel never has a frame to answer with a reset.
+#[test]
+fn addresses_come_and_go() {
+    let Some(veth) = cable() else {
+        return;
+    };
+    let (peer, server) = echo(&veth);
+    veth.ours.run(move || {
+        let (mut xdp, steering) = open_steered(XdpMode::CopyGeneric);
+        for at in 0..=FLOWS_MAX as u16 {
+            let passing = SocketAddr::from((Veth::THEIRS, 10_000 + at));
+            let socket = xdp.open(passing).unwrap();
+            xdp.close(socket);
+        }
+        let SocketAddr::V4(venue) = peer else {
+            panic!("{peer}")
+        };
+        let local = Veth::OURS;
+        let flow = Flow { venue, local };
+        let socket = connect(&mut xdp, peer);
+        xdp.close(socket);
+        let in_farewell = steering.counters(flow).expect("it says goodbye");
+        assert!(in_farewell.steered > 0);
+        // The peer has heard the end: its own FIN is on its way, and TIME-WAIT has begun or will.
+        while_turning(&mut xdp, || assert_eq!(server.join().unwrap(), 0));
+        let mut last = in_farewell;
+        let start = Instant::now();
+        while let Some(counters) = steering.counters(flow) {
+            assert!(start.elapsed() < PATIENCE, "still steered: {xdp:?}");
+            last = counters;
+            xdp.poll(clock::unix_now());
+            std::thread::yield_now();
+        }
+        assert_eq!((last.unclaimed, last.resets_held), (0, 0));
+    });
 }
