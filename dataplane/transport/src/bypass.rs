@@ -459,6 +459,7 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
                     mac,
                 } => {
                     self.stack.set_neighbour(next_hop, Some(mac));
+                    self.stack.redirect(peer, next_hop);
                     self.connect_all(peer, next_hop);
                 }
                 WayEvent::Lost(next_hop) => {

@@ -100,6 +100,40 @@ impl Connection {
         }
     }
 
+    /// Time passes while nothing can leave, which it cannot since `since`: what is due happens, what it would send
+    /// stays owed.
+    pub(crate) fn wait(&mut self, now: u64, since: u64) {
+        self.tick(now);
+        self.run_timers();
+        // What never left has no time-out of its own.
+        let has_unsent = self.send.written.is_after(self.send.nxt)
+            || self.send.is_closing != self.send.is_fin_sent
+            || self.owed.syn
+            || self.owed.probe;
+        let since = since.max(self.timers.progress);
+        let is_hopeless = now.saturating_sub(since) >= self.config.give_up_ns;
+        if self.state != State::Closed && has_unsent && is_hopeless {
+            self.give_up();
+        }
+    }
+
+    /// From now on segments go another way, which must show for itself how long it takes: what is in flight is
+    /// taken for lost with the old one. If it was not, its echo tells (RFC 3522).
+    pub(crate) fn on_redirected(&mut self, now: u64) {
+        self.tick(now);
+        self.rtt.on_progress();
+        self.owed.syn |= self.state == State::SynSent;
+        if self.board.is_empty() {
+            return;
+        }
+        self.board.lose(|_, _| true);
+        self.congestion.on_loss(self.send.nxt, self.outstanding());
+        self.send.tail = None;
+        (self.owed.tail, self.owed.again) = (false, true);
+        self.timers.reorder = NEVER;
+        self.arm_retransmission(true);
+    }
+
     /// Starts or stops the retransmission and tail timers after sending or an ACK (RFC 6298, 5).
     pub(super) fn arm_retransmission(&mut self, is_restart: bool) {
         if self.board.is_empty() {

@@ -7,6 +7,8 @@ const US: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const VENUE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 2), 443);
 const OUR_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const VENUE_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
+/// A router behind which nobody is.
+const DEAD_MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
 const MS: u64 = 1_000_000;
 
 /// Ways a test tells.
@@ -69,6 +71,8 @@ struct Rig {
     /// Frames from the venue that are lost on the way, by their number.
     lost: Vec<u64>,
     sent: u64,
+    /// Frames the lane gave to a router that is dead.
+    swallowed: u64,
 }
 
 impl Rig {
@@ -90,6 +94,7 @@ impl Rig {
             now: MS,
             lost: Vec::new(),
             sent: 0,
+            swallowed: 0,
         }
     }
 
@@ -99,6 +104,10 @@ impl Rig {
         while let Some(frame) = self.cable.next() {
             let bytes = self.cable.bytes(&frame).to_vec();
             self.cable.release(frame);
+            if bytes.starts_with(&DEAD_MAC.0) {
+                self.swallowed += 1;
+                continue;
+            }
             let arrival = self.venue.on_frame(&bytes, self.now);
             assert_ne!(arrival.verdict, Verdict::Passed, "a frame for nobody");
             let Some(conn) = arrival.conn else { continue };
@@ -432,6 +441,95 @@ fn a_neighbour_that_is_lost_and_found_costs_no_connection() {
     });
     rig.run(MS, |rig, _| (rig.now > 1_000 * MS).then_some(()));
     assert_eq!(rig.heard, [b"order"]);
+}
+
+/// Another router leads to the venue: open connections follow, and what the old one swallowed goes again at once.
+#[test]
+fn open_connections_follow_a_route_to_another_router() {
+    let mut rig = Rig::new();
+    let socket = rig.connect();
+    let (peer, now) = (*VENUE.ip(), rig.now);
+    let via = |rig: &mut Rig, last, mac| {
+        let next_hop = Ipv4Addr::new(10, 9, 0, last);
+        let way = WayEvent::Way {
+            peer,
+            next_hop,
+            mac,
+        };
+        rig.lane.ways.events.push_back(way);
+        rig.now += MS;
+        rig.lane.poll(UnixNanos(rig.now));
+    };
+    via(&mut rig, 254, DEAD_MAC);
+    rig.lane.send(socket, b"order").unwrap();
+    rig.venue_turn();
+    assert_eq!(rig.heard.concat(), b"", "sent by the old router");
+    // Told again, it is no other way: nothing goes twice.
+    let swallowed = rig.swallowed;
+    via(&mut rig, 254, DEAD_MAC);
+    rig.venue_turn();
+    assert!(rig.swallowed >= swallowed && swallowed > 0);
+    assert_eq!(rig.lane.counts().retransmits, 0);
+    via(&mut rig, 253, VENUE_MAC);
+    rig.lane.poll(UnixNanos(rig.now));
+    rig.venue_turn();
+    assert_eq!(rig.heard, [b"order"]);
+    assert!(rig.now - now < 5 * MS, "it waited for a time-out");
+    // And so does one that is still connecting.
+    let socket = rig.lane.open(VENUE.into()).unwrap();
+    via(&mut rig, 254, DEAD_MAC);
+    via(&mut rig, 253, VENUE_MAC);
+    let connected = rig.run(MS, |_, ready| {
+        (ready == Ready::Connected(socket)).then_some(())
+    });
+    connected.expect("connected");
+    assert!(rig.now - now < 30 * MS, "it waited for a time-out");
+}
+
+/// A next hop that stays gone ends what waits for it, and gives its places back.
+#[test]
+fn a_neighbour_that_stays_lost_is_given_up() {
+    for is_closed_by_us in [false, true] {
+        for is_sent_before in [false, true] {
+            let mut rig = Rig::new();
+            let socket = rig.connect();
+            if is_sent_before {
+                rig.lane.send(socket, b"order").unwrap();
+            }
+            rig.lane.ways.events.push_back(WayEvent::Lost(*VENUE.ip()));
+            rig.now += MS;
+            rig.lane.poll(UnixNanos(rig.now));
+            let start = rig.now;
+            if is_closed_by_us {
+                rig.lane.close(socket);
+            } else {
+                rig.lane.send(socket, b"order").unwrap();
+            }
+            // The venue is as dark as the hop.
+            let mut closed = None;
+            while rig.now < start + 40_000 * MS {
+                rig.now += MS;
+                rig.lane.poll(UnixNanos(rig.now));
+                if let Some(ready) = rig.lane.next() {
+                    closed = Some((ready, rig.now - start));
+                }
+            }
+            if is_closed_by_us {
+                assert_eq!(closed, None);
+            } else {
+                let (ready, after) = closed.expect("the end is told");
+                let reason = CloseReason::Os(libc::ETIMEDOUT);
+                assert_eq!(ready, Ready::Closed(socket, reason));
+                let patience = Config::default().give_up_ns;
+                assert!(
+                    (patience..patience + 3_000 * MS).contains(&after),
+                    "{after}"
+                );
+            }
+            assert_eq!(rig.lane.stack.connections(), 0);
+            assert!(rig.lane.ways.open.is_empty());
+        }
+    }
 }
 
 #[test]
