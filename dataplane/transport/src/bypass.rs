@@ -41,6 +41,8 @@ pub enum WayEvent {
         next_hop: Ipv4Addr,
         /// Its hardware address.
         mac: Mac,
+        /// Octets of the largest IPv4 packet on this way.
+        mtu: u16,
     },
     /// The next hop's hardware address is no longer known: connections wait.
     Lost(Ipv4Addr),
@@ -457,10 +459,11 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
                     peer,
                     next_hop,
                     mac,
+                    mtu,
                 } => {
                     self.stack.set_neighbour(next_hop, Some(mac));
-                    self.stack.redirect(peer, next_hop);
-                    self.connect_all(peer, next_hop);
+                    self.stack.redirect(peer, next_hop, mtu);
+                    self.connect_all(peer, next_hop, mtu);
                 }
                 WayEvent::Lost(next_hop) => {
                     self.stack.set_neighbour(next_hop, None);
@@ -477,7 +480,7 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
         }
     }
 
-    fn connect_all(&mut self, peer: Ipv4Addr, next_hop: Ipv4Addr) {
+    fn connect_all(&mut self, peer: Ipv4Addr, next_hop: Ipv4Addr, mtu: u16) {
         for at in 0..SOCKETS_MAX as u16 {
             let Some(slot) = self.slots.get_mut(usize::from(at)) else {
                 return;
@@ -486,7 +489,8 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
                 continue;
             }
             self.seeking -= 1;
-            match self.stack.connect_via(slot.peer, next_hop, self.now.0) {
+            let (venue, now) = (slot.peer, self.now.0);
+            match self.stack.connect_via(venue, next_hop, mtu, now) {
                 Ok(conn) => {
                     slot.phase = Phase::Connecting;
                     slot.conn = Some(conn);

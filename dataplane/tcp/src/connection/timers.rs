@@ -1,6 +1,7 @@
 //! What falls due: time-outs, probes, keep-alive, the end of waiting.
 
 use super::{Connection, End, Reset, State};
+use crate::board::Place;
 use crate::congestion::Phase;
 
 /// A timer that does not run.
@@ -193,10 +194,13 @@ impl Connection {
         let is_reneged = self
             .board
             .get(0)
-            .is_some_and(|sent| sent.place == crate::board::Place::Sacked);
+            .is_some_and(|sent| sent.place == Place::Sacked);
         if is_reneged {
             self.counters.reneged += 1;
             self.board.renege();
+        }
+        if self.is_black_hole() {
+            self.on_too_big(self.now, self.send.una, 0);
         }
         let window = self.rack.reordering_window(&self.rtt, true, 0);
         let (now, rack) = (self.now, &self.rack);
@@ -212,6 +216,18 @@ impl Connection {
         self.timers.reorder = NEVER;
         self.rtt.back_off();
         self.timers.retransmit = now.saturating_add(self.rtt.rto());
+    }
+
+    /// The largest segment there can be has left and left again without an answer, for every second time-out: a
+    /// hop that drops its like, and whose word of it does not reach us (RFC 8899, 4.3; RFC 4821, 7.7).
+    fn is_black_hole(&self) -> bool {
+        let largest = self.payload_max();
+        self.rtt.backoff() % 2 == 1
+            && self.board.get(0).is_some_and(|head| {
+                // One that waits for its next hop has not left again.
+                let is_out = head.is_again && head.place == Place::InFlight;
+                is_out && head.payload_len() >= largest
+            })
     }
 
     fn on_probe_due(&mut self) {

@@ -251,14 +251,16 @@ impl Stack {
     /// [`Stack::poll_transmit`].
     pub fn connect(&mut self, remote: SocketAddrV4, now: u64) -> Result<ConnId, ConnectError> {
         let next_hop = self.next_hop(*remote.ip())?;
-        self.connect_via(remote, next_hop, now)
+        self.connect_via(remote, next_hop, self.config.connection.mtu, now)
     }
 
-    /// The same through a next hop that somebody with a routing table has named.
+    /// The same through a next hop that somebody with a routing table has named, with the octets of the largest
+    /// IPv4 packet on that way.
     pub fn connect_via(
         &mut self,
         remote: SocketAddrV4,
         next_hop: Ipv4Addr,
+        mtu: u16,
         now: u64,
     ) -> Result<ConnId, ConnectError> {
         self.tick(now);
@@ -273,6 +275,7 @@ impl Stack {
         let now = self.now;
         if let Some(slot) = self.table.slot_mut(index) {
             slot.conn.connect(opening, now);
+            slot.conn.limit_mtu(mtu);
             slot.neighbour = neighbour;
             (slot.is_known, slot.is_released) = (true, false);
         }
@@ -367,25 +370,24 @@ impl Stack {
         self.neighbours.set(address, mac, self.now)
     }
 
-    /// The way to `remote` is another from now on: its connections go by `next_hop`, and what is in flight by
-    /// the old one is taken for lost. Those that go there already are left alone. Cost: one look at each place.
-    /// Returns false when too many next hops are remembered.
-    pub fn redirect(&mut self, remote: Ipv4Addr, next_hop: Ipv4Addr) -> bool {
+    /// The way to `remote` is this from now on. Connections that went by another next hop take what is in flight
+    /// there for lost; a way for larger packets is for those to come. Cost: one look at each place. Returns false
+    /// when too many next hops are remembered.
+    pub fn redirect(&mut self, remote: Ipv4Addr, next_hop: Ipv4Addr, mtu: u16) -> bool {
         let Some(neighbour) = self.neighbours.place(next_hop) else {
             return false;
         };
         for index in 0..self.config.connections {
             let slot = self.table.slot_mut(index);
-            let other = slot.filter(|slot| {
-                slot.is_used
-                    && slot.neighbour != neighbour
-                    && *slot.conn.opening().remote.ip() == remote
-            });
-            if let Some(slot) = other {
+            let its =
+                slot.filter(|slot| slot.is_used && *slot.conn.opening().remote.ip() == remote);
+            let Some(slot) = its else { continue };
+            slot.conn.limit_mtu(mtu);
+            if slot.neighbour != neighbour {
                 slot.neighbour = neighbour;
                 slot.conn.on_redirected(self.now);
-                self.marked.add(index);
             }
+            self.marked.add(index);
         }
         true
     }

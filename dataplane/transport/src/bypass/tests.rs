@@ -12,11 +12,23 @@ const DEAD_MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
 const MS: u64 = 1_000_000;
 
 /// Ways a test tells.
-#[derive(Default)]
 struct Told {
+    /// Of all of them.
+    mtu: u16,
     events: VecDeque<WayEvent>,
     open: Vec<SocketAddrV4>,
     is_silent: bool,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            mtu: 1_500,
+            events: VecDeque::new(),
+            open: Vec::new(),
+            is_silent: false,
+        }
+    }
 }
 
 impl Ways for Told {
@@ -28,6 +40,7 @@ impl Ways for Told {
                 peer,
                 next_hop: peer,
                 mac: VENUE_MAC,
+                mtu: self.mtu,
             });
         }
         Ok(())
@@ -71,8 +84,11 @@ struct Rig {
     /// Frames from the venue that are lost on the way, by their number.
     lost: Vec<u64>,
     sent: u64,
-    /// Frames the lane gave to a router that is dead.
+    /// Frames the lane gave to a router that is dead, or that no hop passes on.
     swallowed: u64,
+    /// Octets of the largest packet that gets to the venue, and of the largest that left.
+    passes: usize,
+    largest: usize,
 }
 
 impl Rig {
@@ -95,6 +111,8 @@ impl Rig {
             lost: Vec::new(),
             sent: 0,
             swallowed: 0,
+            passes: 1_500,
+            largest: 0,
         }
     }
 
@@ -104,7 +122,8 @@ impl Rig {
         while let Some(frame) = self.cable.next() {
             let bytes = self.cable.bytes(&frame).to_vec();
             self.cable.release(frame);
-            if bytes.starts_with(&DEAD_MAC.0) {
+            self.largest = self.largest.max(bytes.len() - 14);
+            if bytes.starts_with(&DEAD_MAC.0) || bytes.len() - 14 > self.passes {
                 self.swallowed += 1;
                 continue;
             }
@@ -438,9 +457,57 @@ fn a_neighbour_that_is_lost_and_found_costs_no_connection() {
         peer,
         next_hop: peer,
         mac: VENUE_MAC,
+        mtu: 1_500,
     });
     rig.run(MS, |rig, _| (rig.now > 1_000 * MS).then_some(()));
     assert_eq!(rig.heard, [b"order"]);
+}
+
+/// The route says how large a packet may be: neither side sends a larger one, and a route that turns smaller
+/// binds connections that are open.
+#[test]
+fn a_routes_mtu_is_kept() {
+    let mut rig = Rig::new();
+    rig.lane.ways.mtu = 1_400;
+    rig.passes = 1_400;
+    let socket = rig.connect();
+    rig.lane.send(socket, &text(20_000)).unwrap();
+    assert!(rig.run(MS, |_, _| Some(())).is_none());
+    assert_eq!(rig.heard.concat(), text(20_000));
+    assert_eq!((rig.largest, rig.swallowed), (1_400, 0));
+    let conn = rig.known[0];
+    assert_eq!(rig.venue.conn(conn).unwrap().segment_max(), 1_360);
+    let (peer, mac, mtu) = (*VENUE.ip(), VENUE_MAC, 1_200);
+    let next_hop = peer;
+    let way = WayEvent::Way {
+        peer,
+        next_hop,
+        mac,
+        mtu,
+    };
+    rig.lane.ways.events.push_back(way);
+    rig.lane.poll(UnixNanos(rig.now));
+    (rig.passes, rig.largest) = (1_200, 0);
+    rig.lane.send(socket, &text(20_000)).unwrap();
+    assert!(rig.run(MS, |_, _| Some(())).is_none());
+    assert_eq!(rig.heard.concat(), [text(20_000), text(20_000)].concat());
+    assert_eq!((rig.largest, rig.swallowed), (1_200, 0));
+}
+
+/// A hop drops what is too large for it and its word of that goes to the kernel, which knows no such connection.
+#[test]
+fn a_hop_that_swallows_large_packets_is_found_out() {
+    let mut rig = Rig::new();
+    rig.passes = 1_300;
+    let socket = rig.connect();
+    rig.lane.send(socket, &text(20_000)).unwrap();
+    assert!(rig.run(MS, |_, _| Some(())).is_none(), "given up");
+    assert_eq!(rig.heard, [text(20_000)]);
+    assert!(rig.swallowed > 0);
+    let connection = rig.lane.connection(socket).unwrap();
+    // The first of the plateaus that gets through.
+    assert_eq!(connection.segment_max() + 40, 1_006);
+    assert_eq!(connection.counters().mtu_lowered, 2);
 }
 
 /// Another router leads to the venue: open connections follow, and what the old one swallowed goes again at once.
@@ -455,6 +522,7 @@ fn open_connections_follow_a_route_to_another_router() {
             peer,
             next_hop,
             mac,
+            mtu: 1_500,
         };
         rig.lane.ways.events.push_back(way);
         rig.now += MS;

@@ -281,10 +281,11 @@ impl Ways for KernelWays {
     }
 }
 
-const fn way(peer: Ipv4Addr, path: &Path) -> WayEvent {
+fn way(peer: Ipv4Addr, path: &Path) -> WayEvent {
     WayEvent::Way {
         peer,
         next_hop: path.next_hop,
         mac: Mac(path.next_hop_mac),
+        mtu: mtu(path.mtu),
     }
 }

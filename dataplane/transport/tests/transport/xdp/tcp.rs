@@ -287,6 +287,25 @@ fn a_pulled_cable_costs_no_connection_and_another_mtu_one() {
     drop(server);
 }
 
+/// A route's MTU is the connection's, not only the card's.
+#[test]
+fn a_routes_mtu_is_kept() {
+    let Some(veth) = cable() else {
+        return;
+    };
+    let (peer, server) = echo(&veth);
+    let place = &veth;
+    veth.ours.run(move || {
+        let narrow = format!("route add {}/32 dev veth0 mtu 1400", Veth::THEIRS);
+        place.ours.ip(&narrow).unwrap();
+        let mut xdp = open(XdpMode::CopyGeneric);
+        let socket = connect(&mut xdp, peer);
+        assert_eq!(xdp.connection(socket).unwrap().segment_max(), 1_360);
+        xdp.close(socket);
+        while_turning(&mut xdp, || assert_eq!(server.join().unwrap(), 0));
+    });
+}
+
 /// A flow is steered until its last connection's farewell is over, and no longer: more addresses than the
 /// program can steer at once come and go, and the kernel never has a frame to answer with a reset.
 #[test]
