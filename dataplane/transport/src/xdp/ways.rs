@@ -54,6 +54,8 @@ pub struct KernelWays {
     steering: Arc<Steering>,
     monitor: Monitor,
     local: Ipv4Addr,
+    /// Addresses of the interface, `local` while it has it.
+    addresses: Vec<Ipv4Addr>,
     mac: Mac,
     mtu: u16,
     /// Addresses that are steered, and how many connections each has.
@@ -124,6 +126,7 @@ impl KernelWays {
             steering: Arc::clone(steering),
             monitor: Monitor::start(ifindex)?,
             local,
+            addresses,
             mac: Mac(mac),
             mtu: mtu(bytes),
             flows: Vec::new(),
@@ -205,10 +208,40 @@ impl KernelWays {
             return None;
         }
         (self.mac, self.mtu) = (mac, mtu);
-        Some(WayEvent::Changed {
-            host: host(self.local, mac),
-            mtu,
-        })
+        Some(self.changed())
+    }
+
+    fn changed(&self) -> WayEvent {
+        WayEvent::Changed {
+            host: host(self.local, self.mac),
+            mtu: self.mtu,
+        }
+    }
+
+    /// An address came or went.
+    fn on_address(&mut self, address: Ipv4Addr, is_there: bool) {
+        self.addresses.retain(|known| *known != address);
+        if is_there {
+            self.addresses.push(address);
+        }
+    }
+
+    /// Takes `local` for ours if what was ours has left the interface; while it is there it stays, whatever a
+    /// route would rather have, or two routes would throw us back and forth.
+    fn follow(&mut self, local: Ipv4Addr) -> Option<WayEvent> {
+        if local == self.local || self.addresses.contains(&self.local) {
+            return None;
+        }
+        let peers: Vec<SocketAddrV4> = self.flows.iter().map(|(peer, _)| *peer).collect();
+        for peer in &peers {
+            self.unsteer(*peer);
+        }
+        self.local = local;
+        for peer in peers {
+            // The map had room for as many; what its connection still misses ends with the change anyway.
+            let _ = self.steer(peer);
+        }
+        Some(self.changed())
     }
 }
 
@@ -259,16 +292,24 @@ impl Ways for KernelWays {
                 }
                 NetEvent::Path(peer, path) => {
                     self.count_neighbour(path.next_hop, Mac(path.next_hop_mac));
-                    Some(way(peer, &path))
+                    // Another address ends all connections: their ways are asked for anew.
+                    let changed = self.follow(path.local);
+                    Some(changed.unwrap_or_else(|| way(peer, &path)))
+                }
+                NetEvent::Address { address, is_there } => {
+                    self.on_address(address, is_there);
+                    None
+                }
+                NetEvent::Missed => {
+                    // Told anew, before any path.
+                    self.addresses.clear();
+                    None
                 }
                 NetEvent::NoPath(_, NoPath::NoNeighbour(next_hop)) => {
                     Some(WayEvent::Lost(next_hop))
                 }
                 // What is down may come back: connections wait as long as their patience lasts.
-                NetEvent::Link(None)
-                | NetEvent::Address { .. }
-                | NetEvent::NoPath(..)
-                | NetEvent::Missed => None,
+                NetEvent::Link(None) | NetEvent::NoPath(..) => None,
             };
             if event.is_some() {
                 return event;

@@ -306,6 +306,62 @@ fn a_routes_mtu_is_kept() {
     });
 }
 
+/// Another address of ours takes the place of the first: connections from that one end, the next ones come from
+/// where we are now, and their frames come to us.
+#[test]
+fn another_address_of_ours_is_followed() {
+    let Some(veth) = cable() else {
+        return;
+    };
+    let (peer, _server) = echo(&veth);
+    let again = veth
+        .theirs
+        .run(|| TcpListener::bind((Veth::THEIRS, 0)).unwrap());
+    let next = again.local_addr().unwrap();
+    let place = &veth;
+    veth.ours.run(move || {
+        let (mut xdp, steering) = open_steered(XdpMode::CopyGeneric);
+        let socket = connect(&mut xdp, peer);
+        // A second one changes nothing.
+        place.ours.ip("addr add 10.77.0.7/24 dev veth0").unwrap();
+        xdp.send(socket, b"order").unwrap();
+        turn(&mut xdp, "the echo", |xdp, ready| {
+            let Ready::Bytes(_, chunk) = ready else {
+                panic!("{ready:?}")
+            };
+            xdp.release(chunk);
+            Some(())
+        });
+        place
+            .ours
+            .run(|| std::fs::write("/proc/sys/net/ipv4/conf/veth0/promote_secondaries", "1"))
+            .unwrap();
+        place.ours.ip("addr del 10.77.0.1/24 dev veth0").unwrap();
+        turn(&mut xdp, "the change is told", |_, ready| match ready {
+            Ready::Closed(of, reason) => {
+                assert_eq!((of, reason), (socket, CloseReason::Os(libc::ENETRESET)));
+                Some(())
+            }
+            other => panic!("{other:?}"),
+        });
+        let socket = connect(&mut xdp, next);
+        let (stream, from) = while_turning(&mut xdp, || again.accept().unwrap());
+        assert_eq!(from.ip(), std::net::Ipv4Addr::new(10, 77, 0, 7));
+        let flow = |local| {
+            let SocketAddr::V4(venue) = next else {
+                panic!("{next}")
+            };
+            steering.counters(Flow { venue, local })
+        };
+        assert!(flow(std::net::Ipv4Addr::new(10, 77, 0, 7)).unwrap().steered > 0);
+        assert_eq!(flow(Veth::OURS), None);
+        drop(stream);
+        turn(&mut xdp, "the end", |_, ready| {
+            (ready == Ready::Closed(socket, CloseReason::Peer)).then_some(())
+        });
+    });
+}
+
 /// A flow is steered until its last connection's farewell is over, and no longer: more addresses than the
 /// program can steer at once come and go, and the kernel never has a frame to answer with a reset.
 #[test]
