@@ -107,6 +107,7 @@ impl Ways for OneWay {
             peer: *peer.ip(),
             next_hop: *peer.ip(),
             mac: FAR.1,
+            mtu: 1_500,
         });
         Ok(())
     }

@@ -55,6 +55,11 @@ impl Rtt {
         self.backoff = self.backoff.saturating_add(1);
     }
 
+    /// Time-outs in a row.
+    pub(crate) fn backoff(&self) -> u32 {
+        self.backoff
+    }
+
     /// Something new was acknowledged.
     pub(crate) fn on_progress(&mut self) {
         self.backoff = 0;

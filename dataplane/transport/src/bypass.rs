@@ -41,6 +41,8 @@ pub enum WayEvent {
         next_hop: Ipv4Addr,
         /// Its hardware address.
         mac: Mac,
+        /// Octets of the largest IPv4 packet on this way.
+        mtu: u16,
     },
     /// The next hop's hardware address is no longer known: connections wait.
     Lost(Ipv4Addr),
@@ -58,7 +60,8 @@ pub trait Ways {
     /// The peer's frames are to come to us from now on, and its way is to be told. Cold: may call the kernel.
     /// Errors: the kernel's.
     fn open(&mut self, peer: SocketAddrV4) -> Result<(), SocketFault>;
-    /// No more of the peer. Cold.
+    /// One connection fewer with the peer, and the last frame to it was sent: to be called as often as
+    /// [`Ways::open`]. Cold.
     fn close(&mut self, peer: SocketAddrV4);
     /// The next change. Never blocks.
     fn next(&mut self) -> Option<WayEvent>;
@@ -118,8 +121,8 @@ struct Slot {
 enum Holder {
     Nobody,
     Slot(u16),
-    /// Closed by us or told closed: it only says goodbye.
-    Leaving,
+    /// Closed by us or told closed: it only says goodbye to this peer.
+    Leaving(SocketAddrV4),
 }
 
 /// Sockets over raw frames. One thread; after construction nothing allocates but [`Transport::open`]'s ways.
@@ -294,7 +297,7 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
             } else {
                 // Data for nobody: the peer must not go on sending it.
                 self.frames.release(frame);
-                self.stack.release(conn);
+                self.part(conn);
             }
             self.on_events(conn, holder, arrival.events);
         }
@@ -338,8 +341,7 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
         let Holder::Slot(at) = holder else {
             // It has said goodbye, or must: what it may still have to say interests nobody.
             if events.has(Events::ENDED) || events.has(Events::READABLE) {
-                self.stack.release(conn);
-                self.hold(conn, Holder::Nobody);
+                self.part(conn);
             }
             return;
         };
@@ -421,7 +423,7 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
         slot.lent = 0;
         let (conn, peer) = (slot.conn.take(), slot.peer);
         if let Some(conn) = conn {
-            self.hold(conn, Holder::Leaving);
+            self.hold(conn, Holder::Leaving(peer));
             let is_over = match self.stack.conn_mut(conn) {
                 Some(connection)
                     if connection.readable_len() == 0 && connection.end().is_none() =>
@@ -432,10 +434,20 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
                 _ => true,
             };
             if is_over {
-                self.stack.release(conn);
+                self.part(conn);
             }
+        } else {
+            self.ways.close(peer);
         }
-        self.ways.close(peer);
+    }
+
+    /// Nothing more is wanted of a connection that nobody has: the stack frees it, its peer is no more ours.
+    fn part(&mut self, conn: ConnId) {
+        self.stack.release(conn);
+        if let Holder::Leaving(peer) = self.holder(conn) {
+            self.ways.close(peer);
+        }
+        self.hold(conn, Holder::Nobody);
     }
 
     // ---- ways ---------------------------------------------------------------------------------
@@ -447,9 +459,11 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
                     peer,
                     next_hop,
                     mac,
+                    mtu,
                 } => {
                     self.stack.set_neighbour(next_hop, Some(mac));
-                    self.connect_all(peer, next_hop);
+                    self.stack.redirect(peer, next_hop, mtu);
+                    self.connect_all(peer, next_hop, mtu);
                 }
                 WayEvent::Lost(next_hop) => {
                     self.stack.set_neighbour(next_hop, None);
@@ -466,7 +480,7 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
         }
     }
 
-    fn connect_all(&mut self, peer: Ipv4Addr, next_hop: Ipv4Addr) {
+    fn connect_all(&mut self, peer: Ipv4Addr, next_hop: Ipv4Addr, mtu: u16) {
         for at in 0..SOCKETS_MAX as u16 {
             let Some(slot) = self.slots.get_mut(usize::from(at)) else {
                 return;
@@ -475,7 +489,8 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
                 continue;
             }
             self.seeking -= 1;
-            match self.stack.connect_via(slot.peer, next_hop, self.now.0) {
+            let (venue, now) = (slot.peer, self.now.0);
+            match self.stack.connect_via(venue, next_hop, mtu, now) {
                 Ok(conn) => {
                     slot.phase = Phase::Connecting;
                     slot.conn = Some(conn);
@@ -531,7 +546,11 @@ impl<F: FrameIo, W: Ways> Bypass<F, W> {
             self.past = self.totals();
             self.stack = stack;
         }
-        self.holders.fill(Holder::Nobody);
+        for holder in &mut self.holders {
+            if let Holder::Leaving(peer) = core::mem::replace(holder, Holder::Nobody) {
+                self.ways.close(peer);
+            }
+        }
     }
 }
 

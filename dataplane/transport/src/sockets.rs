@@ -57,6 +57,8 @@ pub struct Sockets {
     /// Slots with bytes the kernel did not take yet.
     blocked: u64,
     turn: u32,
+    /// Looks at the sockets that are not hot; the next one begins so far on.
+    cold: usize,
     ready: VecDeque<Ready>,
 }
 
@@ -108,6 +110,7 @@ impl Sockets {
             connecting: 0,
             blocked: 0,
             turn: 0,
+            cold: 0,
             // Each socket may have connected, spoken and ended in one turn.
             ready: VecDeque::with_capacity(4 * SOCKETS_MAX),
         })
@@ -195,19 +198,36 @@ impl Sockets {
     fn look_around(&mut self) {
         self.turn = self.turn.wrapping_add(1);
         let hot = self.open.len().min(HOT);
-        let is_cold_due = self.turn.is_multiple_of(COLD_TURNS);
-        let end = if is_cold_due { self.open.len() } else { hot };
-        // The quiet ones first on their turn: a talkative one would end it before them. Of the hot ones the one
-        // that was heard last comes last.
-        for at in (hot..end).chain((0..hot).rev()) {
-            let Some(slot) = self.open.get(at).copied() else {
-                return;
-            };
-            if matches!(self.look(usize::from(slot)), Look::Heard) {
-                self.heard(at);
+        // The quiet ones first on their turn: a talkative one would end it before them.
+        if self.turn.is_multiple_of(COLD_TURNS) && self.look_at_cold(hot) {
+            return;
+        }
+        // Of the hot ones the one that was heard last comes last.
+        for at in (0..hot).rev() {
+            if self.has_heard(at) {
                 return;
             }
         }
+    }
+
+    /// Looks at the sockets from `hot` on, each time from the next one: one among them that talks all the time
+    /// would end every look before those behind it. True when one spoke.
+    fn look_at_cold(&mut self, hot: usize) -> bool {
+        self.cold = self.cold.wrapping_add(1);
+        let count = self.open.len().saturating_sub(hot);
+        (0..count).any(|step| self.has_heard(hot + self.cold.wrapping_add(step) % count))
+    }
+
+    /// Looks at the socket at `at` of the order; true when it spoke.
+    fn has_heard(&mut self, at: usize) -> bool {
+        let Some(slot) = self.open.get(at).copied() else {
+            return false;
+        };
+        let is_heard = matches!(self.look(usize::from(slot)), Look::Heard);
+        if is_heard {
+            self.heard(at);
+        }
+        is_heard
     }
 
     /// The socket at `at` of the order spoke: it goes to the front.
@@ -478,6 +498,19 @@ mod tests {
         let is_heard = turns.any(|_| heard(&mut sockets) == Some(ids[0]));
         assert!(is_heard);
         assert!(sockets.open[..HOT].contains(&ids[0].slot));
+        // Nor does one starve behind three that talk all the time, wherever it stands.
+        for _ in 0..3 {
+            // Last in the order, behind a cold one that talks.
+            sockets.open.retain(|slot| *slot != ids[0].slot);
+            sockets.open.push(ids[0].slot);
+            all[0].1.write_all(b"x").unwrap();
+            let mut turns = 0..3 * COLD_TURNS;
+            assert!(turns.any(|_| {
+                let talkers = all[1..].iter_mut();
+                talkers.for_each(|(_, stream)| stream.write_all(b"y").unwrap());
+                heard(&mut sockets) == Some(ids[0])
+            }));
+        }
         // One that has ended is out of the order.
         sockets.close(ids[0]);
         assert!(!sockets.open.contains(&ids[0].slot) && sockets.open.len() == 3);

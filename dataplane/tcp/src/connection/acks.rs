@@ -266,17 +266,23 @@ impl Connection {
                 1_007.. => 1_006,
                 _ => Config::MTU_MIN,
             },
-            mtu => mtu.max(Config::MTU_MIN),
+            mtu => mtu,
         };
-        let mss = stated - 40;
-        if mss < self.send.mss {
-            self.send.mss = mss;
-            self.counters.mtu_lowered += 1;
-            let payload_max = self.payload_max();
-            self.congestion.set_mss(payload_max as u32);
-            // Those cannot have arrived. Not congestion: the window stays.
-            self.board.lose(|_, sent| sent.payload_len() > payload_max);
+        self.counters.mtu_lowered += u64::from(self.limit_mtu(stated));
+        true
+    }
+
+    /// No packet larger than this gets through, octets. Returns false when none would be.
+    pub(crate) fn limit_mtu(&mut self, mtu: u16) -> bool {
+        let mss = mtu.max(Config::MTU_MIN) - 40;
+        if mss >= self.send.mss {
+            return false;
         }
+        self.send.mss = mss;
+        let payload_max = self.payload_max();
+        self.congestion.set_mss(payload_max as u32);
+        // Those cannot have arrived. Not congestion: the window stays.
+        self.board.lose(|_, sent| sent.payload_len() > payload_max);
         true
     }
 

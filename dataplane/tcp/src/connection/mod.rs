@@ -536,7 +536,7 @@ impl Connection {
         self.send.shift = scale.unwrap_or(0);
         self.receive.shift = scale.map_or(0, |_| self.config.window_shift());
         let peer_mss = theirs.mss.unwrap_or(PEER_MSS_DEFAULT).max(PEER_MSS_MIN);
-        self.send.mss = peer_mss.min(self.config.mtu.saturating_sub(40));
+        self.send.mss = peer_mss.min(self.send.mss);
         let ceiling = (self.ring.size() as u32).saturating_mul(2);
         self.congestion = Congestion::new(
             self.payload_max() as u32,

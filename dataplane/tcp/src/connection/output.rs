@@ -176,7 +176,13 @@ impl Connection {
             self.receive.shift > 0 || self.send.shift > 0,
         );
         let mut options = Options::default();
-        options.mss = Some(config.mtu.saturating_sub(40));
+        // What the peer sends comes by the same path, as far as we know; an answer cannot tell that limit from
+        // the peer's own.
+        options.mss = Some(if is_answer {
+            config.mtu.saturating_sub(40)
+        } else {
+            self.send.mss
+        });
         options.window_scale = is_scaled.then(|| config.window_shift());
         options.is_sack_permitted = may(config.sack, self.has_sack);
         options.timestamps =

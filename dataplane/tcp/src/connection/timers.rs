@@ -1,6 +1,7 @@
 //! What falls due: time-outs, probes, keep-alive, the end of waiting.
 
 use super::{Connection, End, Reset, State};
+use crate::board::Place;
 use crate::congestion::Phase;
 
 /// A timer that does not run.
@@ -100,6 +101,40 @@ impl Connection {
         }
     }
 
+    /// Time passes while nothing can leave, which it cannot since `since`: what is due happens, what it would send
+    /// stays owed.
+    pub(crate) fn wait(&mut self, now: u64, since: u64) {
+        self.tick(now);
+        self.run_timers();
+        // What never left has no time-out of its own.
+        let has_unsent = self.send.written.is_after(self.send.nxt)
+            || self.send.is_closing != self.send.is_fin_sent
+            || self.owed.syn
+            || self.owed.probe;
+        let since = since.max(self.timers.progress);
+        let is_hopeless = now.saturating_sub(since) >= self.config.give_up_ns;
+        if self.state != State::Closed && has_unsent && is_hopeless {
+            self.give_up();
+        }
+    }
+
+    /// From now on segments go another way, which must show for itself how long it takes: what is in flight is
+    /// taken for lost with the old one. If it was not, its echo tells (RFC 3522).
+    pub(crate) fn on_redirected(&mut self, now: u64) {
+        self.tick(now);
+        self.rtt.on_progress();
+        self.owed.syn |= self.state == State::SynSent;
+        if self.board.is_empty() {
+            return;
+        }
+        self.board.lose(|_, _| true);
+        self.congestion.on_loss(self.send.nxt, self.outstanding());
+        self.send.tail = None;
+        (self.owed.tail, self.owed.again) = (false, true);
+        self.timers.reorder = NEVER;
+        self.arm_retransmission(true);
+    }
+
     /// Starts or stops the retransmission and tail timers after sending or an ACK (RFC 6298, 5).
     pub(super) fn arm_retransmission(&mut self, is_restart: bool) {
         if self.board.is_empty() {
@@ -159,10 +194,13 @@ impl Connection {
         let is_reneged = self
             .board
             .get(0)
-            .is_some_and(|sent| sent.place == crate::board::Place::Sacked);
+            .is_some_and(|sent| sent.place == Place::Sacked);
         if is_reneged {
             self.counters.reneged += 1;
             self.board.renege();
+        }
+        if self.is_black_hole() {
+            self.on_too_big(self.now, self.send.una, 0);
         }
         let window = self.rack.reordering_window(&self.rtt, true, 0);
         let (now, rack) = (self.now, &self.rack);
@@ -178,6 +216,18 @@ impl Connection {
         self.timers.reorder = NEVER;
         self.rtt.back_off();
         self.timers.retransmit = now.saturating_add(self.rtt.rto());
+    }
+
+    /// The largest segment there can be has left and left again without an answer, for every second time-out: a
+    /// hop that drops its like, and whose word of it does not reach us (RFC 8899, 4.3; RFC 4821, 7.7).
+    fn is_black_hole(&self) -> bool {
+        let largest = self.payload_max();
+        self.rtt.backoff() % 2 == 1
+            && self.board.get(0).is_some_and(|head| {
+                // One that waits for its next hop has not left again.
+                let is_out = head.is_again && head.place == Place::InFlight;
+                is_out && head.payload_len() >= largest
+            })
     }
 
     fn on_probe_due(&mut self) {

@@ -251,14 +251,16 @@ impl Stack {
     /// [`Stack::poll_transmit`].
     pub fn connect(&mut self, remote: SocketAddrV4, now: u64) -> Result<ConnId, ConnectError> {
         let next_hop = self.next_hop(*remote.ip())?;
-        self.connect_via(remote, next_hop, now)
+        self.connect_via(remote, next_hop, self.config.connection.mtu, now)
     }
 
-    /// The same through a next hop that somebody with a routing table has named.
+    /// The same through a next hop that somebody with a routing table has named, with the octets of the largest
+    /// IPv4 packet on that way.
     pub fn connect_via(
         &mut self,
         remote: SocketAddrV4,
         next_hop: Ipv4Addr,
+        mtu: u16,
         now: u64,
     ) -> Result<ConnId, ConnectError> {
         self.tick(now);
@@ -273,6 +275,7 @@ impl Stack {
         let now = self.now;
         if let Some(slot) = self.table.slot_mut(index) {
             slot.conn.connect(opening, now);
+            slot.conn.limit_mtu(mtu);
             slot.neighbour = neighbour;
             (slot.is_known, slot.is_released) = (true, false);
         }
@@ -364,7 +367,29 @@ impl Stack {
     /// Tells a next hop's hardware address, or that it is no longer known. Returns false when too
     /// many are remembered.
     pub fn set_neighbour(&mut self, address: Ipv4Addr, mac: Option<Mac>) -> bool {
-        self.neighbours.set(address, mac)
+        self.neighbours.set(address, mac, self.now)
+    }
+
+    /// The way to `remote` is this from now on. Connections that went by another next hop take what is in flight
+    /// there for lost; a way for larger packets is for those to come. Cost: one look at each place. Returns false
+    /// when too many next hops are remembered.
+    pub fn redirect(&mut self, remote: Ipv4Addr, next_hop: Ipv4Addr, mtu: u16) -> bool {
+        let Some(neighbour) = self.neighbours.place(next_hop) else {
+            return false;
+        };
+        for index in 0..self.config.connections {
+            let slot = self.table.slot_mut(index);
+            let its =
+                slot.filter(|slot| slot.is_used && *slot.conn.opening().remote.ip() == remote);
+            let Some(slot) = its else { continue };
+            slot.conn.limit_mtu(mtu);
+            if slot.neighbour != neighbour {
+                slot.neighbour = neighbour;
+                slot.conn.on_redirected(self.now);
+            }
+            self.marked.add(index);
+        }
+        true
     }
 
     /// Next hops whose hardware address is wanted and not known.
@@ -460,10 +485,7 @@ impl Stack {
             return None;
         };
         let Some(mac) = self.neighbours.mac(slot.neighbour) else {
-            self.counters.no_neighbour += 1;
-            slot.deadline = now.saturating_add(NEIGHBOUR_RETRY_NS);
-            self.earliest = self.earliest.min(slot.deadline);
-            self.marked.remove(index);
+            self.wait_for_neighbour(index);
             return None;
         };
         let (headers, segment) = frame.split_at_mut_checked(HEADERS_LEN)?;
@@ -483,13 +505,38 @@ impl Stack {
             return Some(HEADERS_LEN + len);
         }
         slot.deadline = slot.conn.next_deadline().unwrap_or(u64::MAX);
-        self.earliest = self.earliest.min(slot.deadline);
+        let (deadline, is_over) = (slot.deadline, slot.is_over());
+        self.settle(index, deadline, is_over);
+        None
+    }
+
+    /// Nothing can leave for want of a hardware address; what is due happens all the same, the end too.
+    #[cold]
+    fn wait_for_neighbour(&mut self, index: usize) {
+        self.counters.no_neighbour += 1;
+        let Some(slot) = self.table.slot_mut(index) else {
+            return;
+        };
+        let now = self.now;
+        slot.conn.wait(now, self.neighbours.lost_at(slot.neighbour));
+        slot.deadline = match slot.conn.state() {
+            State::Closed => u64::MAX,
+            _ => now.saturating_add(NEIGHBOUR_RETRY_NS),
+        };
+        let (deadline, is_over) = (slot.deadline, slot.is_over());
+        self.settle(index, deadline, is_over);
+    }
+
+    /// A connection has nothing to send now: its deadline counts, its events are told, and one that nobody
+    /// wants any more gives up its place.
+    #[inline]
+    fn settle(&mut self, index: usize, deadline: u64, is_over: bool) {
+        self.earliest = self.earliest.min(deadline);
         self.marked.remove(index);
         self.eventful.add(index);
-        if slot.conn.state() == State::Closed && (slot.is_released || !slot.is_known) {
+        if is_over {
             self.free(index);
         }
-        None
     }
 
     /// Gives up a place.

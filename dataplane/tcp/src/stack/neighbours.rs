@@ -10,6 +10,8 @@ const NEIGHBOURS_MAX: usize = 64;
 struct Neighbour {
     address: Ipv4Addr,
     mac: Option<Mac>,
+    /// When it was last known, before it was lost.
+    lost_at: u64,
 }
 
 pub(super) struct Neighbours {
@@ -27,17 +29,24 @@ impl Neighbours {
     pub(super) fn place(&mut self, address: Ipv4Addr) -> Option<usize> {
         let found = self.known.iter().position(|known| known.address == address);
         if found.is_none() && self.known.len() < NEIGHBOURS_MAX {
-            self.known.push(Neighbour { address, mac: None });
+            self.known.push(Neighbour {
+                address,
+                mac: None,
+                lost_at: 0,
+            });
             return Some(self.known.len() - 1);
         }
         found
     }
 
     /// Returns false when there is no place.
-    pub(super) fn set(&mut self, address: Ipv4Addr, mac: Option<Mac>) -> bool {
+    pub(super) fn set(&mut self, address: Ipv4Addr, mac: Option<Mac>, now: u64) -> bool {
         let place = self.place(address);
         match place.and_then(|place| self.known.get_mut(place)) {
             Some(known) => {
+                if known.mac.is_some() && mac.is_none() {
+                    known.lost_at = now;
+                }
                 known.mac = mac;
                 true
             }
@@ -53,6 +62,11 @@ impl Neighbours {
 
     pub(super) fn mac(&self, place: usize) -> Option<Mac> {
         self.known.get(place).and_then(|known| known.mac)
+    }
+
+    /// Since when an address is not known; 0 = it never was.
+    pub(super) fn lost_at(&self, place: usize) -> u64 {
+        self.known.get(place).map_or(0, |known| known.lost_at)
     }
 
     pub(super) fn missing(&self) -> impl Iterator<Item = Ipv4Addr> {

@@ -2,7 +2,7 @@
 //! heads by keyed hash, so neither a lookup nor a change allocates.
 
 use crate::config::Config;
-use crate::connection::Connection;
+use crate::connection::{Connection, State};
 use crate::counters::Counters;
 use crate::hash::Secret;
 use core::net::SocketAddrV4;
@@ -39,6 +39,13 @@ pub(super) struct Slot {
     /// When it wants to be polled although nothing came.
     pub(super) deadline: u64,
     next: u16,
+}
+
+impl Slot {
+    /// Its connection is closed, and nobody wants to know.
+    pub(super) fn is_over(&self) -> bool {
+        self.conn.state() == State::Closed && (self.is_released || !self.is_known)
+    }
 }
 
 pub(super) struct Table {

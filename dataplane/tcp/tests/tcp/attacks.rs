@@ -5,7 +5,7 @@ use core::net::SocketAddrV4;
 use dp_tcp::wire::ethernet::{self, Arp, EthernetHeader, Mac};
 use dp_tcp::wire::ipv4::{self, Ipv4Header};
 use dp_tcp::wire::tcp::{Flags, TcpHeader, seal};
-use dp_tcp::{Config, ConnId, Events, Seq, Stack, State, Verdict};
+use dp_tcp::{Config, ConnId, End, Events, Seq, Stack, State, Verdict};
 use proptest::prelude::*;
 use tests_relay::{Impairments, Random};
 
@@ -410,6 +410,34 @@ fn a_next_hop_nobody_told_of_is_asked_for_and_waited_for() {
     let due = stack.next_deadline().unwrap();
     let sent = drain(&mut stack, due);
     assert_eq!(EthernetHeader::parse(&sent[0]).unwrap().target, mac(99));
+}
+
+#[test]
+fn a_hop_that_never_answers_ends_what_waits_for_it() {
+    let mut stack = stack(1);
+    let remote = SocketAddrV4::new(address(2), PORT);
+    let waiting = stack.connect(remote, START).unwrap();
+    let released = stack.connect(remote, START).unwrap();
+    stack.release(released);
+    assert!(drain(&mut stack, START).is_empty());
+    assert_eq!(stack.connections(), 1, "a released one keeps its place");
+    let mut ended = None;
+    let mut now = START;
+    while let (None, Some(due)) = (ended, stack.next_deadline()) {
+        now = due;
+        assert!(now < START + 20 * SECOND, "it waits for ever");
+        assert!(drain(&mut stack, now).is_empty());
+        ended = stack.poll_event();
+    }
+    assert_eq!(ended, Some((waiting, Events::ENDED)));
+    assert_eq!(stack.conn(waiting).unwrap().end(), Some(End::TimedOut));
+    assert_eq!(now - START, Config::default().give_up_ns);
+    // Nothing is due for one that is over.
+    drain(&mut stack, now);
+    assert_eq!(stack.next_deadline(), None);
+    stack.release(waiting);
+    assert!(drain(&mut stack, now).is_empty());
+    assert_eq!(stack.connections(), 0);
 }
 
 #[test]

@@ -539,6 +539,27 @@ fn an_old_router_that_names_no_size_steps_down_the_plateaus() {
     assert_eq!(sizes, [1_492, 1_006, 576, 576]);
 }
 
+#[test]
+fn only_the_largest_segment_left_twice_unanswered_tells_of_a_black_hole() {
+    for (len, steps) in [
+        (MSS, [1_460, 1_460, 1_452, 1_452, 966, 966, 536, 536]),
+        (MSS - 1, [1_460; 8]),
+        (100, [1_460; 8]),
+    ] {
+        let mut peer = open();
+        peer.write(len);
+        let mut sizes = Vec::new();
+        while sizes.len() < steps.len() {
+            let before = peer.conn.counters().timeouts;
+            sizes.push(peer.conn.segment_max());
+            while peer.conn.counters().timeouts == before {
+                peer.wait();
+            }
+        }
+        assert_eq!(sizes, steps, "{len} octets");
+    }
+}
+
 // ---- Living and dying ----
 
 #[test]

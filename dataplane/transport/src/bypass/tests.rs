@@ -7,14 +7,28 @@ const US: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const VENUE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 2), 443);
 const OUR_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const VENUE_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
+/// A router behind which nobody is.
+const DEAD_MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
 const MS: u64 = 1_000_000;
 
 /// Ways a test tells.
-#[derive(Default)]
 struct Told {
+    /// Of all of them.
+    mtu: u16,
     events: VecDeque<WayEvent>,
     open: Vec<SocketAddrV4>,
     is_silent: bool,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            mtu: 1_500,
+            events: VecDeque::new(),
+            open: Vec::new(),
+            is_silent: false,
+        }
+    }
 }
 
 impl Ways for Told {
@@ -26,6 +40,7 @@ impl Ways for Told {
                 peer,
                 next_hop: peer,
                 mac: VENUE_MAC,
+                mtu: self.mtu,
             });
         }
         Ok(())
@@ -69,6 +84,11 @@ struct Rig {
     /// Frames from the venue that are lost on the way, by their number.
     lost: Vec<u64>,
     sent: u64,
+    /// Frames the lane gave to a router that is dead, or that no hop passes on.
+    swallowed: u64,
+    /// Octets of the largest packet that gets to the venue, and of the largest that left.
+    passes: usize,
+    largest: usize,
 }
 
 impl Rig {
@@ -90,6 +110,9 @@ impl Rig {
             now: MS,
             lost: Vec::new(),
             sent: 0,
+            swallowed: 0,
+            passes: 1_500,
+            largest: 0,
         }
     }
 
@@ -99,6 +122,11 @@ impl Rig {
         while let Some(frame) = self.cable.next() {
             let bytes = self.cable.bytes(&frame).to_vec();
             self.cable.release(frame);
+            self.largest = self.largest.max(bytes.len() - 14);
+            if bytes.starts_with(&DEAD_MAC.0) || bytes.len() - 14 > self.passes {
+                self.swallowed += 1;
+                continue;
+            }
             let arrival = self.venue.on_frame(&bytes, self.now);
             assert_ne!(arrival.verdict, Verdict::Passed, "a frame for nobody");
             let Some(conn) = arrival.conn else { continue };
@@ -292,7 +320,6 @@ fn the_ends_of_a_connection_are_told() {
     assert_eq!(rig.take(10), b"last words");
     assert_eq!(rig.closed(socket), CloseReason::Peer);
     assert_eq!(rig.lane.send(socket, b"x"), Err(SendError::NotConnected));
-    assert!(rig.lane.ways.open.is_empty());
 
     let socket = rig.connect();
     rig.lane.send(socket, b"x").unwrap();
@@ -308,7 +335,64 @@ fn the_ends_of_a_connection_are_told() {
     rig.lane.ways.is_silent = true;
     let socket = rig.lane.open(VENUE.into()).unwrap();
     assert_eq!(rig.closed(socket), CloseReason::Os(libc::EHOSTUNREACH));
+    let end = rig.now + 5_000 * MS;
+    rig.run(MS, |rig, _| (rig.now > end).then_some(()));
     assert!(rig.lane.ways.open.is_empty());
+}
+
+/// What is still said to a connection that only says goodbye must not reach the kernel; after that the peer's
+/// way, flow and rule are let go, whatever became of the connection. ([`Told::close`] counts.)
+#[test]
+fn a_way_is_let_go_when_the_farewell_is_over() {
+    // Closed by us, by the peer, reset, with unread data, never found, and while the interface changes.
+    for case in 0..6 {
+        let mut rig = Rig::new();
+        rig.lane.ways.is_silent = case == 4;
+        let socket = if case == 4 {
+            rig.lane.open(VENUE.into()).unwrap()
+        } else {
+            rig.connect()
+        };
+        if case != 4 {
+            rig.lane.send(socket, b"x").unwrap();
+            rig.venue_turn();
+        }
+        let conn = rig.known.first().copied();
+        match case {
+            0 => {
+                rig.lane.close(socket);
+                assert_eq!(rig.lane.ways.open, [VENUE], "let go before the farewell");
+            }
+            1 => {
+                rig.venue.conn_mut(conn.unwrap()).unwrap().close();
+                assert_eq!(rig.closed(socket), CloseReason::Peer);
+                assert_eq!(rig.lane.ways.open, [VENUE], "let go before the farewell");
+            }
+            2 => {
+                rig.venue.release(conn.unwrap());
+                assert_eq!(rig.closed(socket), CloseReason::Os(libc::ECONNRESET));
+                assert!(rig.lane.ways.open.is_empty());
+            }
+            3 => {
+                rig.lane.close(socket);
+                rig.venue
+                    .conn_mut(conn.unwrap())
+                    .unwrap()
+                    .send(b"for nobody");
+            }
+            4 => rig.lane.close(socket),
+            _ => {
+                rig.lane.close(socket);
+                let host = config(US, OUR_MAC, (1, 1)).host;
+                let changed = WayEvent::Changed { host, mtu: 900 };
+                rig.lane.ways.events.push_back(changed);
+            }
+        }
+        let end = rig.now + 10_000 * MS;
+        rig.run(MS, |rig, _| (rig.now > end).then_some(()));
+        assert!(rig.lane.ways.open.is_empty(), "case {case}");
+        assert_eq!(rig.lane.stack.connections(), 0, "case {case}");
+    }
 }
 
 #[test]
@@ -373,9 +457,147 @@ fn a_neighbour_that_is_lost_and_found_costs_no_connection() {
         peer,
         next_hop: peer,
         mac: VENUE_MAC,
+        mtu: 1_500,
     });
     rig.run(MS, |rig, _| (rig.now > 1_000 * MS).then_some(()));
     assert_eq!(rig.heard, [b"order"]);
+}
+
+/// The route says how large a packet may be: neither side sends a larger one, and a route that turns smaller
+/// binds connections that are open.
+#[test]
+fn a_routes_mtu_is_kept() {
+    let mut rig = Rig::new();
+    rig.lane.ways.mtu = 1_400;
+    rig.passes = 1_400;
+    let socket = rig.connect();
+    rig.lane.send(socket, &text(20_000)).unwrap();
+    assert!(rig.run(MS, |_, _| Some(())).is_none());
+    assert_eq!(rig.heard.concat(), text(20_000));
+    assert_eq!((rig.largest, rig.swallowed), (1_400, 0));
+    let conn = rig.known[0];
+    assert_eq!(rig.venue.conn(conn).unwrap().segment_max(), 1_360);
+    let (peer, mac, mtu) = (*VENUE.ip(), VENUE_MAC, 1_200);
+    let next_hop = peer;
+    let way = WayEvent::Way {
+        peer,
+        next_hop,
+        mac,
+        mtu,
+    };
+    rig.lane.ways.events.push_back(way);
+    rig.lane.poll(UnixNanos(rig.now));
+    (rig.passes, rig.largest) = (1_200, 0);
+    rig.lane.send(socket, &text(20_000)).unwrap();
+    assert!(rig.run(MS, |_, _| Some(())).is_none());
+    assert_eq!(rig.heard.concat(), [text(20_000), text(20_000)].concat());
+    assert_eq!((rig.largest, rig.swallowed), (1_200, 0));
+}
+
+/// A hop drops what is too large for it and its word of that goes to the kernel, which knows no such connection.
+#[test]
+fn a_hop_that_swallows_large_packets_is_found_out() {
+    let mut rig = Rig::new();
+    rig.passes = 1_300;
+    let socket = rig.connect();
+    rig.lane.send(socket, &text(20_000)).unwrap();
+    assert!(rig.run(MS, |_, _| Some(())).is_none(), "given up");
+    assert_eq!(rig.heard, [text(20_000)]);
+    assert!(rig.swallowed > 0);
+    let connection = rig.lane.connection(socket).unwrap();
+    // The first of the plateaus that gets through.
+    assert_eq!(connection.segment_max() + 40, 1_006);
+    assert_eq!(connection.counters().mtu_lowered, 2);
+}
+
+/// Another router leads to the venue: open connections follow, and what the old one swallowed goes again at once.
+#[test]
+fn open_connections_follow_a_route_to_another_router() {
+    let mut rig = Rig::new();
+    let socket = rig.connect();
+    let (peer, now) = (*VENUE.ip(), rig.now);
+    let via = |rig: &mut Rig, last, mac| {
+        let next_hop = Ipv4Addr::new(10, 9, 0, last);
+        let way = WayEvent::Way {
+            peer,
+            next_hop,
+            mac,
+            mtu: 1_500,
+        };
+        rig.lane.ways.events.push_back(way);
+        rig.now += MS;
+        rig.lane.poll(UnixNanos(rig.now));
+    };
+    via(&mut rig, 254, DEAD_MAC);
+    rig.lane.send(socket, b"order").unwrap();
+    rig.venue_turn();
+    assert_eq!(rig.heard.concat(), b"", "sent by the old router");
+    // Told again, it is no other way: nothing goes twice.
+    let swallowed = rig.swallowed;
+    via(&mut rig, 254, DEAD_MAC);
+    rig.venue_turn();
+    assert!(rig.swallowed >= swallowed && swallowed > 0);
+    assert_eq!(rig.lane.counts().retransmits, 0);
+    via(&mut rig, 253, VENUE_MAC);
+    rig.lane.poll(UnixNanos(rig.now));
+    rig.venue_turn();
+    assert_eq!(rig.heard, [b"order"]);
+    assert!(rig.now - now < 5 * MS, "it waited for a time-out");
+    // And so does one that is still connecting.
+    let socket = rig.lane.open(VENUE.into()).unwrap();
+    via(&mut rig, 254, DEAD_MAC);
+    via(&mut rig, 253, VENUE_MAC);
+    let connected = rig.run(MS, |_, ready| {
+        (ready == Ready::Connected(socket)).then_some(())
+    });
+    connected.expect("connected");
+    assert!(rig.now - now < 30 * MS, "it waited for a time-out");
+}
+
+/// A next hop that stays gone ends what waits for it, and gives its places back.
+#[test]
+fn a_neighbour_that_stays_lost_is_given_up() {
+    for is_closed_by_us in [false, true] {
+        for is_sent_before in [false, true] {
+            let mut rig = Rig::new();
+            let socket = rig.connect();
+            if is_sent_before {
+                rig.lane.send(socket, b"order").unwrap();
+            }
+            rig.lane.ways.events.push_back(WayEvent::Lost(*VENUE.ip()));
+            rig.now += MS;
+            rig.lane.poll(UnixNanos(rig.now));
+            let start = rig.now;
+            if is_closed_by_us {
+                rig.lane.close(socket);
+            } else {
+                rig.lane.send(socket, b"order").unwrap();
+            }
+            // The venue is as dark as the hop.
+            let mut closed = None;
+            while rig.now < start + 40_000 * MS {
+                rig.now += MS;
+                rig.lane.poll(UnixNanos(rig.now));
+                if let Some(ready) = rig.lane.next() {
+                    closed = Some((ready, rig.now - start));
+                }
+            }
+            if is_closed_by_us {
+                assert_eq!(closed, None);
+            } else {
+                let (ready, after) = closed.expect("the end is told");
+                let reason = CloseReason::Os(libc::ETIMEDOUT);
+                assert_eq!(ready, Ready::Closed(socket, reason));
+                let patience = Config::default().give_up_ns;
+                assert!(
+                    (patience..patience + 3_000 * MS).contains(&after),
+                    "{after}"
+                );
+            }
+            assert_eq!(rig.lane.stack.connections(), 0);
+            assert!(rig.lane.ways.open.is_empty());
+        }
+    }
 }
 
 #[test]

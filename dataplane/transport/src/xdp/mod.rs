@@ -39,7 +39,7 @@ pub use pair::{MemFrames, PairOptions, pair};
 pub use path::{Link, NoPath, Path, Rtnl};
 pub use ports::{reserve_ports, reserved_ports};
 pub use program::{FLOWS_MAX, Flow, FlowCounters, PortRange, QUEUES_MAX, Steering};
-pub use rules::{FlowRules, Rule, RuleTarget};
+pub use rules::{FlowRules, Rule};
 pub use socket::{BusyPoll, Xsk, XskOptions, XskStatistics};
 pub use umem::FrameSize;
 pub use undo::{Change, Undo};

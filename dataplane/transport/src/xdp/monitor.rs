@@ -15,7 +15,7 @@ use super::fault::XdpFault;
 use super::netlink::Message;
 use super::path::{Link, NoPath, Path, Rtnl, link};
 use super::program::Flow;
-use super::rules::FlowRules;
+use super::rules::{FlowRules, Rule};
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -62,6 +62,7 @@ enum Command {
     Watch(Ipv4Addr),
     Unwatch(Ipv4Addr),
     Steer(FlowRules, Flow),
+    Unsteer(FlowRules, Flow),
     Stop,
 }
 
@@ -89,6 +90,7 @@ impl Monitor {
             told: Told::default(),
             peers: Vec::new(),
             refused: Vec::new(),
+            rules: Vec::new(),
             questions: Rtnl::new()?,
             notices: Rtnl::subscribed(GROUPS)?,
             events: events_in,
@@ -137,6 +139,11 @@ impl Monitor {
         self.command(Command::Steer(rules, flow));
     }
 
+    /// Has the rule of a flow taken out of the card again.
+    pub fn unsteer(&self, rules: FlowRules, flow: Flow) {
+        self.command(Command::Unsteer(rules, flow));
+    }
+
     fn command(&self, command: Command) {
         // A thread that has ended listens to nobody; `next` then tells nothing either.
         let _ = self.commands.send(command);
@@ -174,6 +181,8 @@ struct Watcher {
     peers: Vec<Peer>,
     /// Peers whose frames the card does not bring to our queue, and its error number.
     refused: Vec<(Ipv4Addr, i32)>,
+    /// Flows the card brings to our queue.
+    rules: Vec<(Flow, Rule)>,
     questions: Rtnl,
     notices: Rtnl,
     events: SyncSender<NetEvent>,
@@ -199,6 +208,7 @@ impl Watcher {
                     Command::Watch(address) => self.watch(address),
                     Command::Unwatch(address) => self.peers.retain(|peer| peer.address != address),
                     Command::Steer(rules, flow) => self.steer(&rules, flow),
+                    Command::Unsteer(rules, flow) => self.unsteer(&rules, flow),
                 }
                 due = due.min(asked + PAUSE);
             }
@@ -234,10 +244,24 @@ impl Watcher {
     fn steer(&mut self, rules: &FlowRules, flow: Flow) {
         let address = *flow.venue.ip();
         self.refused.retain(|(refused, _)| *refused != address);
-        if let Err(fault) = rules.insert(flow) {
-            let errno = fault.errno().unwrap_or(libc::ENOSPC);
-            self.refused.push((address, errno));
+        if self.rules.iter().any(|(steered, _)| *steered == flow) {
+            return;
         }
+        match rules.insert(flow) {
+            Ok(rule) => self.rules.push((flow, rule)),
+            Err(fault) => {
+                let errno = fault.errno().unwrap_or(libc::ENOSPC);
+                self.refused.push((address, errno));
+            }
+        }
+    }
+
+    fn unsteer(&mut self, rules: &FlowRules, flow: Flow) {
+        let address = *flow.venue.ip();
+        self.refused.retain(|(refused, _)| *refused != address);
+        // One that the card keeps stays written down, and serves the flow should it come again.
+        self.rules
+            .retain(|(steered, rule)| *steered != flow || rules.remove(*rule).is_err());
     }
 
     /// Reads notifications; true when everything must be asked again.

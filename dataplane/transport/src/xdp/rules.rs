@@ -72,27 +72,61 @@ impl FlowRules {
         })
     }
 
-    /// Brings a flow to the queue. Errors: the card's table is full, or it refuses.
+    /// Brings a flow to the queue: its ports of ours are left open, the program checks them.
+    ///
+    /// Errors: ENOSPC when the card's table is full, EOPNOTSUPP from cards without flow rules (switch
+    /// [`super::ethtool::Offload::Ntuple`] on).
     pub fn insert(&self, flow: Flow) -> Result<Rule, XdpFault> {
         let mut undo = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
-        let target = RuleTarget {
-            flow,
-            queue: self.queue,
-            location: free_place(&self.interface),
+        let os = |errno| XdpFault::Os {
+            what: "ethtool: flow rule",
+            errno,
         };
-        Rule::insert(&mut undo, &self.interface, target)
+        let mut count = request(COUNT);
+        call(&self.interface, &mut count).map_err(os)?;
+        if u64_at(&count, 8..16) & CAN_PICK == 0 {
+            let location = free_place(&self.interface).map_err(os)?;
+            undo.record(self.change(location))?;
+            let mut wanted = insert_request(flow, self.queue, location);
+            if let Err(errno) = call(&self.interface, &mut wanted) {
+                // The place stays free for somebody else's rule.
+                undo.strike(&self.change(location))?;
+                return Err(os(errno));
+            }
+            return Ok(Rule { location });
+        }
+        let mut wanted = insert_request(flow, self.queue, ANYWHERE);
+        call(&self.interface, &mut wanted).map_err(os)?;
+        let location = u32_at(&wanted, LOCATION);
+        // Known only now. A crash in between leaves a rule that sends a venue's frames to a queue.
+        undo.record(self.change(location))?;
+        Ok(Rule { location })
+    }
+
+    /// Takes a rule out again before the rest is undone: its place may be another's from now on.
+    /// Errors: the card's; the rule stays written down.
+    pub fn remove(&self, rule: Rule) -> Result<(), XdpFault> {
+        let mut undo = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
+        delete(&self.interface, rule.location)?;
+        undo.strike(&self.change(rule.location))
+    }
+
+    fn change(&self, location: u32) -> Change {
+        Change::Rule {
+            interface: self.interface.clone(),
+            location,
+        }
     }
 }
 
 /// The highest place of a card's table that has no rule: rules of low places win, and an operator's shall.
-/// 0 where the card does not tell; cards that pick the place themselves need not.
-fn free_place(interface: &str) -> u32 {
+/// Errors: the card's; ENOSPC when it has none, or does not tell. A rule put into a place that has one takes
+/// that one's place.
+fn free_place(interface: &str) -> Result<u32, i32> {
     let mut list = Box::new(List([0; PLACES + 4 * PLACES_MAX]));
     list.0[..4].copy_from_slice(&ALL.to_ne_bytes());
     list.0[184..PLACES].copy_from_slice(&(PLACES_MAX as u32).to_ne_bytes());
-    if call(interface, &mut *list).is_err() {
-        return 0;
-    }
+    call(interface, &mut *list)?;
     let word = |at: usize| {
         let mut bytes = [0; 4];
         bytes.copy_from_slice(&list.0[at..at + 4]);
@@ -101,25 +135,14 @@ fn free_place(interface: &str) -> u32 {
     let count = (word(184) as usize).min(PLACES_MAX);
     let used: Vec<u32> = (0..count).map(|at| word(PLACES + 4 * at)).collect();
     // The size of the table is in the low bits; the highest says that the card can pick.
-    highest_free(word(8) & !(CAN_PICK as u32), &used)
+    highest_free(word(8) & !(CAN_PICK as u32), &used).ok_or(libc::ENOSPC)
 }
 
-fn highest_free(size: u32, used: &[u32]) -> u32 {
+fn highest_free(size: u32, used: &[u32]) -> Option<u32> {
     // One more look than there are rules finds a place, or there is none.
     let places = (0..size).rev().take(used.len() + 1);
     let mut free = places.filter(|place| !used.contains(place));
-    free.next().unwrap_or(0)
-}
-
-/// Where a flow's frames are to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RuleTarget {
-    /// The flow.
-    pub flow: Flow,
-    /// The queue of the lane's socket.
-    pub queue: u32,
-    /// Place in the card's table for cards that do not pick one; each rule needs one of its own.
-    pub location: u32,
+    free.next()
 }
 
 /// A rule that is in a card.
@@ -127,32 +150,6 @@ pub struct RuleTarget {
 pub struct Rule {
     /// Where in its table.
     pub location: u32,
-}
-
-impl Rule {
-    /// Puts a rule into the card, until `undo` is dropped. Ports of ours are left open: the program checks.
-    ///
-    /// Errors: EOPNOTSUPP from cards without flow rules (switch [`super::ethtool::Offload::Ntuple`] on).
-    pub fn insert(undo: &mut Undo, interface: &str, target: RuleTarget) -> Result<Self, XdpFault> {
-        let os = |errno| XdpFault::Os {
-            what: "ethtool: flow rule",
-            errno,
-        };
-        let mut count = request(COUNT);
-        call(interface, &mut count).map_err(os)?;
-        let is_picked = u64_at(&count, 8..16) & CAN_PICK != 0;
-        let mut wanted = insert_request(target, is_picked);
-        if !is_picked {
-            undo.record(change(interface, target.location))?;
-        }
-        call(interface, &mut wanted).map_err(os)?;
-        let location = u32_at(&wanted, LOCATION);
-        if is_picked {
-            // Known only now. A crash in between leaves a rule that sends a venue's frames to a queue.
-            undo.record(change(interface, location))?;
-        }
-        Ok(Self { location })
-    }
 }
 
 /// Takes a rule out of a card. One that is not there is none.
@@ -167,24 +164,16 @@ pub(super) fn delete(interface: &str, location: u32) -> Result<(), XdpFault> {
     }
 }
 
-fn change(interface: &str, location: u32) -> Change {
-    Change::Rule {
-        interface: interface.to_owned(),
-        location,
-    }
-}
-
 fn request(command: u32) -> Request {
     let mut request = Request([0; 192]);
     put(&mut request, 0..4, &command.to_ne_bytes());
     request
 }
 
-fn insert_request(target: RuleTarget, is_picked: bool) -> Request {
+fn insert_request(flow: Flow, queue: u32, location: u32) -> Request {
     let mut wanted = request(INSERT);
-    let location = if is_picked { ANYWHERE } else { target.location };
     put(&mut wanted, FLOW_TYPE, &TCP_V4.to_ne_bytes());
-    let (venue, local) = (target.flow.venue, target.flow.local);
+    let Flow { venue, local } = flow;
     put(&mut wanted, HEADER..HEADER + 4, &venue.ip().octets());
     put(&mut wanted, HEADER + 4..HEADER + 8, &local.octets());
     put(
@@ -194,7 +183,7 @@ fn insert_request(target: RuleTarget, is_picked: bool) -> Request {
     );
     // Both addresses and the venue's port count; ours and the type of service do not.
     put(&mut wanted, MASK..MASK + 10, &[0xff; 10]);
-    put(&mut wanted, QUEUE, &u64::from(target.queue).to_ne_bytes());
+    put(&mut wanted, QUEUE, &u64::from(queue).to_ne_bytes());
     put(&mut wanted, LOCATION, &location.to_ne_bytes());
     wanted
 }
@@ -225,20 +214,13 @@ fn u64_at(request: &Request, at: Range<usize>) -> u64 {
 mod tests {
     use super::*;
 
-    fn target() -> RuleTarget {
-        RuleTarget {
-            flow: Flow {
-                venue: "203.0.113.7:443".parse().unwrap(),
-                local: [192, 0, 2, 9].into(),
-            },
-            queue: 3,
-            location: 17,
-        }
-    }
-
     #[test]
     fn a_rules_bytes_are_where_the_kernel_looks() {
-        let Request(bytes) = insert_request(target(), false);
+        let flow = Flow {
+            venue: "203.0.113.7:443".parse().unwrap(),
+            local: [192, 0, 2, 9].into(),
+        };
+        let Request(bytes) = insert_request(flow, 3, 17);
         let mut want = [0u8; 192];
         want[0] = 0x32;
         want[16] = 1;
@@ -247,16 +229,20 @@ mod tests {
         want[168] = 3;
         want[176] = 17;
         assert_eq!(bytes, want);
-        assert_eq!(insert_request(target(), true).0[176..180], [0xff; 4]);
+        assert_eq!(insert_request(flow, 3, ANYWHERE).0[176..180], [0xff; 4]);
     }
 
     #[test]
     fn a_rule_goes_behind_an_operators() {
-        assert_eq!(highest_free(8, &[]), 7);
-        assert_eq!(highest_free(8, &[0, 7, 6]), 5);
-        assert_eq!(highest_free(2, &[1, 0]), 0);
-        assert_eq!(highest_free(0, &[]), 0);
-        assert_eq!(free_place("nosuch0"), 0);
+        assert_eq!(highest_free(8, &[]), Some(7));
+        assert_eq!(highest_free(8, &[0, 7, 6]), Some(5));
+        assert_eq!(
+            highest_free(2, &[1, 0]),
+            None,
+            "a live rule would be overwritten"
+        );
+        assert_eq!(highest_free(0, &[]), None);
+        assert_eq!(free_place("nosuch0"), Err(libc::ENODEV));
         assert!(FlowRules::check("nosuch0").is_err());
     }
 

@@ -9,6 +9,9 @@
 //! another namespace it is not ours. Undoing something twice, or something that was never done, does
 //! nothing. What belongs to a descriptor (programs, sockets) is not in it: the kernel undoes that.
 //!
+//! What is undone before the end is struck out where it stands, and its line is the next one's of that length:
+//! a list of rules that come and go does not grow, and no moment of a crash leaves a line that says what is not.
+//!
 //! Whoever finds a list with changes and no lock on it may mend ([`Undo::mend`]): a supervisor does at once.
 
 use super::ethtool::{self, Offload};
@@ -18,7 +21,7 @@ use core::fmt;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -123,7 +126,10 @@ impl Change {
 #[derive(Debug)]
 pub struct Undo {
     file: Flock<File>,
-    changes: Vec<Change>,
+    /// What was changed, oldest first, and where in the file its line begins.
+    changes: Vec<(Change, u64)>,
+    /// Lines struck out: where they begin and how long they are.
+    struck: Vec<(u64, usize)>,
     mended: Vec<Change>,
 }
 
@@ -141,6 +147,7 @@ impl Undo {
         Ok(Self {
             file,
             changes: Vec::new(),
+            struck: Vec::new(),
             mended,
         })
     }
@@ -170,18 +177,36 @@ impl Undo {
 
     /// Writes a change down. Do it after this, not before.
     pub(super) fn record(&mut self, change: Change) -> Result<(), XdpFault> {
+        let fault = || XdpFault::io("list of changes");
         // One write: a line is there whole or (after a crash) not at all for `parse`.
         let line = format!("{change}\n");
-        let written = self.file.write_all(line.as_bytes());
-        written.map_err(XdpFault::io("list of changes"))?;
-        self.changes.push(change);
+        let reused = self.struck.iter().position(|(_, len)| *len == line.len());
+        let at = match reused {
+            Some(index) => self.struck.swap_remove(index).0,
+            None => self.file.metadata().map_err(fault())?.len(),
+        };
+        let written = self.file.write_all_at(line.as_bytes(), at);
+        written.map_err(fault())?;
+        self.changes.push((change, at));
         Ok(())
+    }
+
+    /// Strikes out a change that was just undone. One that is not in the list is none.
+    pub(super) fn strike(&mut self, change: &Change) -> Result<(), XdpFault> {
+        let found = self.changes.iter().rposition(|(made, _)| made == change);
+        let Some(index) = found else { return Ok(()) };
+        let (_, at) = self.changes.remove(index);
+        let len = format!("{change}\n").len();
+        // No half of it reads as a change either.
+        let written = self.file.write_all_at(&vec![b'-'; len - 1], at);
+        self.struck.push((at, len));
+        written.map_err(XdpFault::io("list of changes"))
     }
 }
 
 impl Drop for Undo {
     fn drop(&mut self) {
-        for change in self.changes.drain(..).rev() {
+        for (change, _) in self.changes.drain(..).rev() {
             if let Err(error) = change.undo() {
                 eprintln!("not undone: {change}: {error}");
             }
@@ -284,6 +309,49 @@ mod tests {
             "{}",
             here()
         );
+    }
+
+    /// Rules that come and go leave neither a line of one that is gone (its place may be an operator's by then)
+    /// nor a list that grows.
+    #[test]
+    fn what_was_undone_early_is_struck_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("changes");
+        let rule = |location| Change::Rule {
+            interface: "nosuch0".to_owned(),
+            location,
+        };
+        let text = || std::fs::read_to_string(&path).unwrap();
+        let mut undo = Undo::open(&path).unwrap();
+        undo.record(rule(1023)).unwrap();
+        undo.record(rule(1022)).unwrap();
+        let len = text().len();
+        for location in (1000..1020).chain([1023]) {
+            undo.strike(&rule(1022)).unwrap();
+            assert_eq!(left_over(&text(), &here()), [rule(1023)]);
+            undo.record(rule(location)).unwrap();
+            assert_eq!(left_over(&text(), &here()), [rule(1023), rule(location)]);
+            undo.strike(&rule(location)).unwrap();
+            undo.strike(&rule(7)).unwrap();
+            undo.record(rule(1022)).unwrap();
+        }
+        undo.record(rule(7)).unwrap();
+        let all = [rule(1023), rule(1022), rule(7)];
+        assert_eq!(left_over(&text(), &here()), all);
+        assert_eq!(text().len(), len + "rule nosuch0 7\n".len());
+        // A crash in the middle of striking or of writing anew.
+        let line = rule(1022).to_string();
+        for cut in 1..line.len() {
+            let dashes = "-".repeat(line.len());
+            for torn in [
+                format!("{}{}", &dashes[..cut], &line[cut..]),
+                format!("{}{}", &line[..cut], &dashes[cut..]),
+            ] {
+                assert_eq!(Change::parse(&torn), None, "{torn}");
+            }
+        }
+        drop(undo);
+        assert_eq!(text(), "");
     }
 
     proptest! {

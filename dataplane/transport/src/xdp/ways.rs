@@ -47,16 +47,19 @@ pub struct Share {
 
 /// One interface's monitor and steering, as [`Bypass`] wants them.
 ///
-/// A flow that was once opened stays steered: what its connection says in farewell must not reach the kernel,
-/// which would answer it with a reset.
+/// A flow stays steered until the last connection to its venue's address has said goodbye: what it is still
+/// told must not reach the kernel, which would answer it with a reset.
 #[derive(Debug)]
 pub struct KernelWays {
     steering: Arc<Steering>,
     monitor: Monitor,
     local: Ipv4Addr,
+    /// Addresses of the interface, `local` while it has it.
+    addresses: Vec<Ipv4Addr>,
     mac: Mac,
     mtu: u16,
-    flows: Vec<SocketAddrV4>,
+    /// Addresses that are steered, and how many connections each has.
+    flows: Vec<(SocketAddrV4, u32)>,
     rules: Option<FlowRules>,
     /// Whether the link carried when it was last told, and how often it had been lost then.
     link: (bool, u32),
@@ -123,6 +126,7 @@ impl KernelWays {
             steering: Arc::clone(steering),
             monitor: Monitor::start(ifindex)?,
             local,
+            addresses,
             mac: Mac(mac),
             mtu: mtu(bytes),
             flows: Vec::new(),
@@ -146,6 +150,33 @@ impl KernelWays {
             )
         };
         Bypass::new(frames, ways, config).map_err(|_| absent("local ports for all connections"))
+    }
+
+    const fn flow(&self, venue: SocketAddrV4) -> Flow {
+        Flow {
+            venue,
+            local: self.local,
+        }
+    }
+
+    /// Has a peer's frames brought to our socket. Errors: as many as can be are steered already.
+    fn steer(&self, peer: SocketAddrV4) -> Result<(), XdpFault> {
+        let flow = self.flow(peer);
+        self.steering.add(flow)?;
+        if let Some(rules) = &self.rules {
+            self.monitor.steer(rules.clone(), flow);
+        }
+        Ok(())
+    }
+
+    /// Gives them back to the kernel.
+    fn unsteer(&self, peer: SocketAddrV4) {
+        let flow = self.flow(peer);
+        if let Some(rules) = &self.rules {
+            self.monitor.unsteer(rules.clone(), flow);
+        }
+        // The map has no other answer than that it is not there.
+        let _ = self.steering.remove(flow);
     }
 
     /// Counts what a link went through since it was last told.
@@ -177,33 +208,53 @@ impl KernelWays {
             return None;
         }
         (self.mac, self.mtu) = (mac, mtu);
-        Some(WayEvent::Changed {
-            host: host(self.local, mac),
-            mtu,
-        })
+        Some(self.changed())
+    }
+
+    fn changed(&self) -> WayEvent {
+        WayEvent::Changed {
+            host: host(self.local, self.mac),
+            mtu: self.mtu,
+        }
+    }
+
+    /// An address came or went.
+    fn on_address(&mut self, address: Ipv4Addr, is_there: bool) {
+        self.addresses.retain(|known| *known != address);
+        if is_there {
+            self.addresses.push(address);
+        }
+    }
+
+    /// Takes `local` for ours if what was ours has left the interface; while it is there it stays, whatever a
+    /// route would rather have, or two routes would throw us back and forth.
+    fn follow(&mut self, local: Ipv4Addr) -> Option<WayEvent> {
+        if local == self.local || self.addresses.contains(&self.local) {
+            return None;
+        }
+        let peers: Vec<SocketAddrV4> = self.flows.iter().map(|(peer, _)| *peer).collect();
+        for peer in &peers {
+            self.unsteer(*peer);
+        }
+        self.local = local;
+        for peer in peers {
+            // The map had room for as many; what its connection still misses ends with the change anyway.
+            let _ = self.steer(peer);
+        }
+        Some(self.changed())
     }
 }
 
 impl Ways for KernelWays {
     fn open(&mut self, peer: SocketAddrV4) -> Result<(), SocketFault> {
-        if !self.flows.contains(&peer) {
-            let flow = Flow {
-                venue: peer,
-                local: self.local,
-            };
-            let refused = |what| {
-                move |fault: XdpFault| SocketFault::Os {
-                    what,
-                    errno: fault.errno().unwrap_or(libc::ENOSPC),
-                }
-            };
-            self.steering
-                .add(flow)
-                .map_err(refused("flow of a venue"))?;
-            if let Some(rules) = &self.rules {
-                self.monitor.steer(rules.clone(), flow);
-            }
-            self.flows.push(peer);
+        if let Some((_, count)) = self.flows.iter_mut().find(|(known, _)| *known == peer) {
+            *count += 1;
+        } else {
+            self.steer(peer).map_err(|fault| SocketFault::Os {
+                what: "flow of a venue",
+                errno: fault.errno().unwrap_or(libc::ENOSPC),
+            })?;
+            self.flows.push((peer, 1));
         }
         // Asked again for each connection: the answer comes anew with it.
         self.monitor.unwatch(*peer.ip());
@@ -211,7 +262,22 @@ impl Ways for KernelWays {
         Ok(())
     }
 
-    fn close(&mut self, _peer: SocketAddrV4) {}
+    fn close(&mut self, peer: SocketAddrV4) {
+        let mut flows = self.flows.iter_mut();
+        let Some((_, count)) = flows.find(|(known, _)| *known == peer) else {
+            return;
+        };
+        *count -= 1;
+        if *count > 0 {
+            return;
+        }
+        self.flows.retain(|(known, _)| *known != peer);
+        self.unsteer(peer);
+        let is_last = !self.flows.iter().any(|(known, _)| known.ip() == peer.ip());
+        if is_last {
+            self.monitor.unwatch(*peer.ip());
+        }
+    }
 
     fn next(&mut self) -> Option<WayEvent> {
         loop {
@@ -226,16 +292,24 @@ impl Ways for KernelWays {
                 }
                 NetEvent::Path(peer, path) => {
                     self.count_neighbour(path.next_hop, Mac(path.next_hop_mac));
-                    Some(way(peer, &path))
+                    // Another address ends all connections: their ways are asked for anew.
+                    let changed = self.follow(path.local);
+                    Some(changed.unwrap_or_else(|| way(peer, &path)))
+                }
+                NetEvent::Address { address, is_there } => {
+                    self.on_address(address, is_there);
+                    None
+                }
+                NetEvent::Missed => {
+                    // Told anew, before any path.
+                    self.addresses.clear();
+                    None
                 }
                 NetEvent::NoPath(_, NoPath::NoNeighbour(next_hop)) => {
                     Some(WayEvent::Lost(next_hop))
                 }
                 // What is down may come back: connections wait as long as their patience lasts.
-                NetEvent::Link(None)
-                | NetEvent::Address { .. }
-                | NetEvent::NoPath(..)
-                | NetEvent::Missed => None,
+                NetEvent::Link(None) | NetEvent::NoPath(..) => None,
             };
             if event.is_some() {
                 return event;
@@ -248,10 +322,11 @@ impl Ways for KernelWays {
     }
 }
 
-const fn way(peer: Ipv4Addr, path: &Path) -> WayEvent {
+fn way(peer: Ipv4Addr, path: &Path) -> WayEvent {
     WayEvent::Way {
         peer,
         next_hop: path.next_hop,
         mac: Mac(path.next_hop_mac),
+        mtu: mtu(path.mtu),
     }
 }

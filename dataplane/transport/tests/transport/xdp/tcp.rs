@@ -4,7 +4,9 @@ use super::support::*;
 use dp_tcp::wire::Checksums;
 use dp_transport::bypass::Bypass;
 use dp_transport::xdp::ethtool::{self, Offload};
-use dp_transport::xdp::{KernelWays, PortRange, Steering, XdpMode, Xsk, XskOptions};
+use dp_transport::xdp::{
+    FLOWS_MAX, Flow, KernelWays, PortRange, Steering, XdpMode, Xsk, XskOptions,
+};
 use dp_transport::{CloseReason, Ready, Socket, Transport, clock};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -22,6 +24,11 @@ const PORTS: PortRange = PortRange {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn open(mode: XdpMode) -> Xdp {
+    open_steered(mode).0
+}
+
+/// The same, with what steers its frames.
+fn open_steered(mode: XdpMode) -> (Xdp, Arc<Steering>) {
     let modes = [mode];
     let steering = Arc::new(Steering::attach(ifindex(), PORTS, &modes).unwrap());
     let options = XskOptions {
@@ -30,7 +37,7 @@ fn open(mode: XdpMode) -> Xdp {
     };
     let xdp = KernelWays::open(&steering, &options, Checksums::Verify, [3; 16]).unwrap();
     assert_eq!(xdp.frames().mode(), mode);
-    xdp
+    (xdp, steering)
 }
 
 /// A cable whose other end sends frames as they are on a wire: no larger than the MTU, checksums made.
@@ -278,4 +285,117 @@ fn a_pulled_cable_costs_no_connection_and_another_mtu_one() {
     });
     // Its connection was reset or closed by the change: it has heard the order either way.
     drop(server);
+}
+
+/// A route's MTU is the connection's, not only the card's.
+#[test]
+fn a_routes_mtu_is_kept() {
+    let Some(veth) = cable() else {
+        return;
+    };
+    let (peer, server) = echo(&veth);
+    let place = &veth;
+    veth.ours.run(move || {
+        let narrow = format!("route add {}/32 dev veth0 mtu 1400", Veth::THEIRS);
+        place.ours.ip(&narrow).unwrap();
+        let mut xdp = open(XdpMode::CopyGeneric);
+        let socket = connect(&mut xdp, peer);
+        assert_eq!(xdp.connection(socket).unwrap().segment_max(), 1_360);
+        xdp.close(socket);
+        while_turning(&mut xdp, || assert_eq!(server.join().unwrap(), 0));
+    });
+}
+
+/// Another address of ours takes the place of the first: connections from that one end, the next ones come from
+/// where we are now, and their frames come to us.
+#[test]
+fn another_address_of_ours_is_followed() {
+    let Some(veth) = cable() else {
+        return;
+    };
+    let (peer, _server) = echo(&veth);
+    let again = veth
+        .theirs
+        .run(|| TcpListener::bind((Veth::THEIRS, 0)).unwrap());
+    let next = again.local_addr().unwrap();
+    let place = &veth;
+    veth.ours.run(move || {
+        let (mut xdp, steering) = open_steered(XdpMode::CopyGeneric);
+        let socket = connect(&mut xdp, peer);
+        // A second one changes nothing.
+        place.ours.ip("addr add 10.77.0.7/24 dev veth0").unwrap();
+        xdp.send(socket, b"order").unwrap();
+        turn(&mut xdp, "the echo", |xdp, ready| {
+            let Ready::Bytes(_, chunk) = ready else {
+                panic!("{ready:?}")
+            };
+            xdp.release(chunk);
+            Some(())
+        });
+        place
+            .ours
+            .run(|| std::fs::write("/proc/sys/net/ipv4/conf/veth0/promote_secondaries", "1"))
+            .unwrap();
+        place.ours.ip("addr del 10.77.0.1/24 dev veth0").unwrap();
+        turn(&mut xdp, "the change is told", |_, ready| match ready {
+            Ready::Closed(of, reason) => {
+                assert_eq!((of, reason), (socket, CloseReason::Os(libc::ENETRESET)));
+                Some(())
+            }
+            other => panic!("{other:?}"),
+        });
+        let socket = connect(&mut xdp, next);
+        let (stream, from) = while_turning(&mut xdp, || again.accept().unwrap());
+        assert_eq!(from.ip(), std::net::Ipv4Addr::new(10, 77, 0, 7));
+        let flow = |local| {
+            let SocketAddr::V4(venue) = next else {
+                panic!("{next}")
+            };
+            steering.counters(Flow { venue, local })
+        };
+        assert!(flow(std::net::Ipv4Addr::new(10, 77, 0, 7)).unwrap().steered > 0);
+        assert_eq!(flow(Veth::OURS), None);
+        drop(stream);
+        turn(&mut xdp, "the end", |_, ready| {
+            (ready == Ready::Closed(socket, CloseReason::Peer)).then_some(())
+        });
+    });
+}
+
+/// A flow is steered until its last connection's farewell is over, and no longer: more addresses than the
+/// program can steer at once come and go, and the kernel never has a frame to answer with a reset.
+#[test]
+fn addresses_come_and_go() {
+    let Some(veth) = cable() else {
+        return;
+    };
+    let (peer, server) = echo(&veth);
+    veth.ours.run(move || {
+        let (mut xdp, steering) = open_steered(XdpMode::CopyGeneric);
+        for at in 0..=FLOWS_MAX as u16 {
+            let passing = SocketAddr::from((Veth::THEIRS, 10_000 + at));
+            let socket = xdp.open(passing).unwrap();
+            xdp.close(socket);
+        }
+        let SocketAddr::V4(venue) = peer else {
+            panic!("{peer}")
+        };
+        let local = Veth::OURS;
+        let flow = Flow { venue, local };
+        let socket = connect(&mut xdp, peer);
+        xdp.close(socket);
+        let in_farewell = steering.counters(flow).expect("it says goodbye");
+        assert!(in_farewell.steered > 0);
+        // The peer has heard the end: its own FIN is on its way, and TIME-WAIT has begun or will.
+        while_turning(&mut xdp, || assert_eq!(server.join().unwrap(), 0));
+        let mut last = in_farewell;
+        let start = Instant::now();
+        while let Some(counters) = steering.counters(flow) {
+            assert!(start.elapsed() < PATIENCE, "still steered: {xdp:?}");
+            last = counters;
+            xdp.poll(clock::unix_now());
+            std::thread::yield_now();
+        }
+        assert_eq!((last.unclaimed, last.resets_held), (0, 0));
+    });
 }
