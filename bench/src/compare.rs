@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1_000))]
     pub rounds: u32,
     /// Seconds a rate, build and round.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.8)]
     pub seconds: f64,
     /// Ticks of an in-process round.
     #[arg(long, default_value_t = 5_000)]

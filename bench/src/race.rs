@@ -16,13 +16,19 @@ use dp_shm::{Counter, HistSnapshot, Region, Stage};
 use dp_transport::Clock;
 use dp_types::LaneId;
 use hdrhistogram::Histogram;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use std::cell::OnceCell;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 /// How long the client's core is looked at before each client, ns.
 const HICCUP_LOOK_NS: u64 = 30_000_000;
+
+/// How long both sides stand aside before each rate.
+const ASIDE: Duration = Duration::from_millis(100);
 
 /// One who races.
 #[derive(Debug, Clone)]
@@ -337,6 +343,7 @@ fn serve(
     }
     let page = has_frames.then(|| Page::attach(shm)).transpose()?;
     for row in rows {
+        stand_aside(pid)?;
         let before = region.get().map(look);
         let spans = page.as_ref().map(Page::spans);
         let outcome = session.run(&row.load);
@@ -358,6 +365,15 @@ fn serve(
         }
     }
     Ok(())
+}
+
+/// Leaves both cores to others for a moment. Of a core that a real-time thread keeps, Linux gives ordinary tasks
+/// that wait 50 ms after 950 (its fair server): what they do now they need not take out of the ticks.
+fn stand_aside(pid: u32) -> anyhow::Result<()> {
+    let pid = Pid::from_raw(pid.cast_signed());
+    signal::kill(pid, Signal::SIGSTOP).context("stopping the client for a moment")?;
+    std::thread::sleep(ASIDE);
+    signal::kill(pid, Signal::SIGCONT).context("letting the client go on")
 }
 
 /// Notes what a node's lane has and this one, which is up, was not allowed (proc(5)).

@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub rounds: u32,
     /// Seconds a rate, client and round.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.8)]
     pub seconds: f64,
     /// Core of the client.
     #[arg(long, default_value_t = 0)]

@@ -53,11 +53,11 @@ pub struct Load {
 }
 
 impl Load {
-    /// `seconds` at `rate`, a fifth of a second to warm up, each tick answered.
+    /// `seconds` at `rate`, a tenth of a second to warm up, each tick answered.
     pub fn new(rate: u64, seconds: f64) -> Self {
         Self {
             rate,
-            warm: rate / 5,
+            warm: rate / 10,
             ticks: ((rate as f64 * seconds) as u64).max(1),
             every: 1,
             stall: None,
