@@ -14,10 +14,13 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::linux::net::TcpStreamExt as _;
 use std::sync::Arc;
 
 /// Empty looks at the feed between two looks at the answers.
 const LOOKS: u32 = 64;
+/// Empty looks, some 20 ms, between two times the kernel is asked to acknowledge late.
+const LATE_LOOKS: u32 = 1 << 15;
 /// A client's mask: any but zero, so that masking is not for free.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// The order, whole: quantity at its place, everything else as a session's order has it.
@@ -27,11 +30,19 @@ const ORDER: &[u8] = br#"{"id":"n-1z141z5-0","method":"order.place","params":{"n
 pub trait Stream: Read + Write {
     /// From here on reads and writes say `WouldBlock` instead of waiting.
     fn unblock(&mut self) -> std::io::Result<()>;
+    /// Acknowledgements leave with what is sent next, not with each read, as a lane's do.
+    fn acknowledge_late(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Stream for TcpStream {
     fn unblock(&mut self) -> std::io::Result<()> {
         self.set_nonblocking(true)
+    }
+
+    fn acknowledge_late(&mut self) -> std::io::Result<()> {
+        self.set_quickack(false)
     }
 }
 
@@ -227,6 +238,10 @@ pub fn run(
             looks += 1;
             if looks % LOOKS == 0 && orders.fill()? {
                 orders.forget();
+            }
+            if looks % LATE_LOOKS == 0 {
+                feed.stream.acknowledge_late()?;
+                orders.stream.acknowledge_late()?;
             }
             continue;
         }

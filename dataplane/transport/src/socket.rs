@@ -21,6 +21,24 @@ sockopt_impl!(
     i32
 );
 
+sockopt_impl!(
+    /// Whether what arrives is acknowledged at once (TCP_QUICKACK, tcp(7)); the kernel forgets it in time.
+    QuickAck,
+    SetOnly,
+    libc::IPPROTO_TCP,
+    libc::TCP_QUICKACK,
+    bool
+);
+
+/// How often the kernel is asked to acknowledge late: before its timer, which ends it, has run twice.
+pub(crate) const LATE_NS: u64 = 20_000_000;
+/// Has the kernel hold acknowledgements back for what is sent next, or the second segment. Otherwise a receive
+/// that empties the socket sends one before it returns, between a tick and its order. A wish, and forgotten by
+/// the kernel when its timer (40 ms) had to send one.
+pub(crate) fn acknowledge_late(fd: &impl AsFd) {
+    let _ = setsockopt(fd, QuickAck, &false);
+}
+
 /// Microseconds of it. A receive that does not wait polls once, whatever the number: what a spinning lane
 /// asks for is that its own core fetches from the card, instead of an interrupt on another one.
 pub(crate) const BUSY_POLL_US: i32 = 50;

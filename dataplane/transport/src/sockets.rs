@@ -16,7 +16,7 @@
 
 use crate::arena::{Arena, Pages};
 use crate::bits::{bit, bits};
-use crate::socket::{SocketFault, offer, trading_socket};
+use crate::socket::{LATE_NS, SocketFault, acknowledge_late, offer, trading_socket};
 use crate::tx::TxRing;
 use crate::{
     CHUNK_BYTES, CONNECT_NS_MAX, Chunk, CloseReason, OpenError, Ready, SOCKETS_MAX, SendError,
@@ -57,6 +57,8 @@ pub struct Sockets {
     /// Slots with bytes the kernel did not take yet.
     blocked: u64,
     turn: u32,
+    /// When the kernel is asked again to acknowledge late.
+    late_at: UnixNanos,
     /// Looks at the sockets that are not hot; the next one begins so far on.
     cold: usize,
     ready: VecDeque<Ready>,
@@ -110,6 +112,7 @@ impl Sockets {
             connecting: 0,
             blocked: 0,
             turn: 0,
+            late_at: UnixNanos(0),
             cold: 0,
             // Each socket may have connected, spoken and ended in one turn.
             ready: VecDeque::with_capacity(4 * SOCKETS_MAX),
@@ -293,7 +296,7 @@ impl Transport for Sockets {
     }
 
     fn steady_syscalls(&self) -> &'static [&'static str] {
-        &["recvfrom", "sendto", "ppoll"]
+        &["recvfrom", "sendto", "setsockopt", "ppoll"]
     }
 
     fn cold_syscalls(&self) -> &'static [&'static str] {
@@ -385,6 +388,12 @@ impl Transport for Sockets {
         // A lane that left things lying takes them first: what is told stays bounded.
         if self.ready.len() <= SOCKETS_MAX {
             self.look_around();
+        }
+        if self.ready.is_empty() && now >= self.late_at {
+            self.late_at = now.after(LATE_NS);
+            for slot in self.slots.iter().filter(|slot| slot.is_open) {
+                slot.fd.iter().for_each(acknowledge_late);
+            }
         }
         self.ready.len()
     }

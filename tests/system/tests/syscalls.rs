@@ -7,9 +7,9 @@ use tests_system::{Options, Rig, turn};
 
 /// What a lane that spins or yields may call: io_uring's one call, a send that does not wait, and giving up
 /// the core.
-const ALLOWED: [&str; 3] = ["io_uring_enter", "sendto", "sched_yield"];
+const ALLOWED: [&str; 4] = ["io_uring_enter", "sendto", "setsockopt", "sched_yield"];
 /// What one that spins over plain sockets may: a receive and a send that do not wait.
-const ALLOWED_SOCKETS: [&str; 2] = ["recvfrom", "sendto"];
+const ALLOWED_SOCKETS: [&str; 3] = ["recvfrom", "sendto", "setsockopt"];
 /// What one over raw frames may: having frames sent and buffers filled, the ring's counts ten times a second.
 const ALLOWED_XDP: [&str; 4] = ["sendto", "recvfrom", "getsockopt", "sched_yield"];
 /// How long each lane is watched.

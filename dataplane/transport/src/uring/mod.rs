@@ -20,7 +20,7 @@ mod slot;
 
 use crate::arena::{Arena, Pages};
 use crate::bits::{bit, bits};
-use crate::socket::{BUSY_POLL_US, offer, trading_socket};
+use crate::socket::{BUSY_POLL_US, LATE_NS, acknowledge_late, offer, trading_socket};
 use crate::{
     Chunk, CloseReason, OpenError, Ready, SOCKETS_MAX, SendError, Socket, SocketFault,
     TX_BYTES_MAX, Transport,
@@ -66,6 +66,8 @@ pub struct Uring {
     slots: Box<[Slot]>,
     /// Slots whose handshake runs.
     connecting: u64,
+    /// When the kernel is asked again to acknowledge late.
+    late_at: UnixNanos,
     /// Open slots without a receive in the kernel.
     unarmed: u64,
     ready: VecDeque<Ready>,
@@ -142,6 +144,7 @@ impl Uring {
             slots: (0..SOCKETS_MAX).map(|_| Slot::new()).collect(),
             connecting: 0,
             unarmed: 0,
+            late_at: UnixNanos(0),
             ready: VecDeque::with_capacity(2 * COMPLETIONS as usize),
             _one_thread: PhantomData,
         })
@@ -379,7 +382,7 @@ impl Transport for Uring {
     }
 
     fn steady_syscalls(&self) -> &'static [&'static str] {
-        &["io_uring_enter", "sendto"]
+        &["io_uring_enter", "sendto", "setsockopt"]
     }
 
     fn open(&mut self, peer: SocketAddr) -> Result<Socket, OpenError> {
@@ -473,6 +476,12 @@ impl Transport for Uring {
         self.reap();
         if self.connecting | self.unarmed != 0 {
             self.tend(now);
+        }
+        if self.ready.is_empty() && now >= self.late_at {
+            self.late_at = now.after(LATE_NS);
+            let open = |slot: &&Slot| slot.phase == Phase::Open;
+            let fds = self.slots.iter().filter(open);
+            fds.flat_map(|slot| &slot.fd).for_each(acknowledge_late);
         }
         self.ready.len()
     }

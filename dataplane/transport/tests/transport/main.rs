@@ -17,6 +17,7 @@ mod churn;
 mod confine;
 mod echo;
 mod ends;
+mod late;
 mod limits;
 mod steady;
 mod support;

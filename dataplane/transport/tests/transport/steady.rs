@@ -178,6 +178,7 @@ fn allow_only(names: &[&str]) {
         "sched_yield" => libc::SYS_sched_yield,
         "recvfrom" => libc::SYS_recvfrom,
         "sendto" => libc::SYS_sendto,
+        "setsockopt" => libc::SYS_setsockopt,
         "ppoll" => libc::SYS_ppoll,
         other => panic!("{other}: give its number here"),
     };
