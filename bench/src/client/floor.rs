@@ -9,18 +9,16 @@
 
 use super::is_asked;
 use anyhow::{Context as _, bail, ensure};
+use dp_transport::acknowledge_now;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::linux::net::TcpStreamExt as _;
 use std::sync::Arc;
 
 /// Empty looks at the feed between two looks at the answers.
 const LOOKS: u32 = 64;
-/// Empty looks, some 20 ms, between two times the kernel is asked to acknowledge late.
-const LATE_LOOKS: u32 = 1 << 15;
 /// A client's mask: any but zero, so that masking is not for free.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// The order, whole: quantity at its place, everything else as a session's order has it.
@@ -30,10 +28,8 @@ const ORDER: &[u8] = br#"{"id":"n-1z141z5-0","method":"order.place","params":{"n
 pub trait Stream: Read + Write {
     /// From here on reads and writes say `WouldBlock` instead of waiting.
     fn unblock(&mut self) -> std::io::Result<()>;
-    /// Acknowledgements leave with what is sent next, not with each read, as a lane's do.
-    fn acknowledge_late(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+    /// Acknowledges what came, so that the next read need not, as a lane does. Nothing where no kernel does.
+    fn acknowledge(&self) {}
 }
 
 impl Stream for TcpStream {
@@ -41,8 +37,8 @@ impl Stream for TcpStream {
         self.set_nonblocking(true)
     }
 
-    fn acknowledge_late(&mut self) -> std::io::Result<()> {
-        self.set_quickack(false)
+    fn acknowledge(&self) {
+        acknowledge_now(self);
     }
 }
 
@@ -232,19 +228,20 @@ pub fn run(
     let qty = br#""quantity":""#;
     let qty = ORDER.windows(qty.len()).position(|text| text == qty);
     let qty = qty.context("the order has a quantity")? + 12;
-    let (mut looks, mut heard) = (0, 0);
+    let (mut looks, mut heard, mut is_owing) = (0, 0, false);
     loop {
         if !feed.fill()? {
+            if core::mem::take(&mut is_owing) {
+                feed.stream.acknowledge();
+            }
             looks += 1;
             if looks % LOOKS == 0 && orders.fill()? {
                 orders.forget();
-            }
-            if looks % LATE_LOOKS == 0 {
-                feed.stream.acknowledge_late()?;
-                orders.stream.acknowledge_late()?;
+                orders.stream.acknowledge();
             }
             continue;
         }
+        is_owing = true;
         while let Some(text) = feed.frame() {
             let Some(digits) = scan(text).filter(|digits| is_asked(lots(digits), every)) else {
                 continue;

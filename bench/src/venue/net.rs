@@ -1,7 +1,7 @@
 //! How the venue's bytes come and go: over the kernel's sockets here, around them in [`super::bypass`].
 
 use anyhow::{Context as _, bail};
-use dp_transport::tsc;
+use dp_transport::{acknowledge_late, tsc};
 use dp_types::Tsc;
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -16,6 +16,9 @@ pub trait Net {
     fn read(&mut self, at: usize, buffer: &mut [u8]) -> anyhow::Result<Option<(usize, Tsc)>>;
     /// Writes what a connection takes, 0 when it is full. Errors: the client has left.
     fn write(&mut self, at: usize, bytes: &[u8]) -> anyhow::Result<usize>;
+    /// Now and then: acknowledgements leave with answers. Whether a kernel holds them back by itself changes
+    /// from connection to connection, and with it what each order costs the venue.
+    fn tend(&self) {}
 }
 
 /// The kernel's sockets: one `recv` and one `send` each.
@@ -67,5 +70,9 @@ impl Net for Sockets<'_> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
             Err(error) => Err(error).context("the client's connection"),
         }
+    }
+
+    fn tend(&self) {
+        self.streams.iter().for_each(acknowledge_late);
     }
 }

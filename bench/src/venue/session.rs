@@ -544,6 +544,7 @@ impl<'v> Session<'v> {
 
     /// Everything that is not a tick or an order: connections, REST, what a full socket left over.
     fn cold(&mut self) -> anyhow::Result<()> {
+        self.net.tend();
         if self.net.accept()? {
             self.ports.push(Port::default());
             self.allowed_ns += COLD_PIECE_NS;

@@ -9,6 +9,7 @@
 //! io_uring, [`Sockets`] is kernel TCP by `recv` and `send`, [`Mem`] is pipes in memory under virtual time; AF_XDP with a TCP of its own fits the same
 //! trait. Received bytes are handed out in place, mutable, because TLS decrypts them in place.
 
+mod acks;
 mod affinity;
 mod arena;
 mod backoff;
@@ -38,7 +39,7 @@ pub use idle::Idle;
 pub use mem::{Mem, MemOptions};
 pub use numa::NODE_MAX;
 pub use realtime::{FIFO_MAX, RealtimeError, fifo, is_memory_locked, lock_memory, set_fifo};
-pub use socket::{SocketFault, check_sockets, socket_facts};
+pub use socket::{SocketFault, acknowledge_late, acknowledge_now, check_sockets, socket_facts};
 pub use sockets::Sockets;
 pub use uring::{CONNECT_NS_MAX, OPCODES, Uring};
 

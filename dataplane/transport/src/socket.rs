@@ -27,16 +27,23 @@ sockopt_impl!(
     SetOnly,
     libc::IPPROTO_TCP,
     libc::TCP_QUICKACK,
-    bool
+    i32
 );
 
-/// How often the kernel is asked to acknowledge late: before its timer, which ends it, has run twice.
-pub(crate) const LATE_NS: u64 = 20_000_000;
 /// Has the kernel hold acknowledgements back for what is sent next, or the second segment. Otherwise a receive
 /// that empties the socket sends one before it returns, between a tick and its order. A wish, and forgotten by
 /// the kernel when its timer (40 ms) had to send one.
-pub(crate) fn acknowledge_late(fd: &impl AsFd) {
-    let _ = setsockopt(fd, QuickAck, &false);
+pub fn acknowledge_late(fd: &impl AsFd) {
+    let _ = setsockopt(fd, QuickAck, &0);
+}
+
+/// Sends the acknowledgement that is held back, and goes on holding back. After a tick, when nothing else is to be
+/// done: two ticks are more than the kernel holds back, and the receive of the second would send it before it
+/// returns. A wish.
+pub fn acknowledge_now(fd: &impl AsFd) {
+    // Any number but 0 sends what is held back; one that finds nothing ends the holding back.
+    let _ = setsockopt(fd, QuickAck, &2);
+    acknowledge_late(fd);
 }
 
 /// Microseconds of it. A receive that does not wait polls once, whatever the number: what a spinning lane

@@ -14,9 +14,10 @@
 //! asks the other hot socket first, so that none starves.
 //! Source: recv(2), send(2), connect(2).
 
+use crate::acks::Acks;
 use crate::arena::{Arena, Pages};
 use crate::bits::{bit, bits};
-use crate::socket::{LATE_NS, SocketFault, acknowledge_late, offer, trading_socket};
+use crate::socket::{SocketFault, offer, trading_socket};
 use crate::tx::TxRing;
 use crate::{
     CHUNK_BYTES, CONNECT_NS_MAX, Chunk, CloseReason, OpenError, Ready, SOCKETS_MAX, SendError,
@@ -57,8 +58,7 @@ pub struct Sockets {
     /// Slots with bytes the kernel did not take yet.
     blocked: u64,
     turn: u32,
-    /// When the kernel is asked again to acknowledge late.
-    late_at: UnixNanos,
+    acks: Acks,
     /// Looks at the sockets that are not hot; the next one begins so far on.
     cold: usize,
     ready: VecDeque<Ready>,
@@ -112,7 +112,7 @@ impl Sockets {
             connecting: 0,
             blocked: 0,
             turn: 0,
-            late_at: UnixNanos(0),
+            acks: Acks::default(),
             cold: 0,
             // Each socket may have connected, spoken and ended in one turn.
             ready: VecDeque::with_capacity(4 * SOCKETS_MAX),
@@ -160,6 +160,7 @@ impl Sockets {
     fn let_go(&mut self, at: usize) {
         self.connecting &= !bit(at);
         self.blocked &= !bit(at);
+        self.acks.settled(at);
         self.open.retain(|open| usize::from(*open) != at);
         let slot = &mut self.slots[at];
         slot.is_open = false;
@@ -183,6 +184,7 @@ impl Sockets {
             Ok(0) => self.fail(at, CloseReason::Peer),
             Ok(len) => {
                 self.out |= 1 << free;
+                self.acks.heard(at);
                 let chunk = Chunk {
                     buffer: free,
                     start: 0,
@@ -337,6 +339,8 @@ impl Transport for Sockets {
         }
         let at = usize::from(socket.slot);
         let mut taken = 0;
+        self.acks.settled(at);
+        let slot = &mut self.slots[at];
         if slot.tx.is_empty()
             && let Some(fd) = &slot.fd
         {
@@ -389,12 +393,11 @@ impl Transport for Sockets {
         if self.ready.len() <= SOCKETS_MAX {
             self.look_around();
         }
-        if self.ready.is_empty() && now >= self.late_at {
-            self.late_at = now.after(LATE_NS);
-            for slot in self.slots.iter().filter(|slot| slot.is_open) {
-                slot.fd.iter().for_each(acknowledge_late);
-            }
-        }
+        let (slots, is_quiet) = (&self.slots, self.ready.is_empty());
+        self.acks.tend(now, is_quiet, |at| {
+            let slot = slots.get(at).filter(|slot| slot.is_open)?;
+            slot.fd.as_ref()
+        });
         self.ready.len()
     }
 

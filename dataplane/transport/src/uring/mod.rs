@@ -18,9 +18,10 @@
 mod pool;
 mod slot;
 
+use crate::acks::Acks;
 use crate::arena::{Arena, Pages};
 use crate::bits::{bit, bits};
-use crate::socket::{BUSY_POLL_US, LATE_NS, acknowledge_late, offer, trading_socket};
+use crate::socket::{BUSY_POLL_US, offer, trading_socket};
 use crate::{
     Chunk, CloseReason, OpenError, Ready, SOCKETS_MAX, SendError, Socket, SocketFault,
     TX_BYTES_MAX, Transport,
@@ -66,8 +67,7 @@ pub struct Uring {
     slots: Box<[Slot]>,
     /// Slots whose handshake runs.
     connecting: u64,
-    /// When the kernel is asked again to acknowledge late.
-    late_at: UnixNanos,
+    acks: Acks,
     /// Open slots without a receive in the kernel.
     unarmed: u64,
     ready: VecDeque<Ready>,
@@ -144,7 +144,7 @@ impl Uring {
             slots: (0..SOCKETS_MAX).map(|_| Slot::new()).collect(),
             connecting: 0,
             unarmed: 0,
-            late_at: UnixNanos(0),
+            acks: Acks::default(),
             ready: VecDeque::with_capacity(2 * COMPLETIONS as usize),
             _one_thread: PhantomData,
         })
@@ -260,6 +260,7 @@ impl Uring {
             (Some(buffer), 1..) if is_live => {
                 let (buffer, len) = (u32::from(buffer), result as u32);
                 let start = 0;
+                self.acks.heard(usize::from(socket.slot));
                 self.ready
                     .push_back(Ready::Bytes(socket, Chunk { buffer, start, len }));
                 return;
@@ -302,6 +303,7 @@ impl Uring {
     fn let_go(&mut self, socket: Socket) {
         self.connecting &= !bit(usize::from(socket.slot));
         self.unarmed &= !bit(usize::from(socket.slot));
+        self.acks.settled(usize::from(socket.slot));
         let slot = &mut self.slots[usize::from(socket.slot)];
         slot.phase = Phase::Closing;
         if slot.in_kernel > 0 {
@@ -421,6 +423,8 @@ impl Transport for Uring {
             return Err(SendError::Full);
         }
         let mut bytes = bytes;
+        self.acks.settled(usize::from(socket.slot));
+        let slot = &self.slots[usize::from(socket.slot)];
         if !is_sending {
             match offer(slot.raw_fd(), bytes) {
                 Ok(taken) => bytes = &bytes[taken..],
@@ -477,12 +481,11 @@ impl Transport for Uring {
         if self.connecting | self.unarmed != 0 {
             self.tend(now);
         }
-        if self.ready.is_empty() && now >= self.late_at {
-            self.late_at = now.after(LATE_NS);
-            let open = |slot: &&Slot| slot.phase == Phase::Open;
-            let fds = self.slots.iter().filter(open);
-            fds.flat_map(|slot| &slot.fd).for_each(acknowledge_late);
-        }
+        let (slots, is_quiet) = (&self.slots, self.ready.is_empty());
+        self.acks.tend(now, is_quiet, |at| {
+            let slot = slots.get(at).filter(|slot| slot.phase == Phase::Open)?;
+            slot.fd.as_ref()
+        });
         self.ready.len()
     }
 
