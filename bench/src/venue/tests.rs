@@ -151,7 +151,7 @@ fn bursts_are_due_at_once_and_none_is_lost() {
     }
     // Rounded up to whole bursts.
     let load = Load::new(1_000, 0.1).in_bursts(16, 4);
-    assert_eq!((load.warm, load.ticks), (208, 112));
+    assert_eq!((load.warm, load.ticks), (112, 112));
 }
 
 #[test]

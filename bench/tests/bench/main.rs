@@ -155,7 +155,7 @@ fn tick_to_trade(folder: &Folder) -> Value {
     for name in ["book", "risk", "oms", "encode", "tick_to_trade"] {
         assert_eq!(
             stage(name, 1_000),
-            2 * (200 + 200),
+            2 * (100 + 200),
             "{name}: with the warm-up"
         );
     }
@@ -370,11 +370,11 @@ fn throughput() {
         );
         assert!(fact(&format!("memory, {shape}: seconds")) >= 0.2);
     }
-    // A fifth of a second, and another to warm up, in whole bursts.
+    // A fifth of a second, and a tenth to warm up, in whole bursts.
     for (form, said) in [
-        ("evenly", 2_000),
-        ("bursts", 1_008 + 1_008),
-        ("coalesced", 2_016),
+        ("evenly", 1_500),
+        ("bursts", 1_008 + 512),
+        ("coalesced", 1_008 + 512),
     ] {
         let fact = |what: &str| fact(&format!("{form}, 5000/s: {what}"));
         assert_eq!(fact("ticks said") as u64, said);

@@ -26,6 +26,10 @@ const CONNECTION_BYTES: usize = {
 /// Bytes of the largest IP packet sent whatever the link takes: a frame's place is 2 KiB.
 const MTU_MAX: u32 = 1_500;
 
+/// Flows without a connection that stay ours, the latest: a peer that has not heard the end yet goes on sending, and
+/// the kernel, which knows no such connection, would answer with a reset.
+const IDLE_FLOWS_MAX: usize = 16;
+
 /// Who we are on a link, as far as the TCP above must know.
 fn host(local: Ipv4Addr, mac: Mac) -> Host {
     // Next hops come with each peer's path: our own rule is never asked.
@@ -263,19 +267,21 @@ impl Ways for KernelWays {
     }
 
     fn close(&mut self, peer: SocketAddrV4) {
-        let mut flows = self.flows.iter_mut();
-        let Some((_, count)) = flows.find(|(known, _)| *known == peer) else {
+        let mut flows = self.flows.iter();
+        let Some(at) = flows.position(|(known, count)| *known == peer && *count > 0) else {
             return;
         };
-        *count -= 1;
-        if *count > 0 {
-            return;
-        }
-        self.flows.retain(|(known, _)| *known != peer);
-        self.unsteer(peer);
-        let is_last = !self.flows.iter().any(|(known, _)| known.ip() == peer.ip());
-        if is_last {
-            self.monitor.unwatch(*peer.ip());
+        let (peer, count) = self.flows.remove(at);
+        self.flows.push((peer, count - 1));
+        let idle = self.flows.iter().filter(|(_, count)| *count == 0);
+        if idle.count() > IDLE_FLOWS_MAX
+            && let Some(oldest) = self.flows.iter().position(|(_, count)| *count == 0)
+        {
+            let (peer, _) = self.flows.remove(oldest);
+            self.unsteer(peer);
+            if !self.flows.iter().any(|(known, _)| known.ip() == peer.ip()) {
+                self.monitor.unwatch(*peer.ip());
+            }
         }
     }
 
