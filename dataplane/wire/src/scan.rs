@@ -166,6 +166,13 @@ impl<'a> Cursor<'a> {
         Some(text)
     }
 
+    /// The text behind a literal that ends with its opening quote.
+    #[inline(always)]
+    pub fn text_after<const N: usize>(&mut self, literal: &[u8; N]) -> Option<&'a [u8]> {
+        self.need(literal)?;
+        self.text()
+    }
+
     /// A name and its text, `name":"text"`, from behind the first quote to behind the last: both as
     /// [`Cursor::text`] takes them.
     ///

@@ -6,10 +6,7 @@ use dp_venue_binance::feed::Decoder;
 use dp_venue_okx::{LINK_PUBLIC, Okx};
 use std::cell::RefCell;
 
-#[path = "../../../dataplane/venues/api/tests/said/mod.rs"]
-mod said;
-
-use said::Ear;
+use tests_venues::ear::{is_scanned, same};
 
 /// Kept from one input to the next: its buffers are large, and it keeps no state but counts.
 struct Binance {
@@ -50,31 +47,31 @@ fn registry(symbols: &[&str]) -> Registry {
 /// One message for Binance's decoder. Says whether the scanner took it.
 pub fn binance(bytes: &[u8]) -> bool {
     BINANCE.with_borrow_mut(|both| {
-        let (mut ours, mut theirs) = (Ear::default(), Ear::default());
-        let before = both.scanner.counts();
-        let link = LinkId(1);
-        let got = both
-            .scanner
-            .text(&both.registry, link, &mut bytes.to_vec(), &mut ours);
-        let want = both
-            .oracle
-            .parse(&both.registry, link, &mut bytes.to_vec(), &mut theirs);
-        assert_eq!(got, want);
-        assert_eq!(ours.0, theirs.0);
-        both.scanner.counts().scanned > before.scanned
+        let Binance {
+            registry,
+            scanner,
+            oracle,
+        } = both;
+        let before = scanner.counts();
+        same(
+            bytes,
+            |text, ear| scanner.text(registry, LinkId(1), text, ear),
+            |text, ear| oracle.parse(registry, LinkId(1), text, ear),
+        );
+        is_scanned(before, scanner.counts())
     })
 }
 
 /// One message for the OKX machine. Says whether the scanner took it.
 pub fn okx(bytes: &[u8]) -> bool {
     OKX.with_borrow_mut(|(registry, scanner, oracle)| {
-        let (mut ours, mut theirs) = (Ear::default(), Ear::default());
         let before = scanner.read_counts();
         let (link, now) = (LINK_PUBLIC, Now::default());
-        let got = scanner.on_text(registry, link, now, &mut bytes.to_vec(), &mut ours);
-        let want = oracle.parse_text(registry, link, now, &mut bytes.to_vec(), &mut theirs);
-        assert_eq!(got, want);
-        assert_eq!(ours.0, theirs.0);
-        scanner.read_counts().scanned > before.scanned
+        same(
+            bytes,
+            |text, ear| scanner.on_text(registry, link, now, text, ear),
+            |text, ear| oracle.parse_text(registry, link, now, text, ear),
+        );
+        is_scanned(before, scanner.read_counts())
     })
 }

@@ -16,6 +16,7 @@
 
 mod capability;
 mod event;
+mod execution;
 mod in_flight;
 mod link;
 mod registry;
@@ -24,6 +25,7 @@ mod venue;
 
 pub use capability::{Capabilities, EntryLink};
 pub use event::{Control, DecodeError, Event, Fault, RequestAck};
+pub use execution::{Named, Standing, Trade};
 pub use in_flight::InFlight;
 pub use link::{LinkKind, LinkSpec, RestMethod, RestRequest, RestResponse, RestTag};
 pub use registry::{Registry, RegistryError};

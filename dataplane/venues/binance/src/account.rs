@@ -20,7 +20,7 @@ use dp_types::{
     AssetId, Balance, ClientOrderId, Decimal, FillReport, InstrumentId, Liquidity, OrderId,
     OrderReport, OrderState, RejectReason, Side, TradeId, VenueNanos,
 };
-use dp_venue_api::{DecodeError, Event, Registry, Sink};
+use dp_venue_api::{DecodeError, Event, Named, Registry, Sink, Standing, Trade};
 use dp_wire::json::Value;
 
 /// The text of a field, empty when absent.
@@ -115,72 +115,6 @@ pub(crate) const fn own_name<'a>(name: &'a [u8], original: &'a [u8]) -> &'a [u8]
     if original.is_empty() { name } else { original }
 }
 
-/// What a report of every kind says: whose it is and how much of it is filled.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Execution {
-    pub(crate) instrument: InstrumentId,
-    pub(crate) client_id: Option<ClientOrderId>,
-    /// Not 0.
-    pub(crate) order_id: OrderId,
-    pub(crate) side: Side,
-    pub(crate) cum: Decimal,
-    pub(crate) venue_ns: VenueNanos,
-}
-
-/// What the report of a fill says beside.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Trade {
-    pub(crate) id: TradeId,
-    pub(crate) price: Decimal,
-    pub(crate) qty: Decimal,
-    pub(crate) fee: Decimal,
-    pub(crate) fee_asset: AssetId,
-    pub(crate) is_maker: bool,
-}
-
-/// How the order stands after it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Standing {
-    pub(crate) state: OrderState,
-    pub(crate) reason: RejectReason,
-    pub(crate) price: Decimal,
-    pub(crate) qty: Decimal,
-}
-
-impl Execution {
-    pub(crate) const fn fill(&self, trade: &Trade) -> FillReport {
-        FillReport {
-            instrument: self.instrument,
-            client_id: self.client_id,
-            order_id: self.order_id,
-            trade_id: trade.id,
-            side: self.side,
-            price: trade.price,
-            qty: trade.qty,
-            cum: Some(self.cum),
-            fee: trade.fee,
-            fee_asset: trade.fee_asset,
-            liquidity: liquidity(trade.is_maker),
-            venue_ns: self.venue_ns,
-        }
-    }
-
-    pub(crate) const fn report(&self, standing: &Standing) -> OrderReport {
-        OrderReport {
-            instrument: self.instrument,
-            client_id: self.client_id,
-            order_id: self.order_id,
-            side: Some(self.side),
-            state: standing.state,
-            reason: standing.reason,
-            price: Some(standing.price),
-            qty: Some(standing.qty),
-            cum: Some(self.cum),
-            venue_ns: self.venue_ns,
-        }
-    }
-}
-
 /// An `executionReport`.
 ///
 /// Errors: whatever cannot be read or is not known; the caller compares with the venue then. What was read
@@ -200,27 +134,28 @@ pub(crate) fn on_report(
     };
     let word = data.str("x").map_err(at("x"))?.as_bytes();
     let decimal = |key: &'static str| data.decimal(key).map_err(at(key));
-    let execution = Execution {
+    let venue_ns = millis(data, "T")?;
+    let named = Named {
         instrument,
         client_id: parse_client_id(own_name(name.as_bytes(), original.as_bytes())),
         order_id: own_order_id(data, "i")?,
         side: side(data, "S")?,
-        cum: decimal("z")?,
-        venue_ns: millis(data, "T")?,
+        cum: Some(decimal("z")?),
     };
     if word == TRADE {
-        let trade = trade(registry, data)?;
-        out.event(&Event::Fill(execution.fill(&trade)));
+        let trade = trade(registry, data, venue_ns)?;
+        out.event(&Event::Fill(named.fill(&trade)));
     }
     let status = data.str("X").map_err(at("X"))?;
     let (state, reason) = evidence(status.as_bytes(), text(data, "eR").as_bytes())?;
     let standing = Standing {
         state,
         reason,
-        price: decimal("p")?,
-        qty: decimal("q")?,
+        price: Some(decimal("p")?),
+        qty: Some(decimal("q")?),
+        venue_ns,
     };
-    out.event(&Event::Order(execution.report(&standing)));
+    out.event(&Event::Order(named.report(&standing)));
     if is_execution(word) {
         Ok(())
     } else {
@@ -228,14 +163,15 @@ pub(crate) fn on_report(
     }
 }
 
-fn trade(registry: &Registry, data: Value<'_>) -> Result<Trade, DecodeError> {
+fn trade(registry: &Registry, data: Value<'_>, venue_ns: VenueNanos) -> Result<Trade, DecodeError> {
     Ok(Trade {
         id: TradeId(u128::from(data.u64("t").map_err(at("t"))?)),
         price: data.decimal("L").map_err(at("L"))?,
         qty: data.decimal("l").map_err(at("l"))?,
         fee: fee(data, "n")?,
         fee_asset: asset(registry, text(data, "N")),
-        is_maker: data.bool("m").map_err(at("m"))?,
+        liquidity: liquidity(data.bool("m").map_err(at("m"))?),
+        venue_ns,
     })
 }
 
@@ -252,7 +188,7 @@ pub(crate) fn asset(registry: &Registry, name: &str) -> AssetId {
     registry.find_asset(name).unwrap_or(AssetId::NONE)
 }
 
-const fn liquidity(is_maker: bool) -> Liquidity {
+pub(crate) const fn liquidity(is_maker: bool) -> Liquidity {
     if is_maker {
         Liquidity::Maker
     } else {

@@ -15,8 +15,9 @@ use dp_venue_api::{Event, RestRequest, RestResponse, RestTag, Sink, Venue};
 use dp_venue_binance::rest::{Ask, RECORDED};
 use dp_venue_binance::sync::BinanceSync;
 use dp_venue_binance::{LINK_MD, LINK_ORDERS, LINK_REST};
-use rig::{Keys, Rig, at_ms, fixture};
+use rig::{Keys, Rig, fixture};
 use std::hint::black_box;
+use tests_venues::rig::at_ms;
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -85,7 +86,7 @@ fn the_counter_counts() {
 
 #[test]
 fn decode_and_apply_touch_no_allocator() {
-    let mut rig = Rig::ready(Keys::Ed25519);
+    let mut rig = rig::ready(Keys::Ed25519);
     let mut lane = Lane::new(&rig);
     let mut body = depth(BookMsgKind::Snapshot, 1_000, 1);
     let tag: RestTag = Ask::Depth(InstrumentId(0), RECORDED).tag();
@@ -109,7 +110,9 @@ fn decode_and_apply_touch_no_allocator() {
     ] {
         messages.push((LINK_ORDERS, fixture(name).as_bytes().to_vec()));
     }
-    let Rig { venue, registry } = &mut rig;
+    let Rig {
+        venue, registry, ..
+    } = &mut rig;
     let count = allocations(|| {
         let response = RestResponse {
             tag,
@@ -132,7 +135,7 @@ fn decode_and_apply_touch_no_allocator() {
 }
 
 fn order_entry(keys: Keys) -> (u64, u64) {
-    let mut rig = Rig::ready(keys);
+    let mut rig = rig::ready(keys);
     let mut lane = Lane::new(&rig);
     let id = ClientOrderId::new(Epoch(9), LaneId(1), 77).unwrap();
     let order = NewOrder {
@@ -156,7 +159,9 @@ fn order_entry(keys: Keys) -> (u64, u64) {
         client_id: id,
         order_id: OrderId(5),
     };
-    let Rig { venue, registry } = &mut rig;
+    let Rig {
+        venue, registry, ..
+    } = &mut rig;
     let count = allocations(|| {
         let (now, lane) = (at_ms(1), &mut lane);
         venue.new_order(registry, &order, now, lane).unwrap();

@@ -9,7 +9,8 @@ use dp_types::{
 };
 use dp_venue_api::{DecodeError, EntryError, Fault, Venue};
 use dp_venue_binance::{LINK_MD, LINK_ORDERS, LINK_REST};
-use rig::{Keys, Request, Rig, START_MS, Said, at_ms, fixture};
+use rig::{Keys, Rig, fixture};
+use tests_venues::rig::{Request, START_MS, Said, at_ms};
 
 const BTC: InstrumentId = InstrumentId(0);
 
@@ -59,7 +60,7 @@ fn trades(symbol: &str, ids: std::ops::RangeInclusive<u64>) -> String {
 
 /// Two symbols with their rules, keys, everything open.
 fn two() -> Rig {
-    let mut rig = Rig::new(&["BTCUSDT", "ETHUSDT"], Keys::Hmac);
+    let mut rig = rig::new(&["BTCUSDT", "ETHUSDT"], Keys::Hmac);
     let asked = rig.open(LINK_REST, 0).requests.remove(0);
     rig.response(0, asked.tag, 200, fixture("rest_exchange_info_halt"))
         .1
@@ -129,7 +130,7 @@ fn open_orders_and_balances_of_another_run_are_not_read() {
 
 #[test]
 fn trades_are_known_only_once_a_reconciliation_is_complete() {
-    let mut rig = Rig::ready(Keys::Hmac);
+    let mut rig = rig::ready(Keys::Hmac);
     let orders = reconcile(&mut rig, 0);
     let asked = next(&mut rig, 1, &orders, "[]");
     next(&mut rig, 2, &asked, &trades("BTCUSDT", 5_000..=5_001));
@@ -146,7 +147,7 @@ fn trades_are_known_only_once_a_reconciliation_is_complete() {
 
 #[test]
 fn every_answer_about_an_order_with_fills_asks_for_its_trades() {
-    let mut rig = Rig::ready(Keys::Ed25519);
+    let mut rig = rig::ready(Keys::Ed25519);
     let states = [
         "NEW",
         "PARTIALLY_FILLED",
@@ -211,7 +212,7 @@ fn every_answer_about_an_order_with_fills_asks_for_its_trades() {
 /// Many orders asked about every second must not fill the link's queue before what is more urgent.
 #[test]
 fn only_so_many_questions_about_orders_are_on_their_way() {
-    let mut rig = Rig::ready(Keys::Hmac);
+    let mut rig = rig::ready(Keys::Hmac);
     rig.close(LINK_ORDERS, 0);
     let ask = |rig: &mut Rig, sequence: u32| {
         let mut said = Said::default();
@@ -236,7 +237,7 @@ fn only_so_many_questions_about_orders_are_on_their_way() {
 
 #[test]
 fn one_bad_trade_of_a_page_does_not_hide_the_others() {
-    let mut rig = Rig::ready(Keys::Hmac);
+    let mut rig = rig::ready(Keys::Hmac);
     let orders = reconcile(&mut rig, 0);
     let asked = next(&mut rig, 1, &orders, "[]");
     let page = trades("BTCUSDT", 1..=3).replacen(r#""price":"1""#, r#""price":"x""#, 2);
@@ -249,7 +250,7 @@ fn one_bad_trade_of_a_page_does_not_hide_the_others() {
 
 #[test]
 fn an_order_of_many_trades_is_read_to_its_end() {
-    let mut rig = Rig::ready(Keys::Ed25519);
+    let mut rig = rig::ready(Keys::Ed25519);
     let (said, _) = rig.text(LINK_ORDERS, 1, fixture("entry_query_partial"));
     // A full page is the newest one: from the oldest then.
     let newest = next(
@@ -267,7 +268,7 @@ fn an_order_of_many_trades_is_read_to_its_end() {
 
 #[test]
 fn whatever_is_lost_is_asked_again_once_and_signed_anew() {
-    let mut rig = Rig::new(&["BTCUSDT"], Keys::Hmac);
+    let mut rig = rig::new(&["BTCUSDT"], Keys::Hmac);
     let mut ms = 0;
     // The lane's order: each request's status 0, then the end of the link; and the other way round.
     let lose = |rig: &mut Rig, asked: &Request, ms: u64| {
@@ -320,7 +321,7 @@ fn whatever_is_lost_is_asked_again_once_and_signed_anew() {
 
 #[test]
 fn a_snapshot_that_cannot_be_read_is_asked_again() {
-    let mut rig = Rig::ready(Keys::None);
+    let mut rig = rig::ready(Keys::None);
     let asked = snapshot(&mut rig, 0).remove(0);
     for body in ["{", r#"{"lastUpdateId":-1,"bids":[],"asks":[]}"#] {
         let asked = if body == "{" {
@@ -336,7 +337,7 @@ fn a_snapshot_that_cannot_be_read_is_asked_again() {
 
 #[test]
 fn a_new_stream_does_not_wait_for_the_old_ones_snapshot() {
-    let mut rig = Rig::ready(Keys::None);
+    let mut rig = rig::ready(Keys::None);
     let old = snapshot(&mut rig, 0).remove(0);
     rig.close(LINK_MD, 300);
     rig.open(LINK_MD, 400);
@@ -355,7 +356,7 @@ fn a_new_stream_does_not_wait_for_the_old_ones_snapshot() {
 
 #[test]
 fn one_symbol_the_venue_does_not_know_does_not_hold_up_the_others() {
-    let mut rig = Rig::new(&["NOPEUSDT", "BTCUSDT", "B-D"], Keys::None);
+    let mut rig = rig::new(&["NOPEUSDT", "BTCUSDT", "B-D"], Keys::None);
     let all = rig.open(LINK_REST, 0).requests.remove(0);
     let (mut said, result) = rig.response(1, all.tag, 400, fixture("rest_bad_symbol"));
     assert!(result.is_err());
@@ -395,7 +396,7 @@ fn one_symbol_the_venue_does_not_know_does_not_hold_up_the_others() {
 fn asking_symbol_by_symbol_keeps_to_the_weight() {
     let symbols: Vec<_> = (0..300).map(|n| format!("S{n}")).collect();
     let symbols: Vec<_> = symbols.iter().map(String::as_str).collect();
-    let mut rig = Rig::new(&symbols, Keys::None);
+    let mut rig = rig::new(&symbols, Keys::None);
     let mut asked = rig.open(LINK_REST, 0).requests;
     let mut count = 0;
     while let Some(request) = asked.pop() {
@@ -458,7 +459,7 @@ fn a_refusal_for_rate_stops_everything_until_the_time_it_names() {
         (418, None, "<html>".to_owned(), 120_000),
         (429, None, String::new(), 60_000),
     ] {
-        let mut rig = Rig::ready(Keys::Ed25519);
+        let mut rig = rig::ready(Keys::Ed25519);
         let asked = snapshot(&mut rig, 0).remove(0);
         let (said, result) = rig.limited(0, asked.tag, status, &body, retry_after_s);
         assert!(result.is_err());
@@ -474,7 +475,7 @@ fn a_refusal_for_rate_stops_everything_until_the_time_it_names() {
         (LINK_ORDERS, Some(429), "null"),
         (LINK_MD, None, ""),
     ] {
-        let mut rig = Rig::ready(Keys::Ed25519);
+        let mut rig = rig::ready(Keys::Ed25519);
         let error = words(90_000);
         let text = match status {
             Some(status) => format!(r#"{{"id":{id},"status":{status},"error":{error}}}"#),
@@ -489,7 +490,7 @@ fn a_refusal_for_rate_stops_everything_until_the_time_it_names() {
 
 #[test]
 fn a_lost_query_says_nothing_and_asks_for_nothing() {
-    let mut rig = Rig::ready(Keys::Hmac);
+    let mut rig = rig::ready(Keys::Hmac);
     rig.close(LINK_ORDERS, 0);
     let mut said = Said::default();
     rig.venue

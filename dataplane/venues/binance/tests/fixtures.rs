@@ -6,11 +6,11 @@ mod rig;
 use dp_types::RejectReason;
 use dp_venue_api::{DecodeError, Fault};
 use dp_venue_binance::{LINK_MD, LINK_ORDERS};
-use rig::{Keys, Rig, fixture};
+use rig::{Keys, fixture};
 
 /// Feeds a fixture to a ready machine and compares the events.
 fn check(name: &str, expected: &[&str]) {
-    let mut rig = Rig::ready(Keys::Ed25519);
+    let mut rig = rig::ready(Keys::Ed25519);
     let (said, result) = rig.text(LINK_ORDERS, 100, fixture(name));
     assert_eq!(result, Ok(()), "{name}");
     assert_eq!(said.events, expected, "{name}");
@@ -18,26 +18,29 @@ fn check(name: &str, expected: &[&str]) {
 
 #[test]
 fn market_data() {
-    check("feed_delta", &["Book Delta 1000101..1000104 prev -1 2x1"]);
+    check(
+        "feed_delta",
+        &["Book Delta 1000101..1000104 prev -1 checksum None 2x1"],
+    );
     check(
         "feed_delta_raw",
-        &["Book Delta 1000101..1000104 prev -1 0x0"],
+        &["Book Delta 1000101..1000104 prev -1 checksum None 0x0"],
     );
     check(
         "feed_delta_gap",
-        &["Book Delta 1000107..1000109 prev -1 1x0"],
+        &["Book Delta 1000107..1000109 prev -1 checksum None 1x0"],
     );
     check(
         "feed_delta_futures",
-        &["Book Delta 9000101..9000110 prev 9000087 1x1"],
+        &["Book Delta 9000101..9000110 prev 9000087 checksum None 1x1"],
     );
     check(
         "feed_partial_depth",
-        &["Book Snapshot 1000104..1000104 prev -1 1x2"],
+        &["Book Snapshot 1000104..1000104 prev -1 checksum None 1x2"],
     );
     check(
         "feed_partial_depth_futures",
-        &["Book Snapshot 9000110..9000110 prev -1 0x1"],
+        &["Book Snapshot 9000110..9000110 prev -1 checksum None 0x1"],
     );
     check(
         "feed_trade",
@@ -198,7 +201,7 @@ fn user_data() {
 
 #[test]
 fn session_events() {
-    let mut rig = Rig::ready(Keys::Ed25519);
+    let mut rig = rig::ready(Keys::Ed25519);
     let (said, result) = rig.text(LINK_MD, 0, fixture("feed_server_shutdown"));
     assert_eq!(result, Ok(()));
     assert_eq!(said.events, ["ClosingSoon(LinkId(1))"]);
@@ -215,7 +218,7 @@ fn session_events() {
 
 #[test]
 fn a_refused_mass_cancel_is_a_fault() {
-    let mut rig = Rig::ready(Keys::Ed25519);
+    let mut rig = rig::ready(Keys::Ed25519);
     let refused = r#"{"id":"x-0","status":400,"error":{"code":-1021,"msg":"late"}}"#;
     let (_, result) = rig.text(LINK_ORDERS, 0, refused);
     let expected = Fault::Venue {
@@ -230,7 +233,7 @@ fn a_refused_mass_cancel_is_a_fault() {
 fn tools_decode_without_knowing_symbols() {
     let decode = |url: Option<&str>, name: &str| {
         let mut registry = dp_venue_api::Registry::new();
-        let mut said = rig::Said::default();
+        let mut said = tests_venues::rig::Said::default();
         let mut text = fixture(name).as_bytes().to_vec();
         let mut decoder = dp_venue_binance::feed::Decoder::default();
         dp_venue_binance::feed::decode_any(&mut decoder, &mut registry, url, &mut text, &mut said)
@@ -334,7 +337,7 @@ fn what_cannot_be_read_is_a_typed_error() {
             DecodeError::Field("status"),
         ),
     ] {
-        let mut rig = Rig::ready(Keys::Hmac);
+        let mut rig = rig::ready(Keys::Hmac);
         let (said, result) = rig.text(LINK_MD, 0, &text);
         assert_eq!(result, Err(error.into()), "{text}");
         assert!(said.events.is_empty());
@@ -367,7 +370,7 @@ fn a_report_that_cannot_be_read_is_a_fault() {
     ] {
         let text = report.replacen(from, to, 1);
         assert_ne!(text, report, "{from}");
-        let mut rig = Rig::ready(Keys::Ed25519);
+        let mut rig = rig::ready(Keys::Ed25519);
         let (said, result) = rig.text(LINK_ORDERS, 1, &text);
         let named = match result {
             Err(Fault::Decode(

@@ -12,6 +12,7 @@ use dp_venue_binance::sync::BinanceSync;
 use dp_venue_binance::{LINK_MD, LINK_ORDERS};
 use proptest::prelude::*;
 use rig::{Keys, Rig, fixture};
+use tests_venues::rig::at_ms;
 
 const FIXTURES: [&str; 26] = [
     "feed_delta",
@@ -78,7 +79,7 @@ fn feed(rig: &mut Rig, bytes: &[u8]) {
         let mut copy = bytes.to_vec();
         let _ = rig
             .venue
-            .on_text(&rig.registry, link, rig::at_ms(1), &mut copy, &mut lane);
+            .on_text(&rig.registry, link, at_ms(1), &mut copy, &mut lane);
     }
     for kind in 0..9 {
         for status in [0, 200, 429, 500] {
@@ -90,11 +91,11 @@ fn feed(rig: &mut Rig, bytes: &[u8]) {
                 body: &mut copy,
             };
             let (venue, registry) = (&mut rig.venue, &mut rig.registry);
-            let _ = venue.on_response(registry, LinkId(0), rig::at_ms(1), response, &mut lane);
+            let _ = venue.on_response(registry, LinkId(0), at_ms(1), response, &mut lane);
         }
     }
     rig.venue
-        .on_deadline(&rig.registry, rig::at_ms(60_000), &mut lane);
+        .on_deadline(&rig.registry, at_ms(60_000), &mut lane);
 }
 
 /// After anything hostile a good message must still come through.
@@ -117,7 +118,7 @@ proptest! {
 
     #[test]
     fn any_bytes(frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 1..8)) {
-        let mut rig = Rig::ready(Keys::Hmac);
+        let mut rig = rig::ready(Keys::Hmac);
         for frame in &frames {
             feed(&mut rig, frame);
         }
@@ -128,7 +129,7 @@ proptest! {
     fn real_messages_with_bytes_changed_cut_and_repeated(
         picks in proptest::collection::vec((0..FIXTURES.len(), any::<[(u16, u8); 3]>(), any::<u16>(), 0u8..4), 1..12),
     ) {
-        let mut rig = Rig::ready(Keys::Ed25519);
+        let mut rig = rig::ready(Keys::Ed25519);
         for (pick, changes, cut, how) in picks {
             let mut bytes = fixture(FIXTURES[pick]).as_bytes().to_vec();
             let len = bytes.len();
@@ -162,7 +163,7 @@ proptest! {
         let rest = &text[start..];
         let end = rest.find([',', '}', ']']).unwrap_or(rest.len());
         let changed = format!("{}{value}{}", &text[..start], &rest[end..]);
-        let mut rig = Rig::ready(Keys::Hmac);
+        let mut rig = rig::ready(Keys::Hmac);
         feed(&mut rig, changed.as_bytes());
         still_works(&mut rig);
     }
@@ -172,7 +173,7 @@ proptest! {
     fn tools_take_any_line(bytes in proptest::collection::vec(any::<u8>(), 0..120), url: Option<String>, pick in 0..FIXTURES.len()) {
         let mut decoder = Decoder::default();
         let mut registry = Registry::new();
-        let mut said = rig::Said::default();
+        let mut said = tests_venues::rig::Said::default();
         for mut text in [bytes, fixture(FIXTURES[pick]).as_bytes().to_vec()] {
             let _ = decode_any(&mut decoder, &mut registry, url.as_deref(), &mut text, &mut said);
         }
@@ -183,7 +184,7 @@ proptest! {
 fn levels_beyond_the_bound_are_refused() {
     let side = vec![r#"["1","1"]"#; 5_001].join(",");
     let text = format!(r#"{{"e":"depthUpdate","s":"BTCUSDT","U":1,"u":1,"b":[{side}],"a":[]}}"#);
-    let mut rig = Rig::ready(Keys::None);
+    let mut rig = rig::ready(Keys::None);
     let (_, result) = rig.text(LINK_MD, 0, &text);
     let error = dp_venue_api::DecodeError::TooMuch("levels");
     assert_eq!(result, Err(error.into()));

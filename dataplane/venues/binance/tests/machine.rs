@@ -11,7 +11,8 @@ use dp_types::{
 use dp_venue_api::{EntryError, Event, Fault, RestRequest, Sink, Venue};
 use dp_venue_binance::sync::BinanceSync;
 use dp_venue_binance::{LINK_MD, LINK_ORDERS, LINK_REST, auth};
-use rig::{API_KEY, Keys, PEM, Rig, SECRET, START_MS, Said, at_ms, fixture};
+use rig::{API_KEY, Keys, PEM, Rig, SECRET, fixture};
+use tests_venues::rig::{START_MS, Said, at_ms};
 
 const BTC: InstrumentId = InstrumentId(0);
 const HOUR_MS: u64 = 3_600_000;
@@ -61,7 +62,7 @@ fn place(rig: &mut Rig, order: NewOrder, ms: u64) -> Result<String, EntryError> 
 
 #[test]
 fn start_learns_the_rules_before_any_book() {
-    let mut rig = Rig::new(&["BTCUSDT", "ETHUSDT"], Keys::None);
+    let mut rig = rig::new(&["BTCUSDT", "ETHUSDT"], Keys::None);
     let links = rig.venue.links();
     assert_eq!(links.len(), 2, "no keys, no order link");
     assert_eq!(
@@ -103,7 +104,7 @@ fn start_learns_the_rules_before_any_book() {
 
 #[test]
 fn a_symbol_the_venue_does_not_list_cannot_trade() {
-    let mut rig = Rig::new(&["BTCUSDT", "NOPEUSDT"], Keys::None);
+    let mut rig = rig::new(&["BTCUSDT", "NOPEUSDT"], Keys::None);
     let tag = rig.open(LINK_REST, 0).requests[0].tag;
     let (said, result) = rig.response(0, tag, 200, fixture("rest_exchange_info"));
     assert_eq!(said.events, ["InstrumentsReady"]);
@@ -113,7 +114,7 @@ fn a_symbol_the_venue_does_not_list_cannot_trade() {
 
 #[test]
 fn a_refused_or_lost_rules_answer_is_asked_again() {
-    let mut rig = Rig::new(&["BTCUSDT"], Keys::None);
+    let mut rig = rig::new(&["BTCUSDT"], Keys::None);
     let tag = rig.open(LINK_REST, 0).requests[0].tag;
     for (ms, status, body) in [
         (0, 503, "<html>"),
@@ -156,7 +157,7 @@ impl Sink for Lane {
 
 #[test]
 fn a_book_is_spliced_and_a_gap_fetches_again() {
-    let mut rig = Rig::ready(Keys::None);
+    let mut rig = rig::ready(Keys::None);
     let mut lane = Lane {
         keeper: Keeper::new(BinanceSync),
         instrument: *rig.registry.get(BTC).unwrap(),
@@ -221,7 +222,7 @@ fn a_book_is_spliced_and_a_gap_fetches_again() {
 
 #[test]
 fn a_lost_or_refused_snapshot_is_asked_again() {
-    let mut rig = Rig::ready(Keys::None);
+    let mut rig = rig::ready(Keys::None);
     let mut said = Said::default();
     rig.venue
         .request_snapshot(&rig.registry, BTC, at_ms(0), &mut said);
@@ -273,7 +274,7 @@ fn check_signature(message: &serde_json::Value, secret: &str) {
 
 #[test]
 fn ed25519_logs_on_once_and_orders_go_bare() {
-    let mut rig = Rig::new(&["BTCUSDT"], Keys::Ed25519);
+    let mut rig = rig::new(&["BTCUSDT"], Keys::Ed25519);
     let tag = rig.open(LINK_REST, 0).requests[0].tag;
     rig.response(0, tag, 200, fixture("rest_exchange_info"))
         .1
@@ -320,7 +321,7 @@ fn ed25519_logs_on_once_and_orders_go_bare() {
 
 #[test]
 fn hmac_signs_each_request() {
-    let mut rig = Rig::new(&["BTCUSDT"], Keys::Hmac);
+    let mut rig = rig::new(&["BTCUSDT"], Keys::Hmac);
     let tag = rig.open(LINK_REST, 0).requests[0].tag;
     rig.response(0, tag, 200, fixture("rest_exchange_info"))
         .1
@@ -415,7 +416,7 @@ fn hmac_signs_each_request() {
 
 #[test]
 fn a_refused_or_silent_logon_replaces_the_link() {
-    let mut rig = Rig::new(&["BTCUSDT"], Keys::Ed25519);
+    let mut rig = rig::new(&["BTCUSDT"], Keys::Ed25519);
     rig.open(LINK_ORDERS, 0);
     let (said, _) = rig.text(LINK_ORDERS, 1, fixture("entry_logon_refused"));
     assert_eq!(said.events, ["LoginRefused(Auth)"]);
@@ -426,7 +427,7 @@ fn a_refused_or_silent_logon_replaces_the_link() {
     assert_eq!(rig.deadline(20_000).reconnects.len(), 1);
     assert!(rig.deadline(20_001).reconnects.is_empty(), "once");
 
-    let mut rig = Rig::ready(Keys::Ed25519);
+    let mut rig = rig::ready(Keys::Ed25519);
     let (said, _) = rig.text(LINK_ORDERS, 5, fixture("entry_key_revoked"));
     assert_eq!(said.events, ["LoginRefused(Auth)"]);
     assert_eq!(place(&mut rig, new_order(1), 6), Err(EntryError::NotReady));
@@ -434,7 +435,7 @@ fn a_refused_or_silent_logon_replaces_the_link() {
 
 #[test]
 fn a_logon_waits_for_the_end_of_a_stop() {
-    let mut rig = Rig::ready(Keys::Ed25519);
+    let mut rig = rig::ready(Keys::Ed25519);
     rig.text(LINK_ORDERS, 0, fixture("entry_reject_rate"))
         .1
         .unwrap(); // until 20 s
@@ -456,7 +457,7 @@ fn a_logon_waits_for_the_end_of_a_stop() {
 
 #[test]
 fn too_many_orders_does_not_hold_up_a_cancel() {
-    let mut rig = Rig::ready(Keys::Hmac);
+    let mut rig = rig::ready(Keys::Hmac);
     let answer = fixture("entry_reject_rate").replace("-1003", "-1015");
     let (said, _) = rig.text(LINK_ORDERS, 0, &answer);
     assert!(
@@ -499,7 +500,7 @@ fn unusable_keys_are_told_and_market_data_runs() {
 
 #[test]
 fn a_lost_user_stream_stops_orders_until_it_is_back() {
-    let mut rig = Rig::ready(Keys::Hmac);
+    let mut rig = rig::ready(Keys::Hmac);
     let (said, _) = rig.text(LINK_ORDERS, 5, fixture("account_stream_terminated"));
     assert_eq!(said.sent.len(), 1);
     assert_eq!(place(&mut rig, new_order(1), 6), Err(EntryError::NotReady));
@@ -510,7 +511,7 @@ fn a_lost_user_stream_stops_orders_until_it_is_back() {
 
 #[test]
 fn links_are_replaced_before_the_venues_end() {
-    let mut rig = Rig::ready(Keys::Hmac);
+    let mut rig = rig::ready(Keys::Hmac);
     let life = 23 * HOUR_MS + 40 * 60_000;
     assert!(rig.deadline(life - 1).reconnects.is_empty());
     let said = rig.deadline(life);
@@ -523,7 +524,7 @@ fn links_are_replaced_before_the_venues_end() {
 
 #[test]
 fn reconciliation_reads_orders_fills_balances() {
-    let mut rig = Rig::ready(Keys::Hmac);
+    let mut rig = rig::ready(Keys::Hmac);
     let mut said = Said::default();
     rig.venue.reconcile(&rig.registry, at_ms(0), &mut said);
     assert_eq!(said.events, ["ReconcileStarted"]);
@@ -589,7 +590,7 @@ fn reconciliation_reads_orders_fills_balances() {
 
 #[test]
 fn an_unknown_order_is_asked_about_and_its_fills_fetched() {
-    let mut rig = Rig::ready(Keys::Ed25519);
+    let mut rig = rig::ready(Keys::Ed25519);
     let (said, _) = rig.text(LINK_ORDERS, 1, fixture("entry_query_partial"));
     assert!(
         said.requests[0]
@@ -625,7 +626,7 @@ fn an_unknown_order_is_asked_about_and_its_fills_fetched() {
 
 #[test]
 fn our_own_limits_refuse_before_the_venue_does() {
-    let mut rig = Rig::ready(Keys::Ed25519);
+    let mut rig = rig::ready(Keys::Ed25519);
     // exchangeInfo allowed 100 in 10 s, the logon's answer says 50 for this account, 1 of them used.
     let placed = (0..150)
         .filter(|n| place(&mut rig, new_order(n + 1), 10).is_ok())
@@ -653,7 +654,7 @@ fn our_own_limits_refuse_before_the_venue_does() {
 
 #[test]
 fn an_unknown_instrument_is_refused() {
-    let mut rig = Rig::ready(Keys::Ed25519);
+    let mut rig = rig::ready(Keys::Ed25519);
     let order = NewOrder {
         instrument: InstrumentId(9),
         ..new_order(1)

@@ -8,34 +8,7 @@ use dp_venue_api::{Event, Registry, RestRequest, Sink};
 use dp_venue_binance::feed::{Decoder, decode_any};
 use dp_venue_binance::sync::BinanceSync;
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufRead as _, BufReader, Read};
-use std::path::PathBuf;
-
-fn captures() -> Option<PathBuf> {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/captures/binance");
-    if dir.is_dir() {
-        return Some(dir);
-    }
-    let require = std::env::var("REQUIRE").unwrap_or_default();
-    assert!(
-        !require.contains("captures"),
-        "REQUIRE has captures, and they are not there"
-    );
-    println!("SKIPPED: ../shared/captures/binance is not there");
-    None
-}
-
-fn lines(path: &PathBuf) -> impl Iterator<Item = serde_json::Value> {
-    let file = std::fs::File::open(path).expect("capture opens");
-    let reader: Box<dyn Read> = if path.extension().is_some_and(|ext| ext == "gz") {
-        Box::new(flate2::read::GzDecoder::new(file))
-    } else {
-        Box::new(file)
-    };
-    BufReader::with_capacity(1 << 20, reader)
-        .lines()
-        .map(|line| serde_json::from_str(&line.expect("capture reads")).expect("capture is JSON"))
-}
+use tests_venues::captures::{self, records};
 
 /// One symbol: its book and the venue's own best quotes not yet compared.
 struct Symbol {
@@ -126,18 +99,20 @@ impl Sink for Books {
 /// Replays a session: no decode error, every book spliced once and never broken, best quotes equal.
 /// `idle` symbols were too quiet for their splice to be reached.
 fn session(name: &str, symbols: usize, idle: usize) {
-    let Some(dir) = captures() else { return };
+    let Some(dir) = captures::dir("binance") else {
+        return;
+    };
     let mut decoder = Decoder::default();
     let mut books = Books::default();
     let mut registry = Registry::new();
     let mut frames = 0;
-    for line in lines(&dir.join(format!("{name}.jsonl.gz"))) {
-        let (Some(raw), "in") = (line["raw"].as_str(), line["dir"].as_str().unwrap()) else {
+    for record in records(&dir.join(format!("{name}.jsonl.gz"))) {
+        let (Some(raw), "in") = (record.raw, record.dir.as_str()) else {
             continue;
         };
         frames += 1;
-        let url = line["url"].as_str();
-        let mut text = raw.as_bytes().to_vec();
+        let url = record.url.as_deref();
+        let mut text = raw.clone().into_bytes();
         // Symbols are added first, so that the sink's copy knows them.
         if books.registry.is_none() || registry.instruments().len() < symbols || url.is_some() {
             let mut quiet = Quiet;
@@ -218,15 +193,17 @@ fn coinm_ethusd_2024() {
 /// Single messages of every kind, as others' tests keep them.
 #[test]
 fn single_messages_are_events_ignored_or_typed_errors() {
-    let Some(dir) = captures() else { return };
+    let Some(dir) = captures::dir("binance") else {
+        return;
+    };
     let (mut seen, mut errors) = (0, Vec::new());
     for name in [
         "messages-crypto-msg-parser",
         "messages-gocryptotrader",
         "responses-xchange",
     ] {
-        for line in lines(&dir.join(format!("{name}.jsonl"))) {
-            let raw = line["raw"].as_str().expect("raw");
+        for record in records(&dir.join(format!("{name}.jsonl"))) {
+            let raw = record.raw.expect("a message");
             let mut books = Books::default();
             let mut registry = Registry::new();
             let mut decoder = Decoder::default();

@@ -20,9 +20,9 @@ use crate::reject;
 use crate::symbols::{parse_client_id, parse_id};
 use dp_types::{
     AssetId, Balance, ClientOrderId, Decimal, FillReport, InstrumentId, Liquidity, OrderId,
-    OrderReport, OrderState, RejectReason, Side, TradeId, VenueNanos,
+    OrderReport, OrderState, RejectReason, TradeId,
 };
-use dp_venue_api::{DecodeError, Event, Registry, RequestAck, Sink};
+use dp_venue_api::{DecodeError, Event, Named, Registry, RequestAck, Sink, Standing, Trade};
 use dp_wire::json::Value;
 
 /// The text of a field, empty when absent.
@@ -88,74 +88,6 @@ pub(crate) const fn liquidity_of(exec_type: &[u8]) -> Liquidity {
         b"M" => Liquidity::Maker,
         b"T" => Liquidity::Taker,
         _ => Liquidity::None,
-    }
-}
-
-/// What every order object says: whose it is and how much of it is filled.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Named {
-    pub(crate) instrument: InstrumentId,
-    pub(crate) client_id: Option<ClientOrderId>,
-    /// Not 0.
-    pub(crate) order_id: OrderId,
-    pub(crate) side: Side,
-    pub(crate) cum: Option<Decimal>,
-}
-
-/// How it stands.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Standing {
-    pub(crate) state: OrderState,
-    pub(crate) reason: RejectReason,
-    pub(crate) price: Option<Decimal>,
-    pub(crate) qty: Option<Decimal>,
-    pub(crate) venue_ns: VenueNanos,
-}
-
-/// Its latest fill.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Trade {
-    pub(crate) id: TradeId,
-    pub(crate) price: Decimal,
-    pub(crate) qty: Decimal,
-    /// A charge is positive.
-    pub(crate) fee: Decimal,
-    pub(crate) fee_asset: AssetId,
-    pub(crate) liquidity: Liquidity,
-    pub(crate) venue_ns: VenueNanos,
-}
-
-impl Named {
-    pub(crate) const fn report(&self, standing: &Standing) -> OrderReport {
-        OrderReport {
-            instrument: self.instrument,
-            client_id: self.client_id,
-            order_id: self.order_id,
-            side: Some(self.side),
-            state: standing.state,
-            reason: standing.reason,
-            price: standing.price,
-            qty: standing.qty,
-            cum: self.cum,
-            venue_ns: standing.venue_ns,
-        }
-    }
-
-    pub(crate) const fn fill(&self, trade: &Trade) -> FillReport {
-        FillReport {
-            instrument: self.instrument,
-            client_id: self.client_id,
-            order_id: self.order_id,
-            trade_id: trade.id,
-            side: self.side,
-            price: trade.price,
-            qty: trade.qty,
-            cum: self.cum,
-            fee: trade.fee,
-            fee_asset: trade.fee_asset,
-            liquidity: trade.liquidity,
-            venue_ns: trade.venue_ns,
-        }
     }
 }
 

@@ -14,8 +14,9 @@ use dp_types::{
 use dp_venue_api::{Event, RestRequest, Sink, Venue};
 use dp_venue_okx::sync::OkxSync;
 use dp_venue_okx::{LINK_PRIVATE, LINK_PUBLIC};
-use rig::{Rig, at_ms, fixture};
+use rig::{Rig, fixture};
 use std::hint::black_box;
+use tests_venues::rig::at_ms;
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -74,7 +75,7 @@ fn the_counter_counts() {
 
 #[test]
 fn decode_and_apply_touch_no_allocator() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let instrument = *rig.registry.get(InstrumentId(0)).unwrap();
     let mut lane = Lane {
         keeper: Keeper::new(OkxSync::new(&instrument)),
@@ -103,7 +104,7 @@ fn decode_and_apply_touch_no_allocator() {
     messages.push((LINK_PUBLIC, b"pong".to_vec()));
     let count = allocations(|| {
         for (link, bytes) in &mut messages {
-            rig.okx
+            rig.venue
                 .on_text(&rig.registry, *link, at_ms(1), bytes, &mut lane)
                 .unwrap();
         }
@@ -115,7 +116,7 @@ fn decode_and_apply_touch_no_allocator() {
 
 #[test]
 fn order_entry_touches_no_allocator() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let instrument = *rig.registry.get(InstrumentId(0)).unwrap();
     let mut lane = Lane {
         keeper: Keeper::new(OkxSync::new(&instrument)),
@@ -145,18 +146,24 @@ fn order_entry_touches_no_allocator() {
         order_id: OrderId(5),
     };
     let live = [cancel; 40];
-    let Rig { okx, registry } = &mut rig;
+    let Rig {
+        venue, registry, ..
+    } = &mut rig;
     let count = allocations(|| {
-        okx.new_order(registry, &order, at_ms(1), &mut lane)
+        venue
+            .new_order(registry, &order, at_ms(1), &mut lane)
             .unwrap();
-        okx.amend_order(registry, &amend, at_ms(1), &mut lane)
+        venue
+            .amend_order(registry, &amend, at_ms(1), &mut lane)
             .unwrap();
-        okx.cancel_order(registry, &cancel, at_ms(1), &mut lane)
+        venue
+            .cancel_order(registry, &cancel, at_ms(1), &mut lane)
             .unwrap();
-        okx.cancel_all(registry, InstrumentId(0), &live, at_ms(1), &mut lane)
+        venue
+            .cancel_all(registry, InstrumentId(0), &live, at_ms(1), &mut lane)
             .unwrap();
-        okx.on_deadline(registry, at_ms(20_001), &mut lane);
-        black_box(okx.next_deadline());
+        venue.on_deadline(registry, at_ms(20_001), &mut lane);
+        black_box(venue.next_deadline());
     });
     assert_eq!(lane.count, 7, "five messages of orders, two pings");
     // The pings' deadline also re-arms the dead man's switch: REST, cold, on the same call.

@@ -9,7 +9,8 @@ use dp_types::{
 };
 use dp_venue_api::{DecodeError, EntryError, Fault, Venue};
 use dp_venue_okx::{LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
-use rig::{Request, Rig, START_MS, Said, at_ms, fixture};
+use rig::{Rig, fixture};
+use tests_venues::rig::{Request, START_MS, Said, at_ms};
 
 const BTC: InstrumentId = InstrumentId(0);
 const EMPTY: &str = r#"{"code":"0","msg":"","data":[]}"#;
@@ -28,7 +29,7 @@ fn named(sequence: u32) -> CancelOrder {
 
 /// Everything open, and the dead man's switch armed at `START_MS`: next in 5 s.
 fn ready() -> Rig {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let armed = rig.deadline(0).requests.remove(0);
     rig.response(0, armed.tag, 200, fixture("rest_cancel_all_after"))
         .1
@@ -38,14 +39,14 @@ fn ready() -> Rig {
 
 fn reconcile(rig: &mut Rig, ms: u64) -> Request {
     let mut said = Said::default();
-    rig.okx.reconcile(&rig.registry, at_ms(ms), &mut said);
+    rig.venue.reconcile(&rig.registry, at_ms(ms), &mut said);
     assert_eq!(said.requests.len(), 1);
     said.requests.remove(0)
 }
 
 fn snapshot(rig: &mut Rig, ms: u64) -> Vec<Request> {
     let mut said = Said::default();
-    rig.okx
+    rig.venue
         .request_snapshot(&rig.registry, BTC, at_ms(ms), &mut said);
     let is_book = |request: &Request| request.line.contains("market/books");
     said.requests.into_iter().filter(is_book).collect()
@@ -53,7 +54,7 @@ fn snapshot(rig: &mut Rig, ms: u64) -> Vec<Request> {
 
 fn query(rig: &mut Rig, ms: u64) -> Request {
     let mut said = Said::default();
-    rig.okx
+    rig.venue
         .query_order(&rig.registry, &named(1), at_ms(ms), &mut said)
         .unwrap();
     said.requests.remove(0)
@@ -228,7 +229,7 @@ fn only_so_many_questions_about_orders_are_on_their_way() {
     let ask = |rig: &mut Rig, sequence: u32, ms: u64| {
         let mut said = Said::default();
         let result = rig
-            .okx
+            .venue
             .query_order(&rig.registry, &named(sequence), at_ms(ms), &mut said);
         (result, said.requests)
     };
@@ -256,7 +257,7 @@ fn only_so_many_questions_about_orders_are_on_their_way() {
 
 #[test]
 fn whatever_is_lost_is_asked_again_once_and_signed_anew() {
-    let mut rig = Rig::new(&["BTC-USDT", "BTC-USDT-SWAP"], true);
+    let mut rig = rig::new(&["BTC-USDT", "BTC-USDT-SWAP"], true);
     // The lane's order: each request's status 0, then the end of the link; and the other way round.
     let lose = |rig: &mut Rig, asked: &Request, ms: u64| {
         assert!(rig.response(ms, asked.tag, 0, "").1.is_err());
@@ -342,7 +343,7 @@ fn whatever_is_lost_is_asked_again_once_and_signed_anew() {
 /// Two armings that leave a stalled link together would break the venue's 1 a second.
 #[test]
 fn the_dead_mans_switch_is_asked_for_one_at_a_time() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let first = rig.deadline(0).requests.remove(0);
     for ms in (0..12_000).step_by(500) {
         assert!(rig.deadline(ms).requests.is_empty(), "{ms}");
@@ -351,7 +352,7 @@ fn the_dead_mans_switch_is_asked_for_one_at_a_time() {
     assert_eq!(rig.deadline(11_001).requests.len(), 1, "and at once then");
     assert_eq!(rig.deadline(23_001).requests.len(), 1, "or without answer");
     // Nor by a new login, while one is on its way.
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let first = rig.deadline(0).requests.remove(0);
     rig.close(LINK_PRIVATE, 1_000);
     rig.open(LINK_PRIVATE, 1_100);
@@ -405,7 +406,7 @@ fn a_new_stream_does_not_wait_for_the_old_ones_snapshot() {
 
 #[test]
 fn a_family_the_venue_does_not_have_does_not_hold_up_the_others() {
-    let mut rig = Rig::new(&["BTC-USDT", "NOPE-USD-261225-1-C"], false);
+    let mut rig = rig::new(&["BTC-USDT", "NOPE-USD-261225-1-C"], false);
     rig.open(LINK_PUBLIC, 0);
     let lists = rig.open(LINK_REST, 0).requests;
     let refusal = r#"{"code":"51000","msg":"Parameter instFamily error","data":[]}"#;
@@ -414,7 +415,7 @@ fn a_family_the_venue_does_not_have_does_not_hold_up_the_others() {
     let unlisted = Fault::Decode(DecodeError::Unlisted(InstrumentId(1)));
     {
         // Named, whichever list is the last.
-        let mut rig = Rig::new(&["BTC-USDT", "NOPE-USD-261225-1-C"], false);
+        let mut rig = rig::new(&["BTC-USDT", "NOPE-USD-261225-1-C"], false);
         let lists = rig.open(LINK_REST, 0).requests;
         let spot = rig.response(1, lists[0].tag, 200, fixture("rest_instruments_spot"));
         assert_eq!((spot.0.events.len(), spot.1), (0, Ok(())));
@@ -483,7 +484,7 @@ fn one_bad_item_of_a_push_does_not_hide_the_others() {
     ] {
         let bad = good("7").replacen(from, to, 1);
         assert_ne!(bad, good("7"), "{from}");
-        let mut rig = Rig::ready();
+        let mut rig = rig::ready();
         let (said, result) = rig.text(LINK_PRIVATE, 1, &push(&[good("5"), bad, good("6")]));
         let named = match result {
             Err(Fault::Decode(
@@ -506,7 +507,7 @@ fn one_bad_item_of_a_push_does_not_hide_the_others() {
         r#"{"arg":{"channel":"account"},"data":[{"details":[{"ccy":"BTC","availBal":"x"},{"#,
         r#""ccy":"USDT","availBal":"1"}]},{},{"details":[{"ccy":"USDT","availBal":"2"}]}]}"#
     );
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let (said, result) = rig.text(LINK_PRIVATE, 1, balances);
     assert!(matches!(result, Err(Fault::Decode(_))));
     assert_eq!(said.events.len(), 2);
@@ -539,13 +540,13 @@ fn a_refusal_for_rate_stops_everything_but_cancels() {
     let calls = |rig: &mut Rig, ms: u64| {
         let mut said = Said::default();
         let results = [
-            rig.okx
+            rig.venue
                 .new_order(&rig.registry, &order, at_ms(ms), &mut said),
-            rig.okx
+            rig.venue
                 .cancel_order(&rig.registry, &named(1), at_ms(ms), &mut said),
-            rig.okx
+            rig.venue
                 .cancel_all(&rig.registry, BTC, &[named(1)], at_ms(ms), &mut said),
-            rig.okx
+            rig.venue
                 .query_order(&rig.registry, &named(1), at_ms(ms), &mut said),
         ];
         let sent = said.sent.len() + said.requests.len();

@@ -6,11 +6,11 @@ mod rig;
 use dp_types::RejectReason;
 use dp_venue_api::{DecodeError, Fault};
 use dp_venue_okx::{LINK_PRIVATE, LINK_PUBLIC};
-use rig::{Rig, fixture};
+use rig::fixture;
 
 /// Feeds a fixture to a ready machine and compares the events.
 fn check(name: &str, expected: &[&str]) {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let (said, result) = rig.text(LINK_PRIVATE, 100, fixture(name));
     assert_eq!(result, Ok(()), "{name}");
     assert_eq!(said.events, expected, "{name}");
@@ -20,15 +20,15 @@ fn check(name: &str, expected: &[&str]) {
 fn market_data() {
     check(
         "feed_snapshot",
-        &["Book Snapshot prev -1 last 123456 checksum Some(-1516162764) 3x2"],
+        &["Book Snapshot 123456..123456 prev -1 checksum Some(-1516162764) 3x2"],
     );
     check(
         "feed_delta",
-        &["Book Delta prev 123456 last 123460 checksum None 0x1"],
+        &["Book Delta 123460..123460 prev 123456 checksum None 0x1"],
     );
     check(
         "feed_delta_noop",
-        &["Book Delta prev 123460 last 123460 checksum None 0x0"],
+        &["Book Delta 123460..123460 prev 123460 checksum None 0x0"],
     );
     check("feed_bbo", &["Quote 123461 1.5 @ 65000 / 2 @ 65000.4"]);
     check("feed_bbo_one_side", &["Quote -1 1.5 @ 65000 / 0 @ 0"]);
@@ -147,7 +147,7 @@ fn order_pushes() {
 
 #[test]
 fn session_events() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let (said, result) = rig.text(LINK_PUBLIC, 0, fixture("feed_error_channel"));
     assert!(said.events.is_empty());
     let expected = Fault::Venue {
@@ -200,7 +200,7 @@ fn what_cannot_be_read_is_a_typed_error() {
             DecodeError::Field("data"),
         ),
     ] {
-        let (said, result) = Rig::ready().text(LINK_PUBLIC, 0, text);
+        let (said, result) = rig::ready().text(LINK_PUBLIC, 0, text);
         assert_eq!(result, Err(Fault::Decode(error)), "{text}");
         assert!(said.events.is_empty(), "{text}: {:?}", said.events);
     }

@@ -11,6 +11,7 @@ use dp_venue_okx::sync::OkxSync;
 use dp_venue_okx::{LINK_PRIVATE, LINK_PUBLIC};
 use proptest::prelude::*;
 use rig::{Rig, fixture};
+use tests_venues::rig::at_ms;
 
 const FIXTURES: [&str; 22] = [
     "feed_snapshot",
@@ -72,8 +73,8 @@ fn feed(rig: &mut Rig, bytes: &[u8]) {
     for link in [LINK_PUBLIC, LINK_PRIVATE, LinkId(77)] {
         let mut copy = bytes.to_vec();
         let _ = rig
-            .okx
-            .on_text(&rig.registry, link, rig::at_ms(1), &mut copy, &mut lane);
+            .venue
+            .on_text(&rig.registry, link, at_ms(1), &mut copy, &mut lane);
     }
     for kind in 0..10 {
         let mut copy = bytes.to_vec();
@@ -83,11 +84,11 @@ fn feed(rig: &mut Rig, bytes: &[u8]) {
             retry_after_s: None,
             body: &mut copy,
         };
-        let (okx, registry) = (&mut rig.okx, &mut rig.registry);
-        let _ = okx.on_response(registry, LinkId(0), rig::at_ms(1), response, &mut lane);
+        let (okx, registry) = (&mut rig.venue, &mut rig.registry);
+        let _ = okx.on_response(registry, LinkId(0), at_ms(1), response, &mut lane);
     }
-    rig.okx
-        .on_deadline(&rig.registry, rig::at_ms(60_000), &mut lane);
+    rig.venue
+        .on_deadline(&rig.registry, at_ms(60_000), &mut lane);
 }
 
 /// After anything hostile a good message must still come through.
@@ -110,7 +111,7 @@ proptest! {
 
     #[test]
     fn any_bytes(frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 1..8)) {
-        let mut rig = Rig::ready();
+        let mut rig = rig::ready();
         for frame in &frames {
             feed(&mut rig, frame);
         }
@@ -121,7 +122,7 @@ proptest! {
     fn real_messages_with_bytes_changed_cut_and_repeated(
         picks in proptest::collection::vec((0..FIXTURES.len(), any::<[(u16, u8); 3]>(), any::<u16>(), 0u8..4), 1..12),
     ) {
-        let mut rig = Rig::ready();
+        let mut rig = rig::ready();
         for (pick, changes, cut, how) in picks {
             let mut bytes = fixture(FIXTURES[pick]).as_bytes().to_vec();
             let len = bytes.len();
@@ -155,7 +156,7 @@ proptest! {
         let rest = &text[start..];
         let end = rest.find([',', '}', ']']).unwrap_or(rest.len());
         let changed = format!("{}{value}{}", &text[..start], &rest[end..]);
-        let mut rig = Rig::ready();
+        let mut rig = rig::ready();
         feed(&mut rig, changed.as_bytes());
         still_works(&mut rig);
     }
@@ -167,7 +168,7 @@ fn levels_beyond_the_bound_are_refused() {
     let text = format!(
         r#"{{"arg":{{"channel":"books","instId":"BTC-USDT"}},"action":"snapshot","data":[{{"asks":[],"bids":[{side}],"ts":"1"}}]}}"#
     );
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let (_, result) = rig.text(LINK_PUBLIC, 0, &text);
     let error = dp_venue_api::DecodeError::TooMuch("levels");
     assert_eq!(result, Err(error.into()));

@@ -12,7 +12,8 @@ use dp_types::{
 use dp_venue_api::{EntryError, Event, Fault, RestRequest, RestTag, Sink, Venue};
 use dp_venue_okx::sync::OkxSync;
 use dp_venue_okx::{LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
-use rig::{Rig, START_MS, Said, at_ms, fixture};
+use rig::{Rig, fixture};
+use tests_venues::rig::{START_MS, Said, at_ms};
 
 const BTC: InstrumentId = InstrumentId(0);
 
@@ -42,11 +43,11 @@ fn cancel(sequence: u32) -> CancelOrder {
 
 #[test]
 fn start_asks_for_instruments_then_subscribes() {
-    let mut rig = Rig::new(
+    let mut rig = rig::new(
         &["BTC-USDT", "BTC-USDT-SWAP", "BTC-USD-261225-70000-C"],
         false,
     );
-    assert_eq!(rig.okx.links().len(), 2, "no keys, no private link");
+    assert_eq!(rig.venue.links().len(), 2, "no keys, no private link");
     assert!(
         rig.open(LINK_PUBLIC, 0).sent.is_empty(),
         "nothing before the rules are known"
@@ -104,7 +105,7 @@ fn start_asks_for_instruments_then_subscribes() {
 
 #[test]
 fn a_refused_or_lost_instruments_answer_is_asked_again() {
-    let mut rig = Rig::new(&["BTC-USDT"], false);
+    let mut rig = rig::new(&["BTC-USDT"], false);
     let tag = rig.open(LINK_REST, 0).requests[0].tag;
     for (ms, status, body) in [
         (0, 503, "<html>"),
@@ -112,7 +113,7 @@ fn a_refused_or_lost_instruments_answer_is_asked_again() {
         (4_000, 200, fixture("rest_too_many")),
     ] {
         assert!(rig.response(ms, tag, status, body).1.is_err());
-        assert!(rig.okx.next_deadline().is_some());
+        assert!(rig.venue.next_deadline().is_some());
         let again = rig.deadline(ms + 2_000).requests;
         assert_eq!(again.len(), 1, "after status {status}");
     }
@@ -122,7 +123,7 @@ fn a_refused_or_lost_instruments_answer_is_asked_again() {
 
 #[test]
 fn login_then_both_channels_then_ready() {
-    let mut rig = Rig::new(&["BTC-USDT"], true);
+    let mut rig = rig::new(&["BTC-USDT"], true);
     let said = rig.open(LINK_PRIVATE, 0);
     assert!(
         said.sent[0]
@@ -131,7 +132,7 @@ fn login_then_both_channels_then_ready() {
     );
     let mut out = Said::default();
     let refused = rig
-        .okx
+        .venue
         .new_order(&rig.registry, &new_order(1), at_ms(0), &mut out);
     assert_eq!(refused, Err(EntryError::NotReady));
     let (said, _) = rig.text(LINK_PRIVATE, 1, fixture("entry_login_ack"));
@@ -146,20 +147,20 @@ fn login_then_both_channels_then_ready() {
     let (said, _) = rig.text(LINK_PRIVATE, 3, &ack("account"));
     assert_eq!(said.events, ["LoggedIn(LinkId(2))"]);
     assert_eq!(
-        rig.okx
+        rig.venue
             .new_order(&rig.registry, &new_order(1), at_ms(4), &mut out),
         Ok(())
     );
-    rig.okx.on_closed(LINK_PRIVATE, at_ms(5), &mut out);
+    rig.venue.on_closed(LINK_PRIVATE, at_ms(5), &mut out);
     let refused = rig
-        .okx
+        .venue
         .new_order(&rig.registry, &new_order(2), at_ms(6), &mut out);
     assert_eq!(refused, Err(EntryError::NotReady));
 }
 
 #[test]
 fn a_refused_login_says_so_and_asks_for_a_new_link() {
-    let mut rig = Rig::new(&["BTC-USDT"], true);
+    let mut rig = rig::new(&["BTC-USDT"], true);
     rig.open(LINK_PRIVATE, 0);
     let (said, result) = rig.text(LINK_PRIVATE, 1, fixture("entry_login_refused"));
     assert_eq!(result, Ok(()));
@@ -169,9 +170,9 @@ fn a_refused_login_says_so_and_asks_for_a_new_link() {
 
 #[test]
 fn a_login_without_answer_is_given_up() {
-    let mut rig = Rig::new(&["BTC-USDT"], true);
+    let mut rig = rig::new(&["BTC-USDT"], true);
     rig.open(LINK_PRIVATE, 0);
-    assert_eq!(rig.okx.next_deadline(), Some(at_ms(10_000).unix));
+    assert_eq!(rig.venue.next_deadline(), Some(at_ms(10_000).unix));
     assert!(rig.deadline(9_999).reconnects.is_empty());
     assert_eq!(rig.deadline(10_000).reconnects.len(), 1);
     assert!(rig.deadline(20_000).reconnects.is_empty(), "asked for once");
@@ -179,7 +180,7 @@ fn a_login_without_answer_is_given_up() {
 
 #[test]
 fn silence_is_pinged_and_then_ends_the_link() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     assert!(rig.deadline(19_999).sent.is_empty());
     let said = rig.deadline(20_000);
     assert_eq!(
@@ -201,15 +202,15 @@ fn silence_is_pinged_and_then_ends_the_link() {
 
 #[test]
 fn orders_are_written_within_the_venue_window() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let mut said = Said::default();
     for sequence in 1..=60 {
-        rig.okx
+        rig.venue
             .new_order(&rig.registry, &new_order(sequence), at_ms(10), &mut said)
             .unwrap();
     }
     let over = rig
-        .okx
+        .venue
         .new_order(&rig.registry, &new_order(61), at_ms(10), &mut said);
     assert_eq!(over, Err(EntryError::RateLimited));
     assert_eq!(said.sent.len(), 60);
@@ -225,7 +226,7 @@ fn orders_are_written_within_the_venue_window() {
             .to_owned()
         )
     );
-    rig.okx
+    rig.venue
         .cancel_order(&rig.registry, &cancel(1), at_ms(10), &mut said)
         .unwrap();
     let unknown = CancelOrder {
@@ -233,25 +234,25 @@ fn orders_are_written_within_the_venue_window() {
         ..cancel(1)
     };
     let error = rig
-        .okx
+        .venue
         .cancel_order(&rig.registry, &unknown, at_ms(10), &mut said);
     assert_eq!(error, Err(EntryError::UnknownInstrument));
 }
 
 #[test]
 fn a_rate_refusal_stops_everything_until_the_next_window() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     rig.text(LINK_PRIVATE, 100, fixture("entry_reject_rate"))
         .1
         .unwrap();
     let mut out = Said::default();
     let order = new_order(2);
     let refused = rig
-        .okx
+        .venue
         .new_order(&rig.registry, &order, at_ms(2_000), &mut out);
     assert_eq!(refused, Err(EntryError::RateLimited));
     assert_eq!(
-        rig.okx
+        rig.venue
             .new_order(&rig.registry, &order, at_ms(2_100), &mut out),
         Ok(())
     );
@@ -259,10 +260,10 @@ fn a_rate_refusal_stops_everything_until_the_next_window() {
 
 #[test]
 fn cancel_all_goes_out_in_batches_of_twenty() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let live: Vec<_> = (1..=45).map(cancel).collect();
     let mut said = Said::default();
-    rig.okx
+    rig.venue
         .cancel_all(&rig.registry, BTC, &live, at_ms(0), &mut said)
         .unwrap();
     let sizes: Vec<_> = said
@@ -273,14 +274,14 @@ fn cancel_all_goes_out_in_batches_of_twenty() {
     assert_eq!(sizes, [20, 20, 5]);
     let more: Vec<_> = (100..400).map(cancel).collect();
     let result = rig
-        .okx
+        .venue
         .cancel_all(&rig.registry, BTC, &more, at_ms(0), &mut said);
     assert_eq!(result, Err(EntryError::RateLimited), "300 orders in 2 s");
 }
 
 #[test]
 fn the_dead_mans_switch_is_kept_armed_only_while_logged_in() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let said = rig.deadline(0);
     assert_eq!(said.requests.len(), 1);
     let request = &said.requests[0];
@@ -306,16 +307,16 @@ fn the_dead_mans_switch_is_kept_armed_only_while_logged_in() {
         1,
         "a failed arming is tried after a second"
     );
-    rig.okx
+    rig.venue
         .on_closed(LINK_PRIVATE, at_ms(7_000), &mut Said::default());
     assert!(rig.deadline(30_000).requests.is_empty());
 }
 
 #[test]
 fn reconciliation_reads_orders_fills_and_balances() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let mut said = Said::default();
-    rig.okx.reconcile(&rig.registry, at_ms(100), &mut said);
+    rig.venue.reconcile(&rig.registry, at_ms(100), &mut said);
     assert_eq!(said.events, ["ReconcileStarted"]);
     let step = said.requests.pop().unwrap();
     assert_eq!(step.line, "GET /api/v5/trade/orders-pending?limit=100");
@@ -345,15 +346,15 @@ fn reconciliation_reads_orders_fills_and_balances() {
 
 #[test]
 fn a_failed_step_is_repeated_and_an_old_run_says_nothing_of_the_new_one() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     rig.deadline(0); // the dead man's switch
     let mut said = Said::default();
-    rig.okx.reconcile(&rig.registry, at_ms(100), &mut said);
+    rig.venue.reconcile(&rig.registry, at_ms(100), &mut said);
     let first = said.requests.pop().unwrap();
     assert!(rig.response(200, first.tag, 502, "bad gateway").1.is_err());
     let again = rig.deadline(1_200).requests;
     assert_eq!(again[0].line, first.line);
-    rig.okx.reconcile(&rig.registry, at_ms(1_300), &mut said);
+    rig.venue.reconcile(&rig.registry, at_ms(1_300), &mut said);
     let (old, _) = rig.response(1_400, first.tag, 200, fixture("rest_orders_pending"));
     assert!(
         old.requests.is_empty(),
@@ -376,7 +377,7 @@ fn fills_are_paged_back_to_the_last_known_bill() {
         format!(r#"{{"code":"0","msg":"","data":[{}]}}"#, items.join(","))
     };
     let empty = r#"{"code":"0","msg":"","data":[]}"#;
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     for (pages, lines) in [
         (
             vec![page(1..101), page(0..0)],
@@ -388,7 +389,7 @@ fn fills_are_paged_back_to_the_last_known_bill() {
         ),
     ] {
         let mut said = Said::default();
-        rig.okx.reconcile(&rig.registry, at_ms(0), &mut said);
+        rig.venue.reconcile(&rig.registry, at_ms(0), &mut said);
         let tag = said.requests.pop().unwrap().tag;
         let mut next = rig.response(0, tag, 200, empty).0.requests.pop().unwrap();
         for (body, line) in pages.iter().zip(lines) {
@@ -408,9 +409,9 @@ fn fills_are_paged_back_to_the_last_known_bill() {
 
 #[test]
 fn a_query_tells_what_became_of_an_order() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let mut said = Said::default();
-    rig.okx
+    rig.venue
         .query_order(&rig.registry, &cancel(1), at_ms(0), &mut said)
         .unwrap();
     let asked = said.requests.pop().unwrap();
@@ -484,7 +485,7 @@ impl Book {
 
     fn feed(&mut self, rig: &mut Rig, name: &str) -> Outcome {
         let mut bytes = fixture(name).as_bytes().to_vec();
-        rig.okx
+        rig.venue
             .on_text(&rig.registry, LINK_PUBLIC, at_ms(0), &mut bytes, self)
             .unwrap();
         *self.outcomes.last().unwrap()
@@ -493,7 +494,7 @@ impl Book {
 
 #[test]
 fn pushed_snapshot_chain_heartbeat_and_maintenance() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let mut book = Book::new(&rig);
     for name in [
         "feed_snapshot",
@@ -510,13 +511,13 @@ fn pushed_snapshot_chain_heartbeat_and_maintenance() {
 #[test]
 fn a_gap_or_a_wrong_checksum_is_stale_at_once_and_asks_by_rest() {
     for (name, is_gap) in [("feed_delta_gap", true), ("feed_delta_bad_checksum", false)] {
-        let mut rig = Rig::ready();
+        let mut rig = rig::ready();
         let mut book = Book::new(&rig);
         book.feed(&mut rig, "feed_snapshot");
         let outcome = book.feed(&mut rig, name);
         assert_eq!(matches!(outcome, Outcome::Gap(_)), is_gap, "{name}");
         assert!(outcome.needs_snapshot() && book.keeper.proof().state == State::Waiting);
-        rig.okx
+        rig.venue
             .request_snapshot(&rig.registry, BTC, at_ms(1), &mut book);
         let lines: Vec<_> = book
             .said
@@ -530,11 +531,11 @@ fn a_gap_or_a_wrong_checksum_is_stale_at_once_and_asks_by_rest() {
 
 #[test]
 fn without_a_pushed_snapshot_the_rest_one_is_spliced() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let mut book = Book::new(&rig);
     assert_eq!(book.feed(&mut rig, "feed_delta"), Outcome::NeedSnapshot);
     assert_eq!(book.feed(&mut rig, "feed_delta_noop"), Outcome::Buffered);
-    rig.okx
+    rig.venue
         .request_snapshot(&rig.registry, BTC, at_ms(0), &mut book);
     let tag = books_tag(&book.said);
     let mut body = fixture("rest_books").as_bytes().to_vec();
@@ -544,7 +545,7 @@ fn without_a_pushed_snapshot_the_rest_one_is_spliced() {
         retry_after_s: None,
         body: &mut body,
     };
-    let (okx, registry) = (&mut rig.okx, &mut rig.registry);
+    let (okx, registry) = (&mut rig.venue, &mut rig.registry);
     okx.on_response(registry, LINK_REST, at_ms(5), response, &mut book)
         .unwrap();
     // prevSeqId 123456 <= snapshot 123458 < seqId 123460: the held delta is the first to apply.
@@ -566,9 +567,9 @@ fn books_tag(said: &Said) -> RestTag {
 
 #[test]
 fn an_answer_overtaken_by_a_pushed_snapshot_is_dropped() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let mut said = Said::default();
-    rig.okx
+    rig.venue
         .request_snapshot(&rig.registry, BTC, at_ms(0), &mut said);
     let tag = books_tag(&said);
     rig.text(LINK_PUBLIC, 1, fixture("feed_snapshot"))
@@ -580,14 +581,14 @@ fn an_answer_overtaken_by_a_pushed_snapshot_is_dropped() {
 
 #[test]
 fn snapshots_are_paced_and_every_fourth_is_a_new_subscription() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     let (mut fetched, mut anew) = (0, 0);
     for round in 0..8 {
         let ms = round * 600;
         let mut said = Said::default();
-        rig.okx
+        rig.venue
             .request_snapshot(&rig.registry, BTC, at_ms(ms), &mut said);
-        rig.okx
+        rig.venue
             .request_snapshot(&rig.registry, BTC, at_ms(ms + 1), &mut said);
         let books: Vec<_> = said
             .requests
@@ -611,7 +612,7 @@ fn snapshots_are_paced_and_every_fourth_is_a_new_subscription() {
 
 #[test]
 fn two_book_channels_of_one_symbol_are_not_mixed() {
-    let mut rig = Rig::ready();
+    let mut rig = rig::ready();
     rig.text(LINK_PUBLIC, 0, fixture("feed_snapshot"))
         .1
         .unwrap();

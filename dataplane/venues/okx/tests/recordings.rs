@@ -10,35 +10,8 @@ use dp_venue_api::{Event, Registry, RestRequest, RestResponse, Sink, Venue, Venu
 use dp_venue_okx::sync::OkxSync;
 use dp_venue_okx::{ID, LINK_PUBLIC, LINK_REST, Okx, rest};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Read};
-use std::path::PathBuf;
-
-fn captures() -> Option<PathBuf> {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/captures/okx");
-    if dir.is_dir() {
-        return Some(dir);
-    }
-    let require = std::env::var("REQUIRE").unwrap_or_default();
-    assert!(
-        !require.contains("captures"),
-        "REQUIRE has captures, and they are not there"
-    );
-    println!("SKIPPED: ../shared/captures/okx is not there");
-    None
-}
-
-fn lines(path: &PathBuf) -> Vec<serde_json::Value> {
-    let file = std::fs::File::open(path).expect("capture opens");
-    let reader: Box<dyn Read> = if path.extension().is_some_and(|ext| ext == "gz") {
-        Box::new(flate2::read::GzDecoder::new(file))
-    } else {
-        Box::new(file)
-    };
-    BufReader::new(reader)
-        .lines()
-        .map(|line| serde_json::from_str(&line.expect("capture reads")).expect("capture is JSON"))
-        .collect()
-}
+use tests_venues::captures::{self, Record, records};
+use tests_venues::rig::at_ms;
 
 /// Keeps the book of every symbol of one connection.
 #[derive(Default)]
@@ -72,10 +45,10 @@ impl Sink for Books {
 
 /// Replays one recording, one machine a connection; returns (connection, symbol) → counts.
 fn replay(name: &str) -> Option<BTreeMap<(String, String), Counts>> {
-    let records = lines(&captures()?.join(name));
+    let records: Vec<Record> = records(&captures::dir("okx")?.join(name)).collect();
     let mut symbols = BTreeSet::new();
     for record in &records {
-        let raw = record["raw"].as_str().unwrap_or("");
+        let raw = record.raw.as_deref().unwrap_or_default();
         if let Ok(message) = serde_json::from_str::<serde_json::Value>(raw)
             && let Some(symbol) = message["arg"]["instId"].as_str()
         {
@@ -89,13 +62,13 @@ fn replay(name: &str) -> Option<BTreeMap<(String, String), Counts>> {
     let mut registry = Registry::new();
     let mut rest_machine = Okx::new(config.clone(), &mut registry).unwrap();
     let mut machines: BTreeMap<String, (Okx, Books)> = BTreeMap::new();
-    let now = rig::at_ms(0);
+    let now = at_ms(0);
     for record in &records {
-        let Some(raw) = record["raw"].as_str().filter(|_| record["dir"] == "in") else {
+        let Some(raw) = record.raw.as_deref().filter(|_| record.dir == "in") else {
             continue;
         };
         let mut bytes = raw.as_bytes().to_vec();
-        if let Some(url) = record["url"].as_str() {
+        if let Some(url) = &record.url {
             let tag = rest::tag_of_url(&registry, url).expect("a URL we know");
             let response = RestResponse {
                 tag,
@@ -114,7 +87,7 @@ fn replay(name: &str) -> Option<BTreeMap<(String, String), Counts>> {
                 .unwrap();
             continue;
         }
-        let conn = record["conn"].as_str().unwrap().to_owned();
+        let conn = record.conn.clone();
         let (machine, books) = machines.entry(conn).or_insert_with(|| {
             let machine = Okx::new(config.clone(), &mut registry).unwrap();
             (machine, Books::default())
@@ -171,16 +144,18 @@ fn okex_2021_every_checksum_on_three_connections() {
 /// Single messages of both years and both kinds, public and private, some of them not for us.
 #[test]
 fn every_single_message_is_understood_or_refused() {
-    let Some(dir) = captures() else { return };
+    let Some(dir) = captures::dir("okx") else {
+        return;
+    };
     let mut seen = 0;
     for name in [
         "messages-crypto-msg-parser.jsonl",
         "messages-gocryptotrader.jsonl",
         "responses-xchange.jsonl",
     ] {
-        for record in lines(&dir.join(name)) {
-            let raw = record["raw"].as_str().unwrap();
-            let message: serde_json::Value = serde_json::from_str(raw).unwrap();
+        for record in records(&dir.join(name)) {
+            let raw = record.raw.expect("a message");
+            let message: serde_json::Value = serde_json::from_str(&raw).unwrap();
             let mut registry = Registry::new();
             let mut okx = Okx::new(VenueConfig::default(), &mut registry).unwrap();
             for symbol in [&message["arg"]["instId"], &message["data"][0]["instId"]] {
@@ -190,13 +165,7 @@ fn every_single_message_is_understood_or_refused() {
             }
             let mut books = Books::default();
             let mut bytes = raw.as_bytes().to_vec();
-            let result = okx.on_text(
-                &registry,
-                LINK_PUBLIC,
-                rig::at_ms(0),
-                &mut bytes,
-                &mut books,
-            );
+            let result = okx.on_text(&registry, LINK_PUBLIC, at_ms(0), &mut bytes, &mut books);
             // What the venue sends is read; what these files hold of our own requests is refused.
             if message.get("op").is_some() {
                 assert!(result.is_err(), "{raw}");

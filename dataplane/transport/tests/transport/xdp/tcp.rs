@@ -78,6 +78,33 @@ fn connect(xdp: &mut Xdp, peer: SocketAddr) -> Socket {
     socket
 }
 
+/// Turns until the connection has ended; what still comes in is let go.
+fn closed(xdp: &mut Xdp, socket: Socket) -> CloseReason {
+    turn(xdp, "the end", |xdp, ready| match ready {
+        Ready::Closed(of, reason) => {
+            assert_eq!(of, socket);
+            Some(reason)
+        }
+        Ready::Bytes(_, chunk) => {
+            xdp.release(chunk);
+            None
+        }
+        Ready::Connected(_) => None,
+    })
+}
+
+/// Turns until these bytes, in one chunk, are in.
+fn heard(xdp: &mut Xdp, socket: Socket, want: &[u8]) {
+    turn(xdp, "bytes", |xdp, ready| {
+        let Ready::Bytes(of, chunk) = ready else {
+            panic!("{ready:?}")
+        };
+        assert_eq!((of, &*xdp.bytes(&chunk)), (socket, want));
+        xdp.release(chunk);
+        Some(())
+    });
+}
+
 /// A kernel socket that sends back what it hears, until the peer closes. Gives how much that was.
 fn echo(veth: &Veth) -> (SocketAddr, std::thread::JoinHandle<u64>) {
     let listener = veth
@@ -184,19 +211,6 @@ fn the_kernels_ends_are_ours() {
     let unknown = SocketAddr::from(([10, 77, 0, 99], 443));
     veth.ours.run(move || {
         let mut xdp = open(XdpMode::CopyGeneric);
-        let closed = |xdp: &mut Xdp, socket: Socket| {
-            turn(xdp, "the end", |xdp, ready| match ready {
-                Ready::Closed(of, reason) => {
-                    assert_eq!(of, socket);
-                    Some(reason)
-                }
-                Ready::Bytes(_, chunk) => {
-                    xdp.release(chunk);
-                    None
-                }
-                Ready::Connected(_) => None,
-            })
-        };
         let socket = xdp.open(nobody).unwrap();
         assert_eq!(
             closed(&mut xdp, socket),
@@ -252,35 +266,15 @@ fn a_pulled_cable_costs_no_connection_and_another_mtu_one() {
             std::thread::yield_now();
         }
         place.theirs.ip("link set veth0 up").unwrap();
-        turn(&mut xdp, "the order comes back", |xdp, ready| {
-            let Ready::Bytes(_, chunk) = ready else {
-                panic!("{ready:?}")
-            };
-            assert_eq!(xdp.bytes(&chunk), b"order");
-            xdp.release(chunk);
-            Some(())
-        });
+        heard(&mut xdp, socket, b"order");
         assert!(xdp.connection(socket).unwrap().counters().retransmits > 0);
         place.ours.ip("link set veth0 mtu 1200").unwrap();
-        turn(&mut xdp, "the change is told", |_, ready| match ready {
-            Ready::Closed(of, reason) => {
-                assert_eq!((of, reason), (socket, CloseReason::Os(libc::ENETRESET)));
-                Some(())
-            }
-            other => panic!("{other:?}"),
-        });
+        assert_eq!(closed(&mut xdp, socket), CloseReason::Os(libc::ENETRESET));
         assert_eq!(xdp.counters().changes, 1);
         let socket = connect(&mut xdp, next);
         let (mut stream, _) = while_turning(&mut xdp, || again.accept().unwrap());
         stream.write_all(b"hello").unwrap();
-        turn(&mut xdp, "bytes", |xdp, ready| {
-            let Ready::Bytes(of, chunk) = ready else {
-                panic!("{ready:?}")
-            };
-            assert_eq!((of, &*xdp.bytes(&chunk)), (socket, &b"hello"[..]));
-            xdp.release(chunk);
-            Some(())
-        });
+        heard(&mut xdp, socket, b"hello");
         assert!(xdp.connection(socket).unwrap().segment_max() <= 1_160);
     });
     // Its connection was reset or closed by the change: it has heard the order either way.
@@ -325,25 +319,13 @@ fn another_address_of_ours_is_followed() {
         // A second one changes nothing.
         place.ours.ip("addr add 10.77.0.7/24 dev veth0").unwrap();
         xdp.send(socket, b"order").unwrap();
-        turn(&mut xdp, "the echo", |xdp, ready| {
-            let Ready::Bytes(_, chunk) = ready else {
-                panic!("{ready:?}")
-            };
-            xdp.release(chunk);
-            Some(())
-        });
+        heard(&mut xdp, socket, b"order");
         place
             .ours
             .run(|| std::fs::write("/proc/sys/net/ipv4/conf/veth0/promote_secondaries", "1"))
             .unwrap();
         place.ours.ip("addr del 10.77.0.1/24 dev veth0").unwrap();
-        turn(&mut xdp, "the change is told", |_, ready| match ready {
-            Ready::Closed(of, reason) => {
-                assert_eq!((of, reason), (socket, CloseReason::Os(libc::ENETRESET)));
-                Some(())
-            }
-            other => panic!("{other:?}"),
-        });
+        assert_eq!(closed(&mut xdp, socket), CloseReason::Os(libc::ENETRESET));
         let socket = connect(&mut xdp, next);
         let (stream, from) = while_turning(&mut xdp, || again.accept().unwrap());
         assert_eq!(from.ip(), std::net::Ipv4Addr::new(10, 77, 0, 7));

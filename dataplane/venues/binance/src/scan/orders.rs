@@ -13,18 +13,18 @@
 //!   E = {"e":"outboundAccountPosition","E","u","B":[{"a","f","l"},...]}
 //! ```
 //! As in [`super::market`], a message that is given up has told nothing; what is accepted is told by the very
-//! functions that the general parser tells it by, `entry::accepted` and `account::Execution`. Refusals, answers
+//! functions that the general parser tells it by, `entry::accepted` and `dp_venue_api::Named`. Refusals, answers
 //! to amends and queries, icebergs, trailing stops and self-trades are not hot.
 //! Source: venue page, sections 4.1 and 4.2, read 2026-11-20; a recorded report; fixtures `account_*.json`.
 
 use super::{instrument, millis};
-use crate::account::{self, Execution, Standing, Trade};
+use crate::account;
 use crate::entry;
 use crate::feed::Heard;
 use crate::limits::{USAGES_MAX, Usage};
 use crate::symbols::{RequestId, parse_client_id};
 use dp_types::{Balance, Decimal, OrderId, TradeId};
-use dp_venue_api::{Event, Registry, Sink};
+use dp_venue_api::{Event, Named, Registry, Sink, Standing, Trade};
 use dp_wire::scan::Cursor;
 
 /// Longest text looked at, in bytes: a thousand balances, and far below what the parser takes.
@@ -64,14 +64,14 @@ pub(super) fn text(registry: &Registry, text: &[u8], out: &mut impl Sink) -> Opt
         })?;
         return Some(Heard::default());
     }
-    let (trade, execution, standing) = report(registry, &mut at)?;
+    let (trade, named, standing) = report(registry, &mut at)?;
     if !is_end(at) {
         return None;
     }
     if let Some(trade) = trade {
-        out.event(&Event::Fill(execution.fill(&trade)));
+        out.event(&Event::Fill(named.fill(&trade)));
     }
-    out.event(&Event::Order(execution.report(&standing)));
+    out.event(&Event::Order(named.report(&standing)));
     Some(Heard::default())
 }
 
@@ -95,8 +95,7 @@ fn each_balance(
         return Some(());
     }
     loop {
-        at.need(br#"{"a":""#)?;
-        let name = at.text()?;
+        let name = at.text_after(br#"{"a":""#)?;
         at.need(br#","f":""#)?;
         let free = at.decimal()?;
         at.need(br#","l":""#)?;
@@ -117,23 +116,20 @@ fn each_balance(
 
 fn answer(mut at: Cursor<'_>, out: &mut impl Sink) -> Option<Heard> {
     let request = RequestId::parse(at.text()?)?;
-    at.need(br#","status":200,"result":{"symbol":""#)?;
-    at.text()?;
+    at.text_after(br#","status":200,"result":{"symbol":""#)?;
     let (client, is_cancel) = match request {
         RequestId::New(client, _) => (client, false),
         RequestId::Cancel(client, _) => (client, true),
         _ => return None,
     };
     if is_cancel {
-        at.need(br#","origClientOrderId":""#)?;
-        at.text()?;
+        at.text_after(br#","origClientOrderId":""#)?;
     }
     at.need(br#","orderId":"#)?;
     let order_id = at.uint()?;
     at.need(br#","orderListId":"#)?;
     at.int()?;
-    at.need(br#","clientOrderId":""#)?;
-    at.text()?;
+    at.text_after(br#","clientOrderId":""#)?;
     at.need(br#","transactTime":"#)?;
     let ms = at.uint()?;
     if is_cancel && at.eat(br#","price":""#) {
@@ -158,23 +154,16 @@ fn answer(mut at: Cursor<'_>, out: &mut impl Sink) -> Option<Heard> {
 /// How a cancelled order stood, from behind the first quote of its price: the user stream tells it.
 fn pass_cancelled(at: &mut Cursor<'_>) -> Option<()> {
     at.text()?;
-    at.need(br#","origQty":""#)?;
-    at.text()?;
-    at.need(br#","executedQty":""#)?;
-    at.text()?;
+    at.text_after(br#","origQty":""#)?;
+    at.text_after(br#","executedQty":""#)?;
     if at.eat(br#","origQuoteOrderQty":""#) {
         at.text()?;
     }
-    at.need(br#","cummulativeQuoteQty":""#)?;
-    at.text()?;
-    at.need(br#","status":""#)?;
-    at.text()?;
-    at.need(br#","timeInForce":""#)?;
-    at.text()?;
-    at.need(br#","type":""#)?;
-    at.text()?;
-    at.need(br#","side":""#)?;
-    at.text()?;
+    at.text_after(br#","cummulativeQuoteQty":""#)?;
+    at.text_after(br#","status":""#)?;
+    at.text_after(br#","timeInForce":""#)?;
+    at.text_after(br#","type":""#)?;
+    at.text_after(br#","side":""#)?;
     if at.eat(br#","selfTradePreventionMode":""#) {
         at.text()?;
     }
@@ -185,10 +174,8 @@ fn pass_cancelled(at: &mut Cursor<'_>) -> Option<()> {
 fn read_usages(at: &mut Cursor<'_>, usages: &mut [Option<Usage>; USAGES_MAX]) -> Option<()> {
     let mut slots = usages.iter_mut();
     loop {
-        at.need(br#"{"rateLimitType":""#)?;
-        let kind = at.text()?;
-        at.need(br#","interval":""#)?;
-        let interval = at.text()?;
+        let kind = at.text_after(br#"{"rateLimitType":""#)?;
+        let interval = at.text_after(br#","interval":""#)?;
         at.need(br#","intervalNum":"#)?;
         let number = at.uint()?;
         at.need(br#","limit":"#)?;
@@ -213,44 +200,32 @@ fn read_usages(at: &mut Cursor<'_>, usages: &mut [Option<Usage>; USAGES_MAX]) ->
 // ---- reports -----------------------------------------------------------------------------------------
 
 /// From behind the first quote of the event's name.
-fn report(
-    registry: &Registry,
-    at: &mut Cursor<'_>,
-) -> Option<(Option<Trade>, Execution, Standing)> {
+fn report(registry: &Registry, at: &mut Cursor<'_>) -> Option<(Option<Trade>, Named, Standing)> {
     at.need(br#"executionReport","E":"#)?;
     at.pass_uint()?;
     at.need(b",")?;
     let instrument = instrument(registry, at)?;
-    at.need(br#","c":""#)?;
-    let name = at.text()?;
+    let name = at.text_after(br#","c":""#)?;
     at.need(br#","S":""#)?;
     let side = account::side_of(at.text()?)?;
-    at.need(br#","o":""#)?;
-    at.text()?;
-    at.need(br#","f":""#)?;
-    at.text()?;
+    at.text_after(br#","o":""#)?;
+    at.text_after(br#","f":""#)?;
     at.need(br#","q":""#)?;
     let qty = at.decimal()?;
     at.need(br#","p":""#)?;
     let price = at.decimal()?;
-    at.need(br#","P":""#)?;
-    at.text()?;
-    at.need(br#","F":""#)?;
-    at.text()?;
+    at.text_after(br#","P":""#)?;
+    at.text_after(br#","F":""#)?;
     at.need(br#","g":"#)?;
     at.int()?;
-    at.need(br#","C":""#)?;
-    let original = at.text()?;
-    at.need(br#","x":""#)?;
-    let word = at.text()?;
+    let original = at.text_after(br#","C":""#)?;
+    let word = at.text_after(br#","x":""#)?;
     if !account::is_execution(word) {
         return None;
     }
     let is_trade = word == account::TRADE;
-    at.need(br#","X":""#)?;
-    let status = at.text()?;
-    at.need(br#","r":""#)?;
-    at.text()?;
+    let status = at.text_after(br#","X":""#)?;
+    at.text_after(br#","r":""#)?;
     at.need(br#","i":"#)?;
     let order_id = at.uint().filter(|id| *id != 0)?;
     at.need(br#","l":""#)?;
@@ -265,8 +240,7 @@ fn report(
     let fee_asset: &[u8] = if at.eat(b"null") {
         b""
     } else {
-        at.need(b"\"")?;
-        at.text()?
+        at.text_after(b"\"")?
     };
     at.need(br#","T":"#)?;
     let venue_ns = millis(at)?;
@@ -286,27 +260,28 @@ fn report(
             qty: last_qty,
             fee,
             fee_asset: account::asset(registry, core::str::from_utf8(fee_asset).ok()?),
-            is_maker,
+            liquidity: account::liquidity(is_maker),
+            venue_ns,
         })
     } else {
         None
     };
-    let execution = Execution {
+    let named = Named {
         instrument,
         client_id: parse_client_id(account::own_name(name, original)),
         order_id: OrderId(u128::from(order_id)),
         side,
-        cum,
-        venue_ns,
+        cum: Some(cum),
     };
     let (state, reason) = account::evidence(status, expiry).ok()?;
     let standing = Standing {
         state,
         reason,
-        price,
-        qty,
+        price: Some(price),
+        qty: Some(qty),
+        venue_ns,
     };
-    Some((trade, execution, standing))
+    Some((trade, named, standing))
 }
 
 /// From `M` to the end; returns what explains an expiry, empty when nothing does.
@@ -315,12 +290,9 @@ fn end_report<'a>(at: &mut Cursor<'a>) -> Option<&'a [u8]> {
     at.bool()?;
     at.need(br#","O":"#)?;
     at.pass_uint()?;
-    at.need(br#","Z":""#)?;
-    at.text()?;
-    at.need(br#","Y":""#)?;
-    at.text()?;
-    at.need(br#","Q":""#)?;
-    at.text()?;
+    at.text_after(br#","Z":""#)?;
+    at.text_after(br#","Y":""#)?;
+    at.text_after(br#","Q":""#)?;
     if at.eat(br#","W":"#) {
         at.pass_uint()?;
     }

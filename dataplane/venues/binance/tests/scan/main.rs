@@ -3,17 +3,21 @@
 #![allow(missing_docs)]
 
 mod orders;
-#[path = "../../../api/tests/said/mod.rs"]
-mod said;
 
 use dp_types::LinkId;
 use dp_venue_api::Registry;
 use dp_venue_binance::feed::{Decoder, decode_any};
 use proptest::prelude::*;
-use said::{Ear, mutate};
 use std::cell::RefCell;
-use std::io::{BufRead as _, BufReader, Read};
-use std::path::PathBuf;
+use tests_venues::captures::{self, Tally, texts};
+use tests_venues::damage::{each_byte, mutate};
+use tests_venues::ear::{Ear, is_scanned, same};
+use tests_venues::made::{
+    Change, Fields, any_int, any_number, change, object, text, usual_int, usual_number,
+};
+use tests_venues::rig::{fixture, fixtures};
+
+const CRATE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// A decoder, the same again as oracle, and what they know.
 struct Both {
@@ -39,60 +43,22 @@ impl Both {
 
     /// Decodes by both. Says whether the scanner took it.
     fn check(&mut self, text: &[u8]) -> bool {
-        let before = self.scanner.counts();
-        let (mut ours, mut theirs) = (Ear::default(), Ear::default());
-        let link = LinkId(1);
-        let result = self
-            .scanner
-            .text(&self.registry, link, &mut text.to_vec(), &mut ours);
-        let want = self
-            .oracle
-            .parse(&self.registry, link, &mut text.to_vec(), &mut theirs);
-        let shown = || String::from_utf8_lossy(text).into_owned();
-        assert_eq!(result, want, "{}", shown());
-        assert_eq!(ours.0, theirs.0, "{}", shown());
-        let after = self.scanner.counts();
-        assert_eq!(
-            after.scanned + after.parsed,
-            before.scanned + before.parsed + 1
+        let Self {
+            registry,
+            scanner,
+            oracle,
+        } = self;
+        let before = scanner.counts();
+        same(
+            text,
+            |text, ear| scanner.text(registry, LinkId(1), text, ear),
+            |text, ear| oracle.parse(registry, LinkId(1), text, ear),
         );
-        after.scanned > before.scanned
+        is_scanned(before, scanner.counts())
     }
 }
 
 // ---- recordings --------------------------------------------------------------------------------------
-
-fn captures() -> Option<PathBuf> {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/captures/binance");
-    if dir.is_dir() {
-        return Some(dir);
-    }
-    let require = std::env::var("REQUIRE").unwrap_or_default();
-    assert!(
-        !require.contains("captures"),
-        "REQUIRE has captures, and they are not there"
-    );
-    println!("SKIPPED: ../shared/captures/binance is not there");
-    None
-}
-
-/// Every text of a recording that came from the venue.
-fn texts(path: &PathBuf) -> impl Iterator<Item = String> {
-    let file = std::fs::File::open(path).expect("capture opens");
-    let reader: Box<dyn Read> = if path.extension().is_some_and(|ext| ext == "gz") {
-        Box::new(flate2::read::GzDecoder::new(file))
-    } else {
-        Box::new(file)
-    };
-    BufReader::with_capacity(1 << 20, reader)
-        .lines()
-        .filter_map(|line| {
-            let line: serde_json::Value =
-                serde_json::from_str(&line.expect("capture reads")).expect("capture is JSON");
-            let is_ours = line["dir"] != "out" && line["url"].is_null();
-            line["raw"].as_str().filter(|_| is_ours).map(str::to_owned)
-        })
-}
 
 /// Whether a message is of one of the shapes the scanner is for.
 fn is_hot(text: &str) -> bool {
@@ -110,30 +76,23 @@ fn is_hot(text: &str) -> bool {
 
 /// A recording of a session: nearly all of what is hot must be scanned.
 fn session(name: &str) {
-    let Some(dir) = captures() else { return };
+    let Some(dir) = captures::dir("binance") else {
+        return;
+    };
     let mut both = Both::new(&[]);
-    let (mut hot, mut scanned, mut all) = (0u32, 0u32, 0u32);
-    for text in texts(&dir.join(format!("{name}.jsonl.gz"))) {
+    let mut tally = Tally::default();
+    for (at, text) in texts(&dir.join(format!("{name}.jsonl.gz"))).enumerate() {
         // The first messages of each symbol make it known; the last ones find it so.
-        if all < 2_000 {
-            let mut copy = text.clone().into_bytes();
-            let _ = decode_any(
-                &mut both.oracle,
-                &mut both.registry,
-                None,
-                &mut copy,
-                &mut Ear::default(),
-            );
+        if at < 2_000 {
+            let (mut copy, mut ear) = (text.clone().into_bytes(), Ear::default());
+            let Both {
+                registry, oracle, ..
+            } = &mut both;
+            let _ = decode_any(oracle, registry, None, &mut copy, &mut ear);
         }
-        all += 1;
-        let is_scanned = both.check(text.as_bytes());
-        hot += u32::from(is_hot(&text));
-        scanned += u32::from(is_scanned);
-        assert!(is_hot(&text) || !is_scanned, "{text}");
+        tally.count(&text, is_hot(&text), both.check(text.as_bytes()));
     }
-    println!("{name}: {scanned} of {hot} hot messages scanned, {all} in all");
-    assert!(hot > 500, "{name}: {hot} hot messages");
-    assert!(scanned * 1_000 >= hot * 999, "{name}: {scanned} of {hot}");
+    tally.check(name, 501);
 }
 
 #[test]
@@ -174,14 +133,13 @@ fn recorded_coinm_2024() {
 #[test]
 fn single_recorded_messages_and_our_fixtures() {
     let mut both = Both::new(&["BTCUSDT", "ETHUSDT", "BNBBTC"]);
-    for fixture in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures"))
-        .expect("fixtures")
-        .map(|entry| std::fs::read(entry.expect("an entry").path()).expect("readable"))
-    {
-        both.check(fixture.trim_ascii_end());
+    for (_, text) in fixtures(CRATE) {
+        both.check(text.as_bytes());
     }
     assert!(both.scanner.counts().scanned >= 8, "the feed's fixtures");
-    let Some(dir) = captures() else { return };
+    let Some(dir) = captures::dir("binance") else {
+        return;
+    };
     for name in [
         "messages-crypto-msg-parser",
         "messages-gocryptotrader",
@@ -205,47 +163,6 @@ fn check(text: &[u8]) -> bool {
 
 // ---- made up -----------------------------------------------------------------------------------------
 
-/// A number as the venue prints it.
-fn usual_number() -> BoxedStrategy<String> {
-    prop_oneof![
-        4 => "[1-9][0-9]{0,5}\\.[0-9]{8}",
-        2 => "0\\.[0-9]{2,8}",
-        1 => "[1-9][0-9]{0,9}",
-        1 => "[1-9][0-9]{8,9}\\.[0-9]{2,8}",
-    ]
-    .boxed()
-}
-
-fn any_number() -> BoxedStrategy<String> {
-    prop_oneof![
-        6 => usual_number(),
-        1 => "-?[0-9]{1,20}(\\.[0-9]{0,19})?([eE][+-]?[0-9]{1,3})?",
-        1 => "[-+.0-9eE]{0,5}",
-    ]
-    .boxed()
-}
-
-fn usual_int() -> BoxedStrategy<String> {
-    prop_oneof![
-        0u64..100,
-        1_600_000_000_000u64..1_800_000_000_000,
-        0u64..1_000_000_000_000_000_000
-    ]
-    .prop_map(|value| value.to_string())
-    .boxed()
-}
-
-fn any_int() -> BoxedStrategy<String> {
-    prop_oneof![
-        6 => usual_int(),
-        1 => any::<i128>().prop_map(|value| value.to_string()),
-        1 => Just("-1".to_owned()),
-        1 => "[-0-9.eE]{1,4}",
-        1 => Just("null".to_owned()),
-    ]
-    .boxed()
-}
-
 fn side(number: &BoxedStrategy<String>) -> BoxedStrategy<String> {
     let level = (number.clone(), number.clone())
         .prop_map(|(price, qty)| format!("[\"{price}\",\"{qty}\"]"));
@@ -253,8 +170,6 @@ fn side(number: &BoxedStrategy<String>) -> BoxedStrategy<String> {
         .prop_map(|levels| format!("[{}]", levels.join(",")))
         .boxed()
 }
-
-type Fields = Vec<(&'static str, String)>;
 
 /// The fields of one message of a hot shape, in the venue's order, and its stream.
 fn fields(
@@ -266,9 +181,8 @@ fn fields(
     let flags = any::<[bool; 4]>();
     (0u8..4, numbers, ints, side(&number), side(&number), flags)
         .prop_map(|(shape, numbers, ints, bids, asks, flags)| {
-            let quoted = |at: usize| format!("\"{}\"", numbers[at]);
+            let quoted = |at: usize| text(&numbers[at]);
             let int = |at: usize| ints[at].clone();
-            let text = |text: &str| format!("\"{text}\"");
             let symbol = ("s", text("BTCUSDT"));
             let [is_future, has_more, m, _] = flags;
             let mut fields: Fields = Vec::new();
@@ -336,16 +250,15 @@ fn fields(
 }
 
 fn print(fields: &Fields, stream: Option<&str>) -> Vec<u8> {
-    let fields: Vec<_> = fields
-        .iter()
-        .map(|(key, value)| format!("\"{key}\":{value}"))
-        .collect();
-    let data = format!("{{{}}}", fields.join(","));
+    let data = object(fields);
     match stream {
         Some(stream) => format!("{{\"stream\":\"{stream}\",\"data\":{data}}}").into_bytes(),
         None => data.into_bytes(),
     }
 }
+
+/// Names that mean something somewhere.
+const NAMES: [&str; 6] = ["e", "s", "data", "pu", "b", "x"];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
@@ -366,21 +279,11 @@ proptest! {
     fn odd_numbers_streams_and_orders_mean_the_same(
         (mut fields, stream) in fields(any_number(), any_int()),
         wrapped in 0u8..5,
-        swap in any::<Option<(prop::sample::Index, prop::sample::Index)>>(),
-        again in any::<Option<prop::sample::Index>>(),
-        less in any::<Option<prop::sample::Index>>(),
+        one: Change,
+        other: Change,
     ) {
-        if let Some((a, b)) = swap {
-            let (a, b) = (a.index(fields.len()), b.index(fields.len()));
-            fields.swap(a, b);
-        }
-        if let Some(at) = again {
-            let field = fields[at.index(fields.len())].clone();
-            fields.push(field);
-        }
-        if let Some(at) = less {
-            fields.remove(at.index(fields.len()));
-        }
+        change(&mut fields, &NAMES, one);
+        change(&mut fields, &NAMES, other);
         let stream = match wrapped {
             0 => None,
             1 => Some("btcusdt@depth5@100ms"),
@@ -405,27 +308,16 @@ proptest! {
 
 #[test]
 fn every_byte_of_a_message_matters_the_same_to_both() {
-    for fixture in [
+    for name in [
         "feed_delta",
         "feed_quote",
         "feed_trade",
         "feed_agg_trade",
         "feed_delta_futures",
     ] {
-        let path = format!("{}/fixtures/{fixture}.json", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read(path).expect("a fixture");
-        let text = text.trim_ascii_end();
-        for at in 0..text.len() {
-            for byte in [
-                b' ', b'"', b'\\', b'0', b'9', b'-', b'.', b'e', b',', b']', b'}', 0, 0x80,
-            ] {
-                let mut text = text.to_vec();
-                text[at] = byte;
-                check(&text);
-                text.remove(at);
-                check(&text);
-            }
-        }
+        each_byte(fixture(CRATE, name).as_bytes(), |text| {
+            check(text);
+        });
     }
 }
 

@@ -1,18 +1,15 @@
 //! What answers orders: acknowledgements, answers to cancels, reports of the user stream.
 
-use super::{
-    Both, Fields, any_int, any_number, captures, check, print, texts, usual_int, usual_number,
-};
-use crate::said::mutate;
+use super::{Both, CRATE, check};
+use dp_types::LinkId;
 use proptest::prelude::*;
-
-fn fixture(name: &str) -> Vec<u8> {
-    let path = format!("{}/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read(path)
-        .expect("a fixture")
-        .trim_ascii_end()
-        .to_vec()
-}
+use tests_venues::captures::{self, texts};
+use tests_venues::damage::{each_byte, mutate};
+use tests_venues::ear::Ear;
+use tests_venues::made::{
+    Change, Fields, any_int, any_number, change, object, text, usual_int, usual_number, word,
+};
+use tests_venues::rig::fixture;
 
 const HOT: [&str; 11] = [
     "entry_new_ack",
@@ -31,13 +28,15 @@ const HOT: [&str; 11] = [
 #[test]
 fn our_fixtures_are_scanned() {
     for name in HOT {
-        assert!(check(&fixture(name)), "{name}");
+        assert!(check(fixture(CRATE, name).as_bytes()), "{name}");
     }
 }
 
 #[test]
 fn recorded_reports_are_scanned() {
-    let Some(dir) = captures() else { return };
+    let Some(dir) = captures::dir("binance") else {
+        return;
+    };
     let mut both = Both::new(&["BNBBTC"]);
     let reports: Vec<_> = texts(&dir.join("messages-gocryptotrader.jsonl"))
         .filter(|text| text.contains("executionReport"))
@@ -53,14 +52,6 @@ fn recorded_reports_are_scanned() {
 }
 
 // ---- made up -----------------------------------------------------------------------------------------
-
-fn text(text: &str) -> String {
-    format!("\"{text}\"")
-}
-
-fn word(words: &'static [&'static str]) -> BoxedStrategy<String> {
-    prop::sample::select(words).prop_map(text).boxed()
-}
 
 /// Names of orders: ours, foreign ones, none.
 fn name() -> BoxedStrategy<String> {
@@ -144,7 +135,7 @@ fn answer(
 }
 
 fn print_answer(id: &str, status: &str, fields: &Fields, usages: &str) -> Vec<u8> {
-    let result = String::from_utf8(print(fields, None)).expect("text");
+    let result = object(fields);
     format!(r#"{{"id":"{id}","status":{status},"result":{result}{usages}}}"#).into_bytes()
 }
 
@@ -244,11 +235,10 @@ fn report(
 }
 
 fn print_report(fields: &Fields, is_wrapped: bool) -> Vec<u8> {
-    let bare = print(fields, None);
+    let event = object(fields);
     if !is_wrapped {
-        return bare;
+        return event.into_bytes();
     }
-    let event = String::from_utf8(bare).expect("text");
     format!(r#"{{"subscriptionId":7,"event":{event}}}"#).into_bytes()
 }
 
@@ -274,24 +264,8 @@ fn balances(number: &BoxedStrategy<String>, int: &BoxedStrategy<String>) -> Boxe
         .boxed()
 }
 
-/// Swaps two fields, writes one again at the end, leaves one out.
-type Change = Option<(u8, prop::sample::Index, prop::sample::Index)>;
-
-fn change(fields: &mut Fields, change: Change) {
-    let Some((what, a, b)) = change else { return };
-    let (a, b) = (a.index(fields.len()), b.index(fields.len()));
-    match what % 4 {
-        0 => fields.swap(a, b),
-        1 => fields.push(fields[a].clone()),
-        2 => {
-            fields.remove(a);
-        }
-        _ => fields.insert(
-            a,
-            (["amendedOrder", "event", "status", "x"][b % 4], text("1")),
-        ),
-    }
-}
+/// Names that mean something somewhere.
+const NAMES: [&str; 4] = ["amendedOrder", "event", "status", "x"];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
@@ -326,7 +300,7 @@ proptest! {
         mut fields in balances(&any_number(), &any_int()), other: Change, is_wrapped: bool,
         edits in proptest::collection::vec(any::<(u8, u16, u8)>(), 0..3),
     ) {
-        change(&mut fields, other);
+        change(&mut fields, &NAMES, other);
         let mut text = print_report(&fields, is_wrapped);
         mutate(&mut text, &edits);
         check(&text);
@@ -338,7 +312,7 @@ proptest! {
         status in prop::sample::select(vec!["200", "200", "200", "400", "204", "\"200\"", "2e2"]),
         other: Change,
     ) {
-        change(&mut fields, other);
+        change(&mut fields, &NAMES, other);
         check(&print_answer(&id, status, &fields, &usages));
     }
 
@@ -351,7 +325,7 @@ proptest! {
         other: Change,
         is_wrapped: bool,
     ) {
-        change(&mut fields, other);
+        change(&mut fields, &NAMES, other);
         check(&print_report(&fields, is_wrapped));
     }
 
@@ -377,16 +351,9 @@ fn every_byte_of_them_matters_the_same_to_both() {
         "account_fill_last",
         "account_expired_ioc",
     ] {
-        let text = fixture(name);
-        for at in 0..text.len() {
-            for byte in *b" \"\\09-.e,]}\0\x80" {
-                let mut text = text.clone();
-                text[at] = byte;
-                check(&text);
-                text.remove(at);
-                check(&text);
-            }
-        }
+        each_byte(fixture(CRATE, name).as_bytes(), |text| {
+            check(text);
+        });
     }
 }
 
@@ -406,16 +373,17 @@ fn rate_limits_are_kept_up_to_the_room() {
         entry("REQUEST_WEIGHT", "MINUTE"),
         entry("REQUEST_WEIGHT", "DAY"),
     ];
-    let ack = String::from_utf8(fixture("entry_new_ack")).expect("text");
-    let (head, _) = ack.split_once(r#""rateLimits""#).expect("they are there");
+    let (head, _) = fixture(CRATE, "entry_new_ack")
+        .split_once(r#""rateLimits""#)
+        .expect("they are there");
     let text = format!(r#"{head}"rateLimits":[{}]}}"#, many.join(","));
     let mut both = Both::new(&["BTCUSDT"]);
     assert!(both.check(text.as_bytes()));
-    let mut out = crate::said::Ear::default();
+    let mut out = Ear::default();
     let mut bytes = text.into_bytes();
     let heard = both
         .scanner
-        .text(&both.registry, dp_types::LinkId(2), &mut bytes, &mut out)
+        .text(&both.registry, LinkId(2), &mut bytes, &mut out)
         .expect("an answer");
     let kept: Vec<_> = heard
         .usages

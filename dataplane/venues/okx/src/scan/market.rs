@@ -64,8 +64,7 @@ pub(super) fn push(registry: &Registry, mut at: Cursor<'_>, levels: &mut Levels)
 /// `"instId":"..."},`: the symbol.
 #[inline]
 fn symbol<'a>(at: &mut Cursor<'a>) -> Option<&'a [u8]> {
-    at.need(br#""instId":""#)?;
-    let symbol = at.text()?;
+    let symbol = at.text_after(br#""instId":""#)?;
     at.need(b"},")?;
     Some(symbol)
 }
@@ -143,8 +142,7 @@ fn quote(registry: &Registry, at: &mut Cursor<'_>, levels: &mut Levels) -> Optio
 #[inline]
 fn trade(registry: &Registry, at: &mut Cursor<'_>) -> Option<Push> {
     let of = symbol(at)?;
-    at.need(br#""data":[{"instId":""#)?;
-    let symbol = at.text()?;
+    let symbol = at.text_after(br#""data":[{"instId":""#)?;
     if symbol != of {
         return None;
     }

@@ -13,12 +13,12 @@
 //! `entry_*.json`.
 
 use crate::ID;
-use crate::account::{self, Named, Pushed, Standing, Trade};
+use crate::account::{self, Pushed};
 use crate::entry::{self, Answer, Head};
 use crate::feed::side_of;
 use crate::symbols::{parse_client_id, parse_id};
 use dp_types::{AssetId, Decimal, OrderId, TradeId, VenueNanos};
-use dp_venue_api::Registry;
+use dp_venue_api::{Named, Registry, Standing, Trade};
 use dp_wire::scan::Cursor;
 
 /// Calls `field` with each name and text of an object, from behind its opening brace to behind the closing one,
@@ -141,8 +141,7 @@ pub(super) fn push(registry: &Registry, mut at: Cursor<'_>) -> Option<Pushed> {
     walk(&mut at, field, |at, name| match name {
         b"attachAlgoOrds" => at.need(b":[]"),
         b"linkedAlgoOrd" => {
-            at.need(br#":{"algoId":""#)?;
-            at.text()?;
+            at.text_after(br#":{"algoId":""#)?;
             at.need(b"}")
         }
         _ => None,

@@ -3,18 +3,22 @@
 #![allow(missing_docs)]
 
 mod orders;
-#[path = "../../../api/tests/said/mod.rs"]
-mod said;
 
 use dp_types::{LinkId, Now};
 use dp_venue_api::{Registry, Venue as _, VenueConfig};
 use dp_venue_okx::{LINK_PUBLIC, Okx};
 use proptest::prelude::*;
-use said::{Ear, mutate};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, Read};
-use std::path::PathBuf;
+use tests_venues::captures::{self, Tally};
+use tests_venues::damage::{each_byte, mutate};
+use tests_venues::ear::{is_scanned, same};
+use tests_venues::made::{
+    Change, Fields, any_int, any_number, change, object, text, usual_int, usual_number,
+};
+use tests_venues::rig::{fixture, fixtures};
+
+const CRATE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// A machine, the same again as oracle, and what they know.
 struct Both {
@@ -43,66 +47,32 @@ impl Both {
 
     /// Gives a text to both. Says whether the scanner took it.
     fn check(&mut self, text: &[u8]) -> bool {
-        let before = self.scanner.read_counts();
-        let (mut ours, mut theirs) = (Ear::default(), Ear::default());
+        let Self {
+            registry,
+            scanner,
+            oracle,
+        } = self;
+        let before = scanner.read_counts();
         let (link, now): (LinkId, _) = (LINK_PUBLIC, Now::default());
-        let result = self
-            .scanner
-            .on_text(&self.registry, link, now, &mut text.to_vec(), &mut ours);
-        let want =
-            self.oracle
-                .parse_text(&self.registry, link, now, &mut text.to_vec(), &mut theirs);
-        let shown = || String::from_utf8_lossy(text).into_owned();
-        assert_eq!(result, want, "{}", shown());
-        assert_eq!(ours.0, theirs.0, "{}", shown());
-        assert_eq!(
-            self.scanner.next_deadline(),
-            self.oracle.next_deadline(),
-            "{}",
-            shown()
+        same(
+            text,
+            |text, ear| {
+                let result = scanner.on_text(registry, link, now, text, ear);
+                (result, scanner.next_deadline())
+            },
+            |text, ear| {
+                let result = oracle.parse_text(registry, link, now, text, ear);
+                (result, oracle.next_deadline())
+            },
         );
-        let after = self.scanner.read_counts();
-        assert_eq!(
-            after.scanned + after.parsed,
-            before.scanned + before.parsed + 1
-        );
-        after.scanned > before.scanned
+        is_scanned(before, scanner.read_counts())
     }
 }
 
 // ---- recordings --------------------------------------------------------------------------------------
 
-fn captures() -> Option<PathBuf> {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/captures/okx");
-    if dir.is_dir() {
-        return Some(dir);
-    }
-    let require = std::env::var("REQUIRE").unwrap_or_default();
-    assert!(
-        !require.contains("captures"),
-        "REQUIRE has captures, and they are not there"
-    );
-    println!("SKIPPED: ../shared/captures/okx is not there");
-    None
-}
-
-/// Every text of a recording that came from the venue.
-fn texts(path: &PathBuf) -> Vec<String> {
-    let file = std::fs::File::open(path).expect("capture opens");
-    let reader: Box<dyn Read> = if path.extension().is_some_and(|ext| ext == "gz") {
-        Box::new(flate2::read::GzDecoder::new(file))
-    } else {
-        Box::new(file)
-    };
-    BufReader::with_capacity(1 << 20, reader)
-        .lines()
-        .filter_map(|line| {
-            let line: serde_json::Value =
-                serde_json::from_str(&line.expect("capture reads")).expect("capture is JSON");
-            let is_ours = line["dir"] != "out" && line["url"].is_null();
-            line["raw"].as_str().filter(|_| is_ours).map(str::to_owned)
-        })
-        .collect()
+fn texts(name: &str) -> Option<Vec<String>> {
+    Some(captures::texts(&captures::dir("okx")?.join(name)).collect())
 }
 
 fn symbols(texts: &[String]) -> BTreeSet<&str> {
@@ -131,21 +101,14 @@ fn is_hot(text: &str) -> bool {
 
 /// A recording of a session: nearly all of what is hot must be scanned.
 fn session(name: &str, hot_min: u32) {
-    let Some(dir) = captures() else { return };
-    let texts = texts(&dir.join(name));
+    let Some(texts) = texts(name) else { return };
     let symbols: Vec<_> = symbols(&texts).into_iter().collect();
     let mut both = Both::new(&symbols);
-    let (mut hot, mut scanned) = (0u32, 0u32);
+    let mut tally = Tally::default();
     for text in &texts {
-        let is_scanned = both.check(text.as_bytes());
-        hot += u32::from(is_hot(text));
-        scanned += u32::from(is_scanned);
-        assert!(is_hot(text) || !is_scanned, "{text}");
+        tally.count(text, is_hot(text), both.check(text.as_bytes()));
     }
-    let all = texts.len();
-    println!("{name}: {scanned} of {hot} hot messages scanned, {all} in all");
-    assert!(hot >= hot_min, "{name}: {hot} hot messages");
-    assert!(scanned * 1_000 >= hot * 999, "{name}: {scanned} of {hot}");
+    tally.check(name, hot_min);
 }
 
 #[test]
@@ -161,23 +124,19 @@ fn recorded_2022() {
 #[test]
 fn single_recorded_messages_and_our_fixtures() {
     let mut both = Both::new(&["BTC-USDT", "ETH-USDT"]);
-    for fixture in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures"))
-        .expect("fixtures")
-        .map(|entry| std::fs::read(entry.expect("an entry").path()).expect("readable"))
-    {
-        both.check(fixture.trim_ascii_end());
+    for (_, text) in fixtures(CRATE) {
+        both.check(text.as_bytes());
     }
     assert!(
         both.scanner.read_counts().scanned >= 9,
         "the feed's fixtures"
     );
-    let Some(dir) = captures() else { return };
     for name in [
-        "messages-crypto-msg-parser",
-        "messages-gocryptotrader",
-        "responses-xchange",
+        "messages-crypto-msg-parser.jsonl",
+        "messages-gocryptotrader.jsonl",
+        "responses-xchange.jsonl",
     ] {
-        let texts = texts(&dir.join(format!("{name}.jsonl")));
+        let Some(texts) = texts(name) else { return };
         let symbols: Vec<_> = symbols(&texts).into_iter().collect();
         let mut both = Both::new(&symbols);
         for text in &texts {
@@ -197,47 +156,6 @@ fn check(text: &[u8]) -> bool {
 
 // ---- made up -----------------------------------------------------------------------------------------
 
-/// A number as the venue prints it.
-fn usual_number() -> BoxedStrategy<String> {
-    prop_oneof![
-        4 => "[1-9][0-9]{0,5}\\.[0-9]{8}",
-        2 => "0\\.[0-9]{2,8}",
-        1 => "[1-9][0-9]{0,9}",
-        1 => "[1-9][0-9]{8,9}\\.[0-9]{2,8}",
-    ]
-    .boxed()
-}
-
-fn any_number() -> BoxedStrategy<String> {
-    prop_oneof![
-        6 => usual_number(),
-        1 => "-?[0-9]{1,20}(\\.[0-9]{0,19})?([eE][+-]?[0-9]{1,3})?",
-        1 => "[-+.0-9eE]{0,5}",
-    ]
-    .boxed()
-}
-
-fn usual_int() -> BoxedStrategy<String> {
-    prop_oneof![
-        0u64..100,
-        1_600_000_000_000u64..1_800_000_000_000,
-        0u64..1_000_000_000_000_000_000
-    ]
-    .prop_map(|value| value.to_string())
-    .boxed()
-}
-
-fn any_int() -> BoxedStrategy<String> {
-    prop_oneof![
-        6 => usual_int(),
-        1 => any::<i128>().prop_map(|value| value.to_string()),
-        1 => Just("-1".to_owned()),
-        1 => "[-0-9.eE]{1,4}",
-        1 => Just("null".to_owned()),
-    ]
-    .boxed()
-}
-
 fn side(number: &BoxedStrategy<String>, max: usize) -> BoxedStrategy<String> {
     let level = (number.clone(), number.clone(), 0u32..2_000)
         .prop_map(|(price, qty, orders)| format!("[\"{price}\",\"{qty}\",\"0\",\"{orders}\"]"));
@@ -245,8 +163,6 @@ fn side(number: &BoxedStrategy<String>, max: usize) -> BoxedStrategy<String> {
         .prop_map(|levels| format!("[{}]", levels.join(",")))
         .boxed()
 }
-
-type Fields = Vec<(&'static str, String)>;
 
 /// Channel, action and the fields of the item, in the venue's order.
 fn push(
@@ -264,8 +180,7 @@ fn push(
     (0u8..3, sides, numbers, ints, any::<[bool; 4]>())
         .prop_map(|(shape, sides, (price, size), ints, [a, b, c, d])| {
             let int = |at: usize| ints[at].clone();
-            let quoted = |text: &str| format!("\"{text}\"");
-            let ts = ("ts", quoted(&ints[0]));
+            let ts = ("ts", text(&ints[0]));
             let (asks, bids, ask, bid) = sides;
             match shape {
                 0 => {
@@ -291,15 +206,15 @@ fn push(
                 _ => {
                     let side = if a { "buy" } else { "sell" };
                     let mut fields = vec![
-                        ("instId", quoted("BTC-USDT")),
-                        ("tradeId", quoted(&ints[1])),
-                        ("px", quoted(&price)),
-                        ("sz", quoted(&size)),
-                        ("side", quoted(side)),
+                        ("instId", text("BTC-USDT")),
+                        ("tradeId", text(&ints[1])),
+                        ("px", text(&price)),
+                        ("sz", text(&size)),
+                        ("side", text(side)),
                         ts,
                     ];
-                    fields.extend(b.then(|| ("count", quoted("3"))));
-                    fields.extend(c.then(|| ("source", quoted("0"))));
+                    fields.extend(b.then(|| ("count", text("3"))));
+                    fields.extend(c.then(|| ("source", text("0"))));
                     fields.extend(d.then(|| ("seqId", int(2))));
                     (if b { "trades" } else { "trades-all" }, "", fields)
                 }
@@ -309,16 +224,13 @@ fn push(
 }
 
 fn print(channel: &str, action: &str, fields: &Fields) -> Vec<u8> {
-    let fields: Vec<_> = fields
-        .iter()
-        .map(|(key, value)| format!("\"{key}\":{value}"))
-        .collect();
-    let fields = fields.join(",");
-    format!(
-        r#"{{"arg":{{"channel":"{channel}","instId":"BTC-USDT"}},{action}"data":[{{{fields}}}]}}"#
-    )
-    .into_bytes()
+    let item = object(fields);
+    format!(r#"{{"arg":{{"channel":"{channel}","instId":"BTC-USDT"}},{action}"data":[{item}]}}"#)
+        .into_bytes()
 }
+
+/// Names that mean something somewhere.
+const NAMES: [&str; 5] = ["checksum", "asks", "px", "seqId", "x"];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
@@ -333,21 +245,11 @@ proptest! {
     fn odd_numbers_channels_and_orders_mean_the_same(
         (channel, action, mut fields) in push(any_number(), any_int()),
         other in 0u8..12,
-        swap in any::<Option<(prop::sample::Index, prop::sample::Index)>>(),
-        again in any::<Option<prop::sample::Index>>(),
-        less in any::<Option<prop::sample::Index>>(),
+        one: Change,
+        another: Change,
     ) {
-        if let Some((a, b)) = swap {
-            let (a, b) = (a.index(fields.len()), b.index(fields.len()));
-            fields.swap(a, b);
-        }
-        if let Some(at) = again {
-            let field = fields[at.index(fields.len())].clone();
-            fields.push(field);
-        }
-        if let Some(at) = less {
-            fields.remove(at.index(fields.len()));
-        }
+        change(&mut fields, &NAMES, one);
+        change(&mut fields, &NAMES, another);
         let channel = match other {
             0 => "books5",
             1 => "books-l2-tbt",
@@ -371,27 +273,16 @@ proptest! {
 
 #[test]
 fn every_byte_of_a_message_matters_the_same_to_both() {
-    for fixture in [
+    for name in [
         "feed_delta",
         "feed_snapshot",
         "feed_bbo",
         "feed_bbo_one_side",
         "feed_trades",
     ] {
-        let path = format!("{}/fixtures/{fixture}.json", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read(path).expect("a fixture");
-        let text = text.trim_ascii_end();
-        for at in 0..text.len() {
-            for byte in [
-                b' ', b'"', b'\\', b'0', b'9', b'-', b'.', b'e', b',', b']', b'}', 0, 0x80,
-            ] {
-                let mut text = text.to_vec();
-                text[at] = byte;
-                check(&text);
-                text.remove(at);
-                check(&text);
-            }
-        }
+        each_byte(fixture(CRATE, name).as_bytes(), |text| {
+            check(text);
+        });
     }
 }
 

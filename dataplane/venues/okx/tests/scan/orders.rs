@@ -1,14 +1,12 @@
 //! What answers orders: answers to requests and pushes of the orders channel, in whatever order their fields come.
 
-use super::{Both, any_number, captures, check, texts, usual_int, usual_number};
-use crate::said::mutate;
+use super::{Both, CRATE, check, texts};
 use proptest::prelude::*;
-
-fn fixture(name: &str) -> Vec<u8> {
-    let path = format!("{}/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read(path).expect("a fixture");
-    text.trim_ascii_end().to_vec()
-}
+use tests_venues::damage::{each_byte, mutate};
+use tests_venues::made::{
+    Change, Fields, any_number, change, object, text, usual_int, usual_number, word,
+};
+use tests_venues::rig::fixture;
 
 const HOT: [&str; 13] = [
     "entry_new_ack",
@@ -36,18 +34,20 @@ const COLD: [&str; 4] = [
 #[test]
 fn our_fixtures_are_scanned() {
     for name in HOT {
-        assert!(check(&fixture(name)), "{name}");
+        assert!(check(fixture(CRATE, name).as_bytes()), "{name}");
     }
     for name in COLD {
-        assert!(!check(&fixture(name)), "{name}");
+        assert!(!check(fixture(CRATE, name).as_bytes()), "{name}");
     }
 }
 
 #[test]
 fn recorded_pushes_are_scanned() {
-    let Some(dir) = captures() else { return };
+    let Some(texts) = texts("messages-gocryptotrader.jsonl") else {
+        return;
+    };
     let mut both = Both::new(&["BTC-USDT"]);
-    let pushes: Vec<_> = texts(&dir.join("messages-gocryptotrader.jsonl"))
+    let pushes: Vec<_> = texts
         .into_iter()
         .filter(|text| text.contains(r#"{"arg":{"channel":"orders""#))
         .collect();
@@ -58,25 +58,6 @@ fn recorded_pushes_are_scanned() {
 }
 
 // ---- made up -----------------------------------------------------------------------------------------
-
-/// Names with the JSON of their values.
-type Fields = Vec<(&'static str, String)>;
-
-fn print(fields: &Fields) -> String {
-    let fields: Vec<_> = fields
-        .iter()
-        .map(|(name, value)| format!("\"{name}\":{value}"))
-        .collect();
-    format!("{{{}}}", fields.join(","))
-}
-
-fn text(text: &str) -> String {
-    format!("\"{text}\"")
-}
-
-fn word(words: &'static [&'static str]) -> BoxedStrategy<String> {
-    prop::sample::select(words).prop_map(text).boxed()
-}
 
 /// A text of a number, at times an empty one.
 fn perhaps(number: &BoxedStrategy<String>) -> BoxedStrategy<String> {
@@ -161,7 +142,7 @@ fn order(number: &BoxedStrategy<String>, int: &BoxedStrategy<String>) -> BoxedSt
 }
 
 fn print_push(order: &Fields) -> Vec<u8> {
-    let order = print(order);
+    let order = object(order);
     let head = r#"{"arg":{"channel":"orders","instType":"ANY","uid":"77982378738415879"},"data":["#;
     format!("{head}{order}]}}").into_bytes()
 }
@@ -197,7 +178,7 @@ fn answer(int: &BoxedStrategy<String>) -> BoxedStrategy<Fields> {
                 ("op", text("order")),
                 ("code", code),
                 ("msg", text("")),
-                ("data", format!("[{}]", print(&item))),
+                ("data", format!("[{}]", object(&item))),
             ];
             if has_times {
                 fields.extend([("inTime", text("1760000000008123")), ("outTime", out_time)]);
@@ -208,26 +189,8 @@ fn answer(int: &BoxedStrategy<String>) -> BoxedStrategy<Fields> {
         .boxed()
 }
 
-/// Writes a field again, leaves one out, puts another value or another field in.
-type Change = Option<(u8, prop::sample::Index, prop::sample::Index)>;
-
-fn change(fields: &mut Fields, change: Change) {
-    let Some((what, a, b)) = change else { return };
-    let (a, b) = (a.index(fields.len()), b.index(fields.len()));
-    const NAMES: [&str; 6] = ["event", "table", "x", "arg", "data", "algo"];
-    const VALUES: [&str; 7] = ["null", "1", "\"-1\"", "[]", "{}", "\"\\u0030\"", "\"x\""];
-    match what % 4 {
-        0 => fields.insert(b, fields[a].clone()),
-        1 => {
-            fields.remove(a);
-        }
-        2 => VALUES[b % VALUES.len()].clone_into(&mut fields[a].1),
-        _ => fields.insert(
-            a,
-            (NAMES[b % NAMES.len()], VALUES[a % VALUES.len()].to_owned()),
-        ),
-    }
-}
+/// Names that mean something somewhere.
+const NAMES: [&str; 6] = ["event", "table", "x", "arg", "data", "algo"];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
@@ -240,7 +203,7 @@ proptest! {
 
     #[test]
     fn answers_are_scanned_in_any_order(fields in answer(&usual_int())) {
-        let text = print(&fields);
+        let text = object(&fields);
         prop_assert!(check(text.as_bytes()), "{text}");
     }
 
@@ -248,15 +211,15 @@ proptest! {
     fn odd_pushes_mean_the_same(
         mut fields in order(&any_number(), &any_number()), other: Change, again: Change
     ) {
-        change(&mut fields, other);
-        change(&mut fields, again);
+        change(&mut fields, &NAMES, other);
+        change(&mut fields, &NAMES, again);
         check(&print_push(&fields));
     }
 
     #[test]
     fn odd_answers_mean_the_same(mut fields in answer(&any_number()), other: Change) {
-        change(&mut fields, other);
-        check(print(&fields).as_bytes());
+        change(&mut fields, &NAMES, other);
+        check(object(&fields).as_bytes());
     }
 
     #[test]
@@ -265,7 +228,7 @@ proptest! {
         answer in answer(&usual_int()),
         edits in proptest::collection::vec(any::<(u8, u16, u8)>(), 1..4),
     ) {
-        for mut text in [print_push(&order), print(&answer).into_bytes()] {
+        for mut text in [print_push(&order), object(&answer).into_bytes()] {
             mutate(&mut text, &edits);
             check(&text);
         }
@@ -275,15 +238,8 @@ proptest! {
 #[test]
 fn every_byte_of_them_matters_the_same_to_both() {
     for name in ["entry_new_ack", "entry_cancel_ack", "account_order_partial"] {
-        let text = fixture(name);
-        for at in 0..text.len() {
-            for byte in *b" \"\\09-.e,]}\0\x80" {
-                let mut text = text.clone();
-                text[at] = byte;
-                check(&text);
-                text.remove(at);
-                check(&text);
-            }
-        }
+        each_byte(fixture(CRATE, name).as_bytes(), |text| {
+            check(text);
+        });
     }
 }

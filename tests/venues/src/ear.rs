@@ -1,21 +1,27 @@
-//! What a machine said, kept so that two of them can be compared; and messages with something done to them.
-//! Shared by the tests of the venues and by the fuzz targets.
-#![allow(dead_code)] // each of them uses its part
+//! What a machine said, kept so that two of them can be compared.
 
+use core::fmt::Debug;
 use dp_types::{BookMsgKind, InstrumentId, LinkId, QuoteMsg, RawLevel, TradeMsg, VenueNanos};
-use dp_venue_api::{Event, RestRequest, Sink};
+use dp_venue_api::{Event, ReadCounts, RestRequest, Sink};
 
 /// One output. Market data is kept as it is, what is rare as its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     /// Depth.
     Book {
+        /// Whose.
         instrument: InstrumentId,
+        /// Snapshot or delta.
         kind: BookMsgKind,
+        /// First, last and previous.
         ids: [i64; 3],
+        /// The venue's.
         checksum: Option<u32>,
+        /// As they came.
         bids: Vec<RawLevel>,
+        /// As they came.
         asks: Vec<RawLevel>,
+        /// The venue's time.
         venue_ns: VenueNanos,
     },
     /// A public trade.
@@ -59,45 +65,22 @@ impl Sink for Ear {
     }
 }
 
-/// What may be done to a message, by numbers that say what and where: everything a proxy, a new version of
-/// the venue or an enemy could do to its bytes.
-pub fn mutate(text: &mut Vec<u8>, edits: &[(u8, u16, u8)]) {
-    const WORDS: [&[u8]; 12] = [
-        b" ",
-        b"\n",
-        b"\\u0030",
-        b"\\\"",
-        b"e2",
-        b"E-1",
-        b"-",
-        b"0",
-        b".",
-        b",\"x\":1",
-        b"null",
-        b"[]",
-    ];
-    for &(what, place, with) in edits {
-        if text.is_empty() {
-            return;
-        }
-        let at = usize::from(place) % text.len();
-        match what % 6 {
-            0 => text[at] ^= with.max(1),
-            1 => text[at] = with,
-            2 => {
-                text.remove(at);
-            }
-            3 => text.truncate(at),
-            4 => {
-                let word = WORDS[usize::from(with) % WORDS.len()];
-                text.splice(at..at, word.iter().copied());
-            }
-            // A piece again further on.
-            _ => {
-                let piece = text[at..text.len().min(at + usize::from(with % 32))].to_vec();
-                let to = usize::from(place.rotate_left(8)) % text.len();
-                text.splice(to..to, piece);
-            }
-        }
-    }
+/// Reads a message in two ways: both must say the same and return the same.
+pub fn same<T: PartialEq + Debug>(
+    text: &[u8],
+    one: impl FnOnce(&mut [u8], &mut Ear) -> T,
+    other: impl FnOnce(&mut [u8], &mut Ear) -> T,
+) {
+    let (mut ours, mut theirs) = (Ear::default(), Ear::default());
+    let got = one(&mut text.to_vec(), &mut ours);
+    let want = other(&mut text.to_vec(), &mut theirs);
+    assert_eq!(got, want, "{}", String::from_utf8_lossy(text));
+    assert_eq!(ours.0, theirs.0, "{}", String::from_utf8_lossy(text));
+}
+
+/// Whether the one message read since `before` was scanned.
+pub fn is_scanned(before: ReadCounts, after: ReadCounts) -> bool {
+    let since = after - before;
+    assert_eq!(since.scanned + since.parsed, 1, "counted once");
+    since.scanned == 1
 }

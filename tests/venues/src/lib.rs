@@ -1,0 +1,17 @@
+//! What the tests of every venue share.
+//!
+//! | module | |
+//! |---|---|
+//! | [`rig`] | a machine driven by hand, and what it said as text |
+//! | [`ear`] | what two machines said, to be compared to the bit |
+//! | [`made`] | made-up messages: numbers, fields, words |
+//! | [`damage`] | what can happen to a message on its way |
+//! | [`captures`] | other people's recordings, which live outside the repository |
+
+#![forbid(unsafe_code)]
+
+pub mod captures;
+pub mod damage;
+pub mod ear;
+pub mod made;
+pub mod rig;

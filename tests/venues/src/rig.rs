@@ -1,0 +1,255 @@
+//! A machine driven by hand, and what it said as text a test can compare.
+
+use dp_types::{Decimal, LinkId, Now, Tsc, UnixNanos};
+use dp_venue_api::{
+    Event, Fault, Registry, RestRequest, RestResponse, RestTag, Secrets, Sink, Venue, VenueConfig,
+};
+
+/// 2025-10-09T08:53:20Z, the time of the fixtures, milliseconds.
+pub const START_MS: u64 = 1_760_000_000_000;
+
+/// So many milliseconds after [`START_MS`].
+pub fn at_ms(ms: u64) -> Now {
+    Now {
+        tsc: Tsc(0),
+        unix: UnixNanos::from_millis(START_MS + ms),
+    }
+}
+
+/// Hosts that are none, these symbols, these keys.
+pub fn config(symbols: &[&str], secrets: Secrets, order_window_ms: u32) -> VenueConfig {
+    VenueConfig {
+        rest: ("rest.test".into(), 1),
+        public: ("public.test".into(), 2),
+        private: ("private.test".into(), 3),
+        symbols: symbols.iter().map(|symbol| (*symbol).to_owned()).collect(),
+        secrets,
+        order_window_ms,
+    }
+}
+
+/// `NAME.json` of a crate's fixtures; `crate_dir` is its `CARGO_MANIFEST_DIR`.
+pub fn fixture(crate_dir: &str, name: &str) -> &'static str {
+    let path = format!("{crate_dir}/fixtures/{name}.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    text.trim_end().to_owned().leak()
+}
+
+/// Every fixture of a crate, by name.
+pub fn fixtures(crate_dir: &str) -> Vec<(String, &'static str)> {
+    let dir = format!("{crate_dir}/fixtures");
+    let entries = std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{dir}: {error}"));
+    let mut names: Vec<_> = entries
+        .filter_map(|entry| {
+            let name = entry.expect("an entry").file_name();
+            Some(name.to_str()?.strip_suffix(".json")?.to_owned())
+        })
+        .collect();
+    names.sort();
+    let read = |name: String| {
+        let text = fixture(crate_dir, &name);
+        (name, text)
+    };
+    names.into_iter().map(read).collect()
+}
+
+/// Everything a machine said.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// Events.
+    pub events: Vec<String>,
+    /// WebSocket texts.
+    pub sent: Vec<(LinkId, String)>,
+    /// REST requests.
+    pub requests: Vec<Request>,
+    /// Links it wants anew, and why.
+    pub reconnects: Vec<(LinkId, &'static str)>,
+}
+
+/// A REST request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Where to.
+    pub link: LinkId,
+    /// To be given back with the answer.
+    pub tag: RestTag,
+    /// Method and target.
+    pub line: String,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// Empty for none.
+    pub body: String,
+}
+
+impl Sink for Said {
+    fn event(&mut self, event: &Event<'_>) {
+        self.events.push(match event {
+            Event::Order(report) => format!(
+                "Order {} {} {:?} px {} qty {} cum {}",
+                report
+                    .client_id
+                    .map_or("-".into(), |id| id.sequence().to_string()),
+                report.state.name(),
+                report.reason,
+                known(report.price),
+                known(report.qty),
+                known(report.cum),
+            ),
+            Event::Fill(fill) => format!(
+                "Fill {} trade {} {} {} @ {} fee {} {:?} {}",
+                fill.client_id
+                    .map_or("-".into(), |id| id.sequence().to_string()),
+                fill.trade_id.0,
+                fill.side.name(),
+                fill.qty,
+                fill.price,
+                fill.fee,
+                fill.fee_asset,
+                fill.liquidity.name(),
+            ),
+            Event::Balance(balance) => format!(
+                "Balance {:?} free {} locked {}",
+                balance.asset, balance.free, balance.locked
+            ),
+            Event::Book(book) => format!(
+                "Book {:?} {}..{} prev {} checksum {:?} {}x{}",
+                book.kind,
+                book.first_id,
+                book.last_id,
+                book.prev_id,
+                book.checksum.map(u32::cast_signed),
+                book.bids.len(),
+                book.asks.len()
+            ),
+            Event::Trade(trade) => format!(
+                "Trade {} {} {} @ {}",
+                trade.trade_id.0,
+                trade.taker.name(),
+                trade.qty,
+                trade.price
+            ),
+            Event::Quote(quote) => format!(
+                "Quote {} {} @ {} / {} @ {}",
+                quote.update_id, quote.bid.qty, quote.bid.price, quote.ask.qty, quote.ask.price
+            ),
+            Event::Ack(ack) => format!(
+                "Ack {} order {} {:?} {}",
+                ack.client_id.sequence(),
+                ack.order_id.0,
+                ack.reason,
+                ack.code
+            ),
+            Event::Control(control) => format!("{control:?}"),
+            Event::Ignored(why) => format!("Ignored {why}"),
+        });
+    }
+
+    fn send_text(&mut self, link: LinkId, text: &[u8]) {
+        let text = String::from_utf8(text.to_vec()).expect("text frames are UTF-8");
+        self.sent.push((link, text));
+    }
+
+    fn request(&mut self, link: LinkId, request: &RestRequest<'_>) {
+        self.requests.push(Request {
+            link,
+            tag: request.tag,
+            line: format!("{} {}", request.method.as_str(), request.target),
+            headers: request
+                .headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            body: String::from_utf8(request.body.to_vec()).expect("bodies are UTF-8"),
+        });
+    }
+
+    fn reconnect(&mut self, link: LinkId, why: &'static str) {
+        self.reconnects.push((link, why));
+    }
+}
+
+fn known(value: Option<Decimal>) -> String {
+    value.map_or("-".into(), |value| value.to_string())
+}
+
+/// A machine and its registry. Times are milliseconds after [`START_MS`].
+pub struct Rig<V> {
+    /// The machine.
+    pub venue: V,
+    /// Its registry.
+    pub registry: Registry,
+    /// The link answers come by.
+    pub rest: LinkId,
+}
+
+impl<V: Venue> Rig<V> {
+    /// A text message on a link.
+    pub fn text(&mut self, link: LinkId, ms: u64, text: &str) -> (Said, Result<(), Fault>) {
+        let mut said = Said::default();
+        let mut bytes = text.as_bytes().to_vec();
+        let result = self
+            .venue
+            .on_text(&self.registry, link, at_ms(ms), &mut bytes, &mut said);
+        (said, result)
+    }
+
+    /// The answer to a request.
+    pub fn response(
+        &mut self,
+        ms: u64,
+        tag: RestTag,
+        status: u16,
+        body: &str,
+    ) -> (Said, Result<(), Fault>) {
+        self.limited(ms, tag, status, body, None)
+    }
+
+    /// The answer to a request, with a `Retry-After` in seconds.
+    pub fn limited(
+        &mut self,
+        ms: u64,
+        tag: RestTag,
+        status: u16,
+        body: &str,
+        retry_after_s: Option<u32>,
+    ) -> (Said, Result<(), Fault>) {
+        let mut said = Said::default();
+        let mut body = body.as_bytes().to_vec();
+        let response = RestResponse {
+            tag,
+            status,
+            retry_after_s,
+            body: &mut body,
+        };
+        let result = self.venue.on_response(
+            &mut self.registry,
+            self.rest,
+            at_ms(ms),
+            response,
+            &mut said,
+        );
+        (said, result)
+    }
+
+    /// A link's handshake is complete.
+    pub fn open(&mut self, link: LinkId, ms: u64) -> Said {
+        let mut said = Said::default();
+        self.venue
+            .on_open(&mut self.registry, link, at_ms(ms), &mut said);
+        said
+    }
+
+    /// A link is gone.
+    pub fn close(&mut self, link: LinkId, ms: u64) -> Said {
+        let mut said = Said::default();
+        self.venue.on_closed(link, at_ms(ms), &mut said);
+        said
+    }
+
+    /// Time passes.
+    pub fn deadline(&mut self, ms: u64) -> Said {
+        let mut said = Said::default();
+        self.venue.on_deadline(&self.registry, at_ms(ms), &mut said);
+        said
+    }
+}
