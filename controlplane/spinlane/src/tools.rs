@@ -172,6 +172,23 @@ pub fn event_json(
             "asks": levels(book.asks),
             "venue_ns": book.venue_ns.0,
         }),
+        Event::L3(book) => json!({
+            "kind": "l3",
+            "symbol": symbol(book.instrument),
+            "type": match book.kind {
+                dp_types::BookMsgKind::Snapshot => "snapshot",
+                dp_types::BookMsgKind::Delta => "delta",
+            },
+            "last_id": book.last_id,
+            "checksum": book.checksum.map_or(Value::Null, checksum),
+            "orders": book.orders.iter().map(|order| json!([
+                order_id_text(order.id).as_str(),
+                order.side.name(),
+                order.price.to_string(),
+                order.qty.to_string(),
+            ])).collect::<Value>(),
+            "venue_ns": book.venue_ns.0,
+        }),
         Event::Trade(trade) => json!({
             "kind": "trade",
             "symbol": symbol(trade.instrument),
@@ -221,6 +238,13 @@ pub fn event_json(
             "asset": name(balance.asset),
             "free": decimal(balance.free),
             "locked": decimal(balance.locked),
+        }),
+        Event::Position(position) => json!({
+            "kind": "position",
+            "symbol": symbol(position.instrument),
+            "qty": decimal(position.qty),
+            "entry": optional(position.entry),
+            "venue_ns": position.venue_ns.0,
         }),
         Event::Ack(ack) => json!({
             "kind": "ack",

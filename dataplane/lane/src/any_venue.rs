@@ -75,6 +75,17 @@ impl Venue for AnyVenue {
         each!(self, venue => venue.on_text(registry, link, now, text, out))
     }
 
+    fn on_binary(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        bytes: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        each!(self, venue => venue.on_binary(registry, link, now, bytes, out))
+    }
+
     fn on_response(
         &mut self,
         registry: &mut Registry,

@@ -94,6 +94,10 @@ impl<D: Desk> Sink for LaneSink<'_, D> {
     fn reconnect(&mut self, link: LinkId, why: &'static str) {
         self.outbox.reconnect(link, why);
     }
+
+    fn connect(&mut self, link: LinkId, path: &str) {
+        self.outbox.connect(link, path);
+    }
 }
 
 impl<D: Desk> LaneSink<'_, D> {
@@ -510,6 +514,14 @@ impl Seat {
                     LinkEvent::Text(text) => {
                         sink.desk.wall().count(Counter::MessagesRx);
                         let result = venue.on_text(registry, id, now, text, sink);
+                        if id == ORDERS && matches!(result, Err(Fault::Decode(_))) {
+                            sink.desk.fact(venue_id, Fact::PrivateFault, now);
+                        }
+                        note_fault(sink.desk.wall(), venue_id, result);
+                    }
+                    LinkEvent::Binary(bytes) => {
+                        sink.desk.wall().count(Counter::MessagesRx);
+                        let result = venue.on_binary(registry, id, now, bytes, sink);
                         if id == ORDERS && matches!(result, Err(Fault::Decode(_))) {
                             sink.desk.fact(venue_id, Fact::PrivateFault, now);
                         }

@@ -66,6 +66,7 @@ impl Plan<'_> {
                 ed25519_pem: keys.ed25519_pem,
             },
             order_window_ms: section.order_window_ms,
+            nonce_slot: 0,
         };
         Ok(VenueParts {
             id,

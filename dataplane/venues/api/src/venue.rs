@@ -1,6 +1,8 @@
 //! The [`Venue`] trait, what goes in and what comes out.
 
-use crate::{Capabilities, Event, Fault, LinkSpec, Registry, RestRequest, RestResponse};
+use crate::{
+    Capabilities, DecodeError, Event, Fault, LinkSpec, Registry, RestRequest, RestResponse,
+};
 use core::ops::{Add, Sub};
 use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
@@ -17,6 +19,10 @@ pub trait Sink {
     fn request(&mut self, link: LinkId, request: &RestRequest<'_>);
     /// The link is no good: close it and open it again with back-off.
     fn reconnect(&mut self, link: LinkId, why: &'static str);
+    /// A held link ([`LinkSpec::is_held`]) may be opened now, once, with this WebSocket target.
+    fn connect(&mut self, link: LinkId, path: &str) {
+        let _ = (link, path);
+    }
 }
 
 /// API key material. Never printed: `Debug` shows the venue's part names only.
@@ -55,6 +61,8 @@ pub struct VenueConfig {
     /// what waits longer on its way is refused there. Above 0; a 0 counts as 1. Cancels have none, or the
     /// venue's longest.
     pub order_window_ms: u32,
+    /// Which of the nodes that share the keys this is, from 0 to 7: goes into nonces, so that two never collide.
+    pub nonce_slot: u8,
 }
 
 /// Why a request was not written. Nothing left the machine.
@@ -132,6 +140,20 @@ pub trait Venue {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault>;
+    /// One whole WebSocket binary message: compressed text, or a binary encoding.
+    ///
+    /// Errors: as [`Venue::on_text`]; by default that this venue sends none.
+    fn on_binary(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        bytes: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let _ = (registry, link, now, bytes, out);
+        Err(DecodeError::Shape("a binary message").into())
+    }
     /// One REST answer.
     fn on_response(
         &mut self,

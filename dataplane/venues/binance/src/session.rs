@@ -164,6 +164,7 @@ impl Session {
                 LinkKind::WebSocket => SILENCE_NS_MAX,
                 LinkKind::Http => 0,
             },
+            is_held: false,
         };
         let path = md_path(&config.symbols);
         let mut links = vec![
