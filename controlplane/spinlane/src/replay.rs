@@ -9,12 +9,11 @@
 //! shows the first one's levels and the sum of the counts, and each connection by itself below.
 
 use crate::capture::{Capture, Record};
-use crate::tools::{BinanceTool, EventsOnly, Names, OkxTool, Tool, printed_level, venue};
+use crate::tools::{EventsOnly, Names, Tool, printed_level, venue, with_tool};
 use anyhow::Context as _;
 use dp_book::{Counts, Keeper, Outcome, State};
 use dp_types::{
     BookMsgKind, Instrument, InstrumentId, Level, Now, QuoteMsg, RawLevel, Side, Tsc, UnixNanos,
-    VenueId,
 };
 use dp_venue_api::{Event, Fault, Registry, RestResponse, Venue as _};
 use serde_json::{Value, json};
@@ -54,11 +53,8 @@ pub fn run(args: &ReplayArgs, is_json: bool) -> anyhow::Result<()> {
 ///
 /// Errors: as [`run`].
 pub fn replay_file(venue_name: &str, path: &Path) -> anyhow::Result<Value> {
-    match venue(venue_name)? {
-        VenueId::OKX => replay::<OkxTool>(path),
-        VenueId::BINANCE => replay::<BinanceTool>(path),
-        _ => anyhow::bail!("venue `{venue_name}` has no replay"),
-    }
+    with_tool!(venue(venue_name)?, T => replay::<T>(path))
+        .with_context(|| format!("venue `{venue_name}` has no replay"))?
 }
 
 /// The book of one symbol on one connection.

@@ -11,10 +11,32 @@ mod okx;
 pub use binance::BinanceTool;
 pub use okx::OkxTool;
 
-use anyhow::bail;
+/// Runs `$run` with the tool of a venue as the type `$tool`; `None` when this build has none for it.
+macro_rules! with_tool {
+    ($id:expr, $tool:ident => $run:expr) => {
+        with_tool!(
+            pick $id, $tool, $run,
+            (BINANCE, BinanceTool)
+            (OKX, OkxTool)
+        )
+    };
+    (pick $id:expr, $tool:ident, $run:expr, $(($venue:ident, $type:ident))*) => {
+        match $id {
+            $(dp_types::VenueId::$venue => {
+                type $tool = $crate::tools::$type;
+                Some($run)
+            })*
+            _ => None,
+        }
+    };
+}
+pub(crate) use with_tool;
+
+use anyhow::Context as _;
 use dp_book::SyncRule;
 use dp_types::{
-    Decimal, Instrument, InstrumentId, Level, LinkId, OrderId, RawLevel, Text, VenueId,
+    ClientOrderId, Decimal, Instrument, InstrumentId, Level, LinkId, OrderId, RawLevel, Text,
+    VenueId,
 };
 use dp_venue_api::{Event, Registry, RegistryError, RestRequest, RestTag, Sink, Venue};
 use serde_json::{Map, Value, json};
@@ -49,6 +71,10 @@ pub trait Tool {
     fn checksum(bits: u32) -> Value;
     /// The venue's text of an order id.
     fn order_id_text(id: OrderId) -> Text<40>;
+    /// Our id from the venue's text of it; `None` when it is not one of ours.
+    fn client_id(text: &str) -> Option<ClientOrderId>;
+    /// The venue's text of our id: the inverse of [`Tool::client_id`].
+    fn client_text(id: ClientOrderId) -> String;
     /// Signs a request object (shape of `auth-vectors.json`).
     fn sign(request: &Map<String, Value>) -> anyhow::Result<Signed>;
 }
@@ -280,10 +306,20 @@ impl<F: FnMut(&Event<'_>)> Sink for EventsOnly<F> {
 
 /// A venue by its name on the command line. Errors: not one of this build, with the ones there are.
 pub fn venue(name: &str) -> anyhow::Result<VenueId> {
-    match VenueId::from_name(name) {
-        Some(id @ (VenueId::BINANCE | VenueId::OKX)) => Ok(id),
-        _ => bail!("venue `{name}` is not in this build\nhint: use binance or okx"),
-    }
+    let is_here = |id: VenueId| with_tool!(id, T => T::ID).is_some();
+    VenueId::from_name(name)
+        .filter(|id| is_here(*id))
+        .with_context(|| {
+            let here: Vec<_> = (0..=u8::MAX)
+                .map(VenueId)
+                .filter(|id| is_here(*id))
+                .map(VenueId::name)
+                .collect();
+            format!(
+                "venue `{name}` is not in this build\nhint: use one of {}",
+                here.join(", ")
+            )
+        })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! Neither sends anything; neither keeps a secret.
 
 use crate::capture::{Direction, LINE_MAX, Record};
-use crate::tools::{BinanceTool, EventsOnly, Names, OkxTool, Signed, Tool, event_json, venue};
+use crate::tools::{EventsOnly, Names, Signed, Tool, event_json, venue, with_tool};
 use anyhow::{Context as _, bail};
 use dp_types::{Now, Tsc, UnixNanos, VenueId};
 use dp_venue_api::{Event, Fault, Registry, RestMethod, RestResponse, Secrets, Venue as _};
@@ -17,7 +17,7 @@ use std::io::{BufRead, Read as _, Write};
 /// Arguments of `spinlane venue decode` and `spinlane venue sign`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct VenueArgs {
-    /// Venue: binance or okx.
+    /// Venue, by its name in the configuration: binance, okx.
     #[arg(long)]
     pub venue: String,
 }
@@ -28,11 +28,8 @@ pub struct VenueArgs {
 pub fn decode(venue_name: &str) -> anyhow::Result<()> {
     let input = std::io::stdin().lock();
     let output = std::io::BufWriter::new(std::io::stdout().lock());
-    match venue(venue_name)? {
-        VenueId::OKX => decode_lines::<OkxTool>(input, output),
-        VenueId::BINANCE => decode_lines::<BinanceTool>(input, output),
-        _ => bail!("venue `{venue_name}` has no decoder"),
-    }
+    with_tool!(venue(venue_name)?, T => decode_lines::<T>(input, output))
+        .with_context(|| format!("venue `{venue_name}` has no decoder"))?
 }
 
 /// `spinlane venue sign`: one object from standard input, the signed one to standard output.
@@ -59,11 +56,8 @@ pub fn sign(venue_name: &str) -> anyhow::Result<()> {
 ///
 /// Errors: as [`sign`].
 pub fn sign_object(id: VenueId, request: &Map<String, Value>) -> anyhow::Result<Value> {
-    let signed = match id {
-        VenueId::OKX => OkxTool::sign(request)?,
-        VenueId::BINANCE => BinanceTool::sign(request)?,
-        _ => bail!("venue `{}` has no signer", id.name()),
-    };
+    let signed = with_tool!(id, T => T::sign(request))
+        .with_context(|| format!("venue `{id}` has no signer"))??;
     Ok(json!({
         "signed_payload": signed.payload,
         "signature": signed.signature,
@@ -514,6 +508,7 @@ pub(crate) fn sign_binance(object: &Map<String, Value>) -> anyhow::Result<Signed
 mod tests {
     use super::*;
     use crate::tools::tests::capture_path;
+    use crate::tools::{BinanceTool, OkxTool};
 
     fn decoded<T: Tool>(input: &[u8]) -> Vec<Value> {
         let mut output = Vec::new();
