@@ -331,7 +331,8 @@ fn body_of(request: &Map<String, Value>) -> String {
 
 /// Signs for OKX: a REST request, a login message, or a bare payload.
 pub(crate) fn sign_okx(object: &Map<String, Value>) -> anyhow::Result<Signed> {
-    use dp_venue_okx::auth::{Auth, IsoTime};
+    use dp_venue_okx::auth::Auth;
+    use dp_wire::time::TimeText;
     let auth = Auth::new(&secrets(object)?).context("`key` is empty")?;
     let signature_of = |payload: &str| auth.sign(&[payload.as_bytes()]).as_str().to_owned();
     if let Some(mut request) = request_of(object) {
@@ -343,7 +344,9 @@ pub(crate) fn sign_okx(object: &Map<String, Value>) -> anyhow::Result<Signed> {
             _ => Map::new(),
         };
         let time = match (text(&headers, "OK-ACCESS-TIMESTAMP"), clock_ms(object)) {
-            ("", Some(ms)) => IsoTime::from_millis(ms).as_str().to_owned(),
+            ("", Some(ms)) => TimeText::rfc3339_millis(ms.saturating_mul(1_000_000))
+                .as_str()
+                .to_owned(),
             ("", None) => bail!("neither `clock_ms` nor the header OK-ACCESS-TIMESTAMP is there"),
             (time, _) => time.to_owned(),
         };

@@ -28,4 +28,5 @@ pub mod json;
 pub mod scan;
 mod tables;
 pub mod template;
+pub mod time;
 pub mod ws;
