@@ -23,6 +23,7 @@
 
 pub mod buf;
 pub mod digits;
+pub mod fix;
 pub mod http;
 pub mod json;
 pub mod scan;
