@@ -26,6 +26,7 @@ pub mod digits;
 pub mod fix;
 pub mod http;
 pub mod json;
+pub mod sbe;
 pub mod scan;
 mod tables;
 pub mod template;
