@@ -16,8 +16,8 @@ impl Session {
         now: Now,
         out: &mut impl Sink,
     ) {
-        if !self.md.is_ready {
-            return; // the subscription brings one
+        if !self.md.is_open {
+            return; // the next link's subscription brings one
         }
         if let Some(book) = self.books.get_mut(id.0 as usize) {
             book.is_wanted = true;
@@ -25,12 +25,19 @@ impl Session {
         }
     }
 
+    /// Asks for what is wanted or has not come in time. The keeper asks once and waits.
     pub(super) fn ask_snapshots(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
         self.snapshots_at = None;
+        if !self.md.is_ready {
+            return; // what is wanted is asked for when it is
+        }
         for index in 0..self.books.len() {
-            let Some(book) = self.books.get_mut(index).filter(|book| book.is_wanted) else {
+            let Some(book) = self.books.get_mut(index) else {
                 continue;
             };
+            if !book.is_wanted && !book.is_awaited {
+                continue;
+            }
             let due = book.due();
             if due > now.unix {
                 self.snapshots_at = min_of([self.snapshots_at, Some(due)]);
@@ -42,6 +49,7 @@ impl Session {
                 continue;
             }
             (book.is_wanted, book.is_awaited, book.asked) = (false, true, now.unix);
+            self.snapshots_at = min_of([self.snapshots_at, Some(book.due())]);
             self.renew_book(registry, InstrumentId(index as u32), out);
         }
     }

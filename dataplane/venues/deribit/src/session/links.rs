@@ -275,6 +275,9 @@ impl Session {
             return;
         }
         ws.is_ready = true;
+        if link != LINK_ORDERS && self.books.iter().any(|book| book.is_wanted) {
+            self.snapshots_at = Some(UnixNanos(0)); // lost before the last confirmation
+        }
         out.event(&Event::Control(if link == LINK_ORDERS {
             Control::LoggedIn(link)
         } else {
