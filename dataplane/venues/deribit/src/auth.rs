@@ -9,7 +9,7 @@
 //! ([`Nonces`]). Source: venue page, section 5, read 2026-11-20.
 
 use crate::symbols::{push_base36, push_u64};
-use dp_types::Now;
+use dp_types::{LinkId, Now};
 use dp_venue_api::{Hash, HmacKey, RestMethod, Secrets};
 use dp_wire::buf::{Buf, Overflow};
 use dp_wire::json::write::Object;
@@ -141,7 +141,8 @@ impl Auth {
     }
 }
 
-/// Nonces that never come twice: the node's place, the millisecond, how many there were before.
+/// Nonces that never come twice: the node's place, the link (a spread node has a machine for each), the
+/// millisecond, how many there were before.
 #[derive(Debug)]
 pub struct Nonces {
     slot: u8,
@@ -155,11 +156,13 @@ impl Nonces {
     }
 
     /// The next one.
-    pub fn next(&mut self, now: Now) -> String {
+    pub fn next(&mut self, link: LinkId, now: Now) -> String {
         self.count = self.count.wrapping_add(1);
         let mut text = Vec::with_capacity(32);
-        push_u64(u64::from(self.slot), &mut text);
-        text.push(b'x');
+        for part in [self.slot, link.0] {
+            push_u64(u64::from(part), &mut text);
+            text.push(b'x');
+        }
         push_base36(now.unix.millis(), &mut text);
         text.push(b'x');
         push_base36(self.count, &mut text);
@@ -235,10 +238,13 @@ mod tests {
         for slot in 0..8 {
             let mut nonces = Nonces::new(slot);
             for ms in [0, 1, 1, 1_760_000_000_000, 1_760_000_000_000, 35, 36] {
-                assert!(seen.insert(nonces.next(now(ms))));
+                assert!(seen.insert(nonces.next(LinkId(1), now(ms))));
             }
-            // Started anew, a moment later.
-            assert!(seen.insert(Nonces::new(slot).next(now(1_760_000_000_001))));
+            // Started anew, a moment later; and on two links at once, by two machines.
+            for link in [LinkId(1), LinkId(2)] {
+                let nonce = Nonces::new(slot).next(link, now(1_760_000_000_001));
+                assert!(seen.insert(nonce));
+            }
         }
     }
 

@@ -9,7 +9,8 @@
 //! The venue counts credits that flow back (500 of 50,000 at 10,000 a second for an ordinary request, 3,000 of
 //! 30,000 for a subscription) and tells nothing of what is left. Too many requests end the session, and with it,
 //! by cancel on disconnect, every order: so we stay well below, and hold still for as long as all pools take to
-//! fill when it happened all the same. A pool is one number, the time at which it will be full again.
+//! fill when it happened all the same. Cancels go on at their pace even then: what they might cost, the session, would
+//! cancel the rest. A pool is one number, the time at which it will be full again.
 //!
 //! These are the venue's defaults; accounts that trade more are given more, which `get_account_summary` tells and
 //! we do not read. Machines that share an account share its pools: each keeps these by itself.
@@ -113,11 +114,10 @@ impl Default for Limits {
 impl Limits {
     /// Takes room for one order request.
     pub fn order(&mut self, now: UnixNanos, op: OrderOp) -> bool {
-        let kept = match op {
-            OrderOp::Enter => MATCHING_KEPT,
-            OrderOp::Cancel => 0,
-        };
-        !self.is_stopped(now) && self.matching.take(now, 1, kept)
+        match op {
+            OrderOp::Enter => !self.is_stopped(now) && self.matching.take(now, 1, MATCHING_KEPT),
+            OrderOp::Cancel => self.matching.take(now, 1, 0),
+        }
     }
 
     /// Takes room for one REST request.
@@ -140,7 +140,7 @@ impl Limits {
         !self.is_stopped(now) && self.subscribe.take(now, count, 0)
     }
 
-    /// The venue refused for rate: nothing but answers to its tests goes out until its pools are full again, or as
+    /// The venue refused for rate: nothing but cancels and answers to its tests goes out until its pools are full again, or as
     /// long as it named. Returns until when.
     pub fn stop(&mut self, now: UnixNanos, retry_after_s: Option<u32>) -> UnixNanos {
         for pool in [&mut self.matching, &mut self.other, &mut self.subscribe] {
@@ -152,7 +152,7 @@ impl Limits {
         self.stopped_until
     }
 
-    /// Until when nothing may be sent; in the past when something may.
+    /// Until when nothing else may be sent; in the past when it may.
     pub const fn stopped_until(&self) -> UnixNanos {
         self.stopped_until
     }
@@ -198,9 +198,12 @@ mod tests {
         let until = limits.stop(T0, Some(30));
         assert_eq!(until, T0.after(30 * SECOND_NS));
         let before = UnixNanos(until.0 - 1);
-        for op in [OrderOp::Enter, OrderOp::Cancel] {
-            assert!(!limits.order(before, op));
-        }
+        assert!(!limits.order(before, OrderOp::Enter));
+        assert!(!limits.order(T0, OrderOp::Cancel), "its pool is empty");
+        assert!(
+            limits.order(T0.after(MATCHING_NS), OrderOp::Cancel),
+            "but what rests must go"
+        );
         assert!(!limits.rest(before) && !limits.upkeep(before) && !limits.subscribe(before, 1));
         assert!(limits.order(until, OrderOp::Enter) && limits.rest(until));
         assert!(limits.upkeep(until) && limits.subscribe(until, 1));

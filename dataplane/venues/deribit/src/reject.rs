@@ -35,9 +35,9 @@ pub const fn reason(code: i32) -> RejectReason {
     }
 }
 
-/// Whether the venue refused for rate.
+/// Whether the venue stops us for rate. 10066 ("too many concurrent requests") only refuses the one request.
 pub const fn is_rate_stop(code: i32) -> bool {
-    matches!(reason(code), RejectReason::RateLimit)
+    code == TOO_MANY_REQUESTS
 }
 
 /// Our name for an HTTP status that came without a readable body. 5xx leaves the outcome open.
@@ -83,6 +83,7 @@ mod tests {
         ] {
             assert_eq!(reason(code), expected, "{code}");
         }
+        assert!(is_rate_stop(TOO_MANY_REQUESTS) && !is_rate_stop(10_066));
     }
 
     #[test]

@@ -157,7 +157,7 @@ pub(crate) fn signed(
     now: Now,
     out: &mut impl Sink,
 ) {
-    let nonce = nonces.next(now);
+    let nonce = nonces.next(LINK_REST, now);
     let ms = now.unix.millis();
     let authorization = auth.authorization(ms, &nonce, RestMethod::Get, target, "");
     send(ask, target, &[("Authorization", &authorization)], out);

@@ -173,7 +173,7 @@ impl Session {
             ws.ready_by = ws.ready_by.map(|_| again.after(READY_WAIT_NS));
             return;
         }
-        let nonce = self.nonces.next(now);
+        let nonce = self.nonces.next(link, now);
         let mut login = Buf::<LOGIN_MAX>::new();
         let is_written = auth
             .write_login("l", now.unix.millis(), &nonce, &mut login)
