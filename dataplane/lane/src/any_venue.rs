@@ -16,6 +16,7 @@ macro_rules! for_venues {
         $call! {
             [$($argument)*]
             (Binance, dp_venue_binance, BinanceSync, BINANCE)
+            (Deribit, dp_venue_deribit, DeribitSync, DERIBIT)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };
