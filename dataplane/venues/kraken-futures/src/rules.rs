@@ -127,13 +127,6 @@ impl Rules {
         Ok(made)
     }
 
-    /// Whether the registry knows all of it already.
-    pub(crate) fn is_known(&self, registry: &Registry) -> bool {
-        registry
-            .get(self.id)
-            .is_some_and(|known| known.tick.0 != 0 && self.made(*known) == Ok(*known))
-    }
-
     /// Writes them. Errors: as [`Rules::made`]; an asset table that is full.
     pub(crate) fn apply(&self, registry: &mut Registry) -> Result<(), DecodeError> {
         let Some(&known) = registry.get(self.id) else {

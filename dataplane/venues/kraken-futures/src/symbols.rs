@@ -79,15 +79,23 @@ pub fn parse_client_id(text: &[u8]) -> Option<ClientOrderId> {
         .and_then(ClientOrderId::from_raw)
 }
 
-/// An id of the venue; `None` when it is no UUID, or nil.
+/// An id of the venue; `None` when it is no UUID, or one of 64 bits, which no version of UUIDs makes: such a number
+/// stands for itself.
 pub fn parse_order_id(text: &[u8]) -> Option<OrderId> {
-    parse_uuid(text).filter(|value| *value != 0).map(OrderId)
+    parse_uuid(text)
+        .filter(|value| value >> 64 != 0)
+        .map(OrderId)
 }
 
-/// The venue's text of an order id; empty for 0.
+/// The venue's text of an order or trade id: a UUID, or the digits of a number; empty for 0.
 pub fn order_id_text(id: OrderId) -> Text<40> {
     if id.0 == 0 {
         return Text::EMPTY;
+    }
+    if let Ok(number) = u64::try_from(id.0) {
+        let mut digits = Vec::with_capacity(20);
+        push_u64(number, &mut digits);
+        return core::str::from_utf8(&digits).map_or(Text::EMPTY, Text::lossy);
     }
     core::str::from_utf8(&uuid_text(id.0)).map_or(Text::EMPTY, Text::lossy)
 }
@@ -152,6 +160,16 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_shown_as_they_are() {
+        assert_eq!(order_id_text(OrderId(10_218_208)).as_str(), "10218208");
+        assert_eq!(order_id_text(OrderId(0)).as_str(), "");
+        assert_eq!(
+            parse_order_id(b"00000000-0000-0000-0000-0000009beaa0"),
+            None
+        );
+    }
+
+    #[test]
     fn small_letters_are_the_same_symbol() {
         let mut buffer = [0; SYMBOL_MAX];
         assert_eq!(capitals("pi_xbtusd", &mut buffer), Some(&b"PI_XBTUSD"[..]));
@@ -166,7 +184,7 @@ mod tests {
         }
 
         #[test]
-        fn order_ids_come_back(id in 1u128..) {
+        fn order_ids_come_back(id in 1u128 << 64..) {
             let text = order_id_text(OrderId(id));
             prop_assert_eq!(text.as_str().len(), UUID_LEN);
             prop_assert_eq!(parse_order_id(text.as_bytes()), Some(OrderId(id)));

@@ -53,6 +53,9 @@ fn market_data() {
     );
     check(&["feed_level3"], &["L3 Delta -1 checksum Some(7) 2 orders"]);
     check(&["feed_status"], &["Ignored connected to orders"]);
+    for name in ["feed_instruments", "feed_instrument_update"] {
+        check(&[name], &["Ignored rules are read at the start"]);
+    }
     check(&["feed_heartbeat"], &["Heartbeat"]);
     check(&["feed_pong"], &["Heartbeat"]);
 }

@@ -106,8 +106,12 @@ fn push_channel(
 }
 
 impl Session {
-    /// The link is open: instruments, and whatever of them is known already.
+    /// The link is open: the instruments first, or what they are for when they are known.
     pub(super) fn enter_market(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
+        if self.are_instruments_ready {
+            self.subscribe(registry, now, out);
+            return;
+        }
         self.public.ready_by = Some(now.unix.after(READY_WAIT_NS));
         self.send_subscription(
             LINK_PUBLIC,
@@ -116,9 +120,6 @@ impl Session {
             |text| push(text, r#","channel":"instrument","snapshot":true"#),
             out,
         );
-        if self.are_instruments_ready {
-            self.subscribe(registry, now, out);
-        }
     }
 
     /// The link is gone, and with it all that was asked on it.
@@ -128,7 +129,8 @@ impl Session {
         }
     }
 
-    /// A message of the instrument channel: rules that are news wait for the registry.
+    /// A message of the instrument channel: rules wait for the registry. They are read at the start: who trades has
+    /// counted in the increments of then.
     ///
     /// Errors: an instrument of ours whose numbers cannot be read; the others are taken.
     pub(super) fn on_instruments(
@@ -138,6 +140,10 @@ impl Session {
         root: Value<'_>,
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
+        if self.are_instruments_ready {
+            out.event(&Event::Ignored("rules are read at the start"));
+            return Ok(());
+        }
         let data = root.get("data").ok_or(DecodeError::Field("data"))?;
         // The spot market has its pairs beside assets; derivatives are not shown [U], and may be the list itself.
         let items = match some(data, "pairs") {
@@ -147,17 +153,14 @@ impl Session {
         let mut result = Ok(());
         for item in items.ok_or(DecodeError::Field("pairs"))? {
             match Rules::of_unified(registry, item) {
-                Ok(Some(rules)) if !rules.is_known(registry) => self.note(rules),
-                Ok(_) => {}
+                Ok(Some(rules)) => self.note(rules),
+                Ok(None) => {}
                 Err(error) => result = result.and(Err(error)),
             }
         }
-        let is_snapshot = root.get("type").and_then(Value::as_str) == Some("snapshot");
-        self.is_listed |= is_snapshot;
-        if is_snapshot && !self.are_instruments_ready {
+        if root.get("type").and_then(Value::as_str) == Some("snapshot") {
+            self.is_listed = true;
             self.public.ready_by = None; // the clock runs from the subscriptions
-        }
-        if !self.rules.is_empty() || (is_snapshot && !self.are_instruments_ready) {
             self.status_at = Some(now.unix);
             self.run_due(registry, now, out);
         }
@@ -178,8 +181,8 @@ impl Session {
         rest::ask_status(out);
     }
 
-    /// The registry may be written: rules that wait go in, and the first time all are there is told. Whatever the
-    /// answer says that brings it, even that it was lost.
+    /// The registry may be written: rules that wait go in, and that all are there is told, once. Whatever the answer
+    /// says that brings it, even that it was lost.
     ///
     /// Errors: rules that do not fit; a symbol of ours that the venue does not list, once.
     pub(super) fn settle_rules(
@@ -188,15 +191,15 @@ impl Session {
         now: Now,
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
+        if self.are_instruments_ready || !self.is_listed {
+            return Ok(());
+        }
+        self.are_instruments_ready = true;
         self.status_at = None;
         let mut result = Ok(());
         for rules in self.rules.drain(..) {
             result = result.and(rules.apply(registry));
         }
-        if self.are_instruments_ready || !self.is_listed {
-            return Ok(result?);
-        }
-        self.are_instruments_ready = true;
         // A symbol the venue did not list keeps no rules: it must not trade.
         let mut unlisted = None;
         for &id in &self.symbols {
