@@ -11,6 +11,11 @@ mod okx;
 
 pub use binance::BinanceTool;
 pub use deribit::DeribitTool;
+mod kraken_futures;
+mod okx;
+
+pub use binance::BinanceTool;
+pub use kraken_futures::KrakenFuturesTool;
 pub use okx::OkxTool;
 
 /// Runs `$run` with the tool of a venue as the type `$tool`; `None` when this build has none for it.
@@ -20,6 +25,7 @@ macro_rules! with_tool {
             pick $id, $tool, $run,
             (BINANCE, BinanceTool)
             (DERIBIT, DeribitTool)
+            (KRAKEN_FUTURES, KrakenFuturesTool)
             (OKX, OkxTool)
         )
     };

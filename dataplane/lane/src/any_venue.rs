@@ -17,6 +17,7 @@ macro_rules! for_venues {
             [$($argument)*]
             (Binance, dp_venue_binance, BinanceSync, BINANCE)
             (Deribit, dp_venue_deribit, DeribitSync, DERIBIT)
+            (KrakenFutures, dp_venue_kraken_futures, KrakenFuturesSync, KRAKEN_FUTURES)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };
