@@ -71,6 +71,12 @@ pub trait SyncRule {
         let _ = book;
         None
     }
+    /// The same book's checksum in a second spelling of its numbers, where it is not certain which of the two a
+    /// venue sums up. Asked for only when the first one does not match.
+    fn checksum_otherwise(&self, book: &Book) -> Option<u32> {
+        let _ = book;
+        None
+    }
     /// Whether deltas may trim the book to the subscribed depth (venues that send no deletes).
     fn depth_max(&self) -> Option<usize> {
         None
