@@ -8,6 +8,8 @@ use dp_types::RejectReason;
 
 /// Too many requests.
 pub const RATE_LIMIT: i32 = 11_010;
+/// The flags of a connection were not set.
+pub const FLAGS_FAILED: i32 = 10_050;
 /// The server asks us to reconnect.
 pub const RECONNECT: i64 = 20_051;
 /// Maintenance begins.
@@ -54,7 +56,7 @@ fn has(text: &[u8], piece: &[u8]) -> bool {
 /// Our name for one of the venue's codes; 0 is none given.
 pub const fn reason_of_code(code: i32) -> RejectReason {
     match code {
-        10_020 | 10_050 | 10_302 | 10_305 | 10_400 | 10_401 => RejectReason::Invalid,
+        10_020 | FLAGS_FAILED | 10_302 | 10_305 | 10_400 | 10_401 => RejectReason::Invalid,
         10_100 | 10_111..=10_113 | 10_200 => RejectReason::Auth,
         10_114 => RejectReason::Timestamp, // a nonce below the last: the next one passes
         10_300 => RejectReason::BadSymbol,

@@ -4,7 +4,7 @@ use super::{CHANNELS_MAX, Channel, Market, Session};
 use crate::LINK_PRIVATE;
 use crate::account::{self, Life, Wallet};
 use crate::entry::{self, notice_of};
-use crate::feed::{self, ChannelKind, FLAG_SEQ, ignored};
+use crate::feed::{self, ChannelKind, FLAG_SEQ, Stamp, What, ignored};
 use crate::limits::Refused;
 use crate::reject::{self, MAINTENANCE, MAINTENANCE_ENDED, RECONNECT};
 use dp_types::{LinkId, Now, RejectReason};
@@ -57,22 +57,32 @@ impl Session {
         };
         let (flags, link) = (market.flags, market.link);
         let held = market.channels.iter().find(|held| held.id == channel);
-        let kind = held.map_or(ChannelKind::Ignored(ignored::UNKNOWN_CHANNEL), |held| {
-            held.kind
-        });
-        if flags & FLAG_SEQ != 0 {
-            let (_, stamp) = feed::frame(items.clone(), flags)?;
-            let last = market.seq.replace(stamp.seq);
-            let expected = last.map_or(stamp.seq, |last| last.saturating_add(1));
-            if expected != stamp.seq {
-                let at = self.markets.iter().position(|market| market.link == link);
-                self.tell_gaps(at.unwrap_or(0), expected, stamp.seq, out);
-                out.reconnect(link, "a number of the connection was left out");
-            }
+        let unknown = ChannelKind::Ignored(ignored::UNKNOWN_CHANNEL);
+        let kind = held.map_or(unknown, |held| held.kind);
+        if flags & FLAG_SEQ == 0 {
+            return self.on_channel(kind, items, flags, out);
         }
-        self.on_channel(kind, items, flags, out)
+        let (what, stamp) = feed::frame(items, flags)?;
+        self.count(link, stamp, out);
+        self.on_what(kind, what, stamp, out)
     }
 
+    /// Takes note of a frame's number.
+    fn count(&mut self, link: LinkId, stamp: Stamp, out: &mut impl Sink) {
+        let at = self.markets.iter().position(|market| market.link == link);
+        let at = at.unwrap_or(0);
+        let Some(market) = self.markets.get_mut(at) else {
+            return;
+        };
+        let last = market.seq.replace(stamp.seq);
+        let expected = last.map_or(stamp.seq, |last| last.saturating_add(1));
+        if expected != stamp.seq {
+            self.tell_gaps(at, expected, stamp.seq, out);
+            out.reconnect(link, "a number of the connection was left out");
+        }
+    }
+
+    /// A frame without a number.
     fn on_channel(
         &mut self,
         kind: ChannelKind,
@@ -85,6 +95,16 @@ impl Session {
             return Ok(());
         }
         let (what, stamp) = feed::frame(items, flags)?;
+        self.on_what(kind, what, stamp, out)
+    }
+
+    fn on_what(
+        &mut self,
+        kind: ChannelKind,
+        what: What<'_>,
+        stamp: Stamp,
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
         match kind {
             ChannelKind::Book(id) => {
                 feed::on_book(id, what, stamp, &mut self.room, out)?;
@@ -97,7 +117,7 @@ impl Session {
                 let last = book.map_or(&mut nobody, |book| &mut book.trade_last);
                 feed::on_trades(id, what, last, &mut self.trades, out)?;
             }
-            ChannelKind::Ignored(_) => {}
+            ChannelKind::Ignored(why) => out.event(&Event::Ignored(why)),
         }
         Ok(())
     }
@@ -359,7 +379,10 @@ impl Session {
         if reason == RejectReason::RateLimit && link == LINK_PRIVATE {
             self.stop(Some(Refused::Order), None, now, out);
         }
-        let is_subscription = matches!(code, 10_300..=10_305);
+        if code == reject::FLAGS_FAILED && link != LINK_PRIVATE {
+            out.reconnect(link, "flags refused");
+        }
+        let is_subscription = matches!(code, 10_300..=10_305) || root.get("channel").is_some();
         let is_awaited = |market: &mut Market| market.ws.acks_missing > 0;
         if is_subscription && link != LINK_PRIVATE && self.market(link).is_some_and(is_awaited) {
             // The answer to one subscription: the others must not wait for it.
