@@ -16,6 +16,7 @@ macro_rules! for_venues {
         $call! {
             [$($argument)*]
             (Binance, dp_venue_binance, BinanceSync, BINANCE)
+            (Bitfinex, dp_venue_bitfinex, BitfinexSync, BITFINEX)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };
