@@ -16,6 +16,11 @@ mod okx;
 
 pub use binance::BinanceTool;
 pub use kraken_futures::KrakenFuturesTool;
+mod bitfinex;
+mod okx;
+
+pub use binance::BinanceTool;
+pub use bitfinex::BitfinexTool;
 pub use okx::OkxTool;
 
 /// Runs `$run` with the tool of a venue as the type `$tool`; `None` when this build has none for it.
@@ -26,6 +31,7 @@ macro_rules! with_tool {
             (BINANCE, BinanceTool)
             (DERIBIT, DeribitTool)
             (KRAKEN_FUTURES, KrakenFuturesTool)
+            (BITFINEX, BitfinexTool)
             (OKX, OkxTool)
         )
     };

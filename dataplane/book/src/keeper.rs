@@ -300,7 +300,7 @@ impl<R: SyncRule> Keeper<R> {
         self.proof.last_id = msg.last_id;
         self.proof.at = now;
         if let (Some(venue), Some(ours)) = (msg.checksum, self.rule.checksum(&self.book)) {
-            if venue != ours {
+            if venue != ours && self.rule.checksum_otherwise(&self.book) != Some(venue) {
                 self.counts.checksums_failed += 1;
                 self.restart();
                 return Outcome::BadChecksum { venue, ours };
@@ -350,6 +350,9 @@ mod tests {
         }
         fn checksum(&self, book: &Book) -> Option<u32> {
             Some(book.bids().map(|level| level.qty.0 as u32).sum())
+        }
+        fn checksum_otherwise(&self, book: &Book) -> Option<u32> {
+            self.checksum(book).map(|sum| sum + 1_000)
         }
     }
 
@@ -496,6 +499,21 @@ mod tests {
         assert_eq!(run(&mut keeper, Snapshot, (100, 100, -1)), Outcome::Applied);
         assert_eq!(keeper.proof().last_id, 105);
         assert_eq!(keeper.counts().gaps, 0);
+    }
+
+    #[test]
+    fn a_checksum_in_the_second_spelling_is_right_too() {
+        let mut keeper = Keeper::new(Rule(Chain::Unchained, Bootstrap::Pushed));
+        let bids = [raw(10, 4)];
+        for (checksum, counts) in [(4, (1, 0)), (1_004, (2, 0)), (1_005, (2, 1))] {
+            let msg = BookMsg {
+                checksum: Some(checksum),
+                ..msg(Snapshot, (1, 1, -1), &bids)
+            };
+            keeper.on_msg(&msg, &instrument(), UnixNanos(1));
+            let seen = keeper.counts();
+            assert_eq!((seen.checksums_ok, seen.checksums_failed), counts);
+        }
     }
 
     #[test]

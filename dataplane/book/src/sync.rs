@@ -71,6 +71,12 @@ pub trait SyncRule {
         let _ = book;
         None
     }
+    /// The same book's checksum in a second spelling of its numbers, where it is not certain which of the two a
+    /// venue sums up. Asked for only when the first one does not match.
+    fn checksum_otherwise(&self, book: &Book) -> Option<u32> {
+        let _ = book;
+        None
+    }
     /// How deep the book that starts with this snapshot is kept, where the venue sends no deletes for levels
     /// that fall out of the subscribed depth; `None` where it does.
     fn depth_max(&self, snapshot: &BookMsg<'_>) -> Option<usize> {

@@ -18,6 +18,7 @@ macro_rules! for_venues {
             (Binance, dp_venue_binance, BinanceSync, BINANCE)
             (Deribit, dp_venue_deribit, DeribitSync, DERIBIT)
             (KrakenFutures, dp_venue_kraken_futures, KrakenFuturesSync, KRAKEN_FUTURES)
+            (Bitfinex, dp_venue_bitfinex, BitfinexSync, BITFINEX)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };
