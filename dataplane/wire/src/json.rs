@@ -27,13 +27,14 @@
 //!
 //! The parser is simd-json. It is iterative; depth is bounded by [`DEPTH_MAX`], size by the `Doc`.
 //! Unknown and duplicate keys are harmless: the first one wins. A number with a fraction or an
-//! exponent is not exact in binary, so it is told as [`JsonError::Inexact`] when asked for; venues
-//! of ours print prices as strings. Nothing here formats, allocates after warm-up, or panics:
-//! `tests/allocations.rs` counts.
+//! exponent is not exact in binary, so it is told as [`JsonError::Inexact`] when asked for: most venues
+//! print prices as strings, and for the others [`quote::Quoter`] makes them so. Nothing here
+//! formats, allocates after warm-up, or panics: `tests/allocations.rs` counts.
 
 use dp_types::{Decimal, NumError};
 use simd_json::{Buffers, ErrorType, Node, StaticNode, Tape};
 
+pub mod quote;
 pub mod write;
 
 /// Nesting a message may have. Venues use at most six.
