@@ -16,6 +16,7 @@ macro_rules! for_venues {
         $call! {
             [$($argument)*]
             (Binance, dp_venue_binance, BinanceSync, BINANCE)
+            (Kraken, dp_venue_kraken, KrakenSync, KRAKEN)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };
