@@ -444,6 +444,20 @@ fn a_wrong_checksum_is_stale_at_once_and_subscribes_anew() {
 }
 
 #[test]
+fn a_first_snapshot_that_does_not_come_is_asked_for() {
+    let mut rig = rig::new(&["BTC/USD"], false);
+    let asked = rig.open(LINK_REST, 0).requests;
+    rig.open(LINK_PUBLIC, 0);
+    rig.response(0, asked[0].tag, 200, fixture("rest_pairs"))
+        .1
+        .unwrap();
+    rig.text(LINK_PUBLIC, 4_000, &ack("book")).1.unwrap();
+    assert!(rig.deadline(4_999).sent.is_empty());
+    let said = rig.deadline(5_000);
+    assert!(said.sent[0].1.contains("unsubscribe"));
+}
+
+#[test]
 fn a_snapshot_that_does_not_come_is_asked_for_again() {
     let mut rig = rig::ready();
     rig.text(LINK_PUBLIC, 0, fixture("feed_book_snapshot"))

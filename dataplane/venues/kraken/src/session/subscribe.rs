@@ -79,7 +79,8 @@ impl Session {
         }
         for id in listed {
             if let Some(book) = self.books.get_mut(id.0 as usize) {
-                (book.waits, book.asked) = (Waits::Snapshot, now.unix);
+                // Wanted, so that one which does not come is asked for.
+                (book.is_wanted, book.waits, book.asked) = (true, Waits::Snapshot, now.unix);
             }
         }
     }

@@ -53,6 +53,9 @@ pub fn almost_ready() -> Rig {
     for channel in ["trade", "ticker", "book"] {
         rig.text(LINK_PUBLIC, 0, &ack(channel)).1.expect("an ack");
     }
+    rig.text(LINK_PUBLIC, 0, fixture("feed_book_snapshot"))
+        .1
+        .expect("a book");
     let asked = rig.open(LINK_PRIVATE, 0).requests;
     rig.response(0, asked[0].tag, 200, fixture("rest_token"))
         .1
