@@ -647,6 +647,6 @@ mod tests {
                 .skip(2)
                 .all(|line| line.chars().count() <= 80)
         );
-        assert!(replay_file("kraken", &path).is_err());
+        assert!(replay_file("nasdaq", &path).is_err());
     }
 }

@@ -21,6 +21,11 @@ mod okx;
 
 pub use binance::BinanceTool;
 pub use bitfinex::BitfinexTool;
+mod kraken;
+mod okx;
+
+pub use binance::BinanceTool;
+pub use kraken::KrakenTool;
 pub use okx::OkxTool;
 
 /// Runs `$run` with the tool of a venue as the type `$tool`; `None` when this build has none for it.
@@ -32,6 +37,7 @@ macro_rules! with_tool {
             (DERIBIT, DeribitTool)
             (KRAKEN_FUTURES, KrakenFuturesTool)
             (BITFINEX, BitfinexTool)
+            (KRAKEN, KrakenTool)
             (OKX, OkxTool)
         )
     };
@@ -92,6 +98,10 @@ pub trait Tool {
     fn client_text(id: ClientOrderId) -> String;
     /// Signs a request object (shape of `auth-vectors.json`).
     fn sign(request: &Map<String, Value>) -> anyhow::Result<Signed>;
+    /// What was signed, as `auth-vectors.json` shows it: its text, where the venue signs one.
+    fn payload(signed: &Signed) -> Value {
+        json!(signed.payload)
+    }
 }
 
 /// A signed request.
@@ -265,7 +275,7 @@ pub fn event_json(
             "symbol": symbol(fill.instrument),
             "client_id": fill.client_id.map(|id| id.0),
             "order_id": order_id_text(fill.order_id).as_str(),
-            "trade_id": fill.trade_id.0.to_string(),
+            "trade_id": order_id_text(OrderId(fill.trade_id.0)).as_str(), // packed like order ids
             "side": fill.side.name(),
             "price": decimal(fill.price),
             "qty": decimal(fill.qty),

@@ -19,6 +19,7 @@ macro_rules! for_venues {
             (Deribit, dp_venue_deribit, DeribitSync, DERIBIT)
             (KrakenFutures, dp_venue_kraken_futures, KrakenFuturesSync, KRAKEN_FUTURES)
             (Bitfinex, dp_venue_bitfinex, BitfinexSync, BITFINEX)
+            (Kraken, dp_venue_kraken, KrakenSync, KRAKEN)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };
