@@ -16,6 +16,7 @@ macro_rules! for_venues {
         $call! {
             [$($argument)*]
             (Binance, dp_venue_binance, BinanceSync, BINANCE)
+            (Bybit, dp_venue_bybit, BybitSync, BYBIT)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };
