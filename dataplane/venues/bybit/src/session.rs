@@ -84,6 +84,8 @@ pub(crate) struct Session {
     public: WsLink,
     orders: WsLink,
     private: WsLink,
+    /// [`Control::LoggedIn`] was said, and both links have lived since.
+    is_logged_in: bool,
     are_rules_ready: bool,
     books_at: Option<UnixNanos>,
     run: Option<Run>,
@@ -166,6 +168,7 @@ impl Session {
             public: WsLink::default(),
             orders: WsLink::default(),
             private: WsLink::default(),
+            is_logged_in: false,
             are_rules_ready: false,
             books_at: None,
             run: None,
@@ -247,6 +250,7 @@ impl Session {
     /// A link of the pair orders and private became ready: both must be.
     fn tell_ready(&mut self, now: Now, out: &mut impl Sink) {
         if self.orders.is_ready && self.private.is_ready {
+            self.is_logged_in = true;
             self.dead_man_at = Some(now.unix);
             out.event(&Event::Control(Control::LoggedIn(LINK_ORDERS)));
         }
@@ -277,13 +281,13 @@ impl Session {
             }
             LINK_ORDERS => {
                 self.orders = WsLink::default();
+                self.is_logged_in = false;
                 self.dead_man_at = None;
             }
             LINK_PRIVATE => {
-                let was_ready = self.private.is_ready;
                 self.private = WsLink::default();
                 self.dead_man_at = None;
-                if was_ready && self.orders.is_open {
+                if core::mem::take(&mut self.is_logged_in) {
                     // What became of our orders is not told any more: whoever sends them must learn that.
                     self.orders.is_ready = false;
                     out.reconnect(LINK_ORDERS, "the private stream is gone");
