@@ -31,6 +31,9 @@ pub const ORDER_PAGES_MAX: u8 = 16;
 /// Longest place to go on from that we take over into a request.
 const CURSOR_MAX: usize = 512;
 
+/// The instrument of a list that names none.
+const NO_ONE: InstrumentId = InstrumentId(u32::MAX);
+
 /// Run of an answer that was recorded: no machine asked for it, each takes it.
 pub const RECORDED: u32 = 0;
 
@@ -170,7 +173,7 @@ pub fn tag_of_url(registry: &Registry, url: &str) -> Option<RestTag> {
     Some(
         match path {
             // A whole list where no symbol is named: what we follow of it is taken.
-            "/v5/market/instruments-info" => Ask::Rules(instrument().unwrap_or_default()),
+            "/v5/market/instruments-info" => Ask::Rules(instrument().unwrap_or(NO_ONE)),
             "/v5/market/orderbook" => Ask::Book(instrument()?),
             "/v5/order/realtime" | "/v5/order/history" if client().0 == 0 => {
                 Ask::Orders(ListPage::RECORDED)

@@ -13,6 +13,8 @@ use rig::{Rig, fixture};
 use tests_venues::rig::{Request, START_MS, Said, at_ms};
 
 const BTC: InstrumentId = InstrumentId(0);
+/// A run begins so far before the last known fill.
+const OVERLAP_MS: u64 = 60_000;
 
 fn client(sequence: u32) -> ClientOrderId {
     ClientOrderId::new(Epoch(1), LaneId(0), sequence).unwrap()
@@ -141,8 +143,8 @@ fn fills_are_known_only_once_a_reconciliation_is_complete() {
     let line = run(&mut rig, 1_100, &fills(1..=70, ""));
     assert!(!line.contains("startTime"));
     let line = run(&mut rig, 3_000, fixture("rest_empty_list"));
-    let newest = START_MS + 70;
-    assert!(line.ends_with(&format!("&startTime={newest}")), "{line}");
+    let since = START_MS + 70 - OVERLAP_MS;
+    assert!(line.ends_with(&format!("&startTime={since}")), "{line}");
     // A start more than six days ago would hide the newest: the venue's own seven days are asked for.
     let line = run(&mut rig, 6 * 86_400_000 + 100, fixture("rest_empty_list"));
     assert!(!line.contains("startTime"), "{line}");
@@ -189,7 +191,7 @@ fn a_list_without_end_is_an_error_and_proves_nothing() {
         .unwrap();
     let line = run(&mut known, 20_000, fixture("rest_empty_list"));
     assert!(
-        line.ends_with(&format!("startTime={}", START_MS + 10)),
+        line.ends_with(&format!("startTime={}", START_MS + 10 - OVERLAP_MS)),
         "{line}"
     );
 }

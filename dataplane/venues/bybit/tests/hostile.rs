@@ -168,7 +168,6 @@ fn levels_beyond_the_bound_are_refused() {
     let text = format!(
         r#"{{"topic":"orderbook.50.BTCUSDT","type":"snapshot","data":{{"s":"BTCUSDT","b":[{side}],"a":[],"u":2}}}}"#
     );
-    let entry = r#"{"price":"1","side":"Buy","size":1}"#;
     let retired = format!(
         r#"{{"topic":"orderBookL2_25.BTCUSDT","type":"snapshot","data":[{}]}}"#,
         vec![r#"{"price":"1","side":"Buy","size":1}"#; 5_001].join(",")

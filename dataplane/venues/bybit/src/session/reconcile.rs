@@ -12,6 +12,9 @@ const START_OVER_NS: u64 = 10 * SECOND_NS;
 /// The venue's list of executions spans seven days from where it is told to start: an older start would hide the
 /// newest. Without one it gives the last seven.
 const FILLS_SPAN_MS: u64 = 6 * 86_400_000;
+/// How far before the last known fill the next run begins: lists may lag behind the engine. What is read twice is
+/// known by its id.
+const FILLS_OVERLAP_MS: u64 = 60_000;
 /// Positions on one page.
 const POSITIONS_PAGE_LEN: usize = 200;
 
@@ -107,7 +110,7 @@ impl Session {
     pub(super) fn ask_step(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
         let lists = self.lists(registry);
         let category = self.category().as_str();
-        let since_ms = self.fill_ms_last;
+        let since_ms = self.fill_ms_last.saturating_sub(FILLS_OVERLAP_MS);
         let awaited = self.awaited();
         let (Some(run), Some(auth), Some(ask)) = (&mut self.run, &self.auth, awaited) else {
             return;
