@@ -26,6 +26,11 @@ mod okx;
 
 pub use binance::BinanceTool;
 pub use kraken::KrakenTool;
+mod bybit;
+mod okx;
+
+pub use binance::BinanceTool;
+pub use bybit::BybitTool;
 pub use okx::OkxTool;
 
 /// Runs `$run` with the tool of a venue as the type `$tool`; `None` when this build has none for it.
@@ -38,6 +43,7 @@ macro_rules! with_tool {
             (KRAKEN_FUTURES, KrakenFuturesTool)
             (BITFINEX, BitfinexTool)
             (KRAKEN, KrakenTool)
+            (BYBIT, BybitTool)
             (OKX, OkxTool)
         )
     };

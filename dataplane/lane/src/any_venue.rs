@@ -20,6 +20,7 @@ macro_rules! for_venues {
             (KrakenFutures, dp_venue_kraken_futures, KrakenFuturesSync, KRAKEN_FUTURES)
             (Bitfinex, dp_venue_bitfinex, BitfinexSync, BITFINEX)
             (Kraken, dp_venue_kraken, KrakenSync, KRAKEN)
+            (Bybit, dp_venue_bybit, BybitSync, BYBIT)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };

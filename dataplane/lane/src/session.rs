@@ -28,7 +28,7 @@ use dp_venue_api::{
 /// The link of each venue that carries market data (venues number theirs alike: 0 REST, 1 market data,
 /// 2 orders).
 pub(crate) const FEED: LinkId = LinkId(1);
-/// The link that carries orders and the user stream.
+/// The link that carries orders, and the user stream where that has none of its own: those behind it are private too.
 pub(crate) const ORDERS: LinkId = LinkId(2);
 /// Room an order link keeps for cancels and answers to pings: new orders and amends are refused below it.
 const CANCEL_BYTES: usize = 64 << 10;
@@ -514,7 +514,7 @@ impl Seat {
                     LinkEvent::Text(text) => {
                         sink.desk.wall().count(Counter::MessagesRx);
                         let result = venue.on_text(registry, id, now, text, sink);
-                        if id == ORDERS && matches!(result, Err(Fault::Decode(_))) {
+                        if id >= ORDERS && matches!(result, Err(Fault::Decode(_))) {
                             sink.desk.fact(venue_id, Fact::PrivateFault, now);
                         }
                         note_fault(sink.desk.wall(), venue_id, result);
@@ -522,7 +522,7 @@ impl Seat {
                     LinkEvent::Binary(bytes) => {
                         sink.desk.wall().count(Counter::MessagesRx);
                         let result = venue.on_binary(registry, id, now, bytes, sink);
-                        if id == ORDERS && matches!(result, Err(Fault::Decode(_))) {
+                        if id >= ORDERS && matches!(result, Err(Fault::Decode(_))) {
                             sink.desk.fact(venue_id, Fact::PrivateFault, now);
                         }
                         note_fault(sink.desk.wall(), venue_id, result);
