@@ -16,6 +16,7 @@ macro_rules! for_venues {
         $call! {
             [$($argument)*]
             (Binance, dp_venue_binance, BinanceSync, BINANCE)
+            (Kucoin, dp_venue_kucoin, KucoinSync, KUCOIN)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };
