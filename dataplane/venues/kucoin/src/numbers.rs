@@ -3,11 +3,11 @@
 //!
 //! Cold: live, only spot is followed, and its numbers are strings.
 
-/// Whether a message is of futures: its topic begins so, and nothing else of this venue does.
+/// Whether a message is of futures: the first slash of any message begins its topic.
 pub(crate) fn is_futures(text: &[u8]) -> bool {
-    const TOPIC: &[u8] = b"\"/contract";
-    // Topics stand before or behind the data; the quote's rarity makes the look cheap.
-    text.windows(TOPIC.len()).any(|window| window == TOPIC)
+    let slash = text.iter().position(|byte| *byte == b'/');
+    let topic = slash.and_then(|at| text.get(at..));
+    topic.is_some_and(|topic| topic.starts_with(b"/contract"))
 }
 
 const fn is_of_number(byte: u8) -> bool {
@@ -81,6 +81,19 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(quoted(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn futures_are_known_by_their_topic_wherever_it_stands() {
+        for (text, is) in [
+            (r#"{"topic":"/contractMarket/level2:X","data":{}}"#, true),
+            (r#"{"data":{"a":1.5},"topic":"/contract/position:X"}"#, true),
+            (r#"{"topic":"/market/level2:X","data":"/contract"}"#, false),
+            (r#"{"id":"1","type":"ack"}"#, false),
+            ("", false),
+        ] {
+            assert_eq!(is_futures(text.as_bytes()), is, "{text}");
         }
     }
 

@@ -48,7 +48,8 @@ impl Session {
             let is_calm = now.unix.since(book.asked) > SNAPSHOT_CALM_NS;
             let attempts = if is_calm { 1 } else { book.attempts + 1 };
             if attempts >= RELINK_EVERY {
-                book.attempts = 0;
+                // Its end clears this up; until then nothing more is asked.
+                (book.attempts, book.asked, book.is_wanted) = (0, now.unix, false);
                 out.reconnect(LINK_MD, "a book does not come together");
                 return;
             }

@@ -130,13 +130,13 @@ pub fn ready() -> Rig {
     for _ in 0..3 {
         rig.text(LINK_MD, 0, fixture("feed_ack")).1.expect("an ack");
     }
+    rig.open(LINK_CANCELS, 0);
     open_user(&mut rig, 0);
     let events = log_in(&mut rig, 0);
     assert_eq!(
         events.last().map(String::as_str),
         Some("LoggedIn(LinkId(2))")
     );
-    rig.open(LINK_CANCELS, 0);
     rig
 }
 
