@@ -30,6 +30,11 @@ use dp_venue_api::{
 pub(crate) const FEED: LinkId = LinkId(1);
 /// The link that carries orders and the user stream.
 pub(crate) const ORDERS: LinkId = LinkId(2);
+/// Whether a link's messages may tell of our orders: the order link's, and those of whatever a venue has behind
+/// it, such as a user stream of its own.
+const fn tells_of_orders(link: LinkId) -> bool {
+    link.0 >= ORDERS.0
+}
 /// Room an order link keeps for cancels and answers to pings: new orders and amends are refused below it.
 const CANCEL_BYTES: usize = 64 << 10;
 /// A venue that refuses a connection for rate is left alone at least so long.
@@ -514,7 +519,7 @@ impl Seat {
                     LinkEvent::Text(text) => {
                         sink.desk.wall().count(Counter::MessagesRx);
                         let result = venue.on_text(registry, id, now, text, sink);
-                        if id == ORDERS && matches!(result, Err(Fault::Decode(_))) {
+                        if tells_of_orders(id) && matches!(result, Err(Fault::Decode(_))) {
                             sink.desk.fact(venue_id, Fact::PrivateFault, now);
                         }
                         note_fault(sink.desk.wall(), venue_id, result);
@@ -522,7 +527,7 @@ impl Seat {
                     LinkEvent::Binary(bytes) => {
                         sink.desk.wall().count(Counter::MessagesRx);
                         let result = venue.on_binary(registry, id, now, bytes, sink);
-                        if id == ORDERS && matches!(result, Err(Fault::Decode(_))) {
+                        if tells_of_orders(id) && matches!(result, Err(Fault::Decode(_))) {
                             sink.desk.fact(venue_id, Fact::PrivateFault, now);
                         }
                         note_fault(sink.desk.wall(), venue_id, result);
