@@ -31,6 +31,11 @@ mod okx;
 
 pub use binance::BinanceTool;
 pub use bybit::BybitTool;
+mod kucoin;
+mod okx;
+
+pub use binance::BinanceTool;
+pub use kucoin::KucoinTool;
 pub use okx::OkxTool;
 
 /// Runs `$run` with the tool of a venue as the type `$tool`; `None` when this build has none for it.
@@ -44,6 +49,7 @@ macro_rules! with_tool {
             (BITFINEX, BitfinexTool)
             (KRAKEN, KrakenTool)
             (BYBIT, BybitTool)
+            (KUCOIN, KucoinTool)
             (OKX, OkxTool)
         )
     };

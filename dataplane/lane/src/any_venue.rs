@@ -21,6 +21,7 @@ macro_rules! for_venues {
             (Bitfinex, dp_venue_bitfinex, BitfinexSync, BITFINEX)
             (Kraken, dp_venue_kraken, KrakenSync, KRAKEN)
             (Bybit, dp_venue_bybit, BybitSync, BYBIT)
+            (Kucoin, dp_venue_kucoin, KucoinSync, KUCOIN)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };
