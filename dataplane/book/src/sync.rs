@@ -71,8 +71,10 @@ pub trait SyncRule {
         let _ = book;
         None
     }
-    /// Whether deltas may trim the book to the subscribed depth (venues that send no deletes).
-    fn depth_max(&self) -> Option<usize> {
+    /// How deep the book that starts with this snapshot is kept, where the venue sends no deletes for levels
+    /// that fall out of the subscribed depth; `None` where it does.
+    fn depth_max(&self, snapshot: &BookMsg<'_>) -> Option<usize> {
+        let _ = snapshot;
         None
     }
 
