@@ -286,7 +286,7 @@ impl<R: SyncRule> Keeper<R> {
     fn apply(&mut self, msg: &BookMsg<'_>, instrument: &Instrument, now: UnixNanos) -> Outcome {
         for (side, levels) in [(Side::Buy, msg.bids), (Side::Sell, msg.asks)] {
             for raw in levels {
-                match instrument.level(raw) {
+                match self.rule.level(instrument, raw) {
                     Ok(level) if level.qty.0 >= 0 => self.book.apply_level(side, &level),
                     Ok(Level { .. }) => return self.bad_number(NumError::BadByte(0)),
                     Err(error) => return self.bad_number(error),

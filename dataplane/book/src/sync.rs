@@ -5,7 +5,7 @@
 //! Source: venues/README section 4; the venues' own splice rules.
 
 use crate::Book;
-use dp_types::{BookMsg, BookMsgKind};
+use dp_types::{BookMsg, BookMsgKind, Instrument, Level, NumError, RawLevel};
 
 /// How consecutive deltas are chained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,15 @@ pub trait SyncRule {
     fn depth_max(&self, snapshot: &BookMsg<'_>) -> Option<usize> {
         let _ = snapshot;
         None
+    }
+
+    /// A printed level in the instrument's increments: exact or refused. A venue that prints sums of dust finer
+    /// than any increment says here what becomes of it.
+    ///
+    /// Errors: [`NumError`]; the book is then stale.
+    #[inline(always)]
+    fn level(&self, instrument: &Instrument, raw: &RawLevel) -> Result<Level, NumError> {
+        instrument.level(raw)
     }
 
     /// Whether a delta continues a book that has seen `ids`. The default covers all chains.

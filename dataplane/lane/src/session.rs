@@ -21,14 +21,14 @@ use dp_shm::{Counter, LinkState, Stage};
 use dp_transport::{Chunk, Clock, CloseReason, Counts, Ready, Socket, Transport, tsc};
 use dp_types::{CancelOrder, LinkId, Now, Tsc, UnixNanos, VenueId};
 use dp_venue_api::{
-    Control, Event, Fault, ReadCounts, Registry, RestRequest, RestResponse, RestTag, Sink,
-    Venue as _,
+    Control, Event, Fault, LinkRole, ReadCounts, Registry, RestRequest, RestResponse, RestTag,
+    Sink, Venue as _,
 };
 
-/// The link of each venue that carries market data (venues number theirs alike: 0 REST, 1 market data,
+/// The link of each venue that carries its books (venues number theirs alike: 0 REST, 1 market data,
 /// 2 orders).
-pub(crate) const FEED: LinkId = LinkId(1);
-/// The link that carries orders, and the user stream where that has none of its own: those behind it are private too.
+const FEED: LinkId = LinkId(1);
+/// The link that carries orders and the user stream.
 pub(crate) const ORDERS: LinkId = LinkId(2);
 /// Room an order link keeps for cancels and answers to pings: new orders and amends are refused below it.
 const CANCEL_BYTES: usize = 64 << 10;
@@ -348,10 +348,11 @@ impl<T: Transport> Sessions<T> {
         self.tell(desk, seat_at, now, |machine, _, sink| {
             machine.on_closed(id, now, sink);
         });
-        match id {
-            FEED => desk.fact(venue, Fact::FeedLost, now),
-            ORDERS => desk.fact(venue, Fact::OrdersLost, now),
-            _ => {}
+        match self.seats[seat_at].venue.link_role(id) {
+            // Trades and best quotes may have a link of their own: the books live on without it.
+            LinkRole::Market if id == FEED => desk.fact(venue, Fact::FeedLost, now),
+            LinkRole::Orders => desk.fact(venue, Fact::OrdersLost, now),
+            LinkRole::Market | LinkRole::Rest => {}
         }
     }
 
@@ -490,6 +491,7 @@ impl Seat {
         } = self;
         let link = &mut links[link_at];
         let id = link.spec.id;
+        let is_orders = venue.link_role(id) == LinkRole::Orders;
         let start = tsc();
         let before = *cursor;
         let mut has_instruments = false;
@@ -514,7 +516,7 @@ impl Seat {
                     LinkEvent::Text(text) => {
                         sink.desk.wall().count(Counter::MessagesRx);
                         let result = venue.on_text(registry, id, now, text, sink);
-                        if id >= ORDERS && matches!(result, Err(Fault::Decode(_))) {
+                        if is_orders && matches!(result, Err(Fault::Decode(_))) {
                             sink.desk.fact(venue_id, Fact::PrivateFault, now);
                         }
                         note_fault(sink.desk.wall(), venue_id, result);
@@ -522,7 +524,7 @@ impl Seat {
                     LinkEvent::Binary(bytes) => {
                         sink.desk.wall().count(Counter::MessagesRx);
                         let result = venue.on_binary(registry, id, now, bytes, sink);
-                        if id >= ORDERS && matches!(result, Err(Fault::Decode(_))) {
+                        if is_orders && matches!(result, Err(Fault::Decode(_))) {
                             sink.desk.fact(venue_id, Fact::PrivateFault, now);
                         }
                         note_fault(sink.desk.wall(), venue_id, result);
