@@ -6,35 +6,20 @@
 //! instruments list the assets) and to show fields the dataplane has no use for (tickers).
 
 mod binance;
-mod deribit;
-mod okx;
-
-pub use binance::BinanceTool;
-pub use deribit::DeribitTool;
-mod kraken_futures;
-mod okx;
-
-pub use binance::BinanceTool;
-pub use kraken_futures::KrakenFuturesTool;
 mod bitfinex;
-mod okx;
-
-pub use binance::BinanceTool;
-pub use bitfinex::BitfinexTool;
-mod kraken;
-mod okx;
-
-pub use binance::BinanceTool;
-pub use kraken::KrakenTool;
 mod bybit;
-mod okx;
-
-pub use binance::BinanceTool;
-pub use bybit::BybitTool;
+mod deribit;
+mod kraken;
+mod kraken_futures;
 mod kucoin;
 mod okx;
 
 pub use binance::BinanceTool;
+pub use bitfinex::BitfinexTool;
+pub use bybit::BybitTool;
+pub use deribit::DeribitTool;
+pub use kraken::KrakenTool;
+pub use kraken_futures::KrakenFuturesTool;
 pub use kucoin::KucoinTool;
 pub use okx::OkxTool;
 

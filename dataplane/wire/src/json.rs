@@ -155,10 +155,9 @@ impl Doc {
         }
     }
 
-    /// Parses one whole message of a venue that prints its numbers bare. One with a fraction, an exponent or more than
-    /// 19 digits keeps its printed digits and reads as text does, by [`Value::as_decimal`] or [`Value::as_str`]; another
-    /// integer stays
-    /// one.
+    /// Parses one whole message of a venue that prints its numbers bare. One with a fraction, an exponent or more
+    /// than 19 digits keeps its printed digits and reads as text does, by [`Value::as_decimal`] or [`Value::as_str`];
+    /// another integer stays one.
     ///
     /// Cost: as [`Doc::parse`] and a copy of the message; no allocation once warm ([`Doc::exact`]). Errors: as
     /// [`Doc::parse`].

@@ -52,8 +52,8 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, DecodeError, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, Sink, Venue, VenueConfig,
+    Capabilities, DecodeError, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts,
+    Registry, RegistryError, RestResponse, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::{Doc, Value};
 
@@ -135,6 +135,14 @@ impl Venue for Bybit {
 
     fn links(&self) -> &[LinkSpec] {
         self.session.links()
+    }
+
+    fn link_role(&self, link: LinkId) -> LinkRole {
+        match link {
+            LINK_PUBLIC => LinkRole::Market,
+            LINK_ORDERS | LINK_PRIVATE => LinkRole::Orders,
+            _ => LinkRole::Rest,
+        }
     }
 
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {

@@ -53,8 +53,8 @@ use dp_types::{
     UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, DecodeError, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, Sink, Venue, VenueConfig,
+    Capabilities, DecodeError, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts,
+    Registry, RegistryError, RestResponse, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -138,6 +138,14 @@ impl Venue for Kucoin {
 
     fn links(&self) -> &[LinkSpec] {
         self.session.links()
+    }
+
+    fn link_role(&self, link: LinkId) -> LinkRole {
+        match link {
+            LINK_MD => LinkRole::Market,
+            LINK_ORDERS | LINK_USER => LinkRole::Orders,
+            _ => LinkRole::Rest,
+        }
     }
 
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
