@@ -240,7 +240,7 @@ pub fn event_json(
         Event::Trade(trade) => json!({
             "kind": "trade",
             "symbol": symbol(trade.instrument),
-            "trade_id": trade.trade_id.0.to_string(),
+            "trade_id": order_id_text(OrderId(trade.trade_id.0)).as_str(),
             "side": trade.taker.name(),
             "price": decimal(trade.price),
             "qty": decimal(trade.qty),
@@ -273,6 +273,7 @@ pub fn event_json(
             "client_id": fill.client_id.map(|id| id.0),
             "order_id": order_id_text(fill.order_id).as_str(),
             "trade_id": order_id_text(OrderId(fill.trade_id.0)).as_str(), // packed like order ids
+            "trade_id": order_id_text(OrderId(fill.trade_id.0)).as_str(),
             "side": fill.side.name(),
             "price": decimal(fill.price),
             "qty": decimal(fill.qty),

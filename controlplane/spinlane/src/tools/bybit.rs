@@ -291,6 +291,7 @@ mod tests {
         let lines = decoded([trade, execution, answer, option].join("\n").as_bytes());
         let event = |line: usize| &lines[line]["events"][0];
         assert_eq!(event(0)["price"], "57170.50");
+        assert_eq!(event(0)["trade_id"], "fe9ef57c-2571-5728-847b-7bc039b6b52d");
         let fill = event(1);
         assert_eq!(fill["order_id"], "1523347543495541248");
         assert_eq!(
