@@ -203,12 +203,12 @@ impl Venue for KrakenFutures {
         registry: &Registry,
         order: &CancelOrder,
         now: Now,
-        out: &mut impl Sink,
+        _out: &mut impl Sink,
     ) -> Result<(), EntryError> {
         registry
             .get(order.instrument)
             .ok_or(EntryError::UnknownInstrument)?;
-        self.session.query_order(order, now, out)
+        self.session.query_order(order, now)
     }
 
     fn new_order(

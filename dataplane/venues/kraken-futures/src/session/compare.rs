@@ -79,12 +79,7 @@ impl Session {
         });
     }
 
-    pub(crate) fn query_order(
-        &mut self,
-        order: &CancelOrder,
-        now: Now,
-        out: &mut impl Sink,
-    ) -> Result<(), EntryError> {
+    pub(crate) fn query_order(&mut self, order: &CancelOrder, now: Now) -> Result<(), EntryError> {
         if !self.private.is_ready {
             return Err(EntryError::NotReady);
         }
@@ -104,7 +99,6 @@ impl Session {
             let soon = now.unix.after(LOOK_PAUSE_NS);
             self.run_wanted_at = min_of([self.run_wanted_at, Some(soon)]);
         }
-        let _ = out;
         Ok(())
     }
 
@@ -121,7 +115,7 @@ impl Session {
         if let Some(run) = self.run.filter(|run| run.step == Step::Leave(channel)) {
             if channel == Channel::Executions {
                 for query in &mut self.queries {
-                    query.is_asked = true;
+                    (query.is_asked, query.is_found) = (true, false);
                 }
             }
             self.step(Step::Enter(channel), run.is_reconciliation, now);
