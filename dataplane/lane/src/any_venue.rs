@@ -16,6 +16,7 @@ macro_rules! for_venues {
         $call! {
             [$($argument)*]
             (Binance, dp_venue_binance, BinanceSync, BINANCE)
+            (Coinbase, dp_venue_coinbase, CoinbaseSync, COINBASE)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };
