@@ -245,23 +245,23 @@ impl<T: Tool> Decoder<T> {
 
 // ---- signing ----
 
-fn text<'a>(object: &'a Map<String, Value>, key: &str) -> &'a str {
+pub(crate) fn text<'a>(object: &'a Map<String, Value>, key: &str) -> &'a str {
     object.get(key).and_then(Value::as_str).unwrap_or("")
 }
 
-fn need<'a>(object: &'a Map<String, Value>, key: &str) -> anyhow::Result<&'a str> {
+pub(crate) fn need<'a>(object: &'a Map<String, Value>, key: &str) -> anyhow::Result<&'a str> {
     match text(object, key) {
         "" => bail!("`{key}` is missing or empty"),
         text => Ok(text),
     }
 }
 
-fn clock_ms(object: &Map<String, Value>) -> Option<u64> {
+pub(crate) fn clock_ms(object: &Map<String, Value>) -> Option<u64> {
     let value = object.get("clock_ms")?;
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-fn secrets(object: &Map<String, Value>) -> anyhow::Result<Secrets> {
+pub(crate) fn secrets(object: &Map<String, Value>) -> anyhow::Result<Secrets> {
     let secret = need(object, "secret")?;
     let is_pem = secret.contains("PRIVATE KEY");
     Ok(Secrets {
@@ -282,7 +282,7 @@ fn secrets(object: &Map<String, Value>) -> anyhow::Result<Secrets> {
 }
 
 /// The request to sign: `request`, or one made of `method`, `path` and `body`.
-fn request_of(object: &Map<String, Value>) -> Option<Map<String, Value>> {
+pub(crate) fn request_of(object: &Map<String, Value>) -> Option<Map<String, Value>> {
     if let Some(Value::Object(request)) = object.get("request") {
         return Some(request.clone());
     }
@@ -300,14 +300,14 @@ fn request_of(object: &Map<String, Value>) -> Option<Map<String, Value>> {
 }
 
 /// Path with query of an absolute or bare URL.
-fn target_of(url: &str) -> &str {
+pub(crate) fn target_of(url: &str) -> &str {
     match url.split_once("://") {
         Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
         None => url,
     }
 }
 
-fn method_of(request: &Map<String, Value>) -> anyhow::Result<RestMethod> {
+pub(crate) fn method_of(request: &Map<String, Value>) -> anyhow::Result<RestMethod> {
     Ok(
         match text(request, "method").to_ascii_uppercase().as_str() {
             "GET" => RestMethod::Get,
@@ -321,7 +321,7 @@ fn method_of(request: &Map<String, Value>) -> anyhow::Result<RestMethod> {
 
 /// Body text as it goes over the wire: a string as it is, an object in compact JSON, nothing as
 /// empty.
-fn body_of(request: &Map<String, Value>) -> String {
+pub(crate) fn body_of(request: &Map<String, Value>) -> String {
     match request.get("body") {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(body)) => body.clone(),

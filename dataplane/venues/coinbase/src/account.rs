@@ -318,11 +318,13 @@ fn on_match(
         .map(|client_id| (id, client_id)))
 }
 
-/// What fees of an instrument are in.
+/// What fees of an instrument are in: its quote asset, by the symbol while its rules are not known.
 fn quote_of(registry: &Registry, id: InstrumentId) -> AssetId {
-    registry
-        .get(id)
-        .map_or(AssetId::NONE, |instrument| instrument.quote)
+    let Some(known) = registry.get(id).filter(|it| it.quote == AssetId::NONE) else {
+        return registry.get(id).map_or(AssetId::NONE, |it| it.quote);
+    };
+    let name = known.symbol.as_str().rsplit('-').next().unwrap_or("");
+    registry.find_asset(name).unwrap_or(AssetId::NONE)
 }
 
 /// Self-trade prevention of another order, or an amend that was not ours: the order has another size.

@@ -12,7 +12,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use ring::rand::SecureRandom;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 
 /// How long a token serves, seconds.
@@ -56,7 +56,7 @@ fn after<'a>(der: &'a [u8], head: &[u8], len: usize) -> Option<&'a [u8]> {
 
 /// Private and public half of a P-256 key in SEC 1 or PKCS#8: version 1 and 32 bytes, and a bit string of an
 /// uncompressed point.
-fn p256(pem: &str, random: &dyn SecureRandom) -> Result<EcdsaKeyPair, JwtError> {
+fn p256(pem: &str) -> Result<EcdsaKeyPair, JwtError> {
     let base64: String = pem
         .replace("\\n", "\n")
         .lines()
@@ -67,16 +67,16 @@ fn p256(pem: &str, random: &dyn SecureRandom) -> Result<EcdsaKeyPair, JwtError> 
     let private = after(&der, &[2, 1, 1, 4, 32], 32).ok_or(JwtError::Secret)?;
     let public = after(&der, &[3, 0x42, 0], 65).ok_or(JwtError::Secret)?;
     let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-    EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, public, random)
+    EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, public, &SystemRandom::new())
         .map_err(|_| JwtError::Secret)
 }
 
 impl JwtKey {
     /// Prepares a key; `name` is its public one (`organizations/…/apiKeys/…`). Errors: [`JwtError::Secret`].
-    pub fn new(name: &str, secret: &str, random: &dyn SecureRandom) -> Result<Self, JwtError> {
+    pub fn new(name: &str, secret: &str) -> Result<Self, JwtError> {
         let secret = secret.trim();
         let pair = if secret.contains("-----BEGIN") {
-            Pair::P256(Box::new(p256(secret, random)?))
+            Pair::P256(Box::new(p256(secret)?))
         } else {
             let bytes = STANDARD.decode(secret).map_err(|_| JwtError::Secret)?;
             let seed = bytes
@@ -114,15 +114,24 @@ impl JwtKey {
     }
 
     /// The signature part of a token. Errors: [`JwtError::Random`], with a P-256 key only.
-    pub fn sign(&self, payload: &str, random: &dyn SecureRandom) -> Result<String, JwtError> {
+    pub fn sign(&self, payload: &str) -> Result<String, JwtError> {
         Ok(match &self.pair {
             Pair::Ed25519(pair) => URL_SAFE_NO_PAD.encode(pair.sign(payload.as_bytes())),
             Pair::P256(pair) => {
-                let signature = pair.sign(random, payload.as_bytes());
+                let signature = pair.sign(&SystemRandom::new(), payload.as_bytes());
                 URL_SAFE_NO_PAD.encode(signature.map_err(|_| JwtError::Random)?)
             }
         })
     }
+}
+
+/// A nonce that was never used: 16 random bytes in hex. Errors: [`JwtError::Random`].
+pub fn nonce() -> Result<String, JwtError> {
+    let mut bytes = [0; 16];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| JwtError::Random)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 /// A JSON string. Names, nonces and paths hold nothing to escape; what does is escaped all the same.
@@ -133,7 +142,6 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ring::rand::SystemRandom;
     use ring::signature::{ECDSA_P256_SHA256_FIXED, KeyPair as _, UnparsedPublicKey};
 
     const NAME: &str = "organizations/fake-org/apiKeys/fake-key";
@@ -148,11 +156,10 @@ mod tests {
 
     #[test]
     fn ed25519_vector_of_the_venue_page() {
-        let random = SystemRandom::new();
         let mut long = SEED.to_vec();
         long.extend([0; 32]);
         for secret in [STANDARD.encode(SEED), STANDARD.encode(&long)] {
-            let key = JwtKey::new(NAME, &secret, &random).unwrap();
+            let key = JwtKey::new(NAME, &secret).unwrap();
             let payload = key.payload(NONCE, 1_700_000_000, URI);
             let (header, claims) = payload.split_once('.').unwrap();
             let text = |part| String::from_utf8(URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
@@ -165,7 +172,7 @@ mod tests {
                 r#"{"sub":"organizations/fake-org/apiKeys/fake-key","iss":"cdp","nbf":1700000000,"exp":1700000120,"uri":"GET api.coinbase.com/api/v3/brokerage/accounts"}"#
             );
             assert_eq!(
-                key.sign(&payload, &random).unwrap(),
+                key.sign(&payload).unwrap(),
                 "WibNFLciVPQ8rVPg-VkBeuHCUq94wu3U9yTaz4q6U1cA_5bKVyJHxPULzaSBSqKPms6ogJmEmDLu4jTratO8AQ"
             );
         }
@@ -196,9 +203,9 @@ mod tests {
                 STANDARD.encode(der)
             );
             for pem in [pem.clone(), pem.replace('\n', "\\n")] {
-                let key = JwtKey::new(NAME, &pem, &random).unwrap();
+                let key = JwtKey::new(NAME, &pem).unwrap();
                 let payload = key.payload(NONCE, 1_700_000_000, "");
-                let signature = key.sign(&payload, &random).unwrap();
+                let signature = key.sign(&payload).unwrap();
                 let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
                 assert_eq!(signature.len(), 64, "r and s");
                 UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &public)
@@ -209,15 +216,21 @@ mod tests {
     }
 
     #[test]
+    fn nonces_differ() {
+        let (one, other) = (nonce().unwrap(), nonce().unwrap());
+        assert_eq!((one.len(), other.len()), (32, 32));
+        assert_ne!(one, other);
+    }
+
+    #[test]
     fn what_is_no_key_is_refused() {
-        let random = SystemRandom::new();
         for secret in [
             "",
             "!!",
             "AAAA",
             "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END",
         ] {
-            let refused = JwtKey::new(NAME, secret, &random);
+            let refused = JwtKey::new(NAME, secret);
             assert_eq!(refused.unwrap_err(), JwtError::Secret, "{secret}");
         }
     }
