@@ -81,9 +81,18 @@ impl Tracks {
         self.0.retain(|track| track.filled.is_some());
     }
 
+    /// Our id of an order, where it is remembered.
+    pub(crate) fn name(&mut self, order_id: OrderId) -> Option<ClientOrderId> {
+        self.get(order_id)?.client_id
+    }
+
     /// A listed order: its name and size, where nothing is known of it.
     fn learn(&mut self, report: &OrderReport) {
-        if report.state.is_final() || self.get(report.order_id).is_some() {
+        if report.state.is_final() {
+            self.remove(report.order_id);
+            return;
+        }
+        if self.get(report.order_id).is_some() {
             return;
         }
         self.put(Track {

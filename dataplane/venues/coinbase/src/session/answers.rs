@@ -154,7 +154,7 @@ impl Session {
                 Ok(())
             }
             Ask::Fills(..) => {
-                let page = read_fills(registry, None, root, out)?;
+                let page = self.read_fills(registry, None, root, out)?;
                 if self.awaited() == Some(ask) {
                     return self.turn_page(registry, &page, now, out);
                 }
@@ -170,7 +170,7 @@ impl Session {
             Ask::Order(id, client_id) => self.on_queried(registry, (id, client_id), now, root, out),
             Ask::OrderFills(id, client, number) => {
                 let asked = Some(client).filter(|client| client.0 != 0);
-                let page = read_fills(registry, asked, root, out)?;
+                let page = self.read_fills(registry, asked, root, out)?;
                 let Some(order) = page.order.filter(|_| page.items >= FILLS_LEN) else {
                     return Ok(());
                 };
@@ -227,6 +227,40 @@ impl Session {
         result.map(|()| count)
     }
 
+    /// A page of fills, each read by itself; the venue names them by its own ids only, so those get our
+    /// name that are of the order asked about, or of one we remember.
+    ///
+    /// Errors: the first that cannot be read; all the others are out.
+    fn read_fills(
+        &mut self,
+        registry: &Registry,
+        asked: Option<ClientOrderId>,
+        root: Value<'_>,
+        out: &mut impl Sink,
+    ) -> Result<Page, DecodeError> {
+        let mut page = Page::EMPTY;
+        let mut result = Ok(());
+        for item in root.as_array().ok_or(DecodeError::Shape("no list"))? {
+            page.items += 1;
+            match account::listed_fill(registry, item) {
+                Ok(fill) => {
+                    page.oldest = page.oldest.min(fill.trade_id);
+                    page.newest = page.newest.max(fill.trade_id);
+                    page.oldest_ns = page.oldest_ns.min(fill.venue_ns.0);
+                    page.order = Some(fill.order_id);
+                    let remembered = self.tracks.name(fill.order_id);
+                    let client_id = fill.client_id.or(asked).or(remembered);
+                    out.event(&Event::Fill(FillReport { client_id, ..fill }));
+                }
+                Err(DecodeError::UnknownSymbol) => {
+                    out.event(&Event::Ignored("a fill of an instrument we do not follow"));
+                }
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        result.map(|()| page)
+    }
+
     /// The answer to a query of one order; what was filled of it is then asked for by its id.
     fn on_queried(
         &mut self,
@@ -248,37 +282,6 @@ impl Session {
         out.event(&Event::Order(report));
         Ok(())
     }
-}
-
-/// A page of fills, each read by itself; those without a name of ours get that of the order asked about.
-///
-/// Errors: the first that cannot be read; all the others are out.
-fn read_fills(
-    registry: &Registry,
-    asked: Option<ClientOrderId>,
-    root: Value<'_>,
-    out: &mut impl Sink,
-) -> Result<Page, DecodeError> {
-    let mut page = Page::EMPTY;
-    let mut result = Ok(());
-    for item in root.as_array().ok_or(DecodeError::Shape("no list"))? {
-        page.items += 1;
-        match account::listed_fill(registry, item) {
-            Ok(fill) => {
-                page.oldest = page.oldest.min(fill.trade_id);
-                page.newest = page.newest.max(fill.trade_id);
-                page.oldest_ns = page.oldest_ns.min(fill.venue_ns.0);
-                page.order = Some(fill.order_id);
-                let client_id = fill.client_id.or(asked);
-                out.event(&Event::Fill(FillReport { client_id, ..fill }));
-            }
-            Err(DecodeError::UnknownSymbol) => {
-                out.event(&Event::Ignored("a fill of an instrument we do not follow"));
-            }
-            Err(error) => result = result.and(Err(error)),
-        }
-    }
-    result.map(|()| page)
 }
 
 /// The venue has no order of this id.

@@ -4,7 +4,7 @@ use super::Session;
 use crate::entry::{self, ORDERS_PATH};
 use crate::limits::Kind;
 use crate::rest::{self, Ask};
-use crate::{LINK_ENTRY, auth::Auth};
+use crate::{LINK_ENTRY, LINK_REST};
 use dp_types::{CancelOrder, Instrument, NewOrder, Now};
 use dp_venue_api::{EntryError, RestMethod, Sink};
 
@@ -14,14 +14,7 @@ fn as_str(bytes: &[u8]) -> &str {
 }
 
 impl Session {
-    /// Whether requests about orders may go out: without the user channel nobody would hear what becomes of them.
-    fn may_enter(&self) -> Result<&Auth, EntryError> {
-        self.auth
-            .as_ref()
-            .filter(|_| self.is_entry_open && self.user.is_ready)
-            .ok_or(EntryError::NotReady)
-    }
-
+    /// Only while the user channel runs: else nobody would hear what becomes of it.
     pub(crate) fn new_order(
         &mut self,
         instrument: &Instrument,
@@ -29,11 +22,15 @@ impl Session {
         now: Now,
         out: &mut impl Sink,
     ) -> Result<(), EntryError> {
-        self.may_enter()?;
-        let may = self.unanswered.has_room(now.unix) && self.limits.take(now.unix, Kind::New);
-        let Some(auth) = self.auth.as_ref().filter(|_| may) else {
-            return Err(EntryError::RateLimited);
+        let Some(auth) = &self.auth else {
+            return Err(EntryError::NotReady);
         };
+        if !self.is_entry_open || !self.user.is_ready {
+            return Err(EntryError::NotReady);
+        }
+        if !self.unanswered.has_room(now.unix) || !self.limits.take(now.unix, Kind::New) {
+            return Err(EntryError::RateLimited);
+        }
         self.unanswered.add(order.client_id, now.unix);
         self.message.clear();
         entry::write_new(instrument, order, &mut self.message);
@@ -67,6 +64,7 @@ impl Session {
         })
     }
 
+    /// Whether or not the user channel runs: what rests must go, and reconciliation finds that it has.
     fn delete(
         &mut self,
         ask: Ask,
@@ -74,13 +72,13 @@ impl Session {
         out: &mut impl Sink,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), EntryError> {
-        self.may_enter()?;
+        let auth = self.auth.as_ref().filter(|_| self.is_entry_open);
+        let auth = auth.ok_or(EntryError::NotReady)?;
         if !self.limits.take(now.unix, Kind::Cancel) {
             return Err(EntryError::RateLimited);
         }
         self.target.clear();
         write(&mut self.target);
-        let auth = self.auth.as_ref().ok_or(EntryError::NotReady)?;
         let (method, to) = (RestMethod::Delete, (LINK_ENTRY, ask));
         rest::signed(auth, to, (method, as_str(&self.target)), &[], now, out);
         Ok(())
@@ -89,7 +87,7 @@ impl Session {
     /// Queues a signed GET whose target was written already.
     pub(super) fn ask_target(&self, ask: Ask, now: Now, out: &mut impl Sink) {
         if let Some(auth) = &self.auth {
-            let (method, to) = (RestMethod::Get, (crate::LINK_REST, ask));
+            let (method, to) = (RestMethod::Get, (LINK_REST, ask));
             rest::signed(auth, to, (method, as_str(&self.target)), &[], now, out);
         }
     }
