@@ -21,6 +21,11 @@ pub use deribit::DeribitTool;
 pub use kraken::KrakenTool;
 pub use kraken_futures::KrakenFuturesTool;
 pub use kucoin::KucoinTool;
+mod coinbase;
+mod okx;
+
+pub use binance::BinanceTool;
+pub use coinbase::CoinbaseTool;
 pub use okx::OkxTool;
 
 /// Runs `$run` with the tool of a venue as the type `$tool`; `None` when this build has none for it.
@@ -35,6 +40,7 @@ macro_rules! with_tool {
             (KRAKEN, KrakenTool)
             (BYBIT, BybitTool)
             (KUCOIN, KucoinTool)
+            (COINBASE, CoinbaseTool)
             (OKX, OkxTool)
         )
     };

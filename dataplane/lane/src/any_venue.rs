@@ -22,6 +22,7 @@ macro_rules! for_venues {
             (Kraken, dp_venue_kraken, KrakenSync, KRAKEN)
             (Bybit, dp_venue_bybit, BybitSync, BYBIT)
             (Kucoin, dp_venue_kucoin, KucoinSync, KUCOIN)
+            (Coinbase, dp_venue_coinbase, CoinbaseSync, COINBASE)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };
