@@ -8,6 +8,7 @@
 mod binance;
 mod bitfinex;
 mod bybit;
+mod coinbase;
 mod deribit;
 mod kraken;
 mod kraken_futures;
@@ -17,15 +18,11 @@ mod okx;
 pub use binance::BinanceTool;
 pub use bitfinex::BitfinexTool;
 pub use bybit::BybitTool;
+pub use coinbase::CoinbaseTool;
 pub use deribit::DeribitTool;
 pub use kraken::KrakenTool;
 pub use kraken_futures::KrakenFuturesTool;
 pub use kucoin::KucoinTool;
-mod coinbase;
-mod okx;
-
-pub use binance::BinanceTool;
-pub use coinbase::CoinbaseTool;
 pub use okx::OkxTool;
 
 /// Runs `$run` with the tool of a venue as the type `$tool`; `None` when this build has none for it.
@@ -34,13 +31,13 @@ macro_rules! with_tool {
         with_tool!(
             pick $id, $tool, $run,
             (BINANCE, BinanceTool)
-            (DERIBIT, DeribitTool)
-            (KRAKEN_FUTURES, KrakenFuturesTool)
             (BITFINEX, BitfinexTool)
-            (KRAKEN, KrakenTool)
             (BYBIT, BybitTool)
-            (KUCOIN, KucoinTool)
             (COINBASE, CoinbaseTool)
+            (DERIBIT, DeribitTool)
+            (KRAKEN, KrakenTool)
+            (KRAKEN_FUTURES, KrakenFuturesTool)
+            (KUCOIN, KucoinTool)
             (OKX, OkxTool)
         )
     };

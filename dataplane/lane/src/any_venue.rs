@@ -16,13 +16,13 @@ macro_rules! for_venues {
         $call! {
             [$($argument)*]
             (Binance, dp_venue_binance, BinanceSync, BINANCE)
-            (Deribit, dp_venue_deribit, DeribitSync, DERIBIT)
-            (KrakenFutures, dp_venue_kraken_futures, KrakenFuturesSync, KRAKEN_FUTURES)
             (Bitfinex, dp_venue_bitfinex, BitfinexSync, BITFINEX)
-            (Kraken, dp_venue_kraken, KrakenSync, KRAKEN)
             (Bybit, dp_venue_bybit, BybitSync, BYBIT)
-            (Kucoin, dp_venue_kucoin, KucoinSync, KUCOIN)
             (Coinbase, dp_venue_coinbase, CoinbaseSync, COINBASE)
+            (Deribit, dp_venue_deribit, DeribitSync, DERIBIT)
+            (Kraken, dp_venue_kraken, KrakenSync, KRAKEN)
+            (KrakenFutures, dp_venue_kraken_futures, KrakenFuturesSync, KRAKEN_FUTURES)
+            (Kucoin, dp_venue_kucoin, KucoinSync, KUCOIN)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };
