@@ -5,8 +5,8 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, Fault, LinkSpec, ReadCounts, Registry, RegistryError, RestResponse,
-    Sink, Venue, VenueConfig,
+    Capabilities, EntryError, Fault, LinkRole, LinkSpec, ReadCounts, Registry, RegistryError,
+    RestResponse, Sink, Venue, VenueConfig,
 };
 
 /// Every venue of this build, once: calls a macro with its own arguments and, for each, the machine's name, its
@@ -83,6 +83,10 @@ impl Venue for AnyVenue {
 
     fn links(&self) -> &[LinkSpec] {
         each!(self, venue => venue.links())
+    }
+
+    fn link_role(&self, link: LinkId) -> LinkRole {
+        each!(self, venue => venue.link_role(link))
     }
 
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {

@@ -34,6 +34,17 @@ pub struct LinkSpec {
     pub is_held: bool,
 }
 
+/// What a link is for, as far as trading goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkRole {
+    /// Market data: opened by lanes that follow the market.
+    Market,
+    /// Orders or the private stream: when it says what cannot be read, our orders are in doubt.
+    Orders,
+    /// Requests and answers.
+    Rest,
+}
+
 /// HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestMethod {

@@ -1,7 +1,8 @@
 //! The [`Venue`] trait, what goes in and what comes out.
 
 use crate::{
-    Capabilities, DecodeError, Event, Fault, LinkSpec, Registry, RestRequest, RestResponse,
+    Capabilities, DecodeError, Event, Fault, LinkRole, LinkSpec, Registry, RestRequest,
+    RestResponse,
 };
 use core::ops::{Add, Sub};
 use dp_types::{
@@ -128,6 +129,14 @@ pub trait Venue {
     fn capabilities(&self) -> &'static Capabilities;
     /// Connections it wants.
     fn links(&self) -> &[LinkSpec];
+    /// What a link is for; by default what its number says, and whatever is behind the order link is private too.
+    fn link_role(&self, link: LinkId) -> LinkRole {
+        match link.0 {
+            0 => LinkRole::Rest,
+            1 => LinkRole::Market,
+            _ => LinkRole::Orders,
+        }
+    }
 
     /// A link's handshake is complete.
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink);
