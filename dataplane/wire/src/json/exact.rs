@@ -1,10 +1,13 @@
-//! Numbers as printed: a copy of a message in which each bare number with a fraction or an exponent stands in
-//! quotes, so that the parser leaves its digits alone.
+//! Numbers as printed: a copy of a message in which each bare number with a fraction or an exponent, or with more
+//! digits than 64 bits hold, stands in quotes, so that the parser leaves its digits alone.
 //!
 //! ```text
 //! {"price":65000.0,"ids":[7,1.0e-5],"s":"1.5"}   →   {"price":"65000.0","ids":[7,"1.0e-5"],"s":"1.5"}
 //! ```
 //! What is no number by RFC 8259 is copied as it is, for the parser to refuse; so is one in the place of a key.
+
+/// Most digits that 64 bits always hold. There are ids of 27.
+const INTEGER_DIGITS_MAX: usize = 19;
 
 /// Room for the copy of a message of `len` bytes: the shortest such number takes four with what parts it from the
 /// next, and gets two more.
@@ -62,7 +65,7 @@ fn is_key(bytes: &[u8], at: usize) -> bool {
     rest.find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
 }
 
-/// Whether it is a number of JSON with a fraction or an exponent.
+/// Whether it is a number of JSON with a fraction, an exponent or too many digits.
 fn is_inexact(token: &[u8]) -> bool {
     let token = token.strip_prefix(b"-").unwrap_or(token);
     let (whole, rest) = digits(token);
@@ -74,7 +77,8 @@ fn is_inexact(token: &[u8]) -> bool {
         _ => (0, rest),
     };
     match rest.split_first() {
-        None => fraction > 0 && !token.ends_with(b"."),
+        None if fraction == 0 => whole > INTEGER_DIGITS_MAX && !token.ends_with(b"."),
+        None => true,
         Some((b'e' | b'E', power)) => {
             let power = match power.split_first() {
                 Some((b'+' | b'-', power)) => power,
@@ -116,6 +120,10 @@ mod tests {
             ("[1.0e-5,-0.5,1E2,-3]", r#"["1.0e-5","-0.5","1E2",-3]"#),
             (r#"["1.5","x\"1.5",1.5]"#, r#"["1.5","x\"1.5","1.5"]"#),
             ("1.50", r#""1.50""#),
+            (
+                "[137005445109359286410323766,1234567890123456789]",
+                r#"["137005445109359286410323766",1234567890123456789]"#,
+            ),
         ] {
             assert_eq!(quoted(text), want);
         }
