@@ -6,9 +6,11 @@
 //! instruments list the assets) and to show fields the dataplane has no use for (tickers).
 
 mod binance;
+mod huobi;
 mod okx;
 
 pub use binance::BinanceTool;
+pub use huobi::HuobiTool;
 pub use okx::OkxTool;
 
 /// Runs `$run` with the tool of a venue as the type `$tool`; `None` when this build has none for it.
@@ -17,6 +19,7 @@ macro_rules! with_tool {
         with_tool!(
             pick $id, $tool, $run,
             (BINANCE, BinanceTool)
+            (HUOBI, HuobiTool)
             (OKX, OkxTool)
         )
     };

@@ -6,7 +6,7 @@
 //! `auth-vectors.json` without its answers and prints `{"signed_payload","signature","request"}`.
 //! Neither sends anything; neither keeps a secret.
 
-use crate::capture::{Direction, LINE_MAX, Record};
+use crate::capture::{Direction, LINE_MAX, Record, as_json};
 use crate::tools::{EventsOnly, Names, Signed, Tool, event_json, venue, with_tool};
 use anyhow::{Context as _, bail};
 use dp_types::{Now, Tsc, UnixNanos, VenueId};
@@ -17,7 +17,7 @@ use std::io::{BufRead, Read as _, Write};
 /// Arguments of `spinlane venue decode` and `spinlane venue sign`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct VenueArgs {
-    /// Venue, by its name in the configuration: binance, okx.
+    /// Venue, by its name in the configuration: binance, huobi, okx.
     #[arg(long)]
     pub venue: String,
 }
@@ -144,7 +144,7 @@ impl<T: Tool> Decoder<T> {
             object.contains_key("raw") || object.contains_key("raw_b64")
         };
         if !object.as_ref().is_some_and(is_record) {
-            return self.message(line.to_vec(), None);
+            return self.message(line.to_vec(), None, false);
         }
         let record = match Record::parse(line) {
             Ok(record) => record,
@@ -160,14 +160,15 @@ impl<T: Tool> Decoder<T> {
             Ok(bytes) if bytes.is_empty() => json!({"error": "empty message"}),
             Ok(bytes) => {
                 let is_http = |url: &&str| url.starts_with("http") || url.starts_with('/');
-                self.message(bytes, record.url.as_deref().filter(is_http))
+                let url = record.url.as_deref().filter(is_http);
+                self.message(bytes, url, record.is_binary())
             }
             Err(error) => json!({"error": format!("{error:#}")}),
         }
     }
 
-    fn message(&mut self, mut bytes: Vec<u8>, url: Option<&str>) -> Value {
-        let parsed = serde_json::from_slice::<Value>(&bytes).ok();
+    fn message(&mut self, mut bytes: Vec<u8>, url: Option<&str>, is_binary: bool) -> Value {
+        let parsed = as_json(&bytes);
         if let Some(message) = &parsed {
             self.learn(message, url);
         }
@@ -200,7 +201,11 @@ impl<T: Tool> Decoder<T> {
                 let mut sink = EventsOnly(|event: &Event<'_>| {
                     events.push(event_json(names, T::order_id_text, T::checksum, event));
                 });
-                machine.on_text(registry, T::LINK, now, &mut bytes, &mut sink)
+                if is_binary {
+                    machine.on_binary(registry, T::LINK, now, &mut bytes, &mut sink)
+                } else {
+                    machine.on_text(registry, T::LINK, now, &mut bytes, &mut sink)
+                }
             }
         };
         match result {
@@ -245,23 +250,23 @@ impl<T: Tool> Decoder<T> {
 
 // ---- signing ----
 
-fn text<'a>(object: &'a Map<String, Value>, key: &str) -> &'a str {
+pub(crate) fn text<'a>(object: &'a Map<String, Value>, key: &str) -> &'a str {
     object.get(key).and_then(Value::as_str).unwrap_or("")
 }
 
-fn need<'a>(object: &'a Map<String, Value>, key: &str) -> anyhow::Result<&'a str> {
+pub(crate) fn need<'a>(object: &'a Map<String, Value>, key: &str) -> anyhow::Result<&'a str> {
     match text(object, key) {
         "" => bail!("`{key}` is missing or empty"),
         text => Ok(text),
     }
 }
 
-fn clock_ms(object: &Map<String, Value>) -> Option<u64> {
+pub(crate) fn clock_ms(object: &Map<String, Value>) -> Option<u64> {
     let value = object.get("clock_ms")?;
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-fn secrets(object: &Map<String, Value>) -> anyhow::Result<Secrets> {
+pub(crate) fn secrets(object: &Map<String, Value>) -> anyhow::Result<Secrets> {
     let secret = need(object, "secret")?;
     let is_pem = secret.contains("PRIVATE KEY");
     Ok(Secrets {
@@ -282,7 +287,7 @@ fn secrets(object: &Map<String, Value>) -> anyhow::Result<Secrets> {
 }
 
 /// The request to sign: `request`, or one made of `method`, `path` and `body`.
-fn request_of(object: &Map<String, Value>) -> Option<Map<String, Value>> {
+pub(crate) fn request_of(object: &Map<String, Value>) -> Option<Map<String, Value>> {
     if let Some(Value::Object(request)) = object.get("request") {
         return Some(request.clone());
     }
@@ -307,7 +312,7 @@ fn target_of(url: &str) -> &str {
     }
 }
 
-fn method_of(request: &Map<String, Value>) -> anyhow::Result<RestMethod> {
+pub(crate) fn method_of(request: &Map<String, Value>) -> anyhow::Result<RestMethod> {
     Ok(
         match text(request, "method").to_ascii_uppercase().as_str() {
             "GET" => RestMethod::Get,

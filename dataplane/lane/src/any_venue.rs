@@ -16,6 +16,7 @@ macro_rules! for_venues {
         $call! {
             [$($argument)*]
             (Binance, dp_venue_binance, BinanceSync, BINANCE)
+            (Huobi, dp_venue_huobi, HuobiSync, HUOBI)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };

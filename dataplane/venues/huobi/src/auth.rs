@@ -74,6 +74,17 @@ impl Stamp {
         Self(text)
     }
 
+    /// From its text. `None` when it is not of that form; whether there is such a day is not asked.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; 19] = text.as_bytes().try_into().ok()?;
+        let form = b"0000-00-00T00:00:00".iter().zip(&bytes);
+        let is_form = |(want, have): (&u8, &u8)| match want {
+            b'0' => have.is_ascii_digit(),
+            mark => mark == have,
+        };
+        form.into_iter().all(is_form).then_some(Self(bytes))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).unwrap_or("")
@@ -387,6 +398,7 @@ mod tests {
             (u64::MAX, "9999-12-31T23:59:59"),
         ] {
             assert_eq!(Stamp::from_millis(ms).as_str(), text);
+            assert_eq!(Stamp::parse(text), Some(Stamp::from_millis(ms)));
         }
     }
 
