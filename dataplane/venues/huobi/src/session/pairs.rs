@@ -86,3 +86,81 @@ impl Pairs {
         self.held.first().map(|(_, due)| *due)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dp_types::{AssetId, InstrumentId, LinkId, Liquidity, Side, VenueNanos};
+    use dp_venue_api::RestRequest;
+
+    /// Order, trade and what is done, of each fill that went out.
+    #[derive(Default)]
+    struct Fills(Vec<(u128, u128, Option<Decimal>)>);
+
+    impl Sink for Fills {
+        fn event(&mut self, event: &Event<'_>) {
+            if let Event::Fill(fill) = event {
+                self.0.push((fill.order_id.0, fill.trade_id.0, fill.cum));
+            }
+        }
+        fn send_text(&mut self, _: LinkId, _: &[u8]) {}
+        fn request(&mut self, _: LinkId, _: &RestRequest<'_>) {}
+        fn reconnect(&mut self, _: LinkId, _: &'static str) {}
+    }
+
+    fn fill(order: u128, trade: u128) -> FillReport {
+        FillReport {
+            instrument: InstrumentId(0),
+            client_id: None,
+            order_id: OrderId(order),
+            trade_id: TradeId(trade),
+            side: Side::Buy,
+            price: Decimal::ZERO,
+            qty: Decimal::ZERO,
+            cum: None,
+            fee: Decimal::ZERO,
+            fee_asset: AssetId::NONE,
+            liquidity: Liquidity::None,
+            venue_ns: VenueNanos(0),
+        }
+    }
+
+    fn key(order: u128, trade: u128) -> Key {
+        (OrderId(order), TradeId(trade))
+    }
+
+    #[test]
+    fn whichever_is_first_the_fill_has_what_is_done() {
+        let done = |mantissa| {
+            Some(Decimal {
+                mantissa,
+                exponent: 0,
+            })
+        };
+        let now = UnixNanos(1);
+        let (mut pairs, mut out) = (Pairs::default(), Fills::default());
+        pairs.on_order(key(1, 7), done(3), &mut out);
+        pairs.on_fill(fill(1, 7), now, &mut out);
+        pairs.on_fill(fill(1, 8), now, &mut out);
+        pairs.on_order(key(1, 8), done(5), &mut out);
+        // Two orders of ours met: one trade, two fills.
+        pairs.on_order(key(2, 9), done(1), &mut out);
+        pairs.on_fill(fill(3, 9), now, &mut out);
+        assert_eq!(out.0, [(1, 7, done(3)), (1, 8, done(5))]);
+        pairs.let_go(None, &mut out);
+        assert_eq!(out.0.last(), Some(&(3, 9, None)));
+        assert_eq!(pairs.next_deadline(), None);
+    }
+
+    #[test]
+    fn what_was_noted_long_ago_is_forgotten() {
+        let (mut pairs, mut out) = (Pairs::default(), Fills::default());
+        for trade in 0..=TOLD_MAX as u128 {
+            pairs.on_order(key(1, trade), None, &mut out);
+        }
+        pairs.on_fill(fill(1, 0), UnixNanos(1), &mut out);
+        assert!(out.0.is_empty(), "held");
+        pairs.on_fill(fill(1, 1), UnixNanos(1), &mut out);
+        assert_eq!(out.0.len(), 1);
+    }
+}
