@@ -227,9 +227,14 @@ fn logged_in_only_when_both_sockets_account_and_rules_are_there() {
     assert_eq!(said.events.len(), 1, "{:?}", said.events);
     let said = rig::log_in(&mut rig, 6);
     assert_eq!(said.events.last().unwrap(), "LoggedIn(LinkId(2))");
-    // Either socket's end is the end of it; the other needs no new login.
+    // Either socket's end is the end of it.
     for link in [LINK_ORDERS, LINK_USER] {
-        rig.close(link, 7);
+        let wanted = match link {
+            // An engine hears of the order link only.
+            LINK_USER => vec![(LINK_ORDERS, "the private stream is gone")],
+            _ => vec![],
+        };
+        assert_eq!(rig.close(link, 7).reconnects, wanted);
         assert_eq!(
             place(&mut rig, 8, &new_order(2)).1,
             Err(EntryError::NotReady)
