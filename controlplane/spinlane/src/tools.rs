@@ -23,6 +23,11 @@ pub use deribit::DeribitTool;
 pub use kraken::KrakenTool;
 pub use kraken_futures::KrakenFuturesTool;
 pub use kucoin::KucoinTool;
+mod huobi;
+mod okx;
+
+pub use binance::BinanceTool;
+pub use huobi::HuobiTool;
 pub use okx::OkxTool;
 
 /// Runs `$run` with the tool of a venue as the type `$tool`; `None` when this build has none for it.
@@ -38,6 +43,7 @@ macro_rules! with_tool {
             (KRAKEN, KrakenTool)
             (KRAKEN_FUTURES, KrakenFuturesTool)
             (KUCOIN, KucoinTool)
+            (HUOBI, HuobiTool)
             (OKX, OkxTool)
         )
     };

@@ -6,7 +6,7 @@
 //! `auth-vectors.json` without its answers and prints `{"signed_payload","signature","request"}`.
 //! Neither sends anything; neither keeps a secret.
 
-use crate::capture::{Direction, LINE_MAX, Record};
+use crate::capture::{Direction, LINE_MAX, Record, as_json};
 use crate::tools::{EventsOnly, Names, Signed, Tool, event_json, venue, with_tool};
 use anyhow::{Context as _, bail};
 use dp_types::{Now, Tsc, UnixNanos, VenueId};
@@ -145,7 +145,7 @@ impl<T: Tool> Decoder<T> {
             object.contains_key("raw") || object.contains_key("raw_b64")
         };
         if !object.as_ref().is_some_and(is_record) {
-            return self.message(line.to_vec(), None);
+            return self.message(line.to_vec(), None, false);
         }
         let record = match Record::parse(line) {
             Ok(record) => record,
@@ -161,14 +161,15 @@ impl<T: Tool> Decoder<T> {
             Ok(bytes) if bytes.is_empty() => json!({"error": "empty message"}),
             Ok(bytes) => {
                 let is_http = |url: &&str| url.starts_with("http") || url.starts_with('/');
-                self.message(bytes, record.url.as_deref().filter(is_http))
+                let url = record.url.as_deref().filter(is_http);
+                self.message(bytes, url, record.is_binary())
             }
             Err(error) => json!({"error": format!("{error:#}")}),
         }
     }
 
-    fn message(&mut self, mut bytes: Vec<u8>, url: Option<&str>) -> Value {
-        let parsed = serde_json::from_slice::<Value>(&bytes).ok();
+    fn message(&mut self, mut bytes: Vec<u8>, url: Option<&str>, is_binary: bool) -> Value {
+        let parsed = as_json(&bytes);
         if let Some(message) = &parsed {
             self.learn(message, url);
         }
@@ -201,7 +202,11 @@ impl<T: Tool> Decoder<T> {
                 let mut sink = EventsOnly(|event: &Event<'_>| {
                     events.push(event_json(names, T::order_id_text, T::checksum, event));
                 });
-                machine.on_text(registry, T::LINK, now, &mut bytes, &mut sink)
+                if is_binary {
+                    machine.on_binary(registry, T::LINK, now, &mut bytes, &mut sink)
+                } else {
+                    machine.on_text(registry, T::LINK, now, &mut bytes, &mut sink)
+                }
             }
         };
         match result {

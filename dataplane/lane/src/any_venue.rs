@@ -23,6 +23,7 @@ macro_rules! for_venues {
             (Kraken, dp_venue_kraken, KrakenSync, KRAKEN)
             (KrakenFutures, dp_venue_kraken_futures, KrakenFuturesSync, KRAKEN_FUTURES)
             (Kucoin, dp_venue_kucoin, KucoinSync, KUCOIN)
+            (Huobi, dp_venue_huobi, HuobiSync, HUOBI)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };

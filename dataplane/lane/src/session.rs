@@ -348,11 +348,10 @@ impl<T: Transport> Sessions<T> {
         self.tell(desk, seat_at, now, |machine, _, sink| {
             machine.on_closed(id, now, sink);
         });
-        match self.seats[seat_at].venue.link_role(id) {
-            // Trades and best quotes may have a link of their own: the books live on without it.
-            LinkRole::Market if id == FEED => desk.fact(venue, Fact::FeedLost, now),
-            LinkRole::Orders => desk.fact(venue, Fact::OrdersLost, now),
-            LinkRole::Market | LinkRole::Rest => {}
+        match id {
+            FEED => desk.fact(venue, Fact::FeedLost, now),
+            ORDERS => desk.fact(venue, Fact::OrdersLost, now),
+            _ => {}
         }
     }
 

@@ -39,7 +39,7 @@ pub struct LinkSpec {
 pub enum LinkRole {
     /// Market data: opened by lanes that follow the market.
     Market,
-    /// Orders or the private stream: when it ends, or says what cannot be read, our orders are in doubt.
+    /// Orders or the private stream: when it says what cannot be read, our orders are in doubt.
     Orders,
     /// Requests and answers.
     Rest,

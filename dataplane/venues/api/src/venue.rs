@@ -129,12 +129,12 @@ pub trait Venue {
     fn capabilities(&self) -> &'static Capabilities;
     /// Connections it wants.
     fn links(&self) -> &[LinkSpec];
-    /// What a link is for; by default what its number says, and anything further is like REST.
+    /// What a link is for; by default what its number says, and whatever is behind the order link is private too.
     fn link_role(&self, link: LinkId) -> LinkRole {
         match link.0 {
+            0 => LinkRole::Rest,
             1 => LinkRole::Market,
-            2 => LinkRole::Orders,
-            _ => LinkRole::Rest,
+            _ => LinkRole::Orders,
         }
     }
 
