@@ -8,7 +8,7 @@
 //! The tag of a request says what its answer is about. Cancels name the order by our id, which is known from the
 //! first instant. An answer acknowledges: what becomes of an order is told by the user channel, except what was
 //! refused. A request has no validity of its own: one without an answer may be carried out as long as the venue
-//! takes its timestamp, 30 s. Until then "no such order" proves nothing ([`Unanswered`]).
+//! takes its timestamp, 30 s. Until then "no such order" proves nothing (`Unanswered`).
 //! Source: venue page, section A4.
 
 use crate::account;

@@ -12,7 +12,7 @@
 //!
 //! Read but not used live: the full channel's single orders ([`dp_venue_api::Event::L3`]), which nothing subscribes
 //! to, and Advanced Trade's market data and orders, which no link speaks; [`jwt`] signs for it. Not here: FIX, amends
-//! (the venue's `PUT /orders` is not open to all [U]), batches and a dead man's switch (REST has none), balances
+//! (the venue's `PUT /orders` is not open to all `[U]`), batches and a dead man's switch (REST has none), balances
 //! between two reconciliations.
 #![forbid(unsafe_code)]
 // Bytes from outside never panic.

@@ -7,7 +7,7 @@
 //! ```
 //! The status decides what happened: 5xx and none leave the outcome open (the order is asked about, never sent
 //! again), 429 stops us for rate, the rest was refused and nothing was done. The words only name the reason. Most
-//! of them are known from other people's reports and not from a list of the venue [U].
+//! of them are known from other people's reports and not from a list of the venue `[U]`.
 //! Source: venue page, section A4; issues of public client libraries.
 
 use dp_types::{OrderState, RejectReason};

@@ -3,7 +3,7 @@
 //! ```text
 //! {"channel":"l2_data","timestamp":T,"sequence_num":N,"events":[{"type":"snapshot"|"update", ...}]}
 //!     l2_data         Book: absolute quantities, 0 removes; sides are bid and offer
-//!     market_trades   Trade; the side is the maker's (so the venue's page of 2025; check live [U])
+//!     market_trades   Trade; the side is the maker's (so the venue's page of 2025; check live `[U]`)
 //!     ticker          Quote, where it has quantities
 //!     user            Order: this channel tells no fills, only how much is filled in all
 //!     heartbeats      Heartbeat

@@ -20,7 +20,7 @@ use dp_types::{BookMsgKind, Decimal, InstrumentId, L3Msg, OrderId, RawOrder, Sid
 use dp_venue_api::{DecodeError, Event, Sink};
 use dp_wire::json::Value;
 
-/// Orders remembered, over all products: BTC-USD alone has had some tens of thousands [U].
+/// Orders remembered, over all products: BTC-USD alone has had some tens of thousands `[U]`.
 const ORDERS_MAX: usize = 1 << 17;
 /// Places: half of them stay empty, so that searches end soon.
 const PLACES: usize = 2 * ORDERS_MAX;
