@@ -2,17 +2,21 @@
 //! than its ids and the new status.
 //!
 //! A bounded table, all of its memory taken at the start: an order is in it from the moment it is sent or first
-//! told, and leaves when its place is needed and it is final, or else is the oldest. Nothing iterates over it, so
-//! that the order of its keys is nobody's.
+//! told, and leaves when its place is needed and it is final, or else is the oldest. Both of its ids lead to it:
+//! each by a chain of places whose ids share a hash, so that adding and removing touch no allocator.
 
 use dp_types::limit::LIVE_ORDERS_MAX;
 use dp_types::{ClientOrderId, Decimal, InstrumentId, OrderId, Side, UnixNanos};
-use std::collections::HashMap;
 
 /// Places: every live order of a lane, and as many that ended.
 pub const ORDERS_MAX: usize = 2 * LIVE_ORDERS_MAX;
 /// Places looked at for one whose order is final.
 const REACH: usize = 64;
+/// Chains of an index: twice the places, so that nearly all hold one.
+const CHAINS: usize = 2 * ORDERS_MAX;
+const _: () = assert!(CHAINS.is_power_of_two());
+/// Knuth's multiplicative hash: 2^64 over the golden ratio.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// One order as last told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,23 +45,83 @@ pub struct Known {
     pub touched: UnixNanos,
 }
 
+/// From a hash to places. Which of a chain's places is meant the ids there say.
+#[derive(Debug)]
+struct Index {
+    /// First place of each chain, from 1; 0 = none.
+    heads: Box<[u32]>,
+    /// The one after it, by place.
+    next: Box<[u32]>,
+}
+
+impl Index {
+    fn new() -> Self {
+        Self {
+            heads: vec![0; CHAINS].into_boxed_slice(),
+            next: vec![0; ORDERS_MAX].into_boxed_slice(),
+        }
+    }
+
+    /// The chain of an id.
+    fn chain(id: u128) -> usize {
+        let folded = (id as u64) ^ (id >> 64) as u64; // both halves
+        (folded.wrapping_mul(GOLDEN) >> 40) as usize % CHAINS
+    }
+
+    /// The places of the chain of an id.
+    fn places(&self, id: u128) -> impl Iterator<Item = usize> + '_ {
+        let mut link = self.heads.get(Self::chain(id)).copied().unwrap_or(0);
+        core::iter::from_fn(move || {
+            let at = link.checked_sub(1)? as usize;
+            link = self.next.get(at).copied().unwrap_or(0);
+            Some(at)
+        })
+        .take(ORDERS_MAX)
+    }
+
+    /// Puts a place, which is in no chain, into that of an id.
+    fn add(&mut self, id: u128, at: usize) {
+        if let (Some(head), Some(next)) =
+            (self.heads.get_mut(Self::chain(id)), self.next.get_mut(at))
+        {
+            *next = *head;
+            *head = at as u32 + 1; // at most ORDERS_MAX
+        }
+    }
+
+    /// Takes a place out of the chain of an id, if it is there.
+    fn remove(&mut self, id: u128, at: usize) {
+        let before = self.places(id).take_while(|place| *place != at).last();
+        if !self.places(id).any(|place| place == at) {
+            return;
+        }
+        let after = self.next.get(at).copied().unwrap_or(0);
+        let link = match before {
+            Some(before) => self.next.get_mut(before),
+            None => self.heads.get_mut(Self::chain(id)),
+        };
+        if let Some(link) = link {
+            *link = after;
+        }
+    }
+}
+
 /// The table.
 #[derive(Debug)]
 pub struct Orders {
     places: Vec<Known>,
-    by_order: HashMap<u128, usize>,
-    by_client: HashMap<u64, usize>,
+    by_order: Index,
+    by_client: Index,
     /// The oldest place, once all are taken.
     next: usize,
 }
 
 impl Default for Orders {
     fn default() -> Self {
-        // Twice the room: what is removed and added at random never makes the maps grow.
         Self {
             places: Vec::with_capacity(ORDERS_MAX),
-            by_order: HashMap::with_capacity(2 * ORDERS_MAX),
-            by_client: HashMap::with_capacity(2 * ORDERS_MAX),
+            by_order: Index::new(),
+            by_client: Index::new(),
             next: 0,
         }
     }
@@ -85,24 +149,32 @@ impl Orders {
             self.replace(known)
         };
         if known.order_id.0 != 0 {
-            self.by_order.insert(known.order_id.0, at);
+            self.by_order.add(known.order_id.0, at);
         }
         if let Some(client) = known.client_id {
-            self.by_client.insert(client.0, at);
+            self.by_client.add(u128::from(client.0), at);
         }
         self.places.get_mut(at)
     }
 
     fn place(&self, id: OrderId, client: Option<ClientOrderId>) -> Option<usize> {
-        if id.0 != 0
-            && let Some(at) = self.by_order.get(&id.0)
-        {
-            return Some(*at);
+        let held = |at: usize| self.places.get(at);
+        let by_order = || {
+            let mut places = self.by_order.places(id.0);
+            places.find(|at| held(*at).is_some_and(|known| known.order_id == id))
+        };
+        let found = (id.0 != 0).then(by_order).flatten();
+        if found.is_some() {
+            return found;
         }
-        let at = *self.by_client.get(&client?.0)?;
+        let client = client?;
         // An order of ours with another id of the venue is another order.
-        let held = self.places.get(at)?.order_id;
-        (id.0 == 0 || held.0 == 0 || held == id).then_some(at)
+        let is_it = |known: &Known| {
+            let is_same = id.0 == 0 || known.order_id.0 == 0 || known.order_id == id;
+            known.client_id == Some(client) && is_same
+        };
+        let mut places = self.by_client.places(u128::from(client.0));
+        places.find(|at| held(*at).is_some_and(is_it))
     }
 
     /// Notes the venue's id where it was not known yet.
@@ -112,7 +184,7 @@ impl Orders {
             && id.0 != 0
         {
             known.order_id = id;
-            self.by_order.insert(id.0, at);
+            self.by_order.add(id.0, at);
         }
     }
 
@@ -124,13 +196,9 @@ impl Orders {
         self.next = (at + 1) % ORDERS_MAX;
         if let Some(place) = self.places.get_mut(at) {
             let old = core::mem::replace(place, known);
-            if self.by_order.get(&old.order_id.0) == Some(&at) {
-                self.by_order.remove(&old.order_id.0);
-            }
-            if let Some(client) = old.client_id
-                && self.by_client.get(&client.0) == Some(&at)
-            {
-                self.by_client.remove(&client.0);
+            self.by_order.remove(old.order_id.0, at);
+            if let Some(client) = old.client_id {
+                self.by_client.remove(u128::from(client.0), at);
             }
         }
         at
@@ -208,7 +276,7 @@ mod tests {
             for _ in 0..ORDERS_MAX {
                 orders.add(order(0, None));
             }
-            let rooms = (orders.places.capacity(), orders.by_order.capacity(), orders.by_client.capacity());
+            let room = orders.places.capacity();
             for (id, sequence, is_final) in ids {
                 let name = (sequence > 0).then(|| client(sequence));
                 if orders.find(OrderId(id), name).is_none() {
@@ -218,8 +286,22 @@ mod tests {
                 prop_assert_eq!(found.order_id, OrderId(id));
                 found.is_final = is_final;
             }
-            let after = (orders.places.capacity(), orders.by_order.capacity(), orders.by_client.capacity());
-            prop_assert_eq!(rooms, after);
+            prop_assert_eq!(orders.places.capacity(), room);
+            // Every place is in the chains of its own ids, and in no other.
+            let linked = |index: &Index| {
+                let places = |at: u32| (at != 0).then_some(at);
+                let chain = |head: &u32| {
+                    let next = |link: &u32| places(index.next[*link as usize - 1]);
+                    let links = std::iter::successors(places(*head), next);
+                    links.take(ORDERS_MAX + 1).count()
+                };
+                index.heads.iter().map(chain).sum::<usize>()
+            };
+            let with = |is_there: fn(&Known) -> bool| {
+                orders.places.iter().filter(|known| is_there(known)).count()
+            };
+            prop_assert_eq!(linked(&orders.by_order), with(|known| known.order_id.0 != 0));
+            prop_assert_eq!(linked(&orders.by_client), with(|known| known.client_id.is_some()));
             prop_assert_eq!(orders.places.len(), ORDERS_MAX);
         }
     }
