@@ -10,6 +10,7 @@ mod bitfinex;
 mod bybit;
 mod coinbase;
 mod deribit;
+mod huobi;
 mod kraken;
 mod kraken_futures;
 mod kucoin;
@@ -20,14 +21,10 @@ pub use bitfinex::BitfinexTool;
 pub use bybit::BybitTool;
 pub use coinbase::CoinbaseTool;
 pub use deribit::DeribitTool;
+pub use huobi::HuobiTool;
 pub use kraken::KrakenTool;
 pub use kraken_futures::KrakenFuturesTool;
 pub use kucoin::KucoinTool;
-mod huobi;
-mod okx;
-
-pub use binance::BinanceTool;
-pub use huobi::HuobiTool;
 pub use okx::OkxTool;
 
 /// Runs `$run` with the tool of a venue as the type `$tool`; `None` when this build has none for it.
@@ -40,10 +37,10 @@ macro_rules! with_tool {
             (BYBIT, BybitTool)
             (COINBASE, CoinbaseTool)
             (DERIBIT, DeribitTool)
+            (HUOBI, HuobiTool)
             (KRAKEN, KrakenTool)
             (KRAKEN_FUTURES, KrakenFuturesTool)
             (KUCOIN, KucoinTool)
-            (HUOBI, HuobiTool)
             (OKX, OkxTool)
         )
     };

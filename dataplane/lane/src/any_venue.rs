@@ -20,10 +20,10 @@ macro_rules! for_venues {
             (Bybit, dp_venue_bybit, BybitSync, BYBIT)
             (Coinbase, dp_venue_coinbase, CoinbaseSync, COINBASE)
             (Deribit, dp_venue_deribit, DeribitSync, DERIBIT)
+            (Huobi, dp_venue_huobi, HuobiSync, HUOBI)
             (Kraken, dp_venue_kraken, KrakenSync, KRAKEN)
             (KrakenFutures, dp_venue_kraken_futures, KrakenFuturesSync, KRAKEN_FUTURES)
             (Kucoin, dp_venue_kucoin, KucoinSync, KUCOIN)
-            (Huobi, dp_venue_huobi, HuobiSync, HUOBI)
             (Okx, dp_venue_okx, OkxSync, OKX)
         }
     };
