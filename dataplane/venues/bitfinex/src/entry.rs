@@ -15,7 +15,7 @@
 //! way is told nowhere, so that an amended quantity could trade more than was asked.
 //!
 //! SUCCESS means accepted for processing: an `Ack`, its effect follows as an order event. A refusal names the
-//! order by the client id only, or by the venue's id only; the rest comes from [`crate::sent`].
+//! order by the client id only, or by the venue's id only; the rest comes from `sent`.
 //! Source: venue page, sections 4.2, 4.3 and 4.7, read 2026-11-21; fixtures `entry_*.json`.
 
 use crate::ID;

@@ -11,7 +11,7 @@
 //! table; the same function reads answers live and in replay ([`tag_of_url`]). An error is
 //! `["error",CODE,TEXT]`, or `{"error":TEXT}` where a limit was hit.
 //! Source: venue page, sections 2 and 4.6, read 2026-11-21; fixtures `rest_*.json`. `limit`, `start` and `sort`
-//! in the bodies of lists are [U]: a venue that passes over them answers with its own page.
+//! in the bodies of lists are unverified: a venue that passes over them answers with its own page.
 
 use crate::account::{item, text};
 use crate::auth::{Auth, Nonces};

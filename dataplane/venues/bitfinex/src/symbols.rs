@@ -8,7 +8,7 @@
 //! 2023-11-14             UTC day of a submission; a client id names an order only together with it
 //! ```
 //! A venue that wants client ids unique within a UTC day gets ids that are unique for ever: they carry the
-//! epoch. What else it wants of them, the day, is remembered in [`crate::sent`].
+//! epoch. What else it wants of them, the day, is remembered in `sent`.
 //!
 //! There is no tick at this venue: a price has five significant digits. [`step_at`] is the step at one price.
 //! Source: venue page, sections 2 and 4, read 2026-11-21.

@@ -255,6 +255,9 @@ fn fills_balances_and_positions_of_the_account() {
             "Balance AssetId(1) free 9340 locked 660",
             "Balance AssetId(0) free 0.5 locked 0.0",
             "Ignored a wallet we do not trade from",
+            "Ignored a wallet we do not trade from",
+            "Ignored a wallet we do not trade from",
+            "Balance AssetId(65535) free 200.5 locked 49.5",
         ],
     );
     check(
