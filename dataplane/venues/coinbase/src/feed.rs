@@ -19,7 +19,6 @@ pub(crate) mod full;
 
 use crate::ID;
 use crate::decimal;
-use crate::symbols::parse_time;
 use dp_types::limit::MSG_LEVELS_MAX;
 use dp_types::{
     BookMsg, BookMsgKind, Decimal, InstrumentId, NumError, QuoteMsg, RawLevel, Side, TradeId,
@@ -27,6 +26,7 @@ use dp_types::{
 };
 use dp_venue_api::{DecodeError, Event, Registry, Sink};
 use dp_wire::json::{Items, JsonError, Value};
+use dp_wire::time::parse_rfc3339;
 
 /// Names a field in the error of reading it.
 pub(crate) fn at(field: &'static str) -> impl Fn(JsonError) -> DecodeError {
@@ -75,10 +75,12 @@ pub(crate) fn optional(
 pub(crate) fn time(value: Value<'_>, key: &'static str) -> Result<VenueNanos, DecodeError> {
     match text(value, key) {
         "" => Ok(VenueNanos(0)),
-        text => parse_time(text.as_bytes()).ok_or(DecodeError::Number {
-            field: key,
-            error: NumError::BadByte(0),
-        }),
+        text => parse_rfc3339(text.as_bytes())
+            .map(VenueNanos)
+            .ok_or(DecodeError::Number {
+                field: key,
+                error: NumError::BadByte(0),
+            }),
     }
 }
 

@@ -9,7 +9,7 @@
 //! The venue takes nothing but a UUID as a client order id. Ours has the form of version 4; only its prefix says
 //! that it is ours. Source: venue page, sections A2 and A4.
 
-use dp_types::{ClientOrderId, OrderId, Text, VenueNanos};
+use dp_types::{ClientOrderId, OrderId, Text};
 
 /// Marks our client order ids, hyphens included.
 const CLIENT_PREFIX: &[u8; 24] = b"51de1a4e-0000-4000-8000-";
@@ -107,68 +107,6 @@ pub fn order_id_text(id: OrderId) -> Text<40> {
     Text::lossy(Uuid::from_bits(id.0).as_str())
 }
 
-/// A decimal integer of at most nineteen digits.
-fn digits(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > 19 {
-        return None;
-    }
-    text.iter().try_fold(0u64, |value, byte| {
-        byte.is_ascii_digit()
-            .then(|| value * 10 + u64::from(byte - b'0'))
-    })
-}
-
-/// Days from 1970-01-01 to a day of the proleptic Gregorian calendar, years counted from March.
-const fn days(year: u64, month: u64, day: u64) -> Option<u64> {
-    if year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 {
-        return None;
-    }
-    let (year, from_march) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let (era, in_era) = (year / 400, year % 400);
-    let in_year = (153 * from_march + 2) / 5 + day - 1;
-    let days = era * 146_097 + in_era * 365 + in_era / 4 - in_era / 100 + in_year;
-    days.checked_sub(719_468) // days from 0000-03-01 to 1970-01-01
-}
-
-/// Nanoseconds since 1970 of `YYYY-MM-DDTHH:MM:SS[.fraction]Z`, up to nine digits of fraction.
-pub fn parse_time(text: &[u8]) -> Option<VenueNanos> {
-    let (date, rest) = text.split_at_checked(10)?;
-    let (clock, fraction) = rest.split_at_checked(9)?;
-    let field = |part: &[u8], from: usize, to: usize| digits(part.get(from..to)?);
-    let marks = [(date, 4, b'-'), (date, 7, b'-'), (clock, 0, b'T')];
-    let more = [(clock, 3, b':'), (clock, 6, b':')];
-    if marks
-        .iter()
-        .chain(&more)
-        .any(|(part, at, mark)| part.get(*at) != Some(mark))
-    {
-        return None;
-    }
-    let days = days(field(date, 0, 4)?, field(date, 5, 7)?, field(date, 8, 10)?)?;
-    let (hour, minute, second) = (
-        field(clock, 1, 3)?,
-        field(clock, 4, 6)?,
-        field(clock, 7, 9)?,
-    );
-    if hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let nanos = match fraction.strip_suffix(b"Z")? {
-        [] => 0,
-        [b'.', part @ ..] if part.len() <= 9 => {
-            digits(part)? * 10u64.pow(9u32.saturating_sub(part.len() as u32))
-        }
-        _ => return None,
-    };
-    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
-    let whole = seconds.checked_mul(1_000_000_000)?;
-    whole.checked_add(nanos).map(VenueNanos)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,35 +153,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn times_of_every_length() {
-        for (text, nanos) in [
-            ("1970-01-01T00:00:00Z", 0),
-            ("2014-11-07T08:19:28.464459Z", 1_415_348_368_464_459_000),
-            ("2016-12-08T20:02:28.53864Z", 1_481_227_348_538_640_000),
-            ("2018-01-08T17:55:44.492Z", 1_515_434_144_492_000_000),
-            ("2020-02-29T23:59:59.000000001Z", 1_583_020_799_000_000_001),
-            ("2026-05-05T10:00:00.265000Z", 1_777_975_200_265_000_000),
-        ] {
-            let time = parse_time(text.as_bytes());
-            assert_eq!(time, Some(VenueNanos(nanos)), "{text}");
-        }
-        for text in [
-            "",
-            "2026-05-05",
-            "2026-05-05T10:00:00",
-            "2026-05-05T10:00:00.Z",
-            "2026-05-05T10:00:00.0000000001Z",
-            "2026-13-05T10:00:00Z",
-            "1969-12-31T23:59:59Z",
-            "2026-05-05 10:00:00Z",
-            "2026-05-05T24:00:00Z",
-            "9999-12-31T23:59:59Z",
-        ] {
-            assert_eq!(parse_time(text.as_bytes()), None, "{text}");
-        }
-    }
-
     proptest! {
         #[test]
         fn client_ids_come_back(epoch in 1u16..=Epoch::MAX, lane in 0u8..16, sequence in 0u32..=ClientOrderId::SEQUENCE_MAX) {
@@ -260,17 +169,12 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_an_id_or_a_time_or_none(text: Vec<u8>) {
-            let _ = (parse_client_id(&text), parse_time(&text));
+        fn any_bytes_are_an_id_or_none(text: Vec<u8>) {
+            let _ = parse_client_id(&text);
             if let Some(id) = parse_order_id(&text) {
                 let back = order_id_text(id);
                 prop_assert_eq!(back.as_bytes(), text.as_slice());
             }
-        }
-
-        #[test]
-        fn any_text_like_a_time_is_one_or_none(text in "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{0,11})?Z?") {
-            let _ = parse_time(text.as_bytes());
         }
     }
 }

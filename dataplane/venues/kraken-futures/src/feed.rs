@@ -11,8 +11,8 @@
 //! needed are optional.
 //! Source: venue page, section 3; `kraken.md`, section 3; read 2026-11-20; fixtures `feed_*.json`.
 
+use crate::ID;
 use crate::symbols::{parse_order_id, parse_trade_id};
-use crate::{ID, clock};
 use dp_types::limit::MSG_LEVELS_MAX;
 use dp_types::{
     BookMsg, BookMsgKind, Decimal, InstrumentId, L3Msg, NumError, QuoteMsg, RawLevel, RawOrder,
@@ -20,6 +20,7 @@ use dp_types::{
 };
 use dp_venue_api::{DecodeError, Event, Registry, Sink};
 use dp_wire::json::{JsonError, Value};
+use dp_wire::time::parse_rfc3339;
 
 /// Names a field in the error of reading it.
 pub(crate) fn at(field: &'static str) -> impl Fn(JsonError) -> DecodeError {
@@ -66,7 +67,8 @@ pub(crate) fn time(value: Value<'_>, key: &'static str) -> Result<VenueNanos, De
         None => Ok(VenueNanos(0)),
         Some(field) => field
             .as_str()
-            .and_then(|text| clock::parse(text.as_bytes()))
+            .and_then(|text| parse_rfc3339(text.as_bytes()))
+            .map(VenueNanos)
             .ok_or(DecodeError::Field(key)),
     }
 }

@@ -29,7 +29,6 @@
 
 pub mod account;
 pub mod auth;
-pub mod clock;
 pub mod entry;
 pub mod feed;
 pub mod legacy;

@@ -16,7 +16,6 @@ use crate::feed::{at, text, timestamp};
 use crate::orders::Orders;
 use crate::reject;
 use crate::symbols::{pack_id, parse_client_id, push_client_id};
-use crate::time::Rfc3339;
 use dp_types::{
     AmendOrder, CancelOrder, ClientOrderId, Decimal, Instrument, InstrumentId, NewOrder, Now,
     OrderId, OrderKind, OrderReport, OrderState, RejectReason, Side, Tif,
@@ -24,6 +23,7 @@ use dp_types::{
 use dp_venue_api::{DecodeError, Event, Fault, RequestAck, Sink};
 use dp_wire::digits::Digits;
 use dp_wire::json::Value;
+use dp_wire::time::TimeText;
 
 /// Orders one cancel request may name: the venue's bound for `batch_cancel`; for `cancel_order` it tells none [U].
 pub const BATCH_MAX: usize = 50;
@@ -102,7 +102,7 @@ pub(crate) fn push_tail(out: &mut Vec<u8>, token: &str, id: u64) {
 fn push_deadline(out: &mut Vec<u8>, now: Now, window_ms: u32) {
     let (least, most) = WINDOW_MS;
     let window_ms = u64::from(window_ms).clamp(least, most);
-    let at = Rfc3339::from_millis(now.unix.millis().saturating_add(window_ms));
+    let at = TimeText::rfc3339_millis(now.unix.after(window_ms * 1_000_000).0);
     push(out, r#""deadline":""#);
     out.extend_from_slice(at.as_bytes());
     push(out, r#"","#);

@@ -12,8 +12,8 @@
 //! (`dp_wire::json::quote`). Fields are found by name, in any order; unknown ones are passed over.
 //! Source: venue page, section 3, read 2026-11-20; fixtures `feed_*.json`.
 
+use crate::ID;
 use crate::symbols::pack_id;
-use crate::{ID, time};
 use dp_types::limit::MSG_LEVELS_MAX;
 use dp_types::{
     BookMsg, BookMsgKind, Decimal, InstrumentId, L3Msg, NumError, OrderId, QuoteMsg, RawLevel,
@@ -60,7 +60,9 @@ pub(crate) fn optional(
 pub(crate) fn timestamp(value: Value<'_>, key: &'static str) -> Result<VenueNanos, DecodeError> {
     match value.get(key).and_then(Value::as_str) {
         None => Ok(VenueNanos(0)),
-        Some(text) => time::parse_rfc3339(text.as_bytes()).ok_or(DecodeError::Field(key)),
+        Some(text) => dp_wire::time::parse_rfc3339(text.as_bytes())
+            .map(VenueNanos)
+            .ok_or(DecodeError::Field(key)),
     }
 }
 
