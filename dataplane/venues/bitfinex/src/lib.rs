@@ -48,8 +48,8 @@ use dp_types::{
     UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry, RegistryError,
-    RestResponse, Sink, Venue, VenueConfig,
+    Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
+    RegistryError, RestResponse, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -134,6 +134,15 @@ impl Venue for Bitfinex {
 
     fn links(&self) -> &[LinkSpec] {
         self.session.links()
+    }
+
+    /// Links behind the private one carry the channels that one link has no room for.
+    fn link_role(&self, link: LinkId) -> LinkRole {
+        match link {
+            LINK_REST => LinkRole::Rest,
+            LINK_PRIVATE => LinkRole::Orders,
+            _ => LinkRole::Market,
+        }
     }
 
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {

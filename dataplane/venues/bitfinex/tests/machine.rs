@@ -8,7 +8,7 @@ use dp_types::{
     AmendOrder, CancelOrder, ClientOrderId, Epoch, InstrumentId, LaneId, LinkId, NewOrder, OrderId,
     OrderKind, Price, Qty, Side, Tif, UnixNanos,
 };
-use dp_venue_api::{EntryError, Event, RestRequest, Sink, Venue};
+use dp_venue_api::{EntryError, Event, LinkRole, RestRequest, Sink, Venue};
 use dp_venue_bitfinex::sync::BitfinexSync;
 use dp_venue_bitfinex::{LINK_MARKET, LINK_PRIVATE, LINK_REST};
 use rig::{Rig, fixture, good};
@@ -188,6 +188,14 @@ fn twelve_instruments_a_link() {
     let mut rig = rig::new(&symbols, true);
     let links: Vec<_> = rig.venue.links().iter().map(|link| link.id.0).collect();
     assert_eq!(links, [0, 1, 2, 3, 4]);
+    let role = |link| rig.venue.link_role(LinkId(link));
+    assert_eq!(role(2), LinkRole::Orders);
+    assert!(
+        [1, 3, 4]
+            .map(role)
+            .iter()
+            .all(|role| *role == LinkRole::Market)
+    );
     let asked = rig.open(LINK_REST, 0).requests;
     let pairs: Vec<_> = symbols
         .iter()
