@@ -395,7 +395,7 @@ mod tests {
             (&fill["side"], &fill["qty"]),
             (&json!("buy"), &json!("0.004"))
         );
-        assert_eq!(fill["trade_id"], "141078031635231618180567848083707957592");
+        assert_eq!(fill["trade_id"], "6a22a3fb-e18e-4e76-b841-8689735c9158");
         assert_eq!(lines[2]["events"][0]["client_id"], "hbx-2");
         assert!(lines[3]["error"].is_string(), "a REST answer needs its URL");
         assert_eq!(lines[4]["events"][0]["bid"], json!(["65000", "0.5"]));

@@ -5,6 +5,7 @@
 mod rig;
 
 use dp_book::Keeper;
+use dp_types::limit::WS_MSG_MAX;
 use dp_types::{InstrumentId, LinkId, UnixNanos};
 use dp_venue_api::{DecodeError, Event, RestRequest, RestResponse, RestTag, Sink, Venue as _};
 use dp_venue_deribit::sync::DeribitSync;
@@ -191,7 +192,7 @@ fn levels_beyond_the_bound_are_refused() {
     let (said, result) = rig.text(LINK_MD, 0, &text);
     assert_eq!(result, Err(DecodeError::TooMuch("levels").into()));
     assert_eq!(said.events, ["BookLost(InstrumentId(0))"]);
-    let long = format!("[{}1]", "1,".repeat(1 << 19));
+    let long = format!("[{}1]", "1,".repeat(WS_MSG_MAX / 2));
     let (_, result) = rig.text(LINK_MD, 0, &long);
     assert_eq!(result, Err(DecodeError::TooMuch("message size").into()));
     still_works(&mut rig);
