@@ -79,6 +79,7 @@ pub fn venue_config(address: SocketAddr) -> VenueConfig {
             ..Secrets::default()
         },
         order_window_ms: 5_000,
+        nonce_slot: 0,
     }
 }
 

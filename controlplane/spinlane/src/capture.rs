@@ -67,6 +67,11 @@ impl Record {
         self.is_message() && self.url.is_some()
     }
 
+    /// Whether the message came as a binary one.
+    pub fn is_binary(&self) -> bool {
+        self.raw.is_none() && self.raw_b64.is_some()
+    }
+
     /// The bytes of the message; binary ones decoded.
     ///
     /// Errors: `raw_b64` is not base64. An event without a body is empty.
@@ -78,6 +83,20 @@ impl Record {
         }
     }
 }
+
+/// A message as JSON, a gzip one inflated; `None` when it is none, or longer than [`LINE_MAX`].
+pub fn as_json(bytes: &[u8]) -> Option<serde_json::Value> {
+    if !bytes.starts_with(&GZIP) {
+        return serde_json::from_slice(bytes).ok();
+    }
+    let mut text = Vec::new();
+    let mut inflated = flate2::read::MultiGzDecoder::new(bytes).take(LINE_MAX as u64);
+    inflated.read_to_end(&mut text).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// What gzip begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Standard base64 with or without padding. `None` on any other byte.
 fn base64(text: &str) -> Option<Vec<u8>> {
@@ -130,7 +149,7 @@ impl Capture {
         let head = reader
             .fill_buf()
             .with_context(|| format!("reading capture {name}"))?;
-        let is_gzip = head.starts_with(&[0x1f, 0x8b]);
+        let is_gzip = head.starts_with(&GZIP);
         let reader: Box<dyn BufRead> = if is_gzip {
             Box::new(BufReader::with_capacity(
                 1 << 16,
@@ -227,6 +246,7 @@ mod tests {
         assert_eq!(text.bytes().unwrap(), b"a\n");
         let binary = capture.next_record().unwrap().unwrap();
         assert_eq!(binary.bytes().unwrap(), [0, 255]);
+        assert!(binary.is_binary() && !text.is_binary());
         assert_eq!(capture.line_number(), 3, "the blank line is counted");
         let open = capture.next_record().unwrap().unwrap();
         assert!(!open.is_message() && open.event.as_deref() == Some("open"));
@@ -274,6 +294,17 @@ mod tests {
             }
         };
         assert!(end.is_some(), "a cut file must not look whole");
+    }
+
+    #[test]
+    fn a_gzip_message_is_json_as_its_text_is() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(br#"{"ping":1}"#).unwrap();
+        let bytes = gzip.finish().unwrap();
+        assert_eq!(as_json(&bytes), as_json(br#"{"ping":1}"#));
+        assert!(as_json(&bytes).is_some());
+        assert_eq!(as_json(&bytes[..bytes.len() - 9]), None);
+        assert_eq!(as_json(b"\x1f\x8b"), None);
     }
 
     #[test]

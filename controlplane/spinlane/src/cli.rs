@@ -131,6 +131,8 @@ pub struct RunArgs {
 /// `venue`.
 #[derive(Debug, Subcommand)]
 pub enum VenueCommand {
+    /// List the venues of this build and what each can do.
+    List,
     /// Decode messages, one a line on stdin, to one line of normalised events each.
     Decode(VenueArgs),
     /// Sign a request given as JSON on stdin.

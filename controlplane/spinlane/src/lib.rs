@@ -26,6 +26,7 @@ pub mod report;
 pub mod table;
 pub mod target;
 pub mod tools;
+pub mod venue_list;
 pub mod venue_tools;
 pub mod view;
 pub mod watch;

@@ -1,5 +1,6 @@
 //! Names the database and the tables show: venue ids as the venue writes them, risk rules by name.
 
+use crate::tools::{Tool as _, with_tool};
 use dp_types::{ClientOrderId, Decimal, Instrument, OrderId, Price, Qty, Text, TradeId, VenueId};
 
 /// For the store, which stands on neither the venues nor the risk gate.
@@ -12,41 +13,25 @@ pub fn names() -> cp_store::Names {
     }
 }
 
-/// The venue's text of one of its order ids.
+/// The venue's text of one of its order ids; of a venue that is not in this build, the number.
 pub fn order_id(venue: VenueId, id: OrderId) -> Text<40> {
-    match venue {
-        VenueId::OKX => dp_venue_okx::symbols::order_id_text(id),
-        // Every other venue of this release numbers its orders.
-        _ => dp_venue_binance::symbols::order_id_text(id),
-    }
+    with_tool!(venue, T => T::order_id_text(id))
+        .unwrap_or_else(|| Text::new(&id.0.to_string()).unwrap_or_default())
 }
 
-/// The venue's text of a trade id: numbers too, packed like order ids.
+/// The venue's text of a trade id: packed like order ids.
 pub fn trade_id(venue: VenueId, id: TradeId) -> Text<40> {
     order_id(venue, OrderId(id.0))
 }
 
 /// Our id from the venue's text of it; `None` when it is not one of ours.
 pub fn client_id(venue: VenueId, text: &str) -> Option<ClientOrderId> {
-    match venue {
-        VenueId::OKX => dp_venue_okx::symbols::parse_client_id(text.as_bytes()),
-        _ => dp_venue_binance::symbols::parse_client_id(text.as_bytes()),
-    }
+    with_tool!(venue, T => T::client_id(text)).flatten()
 }
 
 /// The venue's text of our id: the inverse of [`client_id`].
 pub fn client_text(venue: VenueId, id: ClientOrderId) -> String {
-    match venue {
-        VenueId::OKX => {
-            let mut text = Vec::with_capacity(16);
-            dp_venue_okx::symbols::push_client_id(id, &mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        }
-        _ => {
-            let text = dp_venue_binance::symbols::client_id_text(id);
-            String::from_utf8_lossy(text.as_bytes()).into_owned()
-        }
-    }
+    with_tool!(venue, T => T::client_text(id)).unwrap_or_else(|| id.0.to_string())
 }
 
 /// The risk gate's name of a rule.

@@ -6,15 +6,61 @@
 //! instruments list the assets) and to show fields the dataplane has no use for (tickers).
 
 mod binance;
+mod bitfinex;
+mod bybit;
+mod coinbase;
+mod deribit;
+mod huobi;
+mod kraken;
+mod kraken_futures;
+mod kucoin;
 mod okx;
 
 pub use binance::BinanceTool;
+pub use bitfinex::BitfinexTool;
+pub use bybit::BybitTool;
+pub use coinbase::CoinbaseTool;
+pub use deribit::DeribitTool;
+pub use huobi::HuobiTool;
+pub use kraken::KrakenTool;
+pub use kraken_futures::KrakenFuturesTool;
+pub use kucoin::KucoinTool;
 pub use okx::OkxTool;
 
-use anyhow::bail;
+/// Runs `$run` with the tool of a venue as the type `$tool`; `None` when this build has none for it.
+macro_rules! with_tool {
+    ($id:expr, $tool:ident => $run:expr) => {
+        with_tool!(
+            pick $id, $tool, $run,
+            (BINANCE, BinanceTool)
+            (BITFINEX, BitfinexTool)
+            (BYBIT, BybitTool)
+            (COINBASE, CoinbaseTool)
+            (DERIBIT, DeribitTool)
+            (HUOBI, HuobiTool)
+            (KRAKEN, KrakenTool)
+            (KRAKEN_FUTURES, KrakenFuturesTool)
+            (KUCOIN, KucoinTool)
+            (OKX, OkxTool)
+        )
+    };
+    (pick $id:expr, $tool:ident, $run:expr, $(($venue:ident, $type:ident))*) => {
+        match $id {
+            $(dp_types::VenueId::$venue => {
+                type $tool = $crate::tools::$type;
+                Some($run)
+            })*
+            _ => None,
+        }
+    };
+}
+pub(crate) use with_tool;
+
+use anyhow::Context as _;
 use dp_book::SyncRule;
 use dp_types::{
-    Decimal, Instrument, InstrumentId, Level, LinkId, OrderId, RawLevel, Text, VenueId,
+    ClientOrderId, Decimal, Instrument, InstrumentId, Level, LinkId, OrderId, RawLevel, Text,
+    VenueId,
 };
 use dp_venue_api::{Event, Registry, RegistryError, RestRequest, RestTag, Sink, Venue};
 use serde_json::{Map, Value, json};
@@ -49,8 +95,16 @@ pub trait Tool {
     fn checksum(bits: u32) -> Value;
     /// The venue's text of an order id.
     fn order_id_text(id: OrderId) -> Text<40>;
+    /// Our id from the venue's text of it; `None` when it is not one of ours.
+    fn client_id(text: &str) -> Option<ClientOrderId>;
+    /// The venue's text of our id: the inverse of [`Tool::client_id`].
+    fn client_text(id: ClientOrderId) -> String;
     /// Signs a request object (shape of `auth-vectors.json`).
     fn sign(request: &Map<String, Value>) -> anyhow::Result<Signed>;
+    /// What was signed, as `auth-vectors.json` shows it: its text, where the venue signs one.
+    fn payload(signed: &Signed) -> Value {
+        json!(signed.payload)
+    }
 }
 
 /// A signed request.
@@ -172,10 +226,27 @@ pub fn event_json(
             "asks": levels(book.asks),
             "venue_ns": book.venue_ns.0,
         }),
+        Event::L3(book) => json!({
+            "kind": "l3",
+            "symbol": symbol(book.instrument),
+            "type": match book.kind {
+                dp_types::BookMsgKind::Snapshot => "snapshot",
+                dp_types::BookMsgKind::Delta => "delta",
+            },
+            "last_id": book.last_id,
+            "checksum": book.checksum.map_or(Value::Null, checksum),
+            "orders": book.orders.iter().map(|order| json!([
+                order_id_text(order.id).as_str(),
+                order.side.name(),
+                order.price.to_string(),
+                order.qty.to_string(),
+            ])).collect::<Value>(),
+            "venue_ns": book.venue_ns.0,
+        }),
         Event::Trade(trade) => json!({
             "kind": "trade",
             "symbol": symbol(trade.instrument),
-            "trade_id": trade.trade_id.0.to_string(),
+            "trade_id": order_id_text(OrderId(trade.trade_id.0)).as_str(),
             "side": trade.taker.name(),
             "price": decimal(trade.price),
             "qty": decimal(trade.qty),
@@ -207,7 +278,8 @@ pub fn event_json(
             "symbol": symbol(fill.instrument),
             "client_id": fill.client_id.map(|id| id.0),
             "order_id": order_id_text(fill.order_id).as_str(),
-            "trade_id": fill.trade_id.0.to_string(),
+            "trade_id": order_id_text(OrderId(fill.trade_id.0)).as_str(), // packed like order ids
+            "trade_id": order_id_text(OrderId(fill.trade_id.0)).as_str(),
             "side": fill.side.name(),
             "price": decimal(fill.price),
             "qty": decimal(fill.qty),
@@ -221,6 +293,13 @@ pub fn event_json(
             "asset": name(balance.asset),
             "free": decimal(balance.free),
             "locked": decimal(balance.locked),
+        }),
+        Event::Position(position) => json!({
+            "kind": "position",
+            "symbol": symbol(position.instrument),
+            "qty": decimal(position.qty),
+            "entry": optional(position.entry),
+            "venue_ns": position.venue_ns.0,
         }),
         Event::Ack(ack) => json!({
             "kind": "ack",
@@ -256,10 +335,20 @@ impl<F: FnMut(&Event<'_>)> Sink for EventsOnly<F> {
 
 /// A venue by its name on the command line. Errors: not one of this build, with the ones there are.
 pub fn venue(name: &str) -> anyhow::Result<VenueId> {
-    match VenueId::from_name(name) {
-        Some(id @ (VenueId::BINANCE | VenueId::OKX)) => Ok(id),
-        _ => bail!("venue `{name}` is not in this build\nhint: use binance or okx"),
-    }
+    let is_here = |id: VenueId| with_tool!(id, T => T::ID).is_some();
+    VenueId::from_name(name)
+        .filter(|id| is_here(*id))
+        .with_context(|| {
+            let here: Vec<_> = (0..=u8::MAX)
+                .map(VenueId)
+                .filter(|id| is_here(*id))
+                .map(VenueId::name)
+                .collect();
+            format!(
+                "venue `{name}` is not in this build\nhint: use one of {}",
+                here.join(", ")
+            )
+        })
 }
 
 #[cfg(test)]

@@ -303,6 +303,18 @@ impl Book {
         self.asks.clear();
     }
 
+    /// Drops the worst levels until neither side has more than `levels_max` (not counted as overflows).
+    ///
+    /// Cost: nothing where none is too many, O(levels) for each dropped.
+    #[inline]
+    pub fn truncate(&mut self, levels_max: usize) {
+        for ladder in [&mut self.bids, &mut self.asks] {
+            while ladder.live > levels_max {
+                ladder.drop_worst();
+            }
+        }
+    }
+
     /// Best bid.
     #[inline]
     pub fn best_bid(&self) -> Option<Level> {

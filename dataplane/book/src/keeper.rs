@@ -104,6 +104,8 @@ pub struct Keeper<R> {
     rule: R,
     book: Book,
     splice: Splice,
+    /// How deep the rule keeps the book that is there.
+    depth_max: Option<usize>,
     ids: Ids,
     proof: Proof,
     counts: Counts,
@@ -121,6 +123,7 @@ impl<R: SyncRule> Keeper<R> {
             rule,
             book,
             splice: Splice::new(),
+            depth_max: None,
             ids: Ids {
                 last: -1,
                 is_fresh: false,
@@ -216,6 +219,7 @@ impl<R: SyncRule> Keeper<R> {
             return Outcome::NeedSnapshot;
         }
         self.book.clear();
+        self.depth_max = self.rule.depth_max(msg);
         let applied = self.apply(msg, instrument, now);
         if applied != Outcome::Applied {
             return applied;
@@ -282,18 +286,21 @@ impl<R: SyncRule> Keeper<R> {
     fn apply(&mut self, msg: &BookMsg<'_>, instrument: &Instrument, now: UnixNanos) -> Outcome {
         for (side, levels) in [(Side::Buy, msg.bids), (Side::Sell, msg.asks)] {
             for raw in levels {
-                match instrument.level(raw) {
+                match self.rule.level(instrument, raw) {
                     Ok(level) if level.qty.0 >= 0 => self.book.apply_level(side, &level),
                     Ok(Level { .. }) => return self.bad_number(NumError::BadByte(0)),
                     Err(error) => return self.bad_number(error),
                 }
             }
         }
+        if let Some(depth_max) = self.depth_max {
+            self.book.truncate(depth_max);
+        }
         self.ids = ids_after(msg);
         self.proof.last_id = msg.last_id;
         self.proof.at = now;
         if let (Some(venue), Some(ours)) = (msg.checksum, self.rule.checksum(&self.book)) {
-            if venue != ours {
+            if venue != ours && self.rule.checksum_otherwise(&self.book) != Some(venue) {
                 self.counts.checksums_failed += 1;
                 self.restart();
                 return Outcome::BadChecksum { venue, ours };
@@ -343,6 +350,9 @@ mod tests {
         }
         fn checksum(&self, book: &Book) -> Option<u32> {
             Some(book.bids().map(|level| level.qty.0 as u32).sum())
+        }
+        fn checksum_otherwise(&self, book: &Book) -> Option<u32> {
+            self.checksum(book).map(|sum| sum + 1_000)
         }
     }
 
@@ -492,6 +502,21 @@ mod tests {
     }
 
     #[test]
+    fn a_checksum_in_the_second_spelling_is_right_too() {
+        let mut keeper = Keeper::new(Rule(Chain::Unchained, Bootstrap::Pushed));
+        let bids = [raw(10, 4)];
+        for (checksum, counts) in [(4, (1, 0)), (1_004, (2, 0)), (1_005, (2, 1))] {
+            let msg = BookMsg {
+                checksum: Some(checksum),
+                ..msg(Snapshot, (1, 1, -1), &bids)
+            };
+            keeper.on_msg(&msg, &instrument(), UnixNanos(1));
+            let seen = keeper.counts();
+            assert_eq!((seen.checksums_ok, seen.checksums_failed), counts);
+        }
+    }
+
+    #[test]
     fn bad_checksum_makes_the_book_stale() {
         let mut keeper = Keeper::new(Rule(Chain::Unchained, Bootstrap::Pushed));
         let bids = [raw(10, 4)];
@@ -541,6 +566,39 @@ mod tests {
             UnixNanos(1),
         );
         assert!(outcome.needs_snapshot());
+    }
+
+    /// Keeps as many levels as the snapshot had bids.
+    #[derive(Debug)]
+    struct Shallow;
+
+    impl SyncRule for Shallow {
+        fn chain(&self, _: &BookMsg<'_>) -> Chain {
+            Chain::Unchained
+        }
+        fn bootstrap(&self) -> Bootstrap {
+            Bootstrap::Pushed
+        }
+        fn depth_max(&self, snapshot: &BookMsg<'_>) -> Option<usize> {
+            Some(snapshot.bids.len())
+        }
+    }
+
+    #[test]
+    fn what_falls_out_of_the_depth_is_gone_for_good() {
+        let mut keeper = Keeper::new(Shallow);
+        let mut run = |kind, bids: &[RawLevel]| {
+            keeper.on_msg(&msg(kind, (-1, -1, -1), bids), &instrument(), UnixNanos(1));
+            let prices = keeper.book().bids().map(|level| level.price.0);
+            prices.collect::<Vec<_>>()
+        };
+        assert_eq!(run(Snapshot, &[raw(10, 1), raw(9, 1)]), [10, 9]);
+        assert_eq!(run(Delta, &[raw(12, 1), raw(11, 1)]), [12, 11]);
+        // 10 is not what was there before: the venue would tell it again.
+        assert_eq!(run(Delta, &[raw(12, 0)]), [11]);
+        assert_eq!(run(Snapshot, &[raw(5, 1)]), [5], "another depth");
+        assert_eq!(run(Delta, &[raw(6, 1)]), [6]);
+        assert_eq!(keeper.book().overflows(), 0);
     }
 
     #[test]

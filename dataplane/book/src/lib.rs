@@ -1,5 +1,5 @@
-//! L2 books: the flat book lanes trade on, the rules that splice and check it, and the proof that it
-//! may be trusted.
+//! Books: the flat L2 book lanes trade on, the book of single orders (L3) where a venue shows them, the rules that
+//! splice and check them, and the proof that they may be trusted.
 //!
 //! ```text
 //!   BookMsg ──▶ Keeper ── SyncRule says: apply · drop · buffer · resnapshot
@@ -14,6 +14,7 @@
 
 mod flat;
 mod keeper;
+mod l3;
 #[cfg(any(test, feature = "oracle"))]
 pub mod naive;
 mod splice;
@@ -21,4 +22,5 @@ mod sync;
 
 pub use flat::Book;
 pub use keeper::{Counts, Keeper, Outcome, Proof, State};
+pub use l3::{L3Book, L3Error};
 pub use sync::{Bootstrap, Chain, Gap, Ids, Step, SyncRule};

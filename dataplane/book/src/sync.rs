@@ -5,7 +5,7 @@
 //! Source: venues/README section 4; the venues' own splice rules.
 
 use crate::Book;
-use dp_types::{BookMsg, BookMsgKind};
+use dp_types::{BookMsg, BookMsgKind, Instrument, Level, NumError, RawLevel};
 
 /// How consecutive deltas are chained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +71,26 @@ pub trait SyncRule {
         let _ = book;
         None
     }
-    /// Whether deltas may trim the book to the subscribed depth (venues that send no deletes).
-    fn depth_max(&self) -> Option<usize> {
+    /// The same book's checksum in a second spelling of its numbers, where it is not certain which of the two a
+    /// venue sums up. Asked for only when the first one does not match.
+    fn checksum_otherwise(&self, book: &Book) -> Option<u32> {
+        let _ = book;
         None
+    }
+    /// How deep the book that starts with this snapshot is kept, where the venue sends no deletes for levels
+    /// that fall out of the subscribed depth; `None` where it does.
+    fn depth_max(&self, snapshot: &BookMsg<'_>) -> Option<usize> {
+        let _ = snapshot;
+        None
+    }
+
+    /// A printed level in the instrument's increments: exact or refused. A venue that prints sums of dust finer
+    /// than any increment says here what becomes of it.
+    ///
+    /// Errors: [`NumError`]; the book is then stale.
+    #[inline(always)]
+    fn level(&self, instrument: &Instrument, raw: &RawLevel) -> Result<Level, NumError> {
+        instrument.level(raw)
     }
 
     /// Whether a delta continues a book that has seen `ids`. The default covers all chains.

@@ -5,44 +5,77 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, Fault, LinkSpec, ReadCounts, Registry, RegistryError, RestResponse,
-    Sink, Venue, VenueConfig,
+    Capabilities, EntryError, Fault, LinkRole, LinkSpec, ReadCounts, Registry, RegistryError,
+    RestResponse, Sink, Venue, VenueConfig,
 };
-use dp_venue_binance::Binance;
-use dp_venue_okx::Okx;
 
-/// One venue machine.
-#[derive(Debug)]
-pub enum AnyVenue {
-    /// Binance spot.
-    Binance(Box<Binance>),
-    /// OKX V5.
-    Okx(Box<Okx>),
+/// Every venue of this build, once: calls a macro with its own arguments and, for each, the machine's name, its
+/// crate, its book rule and its id.
+macro_rules! for_venues {
+    ($call:ident $($argument:tt)*) => {
+        $call! {
+            [$($argument)*]
+            (Binance, dp_venue_binance, BinanceSync, BINANCE)
+            (Bitfinex, dp_venue_bitfinex, BitfinexSync, BITFINEX)
+            (Bybit, dp_venue_bybit, BybitSync, BYBIT)
+            (Coinbase, dp_venue_coinbase, CoinbaseSync, COINBASE)
+            (Deribit, dp_venue_deribit, DeribitSync, DERIBIT)
+            (Huobi, dp_venue_huobi, HuobiSync, HUOBI)
+            (Kraken, dp_venue_kraken, KrakenSync, KRAKEN)
+            (KrakenFutures, dp_venue_kraken_futures, KrakenFuturesSync, KRAKEN_FUTURES)
+            (Kucoin, dp_venue_kucoin, KucoinSync, KUCOIN)
+            (Okx, dp_venue_okx, OkxSync, OKX)
+        }
+    };
 }
+pub(crate) use for_venues;
 
-impl AnyVenue {
-    /// Builds the machine of a venue and registers its symbols.
-    ///
-    /// Errors: [`RegistryError`]; `Ok(None)` when this build has no machine for the venue.
-    pub fn new(
-        id: VenueId,
-        config: VenueConfig,
-        registry: &mut Registry,
-    ) -> Result<Option<Self>, RegistryError> {
-        Ok(match id {
-            VenueId::BINANCE => Some(Self::Binance(Box::new(Binance::new(config, registry)?))),
-            VenueId::OKX => Some(Self::Okx(Box::new(Okx::new(config, registry)?))),
-            _ => None,
-        })
-    }
+macro_rules! define {
+    ([] $(($name:ident, $krate:ident, $rule:ident, $id:ident))*) => {
+        /// One venue machine.
+        #[derive(Debug)]
+        pub enum AnyVenue {
+            $(
+                #[doc = stringify!($name)]
+                $name(Box<$krate::$name>),
+            )*
+        }
+
+        impl AnyVenue {
+            /// Builds the machine of a venue and registers its symbols.
+            ///
+            /// Errors: [`RegistryError`]; `Ok(None)` when this build has no machine for the venue.
+            pub fn new(
+                id: VenueId,
+                config: VenueConfig,
+                registry: &mut Registry,
+            ) -> Result<Option<Self>, RegistryError> {
+                Ok(match id {
+                    $(VenueId::$id => {
+                        Some(Self::$name(Box::new($krate::$name::new(config, registry)?)))
+                    })*
+                    _ => None,
+                })
+            }
+        }
+    };
 }
+for_venues!(define);
 
-/// Runs `$call` on whichever machine it is.
+/// Runs `$run` on whichever machine it is.
 macro_rules! each {
-    ($self:ident, $venue:ident => $call:expr) => {
+    ($self:ident, $venue:ident => $run:expr) => {
+        for_venues!(pick $self $venue $run)
+    };
+}
+
+macro_rules! pick {
+    (
+        [$self:ident $venue:ident $run:expr]
+        $(($name:ident, $krate:ident, $rule:ident, $id:ident))*
+    ) => {
         match $self {
-            AnyVenue::Binance($venue) => $call,
-            AnyVenue::Okx($venue) => $call,
+            $(AnyVenue::$name($venue) => $run,)*
         }
     };
 }
@@ -60,6 +93,10 @@ impl Venue for AnyVenue {
         each!(self, venue => venue.links())
     }
 
+    fn link_role(&self, link: LinkId) -> LinkRole {
+        each!(self, venue => venue.link_role(link))
+    }
+
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
         each!(self, venue => venue.on_open(registry, link, now, out));
     }
@@ -73,6 +110,17 @@ impl Venue for AnyVenue {
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
         each!(self, venue => venue.on_text(registry, link, now, text, out))
+    }
+
+    fn on_binary(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        bytes: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        each!(self, venue => venue.on_binary(registry, link, now, bytes, out))
     }
 
     fn on_response(

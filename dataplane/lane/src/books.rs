@@ -1,38 +1,53 @@
 //! The books of one lane: a keeper per instrument, by whichever rule its venue has.
 
+use crate::any_venue::for_venues;
 use dp_book::{Book, Keeper, Outcome, Proof};
 use dp_types::{BookMsg, Instrument, UnixNanos, VenueId};
-use dp_venue_binance::sync::BinanceSync;
-use dp_venue_okx::sync::OkxSync;
 
-/// A keeper under its venue's rule: a match instead of a virtual call.
-#[derive(Debug)]
-pub enum AnyKeeper {
-    /// Binance.
-    Binance(Keeper<BinanceSync>),
-    /// OKX.
-    Okx(Keeper<OkxSync>),
+macro_rules! define {
+    ([] $(($name:ident, $krate:ident, $rule:ident, $id:ident))*) => {
+        /// A keeper under its venue's rule: a match instead of a virtual call.
+        #[derive(Debug)]
+        pub enum AnyKeeper {
+            $(
+                #[doc = stringify!($name)]
+                $name(Keeper<$krate::sync::$rule>),
+            )*
+        }
+
+        impl AnyKeeper {
+            /// The keeper for an instrument; `None` when this build has no rule for its venue.
+            pub fn new(instrument: &Instrument) -> Option<Self> {
+                Some(match instrument.venue {
+                    $(VenueId::$id => {
+                        Self::$name(Keeper::new($krate::sync::$rule::new(instrument)))
+                    })*
+                    _ => return None,
+                })
+            }
+        }
+    };
 }
+for_venues!(define);
 
 macro_rules! each {
-    ($self:expr, $keeper:ident => $call:expr) => {
+    ($self:ident, $keeper:ident => $run:expr) => {
+        for_venues!(pick $self $keeper $run)
+    };
+}
+
+macro_rules! pick {
+    (
+        [$self:ident $keeper:ident $run:expr]
+        $(($name:ident, $krate:ident, $rule:ident, $id:ident))*
+    ) => {
         match $self {
-            AnyKeeper::Binance($keeper) => $call,
-            AnyKeeper::Okx($keeper) => $call,
+            $(AnyKeeper::$name($keeper) => $run,)*
         }
     };
 }
 
 impl AnyKeeper {
-    /// The keeper for an instrument; `None` when this build has no rule for its venue.
-    pub fn new(instrument: &Instrument) -> Option<Self> {
-        Some(match instrument.venue {
-            VenueId::BINANCE => Self::Binance(Keeper::new(BinanceSync)),
-            VenueId::OKX => Self::Okx(Keeper::new(OkxSync::new(instrument))),
-            _ => return None,
-        })
-    }
-
     /// As [`Keeper::on_msg`].
     #[inline]
     pub fn on_msg(

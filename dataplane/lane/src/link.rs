@@ -71,6 +71,8 @@ pub enum LinkEvent<'a> {
     Up,
     /// One WebSocket text message.
     Text(&'a mut [u8]),
+    /// One WebSocket binary message.
+    Binary(&'a mut [u8]),
     /// One REST answer.
     Response(RestResponse<'a>),
     /// A WebSocket ping was answered.
@@ -107,6 +109,8 @@ pub struct Link {
     session: Option<Session>,
     backoff: Backoff,
     open_at: UnixNanos,
+    /// Not to be opened before [`Link::release`].
+    is_held: bool,
     entropy: u64,
     /// Frames and requests not sealed yet.
     plain: Vec<u8>,
@@ -122,6 +126,7 @@ impl Link {
     /// back-off and masks.
     pub fn new(spec: LinkSpec, peers: Vec<SocketAddr>, tls: Arc<ClientConfig>, seed: u64) -> Self {
         Self {
+            is_held: spec.is_held,
             spec,
             reopened: 0,
             peers,
@@ -140,7 +145,7 @@ impl Link {
 
     /// The address to connect to, when it is time to.
     pub fn due(&mut self, now: UnixNanos) -> Option<SocketAddr> {
-        if self.session.is_some() || now < self.open_at {
+        if self.session.is_some() || now < self.open_at || self.is_held {
             return None;
         }
         let peer = self
@@ -169,6 +174,12 @@ impl Link {
             heard: now,
         });
         Ok(())
+    }
+
+    /// Lets a held link be opened, once, with this WebSocket target.
+    pub fn release(&mut self, path: &str) {
+        path.clone_into(&mut self.spec.path);
+        self.is_held = false;
     }
 
     /// The connect could not even be started: try again later.
@@ -214,7 +225,8 @@ impl Link {
                                 on(LinkEvent::Up);
                             }
                             WsEvent::Message(WsKind::Text, text) => on(LinkEvent::Text(text)),
-                            WsEvent::Message(WsKind::Binary, _) | WsEvent::Pong(_) => {}
+                            WsEvent::Message(WsKind::Binary, bytes) => on(LinkEvent::Binary(bytes)),
+                            WsEvent::Pong(_) => {}
                             WsEvent::Ping(_) => on(LinkEvent::Ping),
                             WsEvent::Close(code, _) => return Err(LinkFault::Closed(code)),
                         }
@@ -394,6 +406,7 @@ impl Link {
             self.backoff.reset();
         }
         self.open_at = now.after(self.backoff.next_delay_ns());
+        self.is_held = self.spec.is_held;
         self.reopened += 1;
         self.plain.clear();
         let asked = self.asked.take().map(|(request, _)| request);
@@ -473,6 +486,7 @@ mod tests {
             path: "/ws".into(),
             name: "md",
             silence_ns_max: 60_000 * MS,
+            is_held: false,
         };
         let peers = ["192.0.2.1:443", "192.0.2.2:443"].map(|peer| peer.parse().unwrap());
         let tls = client_config(Roots::Public, None).unwrap();
@@ -510,6 +524,23 @@ mod tests {
         assert_eq!(link.due(later).unwrap().to_string(), "192.0.2.2:443");
         link.set_peers(vec!["192.0.2.9:443".parse().unwrap()]);
         assert_eq!(link.due(later).unwrap().to_string(), "192.0.2.9:443");
+    }
+
+    #[test]
+    fn a_held_link_opens_once_each_time_it_is_let() {
+        let mut link = link(LinkKind::WebSocket);
+        link.spec.is_held = true;
+        link = Link::new(link.spec, link.peers, link.tls, 7);
+        assert_eq!(link.due(UnixNanos(1)), None);
+        link.release("/?token=1");
+        assert!(link.due(UnixNanos(1)).is_some());
+        link.on_opening(SOCKET, UnixNanos(1)).unwrap();
+        link.on_closed(UnixNanos(3)).unwrap();
+        let later = UnixNanos(3 + RETRY_CAP_NS);
+        assert_eq!(link.due(later), None, "its token is spent");
+        link.release("/?token=2");
+        assert!(link.due(later).is_some());
+        assert_eq!(link.spec.path, "/?token=2");
     }
 
     #[test]

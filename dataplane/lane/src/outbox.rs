@@ -30,6 +30,15 @@ pub enum Item {
         /// For the log and the counter.
         why: &'static str,
     },
+    /// A held link may be opened with the target at `start..end` of the arena.
+    Connect {
+        /// Which link.
+        link: LinkId,
+        /// Start in the arena.
+        start: u32,
+        /// End in the arena.
+        end: u32,
+    },
 }
 
 /// A REST request copied out of the machine. Cold path: REST never carries a hot order.
@@ -77,15 +86,27 @@ impl Outbox {
     /// Copies a text message in. One that does not fit asks for a new link instead: a venue machine
     /// whose words are lost must start over.
     pub fn text(&mut self, link: LinkId, text: &[u8]) {
+        if let Some((start, end)) = self.keep(link, text) {
+            self.items.push(Item::Text { link, start, end });
+        }
+    }
+
+    /// Lets a held link be opened with this target.
+    pub fn connect(&mut self, link: LinkId, path: &str) {
+        if let Some((start, end)) = self.keep(link, path.as_bytes()) {
+            self.items.push(Item::Connect { link, start, end });
+        }
+    }
+
+    fn keep(&mut self, link: LinkId, text: &[u8]) -> Option<(u32, u32)> {
         let start = self.arena.len();
         if start + text.len() > ARENA_BYTES || self.items.len() >= ITEMS_MAX {
             self.overflows += 1;
             self.reconnect(link, "the outbox is full");
-            return;
+            return None;
         }
         self.arena.extend_from_slice(text);
-        let (start, end) = (start as u32, self.arena.len() as u32);
-        self.items.push(Item::Text { link, start, end });
+        Some((start as u32, self.arena.len() as u32))
     }
 
     /// Queues a REST request.
@@ -126,7 +147,9 @@ impl Outbox {
     pub fn items(&self) -> impl Iterator<Item = (Item, &[u8])> {
         self.items.iter().map(|item| {
             let text = match *item {
-                Item::Text { start, end, .. } => self.arena.get(start as usize..end as usize),
+                Item::Text { start, end, .. } | Item::Connect { start, end, .. } => {
+                    self.arena.get(start as usize..end as usize)
+                }
                 Item::Reconnect { .. } => None,
             };
             (*item, text.unwrap_or(&[]))

@@ -21,13 +21,13 @@ use dp_shm::{Counter, LinkState, Stage};
 use dp_transport::{Chunk, Clock, CloseReason, Counts, Ready, Socket, Transport, tsc};
 use dp_types::{CancelOrder, LinkId, Now, Tsc, UnixNanos, VenueId};
 use dp_venue_api::{
-    Control, Event, Fault, ReadCounts, Registry, RestRequest, RestResponse, RestTag, Sink,
-    Venue as _,
+    Control, Event, Fault, LinkRole, ReadCounts, Registry, RestRequest, RestResponse, RestTag,
+    Sink, Venue as _,
 };
 
-/// The link of each venue that carries market data (venues number theirs alike: 0 REST, 1 market data,
+/// The link of each venue that carries its books (venues number theirs alike: 0 REST, 1 market data,
 /// 2 orders).
-pub(crate) const FEED: LinkId = LinkId(1);
+const FEED: LinkId = LinkId(1);
 /// The link that carries orders and the user stream.
 pub(crate) const ORDERS: LinkId = LinkId(2);
 /// Room an order link keeps for cancels and answers to pings: new orders and amends are refused below it.
@@ -93,6 +93,10 @@ impl<D: Desk> Sink for LaneSink<'_, D> {
 
     fn reconnect(&mut self, link: LinkId, why: &'static str) {
         self.outbox.reconnect(link, why);
+    }
+
+    fn connect(&mut self, link: LinkId, path: &str) {
+        self.outbox.connect(link, path);
     }
 }
 
@@ -486,6 +490,7 @@ impl Seat {
         } = self;
         let link = &mut links[link_at];
         let id = link.spec.id;
+        let is_orders = venue.link_role(id) == LinkRole::Orders;
         let start = tsc();
         let before = *cursor;
         let mut has_instruments = false;
@@ -510,7 +515,15 @@ impl Seat {
                     LinkEvent::Text(text) => {
                         sink.desk.wall().count(Counter::MessagesRx);
                         let result = venue.on_text(registry, id, now, text, sink);
-                        if id == ORDERS && matches!(result, Err(Fault::Decode(_))) {
+                        if is_orders && matches!(result, Err(Fault::Decode(_))) {
+                            sink.desk.fact(venue_id, Fact::PrivateFault, now);
+                        }
+                        note_fault(sink.desk.wall(), venue_id, result);
+                    }
+                    LinkEvent::Binary(bytes) => {
+                        sink.desk.wall().count(Counter::MessagesRx);
+                        let result = venue.on_binary(registry, id, now, bytes, sink);
+                        if is_orders && matches!(result, Err(Fault::Decode(_))) {
                             sink.desk.fact(venue_id, Fact::PrivateFault, now);
                         }
                         note_fault(sink.desk.wall(), venue_id, result);

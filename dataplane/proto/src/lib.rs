@@ -21,6 +21,7 @@
     )
 )]
 
+pub mod fix;
 pub mod http;
 pub mod tls;
 pub mod ws;

@@ -35,6 +35,11 @@ fn decimal() {
 }
 
 #[test]
+fn fix() {
+    replay("fix", 10, entries::fix);
+}
+
+#[test]
 fn http() {
     replay("http", 10, entries::http);
 }

@@ -468,7 +468,7 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "9.1 over the limit",
-            [b"\x82\x7f\0\0\0\0\0\x10\0\x01".to_vec()],
+            [[&b"\x82\x7f"[..], &(WS_MSG_MAX as u64 + 1).to_be_bytes()].concat()],
             &[],
             Some(WsFault::TooLarge),
         ),

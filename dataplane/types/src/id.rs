@@ -8,10 +8,26 @@ use core::fmt;
 pub struct VenueId(pub u8);
 
 impl VenueId {
-    /// Binance spot.
+    /// Binance.
     pub const BINANCE: Self = Self(1);
+    /// Coinbase: Exchange and Advanced Trade.
+    pub const COINBASE: Self = Self(2);
+    /// Kraken spot.
+    pub const KRAKEN: Self = Self(3);
     /// OKX V5.
     pub const OKX: Self = Self(4);
+    /// Bybit V5.
+    pub const BYBIT: Self = Self(5);
+    /// HTX, once Huobi.
+    pub const HUOBI: Self = Self(6);
+    /// KuCoin.
+    pub const KUCOIN: Self = Self(7);
+    /// Bitfinex.
+    pub const BITFINEX: Self = Self(8);
+    /// Deribit.
+    pub const DERIBIT: Self = Self(9);
+    /// Kraken Futures.
+    pub const KRAKEN_FUTURES: Self = Self(10);
 
     /// The name used in configuration, on the command line and in the database.
     pub const fn name(self) -> &'static str {

@@ -19,11 +19,11 @@ pub use id::{
     VenueId,
 };
 pub use instrument::{BASE_FEE_PARTS, Instrument, InstrumentFault};
-pub use market::{BookMsg, BookMsgKind, QuoteMsg, RawLevel, TradeMsg};
+pub use market::{BookMsg, BookMsgKind, L3Msg, QuoteMsg, RawLevel, RawOrder, TradeMsg};
 pub use num::{Decimal, Level, Notional, NumError, Price, Qty};
 pub use order::{
     AmendOrder, Balance, CancelOrder, FillReport, Liquidity, LiveOrder, NewOrder, OrderKind,
-    OrderReport, OrderState, RejectReason, Side, Tif,
+    OrderReport, OrderState, PositionReport, RejectReason, Side, Tif,
 };
 pub use text::Text;
 pub use time::{NicNanos, Now, Tsc, UnixNanos, VenueNanos};

@@ -17,8 +17,9 @@ pub const SPLICE_MSGS_MAX: usize = 256;
 pub const SPLICE_LEVELS_MAX: usize = 65_536;
 /// Orders of one lane that are not final.
 pub const LIVE_ORDERS_MAX: usize = 4_096;
-/// One WebSocket message, after reassembly. Binance's depth of 5,000 levels is near 300 KiB.
-pub const WS_MSG_MAX: usize = 1 << 20;
+/// One WebSocket message, after reassembly. Coinbase pushes whole books: tens of thousands of levels of 26 bytes for
+/// BTC-USD, over 1 MiB (other clients raise their limits for it); four times that is room for a bad day.
+pub const WS_MSG_MAX: usize = 4 << 20;
 /// One HTTP response body. `exchangeInfo` of all symbols is near 12 MiB; we ask for ours only.
 pub const HTTP_BODY_MAX: usize = 16 << 20;
 /// One HTTP head (status line and fields).

@@ -3,7 +3,7 @@
 //! Prices and quantities stay [`Decimal`]s exactly as printed until the instrument turns them into
 //! [`crate::Price`] and [`crate::Qty`]; the printed digits are what venue checksums are made of.
 
-use crate::{Decimal, InstrumentId, Side, TradeId, VenueNanos};
+use crate::{Decimal, InstrumentId, OrderId, Side, TradeId, VenueNanos};
 
 /// One level as the venue printed it. Quantity 0 removes the level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +42,36 @@ pub struct BookMsg<'a> {
     pub bids: &'a [RawLevel],
     /// Asks in the venue's order.
     pub asks: &'a [RawLevel],
+    /// Venue time of the message.
+    pub venue_ns: VenueNanos,
+}
+
+/// One resting order in a book of single orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawOrder {
+    /// The venue's id.
+    pub id: OrderId,
+    /// Bid or ask.
+    pub side: Side,
+    /// Price, exact.
+    pub price: Decimal,
+    /// What rests, exact; 0 takes the order out.
+    pub qty: Decimal,
+}
+
+/// One message about a book of single orders (L3).
+#[derive(Debug, Clone, Copy)]
+pub struct L3Msg<'a> {
+    /// Whose book.
+    pub instrument: InstrumentId,
+    /// Snapshot or delta.
+    pub kind: BookMsgKind,
+    /// The venue's number of the message; -1 where it gives none.
+    pub last_id: i64,
+    /// The venue's checksum of the book after this message, if it gave one.
+    pub checksum: Option<u32>,
+    /// Orders in the venue's order, which is their place in the queue in a snapshot.
+    pub orders: &'a [RawOrder],
     /// Venue time of the message.
     pub venue_ns: VenueNanos,
 }

@@ -429,6 +429,19 @@ pub struct FillReport {
     pub venue_ns: VenueNanos,
 }
 
+/// A position the venue says we hold in a derivative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PositionReport {
+    /// In what.
+    pub instrument: InstrumentId,
+    /// In the venue's own unit (contracts or base asset); short is negative, 0 is flat.
+    pub qty: Decimal,
+    /// Average entry price, if told.
+    pub entry: Option<Decimal>,
+    /// Venue time.
+    pub venue_ns: VenueNanos,
+}
+
 /// An account balance of one asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Balance {

@@ -27,13 +27,14 @@
 //!
 //! The parser is simd-json. It is iterative; depth is bounded by [`DEPTH_MAX`], size by the `Doc`.
 //! Unknown and duplicate keys are harmless: the first one wins. A number with a fraction or an
-//! exponent is not exact in binary, so it is told as [`JsonError::Inexact`] when asked for; venues
-//! of ours print prices as strings. Nothing here formats, allocates after warm-up, or panics:
-//! `tests/allocations.rs` counts.
+//! exponent is not exact in binary, so it is told as [`JsonError::Inexact`] when asked for; most venues
+//! print prices as strings, and for those that do not there is [`Doc::parse_exact`]. Nothing here
+//! formats, allocates after warm-up, or panics: `tests/allocations.rs` counts.
 
 use dp_types::{Decimal, NumError};
 use simd_json::{Buffers, ErrorType, Node, StaticNode, Tape};
 
+mod exact;
 pub mod write;
 
 /// Nesting a message may have. Venues use at most six.
@@ -96,6 +97,8 @@ impl From<simd_json::Error> for JsonError {
 pub struct Doc {
     buffers: Buffers,
     tape: Tape<'static>,
+    /// The message with its numbers as text, where it is read exactly.
+    quoted: Vec<u8>,
     bytes_max: usize,
 }
 
@@ -122,6 +125,7 @@ impl Doc {
         let mut doc = Self {
             buffers: Buffers::with_max_depth(warm_bytes, DEPTH_MAX),
             tape: Tape(Vec::new()),
+            quoted: Vec::new(),
             bytes_max: usize::MAX,
         };
         // The densest message has a structural byte at every place. simd-json reserves a block of
@@ -142,6 +146,29 @@ impl Doc {
         doc
     }
 
+    /// Like [`Doc::with_limit`], warm for [`Doc::parse_exact`].
+    pub fn exact(warm_bytes: usize, bytes_max: usize) -> Self {
+        let room = exact::room(warm_bytes);
+        Self {
+            quoted: Vec::with_capacity(room),
+            ..Self::with_limit(room, bytes_max)
+        }
+    }
+
+    /// Parses one whole message of a venue that prints its numbers bare. One with a fraction, an exponent or more
+    /// than 19 digits keeps its printed digits and reads as text does, by [`Value::as_decimal`] or [`Value::as_str`];
+    /// another integer stays one.
+    ///
+    /// Cost: as [`Doc::parse`] and a copy of the message; no allocation once warm ([`Doc::exact`]). Errors: as
+    /// [`Doc::parse`].
+    pub fn parse_exact<'a>(&'a mut self, bytes: &[u8]) -> Result<Tree<'a>, JsonError> {
+        if bytes.len() > self.bytes_max {
+            return Err(JsonError::TooLarge);
+        }
+        exact::quote(bytes, &mut self.quoted);
+        fill(&mut self.quoted, &mut self.buffers, &mut self.tape)
+    }
+
     /// Parses one whole message in place: escapes are undone inside `bytes`, whose content is
     /// unspecified afterwards.
     ///
@@ -151,15 +178,23 @@ impl Doc {
         if bytes.len() > self.bytes_max {
             return Err(JsonError::TooLarge);
         }
-        let tape = core::mem::replace(&mut self.tape, Tape(Vec::new()));
-        let mut tree = Tree {
-            tape: tape.reset(),
-            home: &mut self.tape,
-        };
-        // On an error dropping the tree brings the memory home.
-        simd_json::fill_tape(bytes, &mut self.buffers, &mut tree.tape)?;
-        Ok(tree)
+        fill(bytes, &mut self.buffers, &mut self.tape)
     }
+}
+
+fn fill<'a>(
+    bytes: &'a mut [u8],
+    buffers: &mut Buffers,
+    home: &'a mut Tape<'static>,
+) -> Result<Tree<'a>, JsonError> {
+    let tape = core::mem::replace(home, Tape(Vec::new()));
+    let mut tree = Tree {
+        tape: tape.reset(),
+        home,
+    };
+    // On an error dropping the tree brings the memory home.
+    simd_json::fill_tape(bytes, buffers, &mut tree.tape)?;
+    Ok(tree)
 }
 
 /// A parsed message. Dropping it gives the tape's memory back to its [`Doc`].

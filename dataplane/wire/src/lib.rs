@@ -23,9 +23,12 @@
 
 pub mod buf;
 pub mod digits;
+pub mod fix;
 pub mod http;
 pub mod json;
+pub mod sbe;
 pub mod scan;
 mod tables;
 pub mod template;
+pub mod time;
 pub mod ws;

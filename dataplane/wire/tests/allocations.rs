@@ -105,3 +105,18 @@ fn an_order_is_built_and_framed_without_allocating() {
     assert_eq!(count, (0, 0));
     assert!(ws::parse_header(&out).is_ok_and(|header| header.is_some()));
 }
+
+#[test]
+fn exact_json_within_the_warm_size_never_allocates() {
+    let mut doc = Doc::exact(64 << 10, 64 << 10);
+    // The densest there can be.
+    let dense = format!("[{}1.1]", "1.1,".repeat((64 << 10) / 4 - 2));
+    assert!(dense.len() <= 64 << 10 && dense.len() > (64 << 10) - 8);
+    let count = allocations(|| {
+        for _ in 0..2 {
+            let tree = doc.parse_exact(dense.as_bytes()).unwrap();
+            assert_eq!(tree.root().len(), (64 << 10) / 4 - 1);
+        }
+    });
+    assert_eq!(count, (0, 0));
+}

@@ -140,6 +140,7 @@ fn config(symbol: &str) -> VenueConfig {
             ed25519_pem: String::new(),
         },
         order_window_ms: 1_000,
+        nonce_slot: 0,
     }
 }
 

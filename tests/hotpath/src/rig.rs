@@ -121,6 +121,7 @@ impl<'r> Maker<'r> {
                 Secrets::default()
             },
             order_window_ms: 5_000,
+            nonce_slot: 0,
         };
         let venue = AnyVenue::new(VenueId::BINANCE, config, registry);
         let venue = venue.expect("registered").expect("in this build");

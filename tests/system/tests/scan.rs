@@ -169,6 +169,7 @@ impl<V: Venue> Trader<V> {
                 ..Secrets::default()
             },
             order_window_ms: 5_000,
+            nonce_slot: 0,
             ..VenueConfig::default()
         };
         let mut registry = Registry::new();

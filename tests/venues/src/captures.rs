@@ -1,6 +1,8 @@
 //! Other people's recordings. They live outside the repository: without them tests say so and pass, unless
 //! `REQUIRE` has `captures`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use std::fs::File;
@@ -19,6 +21,17 @@ pub struct Record {
     pub url: Option<String>,
     /// The message; nothing where the line is about something else.
     pub raw: Option<String>,
+    /// A binary message, in base64.
+    pub raw_b64: Option<String>,
+}
+
+/// A WebSocket message of the venue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// For `Venue::on_text`.
+    Text(String),
+    /// For `Venue::on_binary`.
+    Binary(Vec<u8>),
 }
 
 impl Record {
@@ -26,6 +39,16 @@ impl Record {
     pub fn into_text(self) -> Option<String> {
         let is_text = self.dir != "out" && self.url.is_none();
         self.raw.filter(|_| is_text)
+    }
+
+    /// The message, text or binary, if it is a WebSocket one that came from the venue.
+    pub fn into_frame(self) -> Option<Frame> {
+        let is_message = self.dir != "out" && self.url.is_none();
+        let binary = self
+            .raw_b64
+            .map(|text| STANDARD.decode(text).expect("base64"));
+        let frame = self.raw.map(Frame::Text).or(binary.map(Frame::Binary));
+        frame.filter(|_| is_message)
     }
 }
 

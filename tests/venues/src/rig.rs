@@ -25,6 +25,7 @@ pub fn config(symbols: &[&str], secrets: Secrets, order_window_ms: u32) -> Venue
         symbols: symbols.iter().map(|symbol| (*symbol).to_owned()).collect(),
         secrets,
         order_window_ms,
+        nonce_slot: 0,
     }
 }
 
@@ -111,6 +112,12 @@ impl Sink for Said {
                 "Balance {:?} free {} locked {}",
                 balance.asset, balance.free, balance.locked
             ),
+            Event::Position(position) => format!(
+                "Position {} {} @ {}",
+                position.instrument.0,
+                position.qty,
+                known(position.entry)
+            ),
             Event::Book(book) => format!(
                 "Book {:?} {}..{} prev {} checksum {:?} {}x{}",
                 book.kind,
@@ -120,6 +127,13 @@ impl Sink for Said {
                 book.checksum.map(u32::cast_signed),
                 book.bids.len(),
                 book.asks.len()
+            ),
+            Event::L3(book) => format!(
+                "L3 {:?} {} checksum {:?} {} orders",
+                book.kind,
+                book.last_id,
+                book.checksum.map(u32::cast_signed),
+                book.orders.len()
             ),
             Event::Trade(trade) => format!(
                 "Trade {} {} {} @ {}",

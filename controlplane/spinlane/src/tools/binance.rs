@@ -1,7 +1,7 @@
 //! Binance to the offline tools.
 
 use super::{Names, Signed, Tool};
-use dp_types::{Instrument, LinkId, OrderId, Text, VenueId};
+use dp_types::{ClientOrderId, Instrument, LinkId, OrderId, Text, VenueId};
 use dp_venue_api::{Registry, RegistryError, RestTag, VenueConfig};
 use serde_json::{Map, Value, json};
 
@@ -112,6 +112,15 @@ impl Tool for BinanceTool {
 
     fn order_id_text(id: OrderId) -> Text<40> {
         dp_venue_binance::symbols::order_id_text(id)
+    }
+
+    fn client_id(text: &str) -> Option<ClientOrderId> {
+        dp_venue_binance::symbols::parse_client_id(text.as_bytes())
+    }
+
+    fn client_text(id: ClientOrderId) -> String {
+        let text = dp_venue_binance::symbols::client_id_text(id);
+        String::from_utf8_lossy(text.as_bytes()).into_owned()
     }
 
     fn sign(request: &Map<String, Value>) -> anyhow::Result<Signed> {

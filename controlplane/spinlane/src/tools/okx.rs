@@ -1,7 +1,7 @@
 //! OKX to the offline tools.
 
 use super::{Names, Signed, Tool};
-use dp_types::{Instrument, LinkId, OrderId, Text, VenueId};
+use dp_types::{ClientOrderId, Instrument, LinkId, OrderId, Text, VenueId};
 use dp_venue_api::{Registry, RegistryError, RestTag, VenueConfig};
 use serde_json::{Map, Value, json};
 
@@ -92,6 +92,16 @@ impl Tool for OkxTool {
 
     fn order_id_text(id: OrderId) -> Text<40> {
         dp_venue_okx::symbols::order_id_text(id)
+    }
+
+    fn client_id(text: &str) -> Option<ClientOrderId> {
+        dp_venue_okx::symbols::parse_client_id(text.as_bytes())
+    }
+
+    fn client_text(id: ClientOrderId) -> String {
+        let mut text = Vec::with_capacity(16);
+        dp_venue_okx::symbols::push_client_id(id, &mut text);
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     fn sign(request: &Map<String, Value>) -> anyhow::Result<Signed> {

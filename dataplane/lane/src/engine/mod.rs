@@ -319,7 +319,12 @@ impl<'r> Engine<'r> {
             Event::Order(report) => self.on_order(report, now),
             Event::Fill(report) => self.on_fill(report, now),
             Event::Ack(ack) => self.on_ack(ack, now),
-            Event::Balance(_) | Event::Control(_) | Event::Ignored(_) => {}
+            // Positions are ours to keep from fills; the venue's are for people.
+            Event::L3(_)
+            | Event::Balance(_)
+            | Event::Position(_)
+            | Event::Control(_)
+            | Event::Ignored(_) => {}
         }
     }
 

@@ -4,12 +4,11 @@ use super::{NodeError, Plan, sentence};
 use crate::any_venue::AnyVenue;
 use crate::link::Link;
 use crate::resolve::{Inbox, Reach, Watched, resolve};
-use crate::session::FEED;
 use crate::way::Way;
 use dp_config::{Keys, Role, host_port};
 use dp_proto::tls::{Roots, client_config};
 use dp_types::VenueId;
-use dp_venue_api::{LinkSpec, Registry, Secrets, Venue as _, VenueConfig};
+use dp_venue_api::{LinkRole, LinkSpec, Registry, Secrets, Venue as _, VenueConfig};
 use rustls::ClientConfig;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -66,6 +65,7 @@ impl Plan<'_> {
                 ed25519_pem: keys.ed25519_pem,
             },
             order_window_ms: section.order_window_ms,
+            nonce_slot: 0,
         };
         Ok(VenueParts {
             id,
@@ -111,7 +111,8 @@ impl Plan<'_> {
                 .map_err(|error| sentence(format!("venue.{id}: {error}")))?
                 .ok_or_else(|| sentence(format!("venue.{id}: this build has no machine for it")))?;
             let mut links = self.links(&machine, &tls)?;
-            links.retain(|link| link.spec.id != FEED || self.lane.has(Role::Feed));
+            let is_market = |link: &Link| machine.link_role(link.spec.id) == LinkRole::Market;
+            links.retain(|link| !is_market(link) || self.lane.has(Role::Feed));
             machines.push((machine, links));
         }
         Ok(machines)

@@ -214,7 +214,11 @@ impl Desk for Remote<'_> {
             Event::Order(report) => self.private(Told::Order(*report, self.arrived)),
             Event::Fill(report) => self.private(Told::Fill(*report, self.arrived)),
             Event::Ack(ack) => self.private(Told::Ack(*ack, self.arrived)),
-            Event::Balance(_) | Event::Control(_) | Event::Ignored(_) => true,
+            Event::L3(_)
+            | Event::Balance(_)
+            | Event::Position(_)
+            | Event::Control(_)
+            | Event::Ignored(_) => true,
         }
     }
 

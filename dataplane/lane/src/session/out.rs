@@ -53,6 +53,13 @@ impl<T: Transport> Sessions<T> {
                     (link, held.map_or(Ok(()), |held| held.send_text(text)))
                 }
                 Item::Reconnect { link, why } => (link, Err(LinkFault::Wish(why))),
+                Item::Connect { link, .. } => {
+                    let held = seat.links.iter_mut().find(|held| held.spec.id == link);
+                    if let (Some(held), Ok(path)) = (held, core::str::from_utf8(text)) {
+                        held.release(path);
+                    }
+                    (link, Ok(()))
+                }
             };
             if let Err(fault) = result
                 && let Some(slot) = faults.iter_mut().find(|slot| slot.is_none())

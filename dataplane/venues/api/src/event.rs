@@ -1,8 +1,8 @@
 //! What a venue machine says: normalised events, control facts, and faults with blame.
 
 use dp_types::{
-    Balance, BookMsg, ClientOrderId, FillReport, InstrumentId, LinkId, NumError, OrderId,
-    OrderReport, QuoteMsg, RejectReason, TradeMsg, VenueNanos,
+    Balance, BookMsg, ClientOrderId, FillReport, InstrumentId, L3Msg, LinkId, NumError, OrderId,
+    OrderReport, PositionReport, QuoteMsg, RejectReason, TradeMsg, VenueNanos,
 };
 
 /// One normalised event. Borrowed: it lives until the sink returns.
@@ -10,6 +10,8 @@ use dp_types::{
 pub enum Event<'a> {
     /// Depth: snapshot or delta, not yet applied.
     Book(BookMsg<'a>),
+    /// Single orders of a book, where the venue shows them.
+    L3(L3Msg<'a>),
     /// Public trade.
     Trade(TradeMsg),
     /// Best bid and offer from its own channel.
@@ -20,6 +22,8 @@ pub enum Event<'a> {
     Fill(FillReport),
     /// A balance of our account.
     Balance(Balance),
+    /// A position of our account at a derivatives venue.
+    Position(PositionReport),
     /// An order request was answered (its effect comes as `Order`, from the same message or another).
     Ack(RequestAck),
     /// A fact about a link or the venue.

@@ -27,7 +27,7 @@ pub use capability::{Capabilities, EntryLink};
 pub use event::{Control, DecodeError, Event, Fault, RequestAck};
 pub use execution::{Named, Standing, Trade};
 pub use in_flight::InFlight;
-pub use link::{LinkKind, LinkSpec, RestMethod, RestRequest, RestResponse, RestTag};
+pub use link::{LinkKind, LinkRole, LinkSpec, RestMethod, RestRequest, RestResponse, RestTag};
 pub use registry::{Registry, RegistryError};
 pub use sign::{Hash, HmacKey};
 pub use venue::{EntryError, ReadCounts, Secrets, Sink, Venue, VenueConfig};

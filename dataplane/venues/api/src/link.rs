@@ -11,7 +11,8 @@ pub enum LinkKind {
     Http,
 }
 
-/// One connection a venue wants open. All are opened at start and reopened when lost.
+/// One connection a venue wants open. All but held ones are opened at start and reopened when lost. Venues number
+/// theirs alike: 0 REST, 1 market data, 2 orders and the private stream, then whatever else they need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkSpec {
     /// Dense from 0 inside the venue.
@@ -28,6 +29,20 @@ pub struct LinkSpec {
     pub name: &'static str,
     /// Silence after which the link counts as dead, nanoseconds; 0 = never.
     pub silence_ns_max: u64,
+    /// Opened only after [`crate::Sink::connect`] has said where, and after each end only after it has said so
+    /// again: a token in the path that serves once.
+    pub is_held: bool,
+}
+
+/// What a link is for, as far as trading goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkRole {
+    /// Market data: opened by lanes that follow the market.
+    Market,
+    /// Orders or the private stream: when it says what cannot be read, our orders are in doubt.
+    Orders,
+    /// Requests and answers.
+    Rest,
 }
 
 /// HTTP method.

@@ -1,6 +1,9 @@
 //! The [`Venue`] trait, what goes in and what comes out.
 
-use crate::{Capabilities, Event, Fault, LinkSpec, Registry, RestRequest, RestResponse};
+use crate::{
+    Capabilities, DecodeError, Event, Fault, LinkRole, LinkSpec, Registry, RestRequest,
+    RestResponse,
+};
 use core::ops::{Add, Sub};
 use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
@@ -17,6 +20,10 @@ pub trait Sink {
     fn request(&mut self, link: LinkId, request: &RestRequest<'_>);
     /// The link is no good: close it and open it again with back-off.
     fn reconnect(&mut self, link: LinkId, why: &'static str);
+    /// A held link ([`LinkSpec::is_held`]) may be opened now, once, with this WebSocket target.
+    fn connect(&mut self, link: LinkId, path: &str) {
+        let _ = (link, path);
+    }
 }
 
 /// API key material. Never printed: `Debug` shows the venue's part names only.
@@ -55,6 +62,8 @@ pub struct VenueConfig {
     /// what waits longer on its way is refused there. Above 0; a 0 counts as 1. Cancels have none, or the
     /// venue's longest.
     pub order_window_ms: u32,
+    /// Which of the nodes that share the keys this is, from 0 to 7: goes into nonces, so that two never collide.
+    pub nonce_slot: u8,
 }
 
 /// Why a request was not written. Nothing left the machine.
@@ -120,6 +129,14 @@ pub trait Venue {
     fn capabilities(&self) -> &'static Capabilities;
     /// Connections it wants.
     fn links(&self) -> &[LinkSpec];
+    /// What a link is for; by default what its number says, and whatever is behind the order link is private too.
+    fn link_role(&self, link: LinkId) -> LinkRole {
+        match link.0 {
+            0 => LinkRole::Rest,
+            1 => LinkRole::Market,
+            _ => LinkRole::Orders,
+        }
+    }
 
     /// A link's handshake is complete.
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink);
@@ -132,6 +149,20 @@ pub trait Venue {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault>;
+    /// One whole WebSocket binary message: compressed text, or a binary encoding.
+    ///
+    /// Errors: as [`Venue::on_text`]; by default that this venue sends none.
+    fn on_binary(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        bytes: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let _ = (registry, link, now, bytes, out);
+        Err(DecodeError::Shape("a binary message").into())
+    }
     /// One REST answer.
     fn on_response(
         &mut self,

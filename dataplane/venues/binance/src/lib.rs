@@ -28,6 +28,7 @@ pub mod feed;
 pub mod limits;
 pub mod reject;
 pub mod rest;
+mod sbe;
 mod scan;
 mod session;
 pub mod symbols;
@@ -42,8 +43,8 @@ use dp_types::{
     UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry, RegistryError,
-    RestResponse, Sink, Venue, VenueConfig,
+    Capabilities, EntryError, EntryLink, Event, Fault, LinkSpec, ReadCounts, Registry,
+    RegistryError, RestResponse, Sink, Venue, VenueConfig,
 };
 
 /// This venue.
@@ -133,6 +134,23 @@ impl Venue for Binance {
     ) -> Result<(), Fault> {
         let Self { decoder, session } = self;
         session.on_text(decoder, registry, link, now, text, out)
+    }
+
+    fn on_binary(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        _now: Now,
+        bytes: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let Self { decoder, session } = self;
+        if session.knows_rules(link) {
+            decoder.binary(registry, bytes, out)?;
+        } else {
+            out.event(&Event::Ignored(session::NO_RULES));
+        }
+        Ok(())
     }
 
     fn read_counts(&self) -> ReadCounts {

@@ -54,6 +54,8 @@ const ANSWER_WAIT_NS: u64 = 45 * SECOND_NS;
 const LOGON_WEIGHT: u32 = 2;
 /// Weight of an amend and of a query over the WebSocket API.
 const AMEND_WEIGHT: u32 = 4;
+/// Why market data is passed over at the start.
+pub(crate) const NO_RULES: &str = "rules are not known yet";
 /// Streams of one symbol.
 const STREAMS: [&str; 3] = ["@depth@100ms", "@trade", "@bookTicker"];
 
@@ -164,6 +166,7 @@ impl Session {
                 LinkKind::WebSocket => SILENCE_NS_MAX,
                 LinkKind::Http => 0,
             },
+            is_held: false,
         };
         let path = md_path(&config.symbols);
         let mut links = vec![
@@ -357,6 +360,11 @@ impl Session {
 
     // ---- messages ------------------------------------------------------------------------------------
 
+    /// Increments change with the rules: a book begun before them would be of other numbers.
+    pub(crate) fn knows_rules(&self, link: LinkId) -> bool {
+        link != LINK_MD || !self.md.is_open || self.rules_at.is_none()
+    }
+
     pub(crate) fn on_text(
         &mut self,
         decoder: &mut Decoder,
@@ -366,9 +374,8 @@ impl Session {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        if link == LINK_MD && self.md.is_open && self.rules_at.is_some() {
-            // Increments change with the rules: a book begun before them would be of other numbers.
-            out.event(&Event::Ignored("rules are not known yet"));
+        if !self.knows_rules(link) {
+            out.event(&Event::Ignored(NO_RULES));
             return Ok(());
         }
         let mut naming = Naming {

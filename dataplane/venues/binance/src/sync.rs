@@ -11,11 +11,18 @@
 //! Source: venue page, sections 3 (book splice) and 9, read 2026-11-20; fixtures `feed_delta*.json`.
 
 use dp_book::{Bootstrap, Chain, SyncRule};
-use dp_types::BookMsg;
+use dp_types::{BookMsg, Instrument};
 
 /// The rule of every book of this venue: which chain it is shows in the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BinanceSync;
+
+impl BinanceSync {
+    /// The same for every instrument.
+    pub const fn new(_: &Instrument) -> Self {
+        Self
+    }
+}
 
 impl SyncRule for BinanceSync {
     fn chain(&self, msg: &BookMsg<'_>) -> Chain {

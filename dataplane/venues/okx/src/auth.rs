@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use dp_venue_api::{Hash, HmacKey, RestMethod, Secrets};
 use dp_wire::buf::{Buf, Overflow};
 use dp_wire::json::write::Object;
+use dp_wire::time::TimeText;
 
 /// Bytes of a signature in base64: 32 bytes in groups of three.
 pub const SIGNATURE_LEN: usize = 44;
@@ -43,61 +44,6 @@ impl Signature {
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).unwrap_or("")
     }
-}
-
-/// An ISO 8601 time with milliseconds, `2020-12-08T09:08:57.715Z`, in place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IsoTime([u8; 24]);
-
-impl IsoTime {
-    /// From Unix milliseconds, up to the year 9999 (later times are shown as its last millisecond).
-    pub fn from_millis(unix_ms: u64) -> Self {
-        // 9999-12-31T23:59:59.999Z: four digits of year are all the form has.
-        const LAST_MS: u64 = 253_402_300_799_999;
-        let ms = unix_ms.min(LAST_MS);
-        let (days, in_day) = (ms / 86_400_000, ms % 86_400_000);
-        let (year, month, day) = civil(days);
-        let mut text = *b"0000-00-00T00:00:00.000Z";
-        let mut put = |at: usize, width: usize, value: u64| {
-            let mut rest = value;
-            for slot in text.iter_mut().skip(at).take(width).rev() {
-                *slot = b'0' + (rest % 10) as u8;
-                rest /= 10;
-            }
-        };
-        put(0, 4, year);
-        put(5, 2, month);
-        put(8, 2, day);
-        put(11, 2, in_day / 3_600_000);
-        put(14, 2, in_day / 60_000 % 60);
-        put(17, 2, in_day / 1_000 % 60);
-        put(20, 3, in_day % 1_000);
-        Self(text)
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        core::str::from_utf8(&self.0).unwrap_or("")
-    }
-}
-
-/// Year, month and day of a day counted from 1970-01-01 (proleptic Gregorian, years starting in
-/// March).
-const fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468; // days from 0000-03-01 to 1970-01-01
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097); // 400 years have 146,097 days
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
-    let year = era * 400 + year_of_era + (month <= 2) as u64;
-    (year, month, day)
 }
 
 impl Auth {
@@ -134,7 +80,7 @@ impl Auth {
     /// `OK-ACCESS-SIGN` of a REST request.
     pub fn sign_rest(
         &self,
-        time: &IsoTime,
+        time: &TimeText,
         method: RestMethod,
         target: &str,
         body: &[u8],
@@ -196,7 +142,7 @@ mod tests {
 
     #[test]
     fn rest_vectors_of_the_venue_page() {
-        let time = IsoTime::from_millis(1_607_418_537_715);
+        let time = TimeText::rfc3339_millis(1_607_418_537_715_000_000);
         assert_eq!(time.as_str(), "2020-12-08T09:08:57.715Z");
         let body = br#"{"instId":"BTC-USDT","tdMode":"cash","side":"buy","ordType":"limit","px":"2.15","sz":"2"}"#;
         let cases: [(RestMethod, &str, &[u8], &str); 3] = [
@@ -237,20 +183,6 @@ mod tests {
                 r#""sign":"ENpPNQ8mQv8YzDMPhBsB4SrjaKK+FaEh2nozTRW6KU0="}]}"#
             )
         );
-    }
-
-    #[test]
-    fn iso_time_knows_leap_days_and_ends() {
-        for (ms, text) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
-            (1_700_000_000_123, "2023-11-14T22:13:20.123Z"),
-            (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
-            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
-            (u64::MAX, "9999-12-31T23:59:59.999Z"),
-        ] {
-            assert_eq!(IsoTime::from_millis(ms).as_str(), text);
-        }
     }
 
     #[test]
@@ -300,8 +232,12 @@ mod tests {
                     other => panic!("method {other}"),
                 };
                 let body = request.get("body").and_then(|b| b.as_str()).unwrap_or("");
-                let made =
-                    auth.sign_rest(&IsoTime::from_millis(ms), method, target, body.as_bytes());
+                let made = auth.sign_rest(
+                    &TimeText::rfc3339_millis(ms * 1_000_000),
+                    method,
+                    target,
+                    body.as_bytes(),
+                );
                 assert_eq!(made.as_str(), signature, "{}", field("case"));
             } else if let Some(ms) = clock_ms {
                 let mut out = Buf::new();

@@ -11,13 +11,14 @@
 //! Source: venue page, sections 2, 3.2, 4 and 4.3, read 2026-11-20; fixtures `rest_*.json`.
 
 use crate::account::text;
-use crate::auth::{Auth, IsoTime};
+use crate::auth::Auth;
 use crate::feed::{at, optional};
 use crate::symbols::parse_client_id;
 use crate::{ID, LINK_REST};
 use dp_types::{ClientOrderId, Decimal, Instrument, InstrumentId, Now, NumError, Qty};
 use dp_venue_api::{DecodeError, Registry, RestMethod, RestRequest, RestTag, Sink};
 use dp_wire::json::Value;
+use dp_wire::time::TimeText;
 
 /// Items on one page of a list; a full page means there may be more.
 pub const PAGE_LEN: usize = 100;
@@ -193,7 +194,7 @@ pub(crate) fn signed(
     now: Now,
     out: &mut impl Sink,
 ) {
-    let time = IsoTime::from_millis(now.unix.millis());
+    let time = TimeText::rfc3339_millis(now.unix.0);
     let sign = auth.sign_rest(&time, method, target, body.as_bytes());
     out.request(
         LINK_REST,

@@ -249,6 +249,7 @@ impl Session {
             path: path.to_owned(),
             name,
             silence_ns_max: SILENCE_NS_MAX,
+            is_held: false,
         };
         let (host, port) = config.rest;
         let mut links = vec![
@@ -260,6 +261,7 @@ impl Session {
                 path: String::new(),
                 name: "rest",
                 silence_ns_max: 0,
+                is_held: false,
             },
             web_socket(LINK_PUBLIC, config.public, "/ws/v5/public", "md"),
         ];

@@ -1,0 +1,289 @@
+//! Deribit as one sans-IO machine: market data, order entry, account, reconciliation. JSON-RPC 2.0 over WebSocket;
+//! lists and questions by the same methods over HTTP, where a large answer holds up neither prices nor orders.
+//!
+//! ```text
+//! link 0 rest     instruments → InstrumentsReady · reconciliation · questions about single orders
+//! link 1 md       heartbeat, login (for books of every change), subscribe book, trades, quote → Subscribed
+//! link 2 orders   heartbeat, login, cancel on disconnect, subscribe → LoggedIn → orders may go out
+//!
+//! test_request of the venue → public/test at once
+//! ```
+//! What is traded, and in which unit (the instrument's quantity is the venue's `amount` throughout):
+//!
+//! ```text
+//! instrument           amount      price            settled in   lot
+//! BTC-PERPETUAL        USD         USD a BTC        BTC          contract, 10 USD
+//! BTC_USDC-PERPETUAL   BTC         USDC a BTC       USDC         contract
+//! BTC-27NOV26-70000-C  BTC         BTC a BTC        BTC          min_trade_amount, 0.1 BTC
+//! BTC_USDC             BTC         USDC a BTC       USDC         min_trade_amount
+//! ```
+//! The value of an inverse future in what it is settled in is amount / price, not amount x price: limits on notional
+//! and profit from fills do not hold for it yet (README, "Contracts").
+//!
+//! It does not own books: depth goes to a keeper, which asks back through `request_snapshot`. It does not remember
+//! orders, but for the terms an edit must repeat: request ids say what an answer is about. It never resends an order.
+//!
+//! Not here: FIX, Starbase, mass quotes, combos' legs, trigger orders, `public/hello`, credits as the account's own
+//! tier has them.
+#![forbid(unsafe_code)]
+// Bytes from outside never panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod account;
+pub mod auth;
+pub mod entry;
+pub mod feed;
+pub mod limits;
+pub mod reject;
+pub mod rest;
+mod resting;
+mod session;
+pub mod symbols;
+pub mod sync;
+
+pub use resting::Terms;
+pub use session::HEARTBEAT_S;
+
+use crate::limits::OrderOp;
+use crate::session::Session;
+use crate::symbols::order_id_text;
+use dp_types::limit::{HTTP_BODY_MAX, WS_MSG_MAX};
+use dp_types::{
+    AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
+};
+use dp_venue_api::{
+    Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry, RegistryError,
+    RestResponse, Sink, Venue, VenueConfig,
+};
+use dp_wire::json::Doc;
+
+/// This venue.
+pub const ID: VenueId = VenueId::DERIBIT;
+/// HTTP.
+pub const LINK_REST: LinkId = LinkId(0);
+/// WebSocket of market data.
+pub const LINK_MD: LinkId = LinkId(1);
+/// WebSocket of orders and all that is private.
+pub const LINK_ORDERS: LinkId = LinkId(2);
+
+/// What the venue offers and we use.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    entry: EntryLink::WebSocket,
+    amend_price: true,
+    amend_qty: true,
+    amend_reduce_only: false,
+    cancel_all: true,
+    batch: false, // no such request; mass quotes are for market makers by contract
+    dead_man_switch: true, // cancel on disconnect, with the venue's heartbeats behind it
+    market: true,
+    ioc: true,
+    fok: true,
+    post_only: true,
+    validity_window: true,
+    book_checksum: false,
+    book_depth: 0,
+};
+
+/// Increments a symbol starts with until its rules are known: what recordings print fits.
+const PRICE_DECIMALS_BARE: u8 = 8;
+const QTY_DECIMALS_BARE: u8 = 8;
+/// A snapshot of 2,000 levels is near 64 KiB; messages up to this size never allocate.
+const WARM_BYTES: usize = 128 << 10;
+
+/// The Deribit machine.
+#[derive(Debug)]
+pub struct Deribit {
+    doc: Doc,
+    rest_doc: Doc,
+    session: Session,
+    counts: ReadCounts,
+}
+
+impl Deribit {
+    /// Builds the machine and registers its symbols.
+    ///
+    /// Errors: [`RegistryError`] when the registry is full or a symbol is too long.
+    pub fn new(config: VenueConfig, registry: &mut Registry) -> Result<Self, RegistryError> {
+        let instruments = config
+            .symbols
+            .iter()
+            .map(|symbol| registry.register(ID, symbol, PRICE_DECIMALS_BARE, QTY_DECIMALS_BARE))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            doc: Doc::exact(WARM_BYTES, WS_MSG_MAX),
+            rest_doc: Doc::exact(0, HTTP_BODY_MAX),
+            session: Session::new(config, &instruments),
+            counts: ReadCounts::default(),
+        })
+    }
+}
+
+impl Venue for Deribit {
+    fn id(&self) -> VenueId {
+        ID
+    }
+
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
+    }
+
+    fn links(&self) -> &[LinkSpec] {
+        self.session.links()
+    }
+
+    fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
+        self.session.on_open(registry, link, now, out);
+    }
+
+    fn on_text(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        self.counts.parsed += 1;
+        let Self { doc, session, .. } = self;
+        let tree = doc.parse_exact(text).map_err(feed::of_json)?;
+        session.on_message(registry, link, now, tree.root(), out)
+    }
+
+    fn on_response(
+        &mut self,
+        registry: &mut Registry,
+        _link: LinkId,
+        now: Now,
+        response: RestResponse<'_>,
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let Self {
+            rest_doc, session, ..
+        } = self;
+        session.on_response(rest_doc, registry, now, response, out)
+    }
+
+    fn on_closed(&mut self, link: LinkId, now: Now, _out: &mut impl Sink) {
+        self.session.on_closed(link, now);
+    }
+
+    fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
+        self.session.on_deadline(registry, now, out);
+    }
+
+    fn next_deadline(&self) -> Option<UnixNanos> {
+        self.session.next_deadline()
+    }
+
+    fn request_snapshot(
+        &mut self,
+        registry: &Registry,
+        instrument: InstrumentId,
+        now: Now,
+        out: &mut impl Sink,
+    ) {
+        self.session
+            .request_snapshot(registry, instrument, now, out);
+    }
+
+    fn reconcile(&mut self, _registry: &Registry, now: Now, out: &mut impl Sink) {
+        self.session.reconcile(now, out);
+    }
+
+    fn query_order(
+        &mut self,
+        registry: &Registry,
+        order: &CancelOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        self.session.query_order(registry, order, now, out)
+    }
+
+    fn new_order(
+        &mut self,
+        registry: &Registry,
+        order: &NewOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let instrument = registry
+            .get(order.instrument)
+            .ok_or(EntryError::UnknownInstrument)?;
+        let session = &mut self.session;
+        session.send_order(OrderOp::Enter, now, out, |window_ms, text| {
+            entry::write_new(instrument, order, now, window_ms, text);
+        })?;
+        session.note_terms(order.client_id, entry::terms_of(instrument, order));
+        Ok(())
+    }
+
+    /// Writes an edit, which repeats the order's other terms. Errors: [`EntryError::Unsupported`] when they are not
+    /// known any more: 4,096 younger orders were sent since.
+    fn amend_order(
+        &mut self,
+        registry: &Registry,
+        amend: &AmendOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let instrument = registry
+            .get(amend.instrument)
+            .ok_or(EntryError::UnknownInstrument)?;
+        let terms = self.session.terms(amend)?;
+        self.session
+            .send_order(OrderOp::Enter, now, out, |window_ms, text| {
+                entry::write_amend(instrument, amend, &terms, now, window_ms, text);
+            })
+    }
+
+    fn cancel_order(
+        &mut self,
+        registry: &Registry,
+        cancel: &CancelOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let instrument = registry
+            .get(cancel.instrument)
+            .ok_or(EntryError::UnknownInstrument)?;
+        self.session
+            .send_order(OrderOp::Cancel, now, out, |_, text| {
+                entry::write_cancel(instrument, cancel, text);
+            })
+    }
+
+    /// One request for all of them, named in `live` or not.
+    fn cancel_all(
+        &mut self,
+        registry: &Registry,
+        instrument: InstrumentId,
+        _live: &[CancelOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let known = registry
+            .get(instrument)
+            .ok_or(EntryError::UnknownInstrument)?;
+        self.session
+            .send_order(OrderOp::Cancel, now, out, |_, text| {
+                entry::write_cancel_all(known, text);
+            })
+    }
+
+    fn read_counts(&self) -> ReadCounts {
+        self.counts
+    }
+
+    fn order_id_text(&self, id: OrderId) -> Text<40> {
+        order_id_text(id)
+    }
+}

@@ -1,0 +1,262 @@
+//! Kraken spot as one sans-IO machine: market data, order entry, account, reconciliation.
+//!
+//! ```text
+//! link 0 rest     pairs → InstrumentsReady · the token of link 2 · reconciliation · questions about orders
+//! link 1 md       WebSocket v2: (pairs known) subscribe book, trade, ticker → Subscribed
+//! link 2 orders   WebSocket v2: token by REST → subscribe executions, balances → LoggedIn → orders may go out
+//!                 every 15 s the dead man's switch, 60 s
+//!
+//! after 3 s of silence a ping; the venue speaks every second: 2 s later the link is replaced
+//! ```
+//! It does not own books: depth goes to a keeper, which asks back through `request_snapshot`. It never resends an
+//! order. It does remember orders, in a bounded table: the venue's updates are sparse (`orders`).
+//!
+//! WebSocket v1 is read (`v1`), because recordings of it exist, and never spoken. Not here: FIX, level 3 books live
+//! (they decode), margin, batches of new orders (the venue refuses all for one bad), fill-or-kill (not told of for
+//! the WebSocket), status changes of a pair while running (the venue's refusals say them), the rate counter the
+//! venue can stream (its field is not documented).
+#![forbid(unsafe_code)]
+// Bytes from outside never panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod account;
+pub mod auth;
+pub mod entry;
+pub mod feed;
+pub mod limits;
+pub mod orders;
+pub mod reject;
+pub mod rest;
+mod session;
+pub mod symbols;
+pub mod sync;
+pub mod time;
+mod v1;
+
+pub use session::{DEAD_MAN_REARM_NS, DEAD_MAN_TIMEOUT_S};
+
+use crate::session::Session;
+use crate::symbols::order_id_text;
+use dp_types::limit::{HTTP_BODY_MAX, WS_MSG_MAX};
+use dp_types::{
+    AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
+};
+use dp_venue_api::{
+    Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry, RegistryError,
+    RestResponse, Sink, Venue, VenueConfig,
+};
+use dp_wire::json::Doc;
+
+/// This venue.
+pub const ID: VenueId = VenueId::KRAKEN;
+/// REST.
+pub const LINK_REST: LinkId = LinkId(0);
+/// Public WebSocket.
+pub const LINK_PUBLIC: LinkId = LinkId(1);
+/// Private WebSocket: user stream and order entry.
+pub const LINK_PRIVATE: LinkId = LinkId(2);
+
+/// What the venue offers and we use.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    entry: EntryLink::WebSocket,
+    amend_price: true,
+    amend_qty: true,
+    amend_reduce_only: false,
+    cancel_all: false, // of the whole account only: listed orders, 50 a message
+    batch: true,
+    dead_man_switch: true,
+    market: true,
+    ioc: true,
+    fok: false,
+    post_only: true,
+    validity_window: true,
+    book_checksum: true,
+    book_depth: sync::DEPTH as u16,
+};
+
+/// Increments a symbol starts with until its rules are known: room for prices to 10^8 and quantities to 10^10 in
+/// 64 bits, and for the finest prices in recordings (9 decimals).
+const PRICE_DECIMALS_BARE: u8 = 10;
+const QTY_DECIMALS_BARE: u8 = 8;
+/// A snapshot of ten levels is near 1 KiB, one of a thousand near 80; messages up to this size never allocate.
+const WARM_BYTES: usize = 128 << 10;
+
+/// The Kraken machine.
+#[derive(Debug)]
+pub struct Kraken {
+    doc: Doc,
+    rest_doc: Doc,
+    session: Session,
+    counts: ReadCounts,
+}
+
+impl Kraken {
+    /// Builds the machine and registers its symbols.
+    ///
+    /// Errors: [`RegistryError`] when the registry is full or a symbol is too long.
+    pub fn new(config: VenueConfig, registry: &mut Registry) -> Result<Self, RegistryError> {
+        let instruments = config
+            .symbols
+            .iter()
+            .map(|symbol| registry.register(ID, symbol, PRICE_DECIMALS_BARE, QTY_DECIMALS_BARE))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            doc: Doc::exact(WARM_BYTES, WS_MSG_MAX),
+            rest_doc: Doc::exact(0, HTTP_BODY_MAX),
+            session: Session::new(config, &instruments),
+            counts: ReadCounts::default(),
+        })
+    }
+}
+
+impl Venue for Kraken {
+    fn id(&self) -> VenueId {
+        ID
+    }
+
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
+    }
+
+    fn links(&self) -> &[LinkSpec] {
+        self.session.links()
+    }
+
+    fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
+        self.session.on_open(registry, link, now, out);
+    }
+
+    fn on_text(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        self.counts.parsed += 1;
+        let Self { doc, session, .. } = self;
+        session.heard(link, now);
+        let tree = doc.parse_exact(text).map_err(feed::of_json)?;
+        session.on_message(registry, link, now, tree.root(), out)
+    }
+
+    fn read_counts(&self) -> ReadCounts {
+        self.counts
+    }
+
+    fn on_response(
+        &mut self,
+        registry: &mut Registry,
+        _link: LinkId,
+        now: Now,
+        response: RestResponse<'_>,
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let Self {
+            rest_doc, session, ..
+        } = self;
+        session.on_response(rest_doc, registry, now, response, out)
+    }
+
+    fn on_closed(&mut self, link: LinkId, now: Now, _out: &mut impl Sink) {
+        self.session.on_closed(link, now);
+    }
+
+    fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
+        self.session.on_deadline(registry, now, out);
+    }
+
+    fn next_deadline(&self) -> Option<UnixNanos> {
+        self.session.next_deadline()
+    }
+
+    fn request_snapshot(
+        &mut self,
+        registry: &Registry,
+        instrument: InstrumentId,
+        now: Now,
+        out: &mut impl Sink,
+    ) {
+        self.session
+            .request_snapshot(registry, instrument, now, out);
+    }
+
+    fn reconcile(&mut self, _registry: &Registry, now: Now, out: &mut impl Sink) {
+        self.session.reconcile(now, out);
+    }
+
+    fn query_order(
+        &mut self,
+        registry: &Registry,
+        order: &CancelOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        self.session.query_order(registry, order, now, out)
+    }
+
+    fn new_order(
+        &mut self,
+        registry: &Registry,
+        order: &NewOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let instrument = registry
+            .get(order.instrument)
+            .ok_or(EntryError::UnknownInstrument)?;
+        self.session.new_order(instrument, order, now, out)
+    }
+
+    fn amend_order(
+        &mut self,
+        registry: &Registry,
+        amend: &AmendOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let instrument = registry
+            .get(amend.instrument)
+            .ok_or(EntryError::UnknownInstrument)?;
+        self.session.amend_order(instrument, amend, now, out)
+    }
+
+    fn cancel_order(
+        &mut self,
+        registry: &Registry,
+        cancel: &CancelOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        self.cancel_all(registry, cancel.instrument, &[*cancel], now, out)
+    }
+
+    /// Sends what the venue's counter has room for. Errors: [`EntryError::RateLimited`] when some of the list had
+    /// to be left out; messages before it are on their way and the caller calls again with what still lives.
+    fn cancel_all(
+        &mut self,
+        registry: &Registry,
+        instrument: InstrumentId,
+        live: &[CancelOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        registry
+            .get(instrument)
+            .ok_or(EntryError::UnknownInstrument)?;
+        self.session.cancel_orders(instrument, live, now, out)
+    }
+
+    fn order_id_text(&self, id: OrderId) -> Text<40> {
+        order_id_text(id)
+    }
+}

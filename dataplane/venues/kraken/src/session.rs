@@ -1,0 +1,428 @@
+//! Links and their upkeep: the token, subscriptions, pings, snapshots, reconciliation, the dead man's switch.
+//!
+//! ```text
+//! public   open ─(pairs known)─▶ subscribe ─one ack a symbol and channel─▶ Subscribed
+//! private  open ─▶ token by REST ─▶ subscribe executions, balances ─acks─▶ LoggedIn ─▶ orders
+//! reconcile   OpenOrders ─▶ TradesHistory pages since what is known ─▶ BalanceEx ─▶ Reconciled
+//! ```
+//! Whatever cannot be done now (link down, counter full, answer lost) is tried again at a deadline; nothing here
+//! waits, and nothing here sends an order twice.
+
+mod answers;
+mod books;
+mod receive;
+mod reconcile;
+mod send;
+mod subscribe;
+
+use crate::auth::{Auth, Nonce};
+use crate::feed::Levels;
+use crate::limits::Limits;
+use crate::orders::Orders;
+use crate::{LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
+use dp_types::{InstrumentId, LinkId, Now, Text, UnixNanos};
+use dp_venue_api::{InFlight, LinkKind, LinkSpec, Registry, Sink, VenueConfig};
+
+const SECOND_NS: u64 = 1_000_000_000;
+/// With a subscription the venue speaks every second. Silence after which we ask.
+const PING_AFTER_NS: u64 = 3 * SECOND_NS;
+/// How long the answer may take: five seconds without a word are a dead link.
+const PONG_WAIT_NS: u64 = 2 * SECOND_NS;
+/// Silence after which the transport gives the link up, should all else fail.
+const SILENCE_NS_MAX: u64 = 10 * SECOND_NS;
+/// How long the token and subscriptions may take together.
+const READY_WAIT_NS: u64 = 15 * SECOND_NS;
+/// Pause before a failed REST request is tried again.
+const RETRY_NS: u64 = 2 * SECOND_NS;
+/// How long a REST answer may take before it counts as lost. A request that is lost or was never sent is answered
+/// by status 0, so this is for the case that not even that comes.
+const ANSWER_WAIT_NS: u64 = 45 * SECOND_NS;
+/// Pause between two snapshots of one book.
+const SNAPSHOT_PAUSE_NS: u64 = SECOND_NS;
+/// How long a new subscription may take to bring its snapshot.
+const SNAPSHOT_WAIT_NS: u64 = 5 * SECOND_NS;
+/// Symbols of one subscribe message.
+const SYMBOLS_PER_SUBSCRIBE: usize = 50;
+/// Room for the largest message written: a cancel of fifty orders, a subscription of fifty symbols.
+const MESSAGE_BYTES: usize = 4_096;
+/// Longest token we take; the venue's have near 43 characters.
+const TOKEN_MAX: usize = 128;
+/// How far back the first reconciliation reads trades: three days.
+const FIRST_FILLS_NS: u64 = 3 * 86_400 * SECOND_NS;
+/// By how much reconciliations overlap: the venue lists trades by times of a tenth of a millisecond.
+const FILLS_OVERLAP_NS: u64 = 60 * SECOND_NS;
+
+/// Silence after which the venue cancels all orders of the account.
+pub const DEAD_MAN_TIMEOUT_S: u32 = 60;
+/// How often the switch is pushed back: four times within its time.
+pub const DEAD_MAN_REARM_NS: u64 = 15 * SECOND_NS;
+const _: () = assert!(DEAD_MAN_REARM_NS * 2 < DEAD_MAN_TIMEOUT_S as u64 * SECOND_NS);
+
+const PING: &[u8] = br#"{"method":"ping"}"#;
+
+/// One WebSocket link.
+#[derive(Debug, Clone, Copy, Default)]
+struct WsLink {
+    is_open: bool,
+    /// All subscriptions confirmed.
+    is_ready: bool,
+    heard: UnixNanos,
+    pinged: Option<UnixNanos>,
+    ready_by: Option<UnixNanos>,
+    acks_missing: u32,
+}
+
+impl WsLink {
+    fn opened(now: Now) -> Self {
+        Self {
+            is_open: true,
+            heard: now.unix,
+            ready_by: Some(now.unix.after(READY_WAIT_NS)),
+            ..Self::default()
+        }
+    }
+
+    fn deadline(&self) -> Option<UnixNanos> {
+        if !self.is_open {
+            return None;
+        }
+        let idle = match self.pinged {
+            Some(at) => at.after(PONG_WAIT_NS),
+            None => self.heard.after(PING_AFTER_NS),
+        };
+        Some(self.ready_by.map_or(idle, |ready_by| ready_by.min(idle)))
+    }
+
+    fn on_deadline(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
+        if !self.is_open {
+            return;
+        }
+        if self.ready_by.is_some_and(|at| at <= now.unix) {
+            *self = Self::default();
+            out.reconnect(link, "token or subscription was not confirmed in time");
+            return;
+        }
+        match self.pinged {
+            Some(at) if at.after(PONG_WAIT_NS) <= now.unix => {
+                *self = Self::default();
+                out.reconnect(link, "no pong");
+            }
+            None if self.heard.after(PING_AFTER_NS) <= now.unix => {
+                self.pinged = Some(now.unix);
+                out.send_text(link, PING);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a book's subscription waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Waits {
+    #[default]
+    Nothing,
+    /// The end of the old subscription: requests may overtake each other at the venue, so the new one is asked
+    /// for only then.
+    Unsubscribed,
+    /// The snapshot of the new one.
+    Snapshot,
+}
+
+/// One followed instrument's book, as far as asking for it goes.
+#[derive(Debug, Clone, Copy, Default)]
+struct BookState {
+    is_followed: bool,
+    /// A snapshot is wanted and not here.
+    is_wanted: bool,
+    waits: Waits,
+    asked: UnixNanos,
+}
+
+impl BookState {
+    /// When the next snapshot may be asked for.
+    fn due(&self) -> UnixNanos {
+        match (self.asked.0, self.waits) {
+            (0, _) => UnixNanos(0),
+            (_, Waits::Nothing) => self.asked.after(SNAPSHOT_PAUSE_NS),
+            _ => self.asked.after(SNAPSHOT_WAIT_NS),
+        }
+    }
+}
+
+/// Where reconciliation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Open,
+    Fills,
+    Balance,
+}
+
+/// One run of reconciliation.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    number: u32,
+    step: Step,
+    page: u32,
+    /// Trades are read from here on.
+    from: UnixNanos,
+    /// Time of the newest trade seen in this run; 0 when the pages did not reach back to what was known.
+    newest: u64,
+    /// When to send the step (again).
+    at: UnixNanos,
+}
+
+/// A counter of messages of a private channel: each is one above the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Sequence(Option<u64>);
+
+impl Sequence {
+    /// Whether nothing is missing before this message.
+    fn follows(&mut self, got: Option<u64>) -> bool {
+        let Some(got) = got else {
+            return true; // the venue gave none
+        };
+        let follows = self.0.is_none_or(|last| last.wrapping_add(1) == got);
+        self.0 = Some(got);
+        follows
+    }
+}
+
+/// Everything but the JSON parsers.
+#[derive(Debug)]
+pub(crate) struct Session {
+    links: Vec<LinkSpec>,
+    auth: Option<Auth>,
+    nonce: Nonce,
+    order_window_ms: u32,
+    symbols: Vec<InstrumentId>,
+    books: Vec<BookState>,
+    levels: Levels,
+    orders: Orders,
+    limits: Limits,
+    message: Vec<u8>,
+    number: u64,
+    is_rest_open: bool,
+    public: WsLink,
+    private: WsLink,
+    /// When the list of pairs is asked for (again); `None` once it is here.
+    pairs_at: Option<UnixNanos>,
+    are_instruments_ready: bool,
+    /// Of this opening of the private link.
+    token: Text<TOKEN_MAX>,
+    token_number: u32,
+    /// When the token is asked for (again).
+    token_at: Option<UnixNanos>,
+    executions: Sequence,
+    balances: Sequence,
+    run: Option<Run>,
+    runs: u32,
+    /// Questions about single orders on their way.
+    in_flight: InFlight,
+    strays: u32,
+    /// Newest trade at the end of the last reconciliation that was completed, 0 before. Never moved before that
+    /// end: a run that is lost half way costs reading some trades again (they are known by their ids).
+    fills_known: u64,
+    dead_man_at: Option<UnixNanos>,
+}
+
+fn min_of(deadlines: impl IntoIterator<Item = Option<UnixNanos>>) -> Option<UnixNanos> {
+    deadlines.into_iter().flatten().min()
+}
+
+impl Session {
+    pub(crate) fn new(config: VenueConfig, instruments: &[InstrumentId]) -> Self {
+        let auth = Auth::new(&config.secrets);
+        let web_socket = |id, (host, port): (String, u16), name| LinkSpec {
+            id,
+            kind: LinkKind::WebSocket,
+            host,
+            port,
+            path: "/v2".to_owned(),
+            name,
+            silence_ns_max: SILENCE_NS_MAX,
+            is_held: false,
+        };
+        let (host, port) = config.rest;
+        let mut links = vec![
+            LinkSpec {
+                id: LINK_REST,
+                kind: LinkKind::Http,
+                host,
+                port,
+                path: String::new(),
+                name: "rest",
+                silence_ns_max: 0,
+                is_held: false,
+            },
+            web_socket(LINK_PUBLIC, config.public, "md"),
+        ];
+        if auth.is_some() {
+            links.push(web_socket(LINK_PRIVATE, config.private, "orders"));
+        }
+        let size = instruments.iter().map(|id| id.0 as usize + 1).max();
+        let mut books = vec![BookState::default(); size.unwrap_or(0)];
+        for id in instruments {
+            if let Some(book) = books.get_mut(id.0 as usize) {
+                book.is_followed = true;
+            }
+        }
+        Self {
+            links,
+            auth,
+            nonce: Nonce::new(config.nonce_slot),
+            order_window_ms: config.order_window_ms,
+            symbols: instruments.to_vec(),
+            books,
+            levels: Levels::default(),
+            orders: Orders::default(),
+            limits: Limits::new(instruments),
+            message: Vec::with_capacity(MESSAGE_BYTES),
+            number: 0,
+            is_rest_open: false,
+            public: WsLink::default(),
+            private: WsLink::default(),
+            pairs_at: Some(UnixNanos(0)),
+            are_instruments_ready: false,
+            token: Text::EMPTY,
+            token_number: 0,
+            token_at: None,
+            executions: Sequence::default(),
+            balances: Sequence::default(),
+            run: None,
+            runs: 0,
+            in_flight: InFlight::new(ANSWER_WAIT_NS),
+            strays: 0,
+            fills_known: 0,
+            dead_man_at: None,
+        }
+    }
+
+    pub(crate) fn links(&self) -> &[LinkSpec] {
+        &self.links
+    }
+
+    /// A number for the next message, from 1.
+    fn next_number(&mut self) -> u64 {
+        self.number = self.number.wrapping_add(1).max(1);
+        self.number
+    }
+
+    fn web_socket(&mut self, link: LinkId) -> &mut WsLink {
+        if link == LINK_PRIVATE {
+            &mut self.private
+        } else {
+            &mut self.public
+        }
+    }
+
+    /// Something arrived on a WebSocket link.
+    pub(crate) fn heard(&mut self, link: LinkId, now: Now) {
+        if link != LINK_REST {
+            let ws = self.web_socket(link);
+            ws.heard = now.unix;
+            ws.pinged = None;
+        }
+    }
+
+    pub(crate) fn on_open(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        out: &mut impl Sink,
+    ) {
+        match link {
+            LINK_REST => {
+                self.is_rest_open = true;
+                self.run_due(registry, now, out);
+            }
+            LINK_PUBLIC => {
+                self.public = WsLink::opened(now);
+                self.subscribe_public(registry, now, out);
+            }
+            LINK_PRIVATE => {
+                self.private = WsLink::opened(now);
+                self.token = Text::EMPTY;
+                self.token_number = self.token_number.wrapping_add(1).max(1);
+                self.token_at = Some(now.unix);
+                (self.executions, self.balances) = (Sequence::default(), Sequence::default());
+                self.run_due(registry, now, out);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn on_closed(&mut self, link: LinkId, now: Now) {
+        match link {
+            LINK_REST => {
+                self.is_rest_open = false;
+                self.in_flight.clear();
+                self.pairs_at = self.pairs_at.map(|_| now.unix);
+                self.token_at = self.token_at.map(|_| now.unix);
+                if let Some(run) = &mut self.run {
+                    run.at = now.unix;
+                }
+            }
+            LINK_PUBLIC => {
+                self.public = WsLink::default();
+                for book in &mut self.books {
+                    // The next subscription brings a snapshot.
+                    (book.is_wanted, book.waits) = (false, Waits::Nothing);
+                }
+            }
+            LINK_PRIVATE => {
+                self.private = WsLink::default();
+                self.token = Text::EMPTY;
+                self.token_at = None;
+                // Not armed again until logged in: if that takes long, the venue clears our orders.
+                self.dead_man_at = None;
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<UnixNanos> {
+        let web_sockets = min_of([
+            self.public.deadline(),
+            self.private.deadline(),
+            self.books_due(),
+            self.dead_man_at,
+        ]);
+        if !self.is_rest_open {
+            return web_sockets; // the rest waits for the link
+        }
+        let run_at = self.run.map(|run| run.at);
+        min_of([web_sockets, self.pairs_at, self.token_at, run_at])
+    }
+
+    pub(crate) fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
+        self.public.on_deadline(LINK_PUBLIC, now, out);
+        self.private.on_deadline(LINK_PRIVATE, now, out);
+        self.ask_snapshots(registry, now, out);
+        if is_due(self.dead_man_at, now) {
+            self.arm_dead_man(now, out);
+        }
+        self.run_due(registry, now, out);
+    }
+
+    /// Sends every REST request that is due.
+    fn run_due(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
+        if !self.is_rest_open {
+            return;
+        }
+        if is_due(self.pairs_at, now) {
+            self.ask_pairs(now, out);
+        }
+        if is_due(self.token_at, now) {
+            self.ask_token(now, out);
+        }
+        if is_due(self.run.map(|run| run.at), now) {
+            self.ask_step(now, out);
+        }
+        let _ = registry;
+    }
+}
+
+fn is_due(at: Option<UnixNanos>, now: Now) -> bool {
+    at.is_some_and(|at| at <= now.unix)
+}
