@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Drives the simulator with ccxt, a client we did not write: URLs and the test CA are all that is changed.
 
-    check.py --ready READY.json [--venue binance|okx]
+    check.py --ready READY.json [--venue NAME]
 
 READY.json is the simulator's ready line (spinlane-sim --ready-file). Prints each step, stops at the
 first that fails with a non-zero exit code.
@@ -14,47 +14,7 @@ import time
 
 import ccxt
 
-KEY = "spinlane-sim-key"
-SECRET = "spinlane-sim-secret-not-a-secret"
-PASSPHRASE = "spinlane-sim-pass"
-SYMBOL = "BTC/USDT"
-
-
-def moved(value, old_roots, root):
-    """The same tree of URLs with every host replaced by the simulator's."""
-    if isinstance(value, dict):
-        return {key: moved(item, old_roots, root) for key, item in value.items()}
-    if isinstance(value, str):
-        for old in old_roots:
-            if value.startswith(old):
-                return root + value[len(old):]
-    return value
-
-
-def client(venue, port, ca):
-    root = f"https://localhost:{port}"
-    exchange = getattr(ccxt, venue)({
-        "apiKey": KEY,
-        "secret": SECRET,
-        "password": PASSPHRASE,
-        "enableRateLimit": False,
-        "options": {
-            "fetchMarkets": {"types": ["spot"]},
-            # Off on Binance: these ask the wallet and margin services, which are not simulated.
-            "fetchCurrencies": venue != "binance",
-            "fetchMargins": False,
-        },
-    })
-    hosts = {
-        "binance": ["https://api.binance.com"],
-        "okx": ["https://{hostname}", "https://www.okx.com"],
-    }[venue]
-    exchange.urls["api"] = moved(exchange.urls["api"], hosts, root)
-    # ccxt passes `verify and validateServerSsl` on: both have to be the path.
-    exchange.verify = ca
-    exchange.validateServerSsl = ca
-    exchange.session.trust_env = False
-    return exchange
+from venues import VENUES, client, settings
 
 
 class Steps:
@@ -81,6 +41,9 @@ def wait_for(what, wanted, timeout=5.0):
 
 def check(venue, port, ca):
     step = Steps(venue)
+    known = settings(venue)
+    SYMBOL = known["symbol"]
+    base, quote = SYMBOL.split(":")[0].split("/")
     exchange = client(venue, port, ca)
 
     markets = exchange.load_markets()
@@ -101,8 +64,8 @@ def check(venue, port, ca):
     step("fetch_ticker", (ticker["bid"], ticker["last"], ticker["ask"]), ticker["bid"] < ticker["ask"])
 
     before = exchange.fetch_balance()
-    free = before["USDT"]["free"]
-    step("fetch_balance", {"USDT": free, "BTC": before["BTC"]["free"]}, free > 1000)
+    free = before[quote]["free"]
+    step("fetch_balance", {quote: free, base: before[base]["free"]}, free > 1000)
 
     # A limit order far below the market rests.
     amount = float(exchange.amount_to_precision(SYMBOL, 0.001))
@@ -116,7 +79,7 @@ def check(venue, port, ca):
         resting["status"] == "open" and resting["price"] == low and resting["amount"] == amount,
     )
     held = exchange.fetch_balance()
-    locked = held["USDT"]["used"]
+    locked = held[quote]["used"]
     step("balance is held", locked, abs(locked - low * amount) < 1e-6)
 
     named = "ccxt" + str(int(time.time() * 1000))
@@ -132,7 +95,7 @@ def check(venue, port, ca):
     step("post-only rests", mine["postOnly"], mine["postOnly"] is True)
 
     crossing = float(exchange.price_to_precision(SYMBOL, ask * 1.05))
-    if venue == "binance":
+    if known["crossing"] == "refused":
         try:
             exchange.create_order(SYMBOL, "limit", "buy", amount, crossing, {"postOnly": True})
             step("post-only that crosses", "accepted", False)
@@ -148,7 +111,7 @@ def check(venue, port, ca):
     gone = exchange.fetch_order(order["id"], SYMBOL)
     step("cancel_order", gone["status"], gone["status"] == "canceled")
     step("no open orders", 0, exchange.fetch_open_orders(SYMBOL) == [])
-    step("nothing is held", 0, exchange.fetch_balance()["USDT"]["used"] == 0)
+    step("nothing is held", 0, exchange.fetch_balance()[quote]["used"] == 0)
     try:
         exchange.cancel_order(order["id"], SYMBOL)
         step("cancel again", "accepted", False)
@@ -170,15 +133,15 @@ def check(venue, port, ca):
     total = sum(t["amount"] for t in own)
     step("fetch_my_trades", (len(own), total), abs(total - amount) < 1e-12)
     fees = sum(t["fee"]["cost"] for t in own)
-    step("fee is charged in quote", fees, fees > 0 and own[0]["fee"]["currency"] == "USDT")
+    step("fee is charged in quote", fees, fees > 0 and own[0]["fee"]["currency"] == known["fee"])
     after = exchange.fetch_balance()
-    earned = after["USDT"]["free"] - before["USDT"]["free"]
+    earned = after[quote]["free"] - before[quote]["free"]
     proceeds = sum(t["cost"] for t in own) - fees
     step("balance adds up", (earned, proceeds), abs(earned - proceeds) < 1e-5)
 
-    wrong = client(venue, port, ca)
-    wrong.secret = "wrong"
-    wrong.load_markets() if venue == "binance" else None
+    wrong = client(venue, port, ca, secret="not the secret")
+    if known["needs_markets"]:
+        wrong.load_markets()
     try:
         wrong.fetch_balance()
         step("a wrong signature", "accepted", False)
@@ -190,7 +153,7 @@ def check(venue, port, ca):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ready", required=True)
-    parser.add_argument("--venue", action="append", choices=["binance", "okx"])
+    parser.add_argument("--venue", action="append", choices=sorted(VENUES))
     args = parser.parse_args()
     with open(args.ready, encoding="utf-8") as file:
         ready = json.load(file)

@@ -66,6 +66,8 @@ pub struct Grain {
     pub tick: i64,
     /// Smallest order in increments.
     pub qty_min: i64,
+    /// A linear perpetual, settled in the quote asset.
+    pub is_contract: bool,
 }
 
 /// A run's parameters; the same for every venue in it.
@@ -93,9 +95,11 @@ pub struct SimConfig {
     pub has_okx_checksums: bool,
     /// Whether OKX sends a book's snapshot on subscribing; without, clients splice with the REST book.
     pub has_okx_snapshots: bool,
+    /// Every documented limit of the other venues is multiplied by it.
+    pub rate_factor: u32,
     /// Seconds between the server's PINGs (Binance); it cuts after three without an answer.
     pub ping_s: u64,
-    /// Seconds after which a connection is cut (Binance: 24 h).
+    /// Seconds after which a connection is cut, where the venue does that (24 h).
     pub lifetime_s: u64,
     /// Idle seconds after which a connection is cut (OKX).
     pub idle_s: u64,
@@ -118,6 +122,7 @@ impl Default for SimConfig {
             weight_per_minute: 6_000,
             has_okx_checksums: false,
             has_okx_snapshots: true,
+            rate_factor: 1,
             ping_s: 20,
             lifetime_s: 86_400,
             idle_s: 30,
@@ -181,6 +186,7 @@ impl SimConfig {
                 qty_max: 9_000 * 10i64.pow(u32::from(grain.qty_decimals)),
                 notional_min: 5 * UNIT,
                 price_start: price / grain.tick * grain.tick,
+                is_contract: grain.is_contract,
             });
         }
         let mut ledger = Ledger::new(self.keys, assets.len());

@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, HashMap};
 
 /// A connection, named by the edge.
 pub type ConnId = u64;
+/// Makes a binary frame of a text.
+pub type Pack = fn(&str) -> Vec<u8>;
 /// An HTTP request waiting for its answer, named by the edge.
 pub type RequestId = u64;
 
@@ -71,6 +73,8 @@ impl Response {
 pub enum Out {
     /// Send a text frame.
     Text(ConnId, String),
+    /// Send a binary frame.
+    Binary(ConnId, Vec<u8>),
     /// Send a PING frame.
     Ping(ConnId),
     /// Close; without a code the socket is cut.
@@ -94,6 +98,8 @@ pub enum ReplyTo {
 pub struct Core {
     /// The venue's name: `binance`, `okx`.
     pub name: &'static str,
+    /// Where clients reach it, `host:port`, for venues that hand out addresses. Set by the edge.
+    pub origin: String,
     /// Unix nanoseconds, as last told.
     pub now: u64,
     /// The matching engine.
@@ -110,6 +116,8 @@ pub struct Core {
     pub skew_ms: i64,
     links: BTreeMap<ConnId, (Link, u64)>,
     silence: Vec<(Link, u64)>,
+    calm_until: u64,
+    packed: HashMap<ConnId, Pack>,
     held: HashMap<String, String>,
     out: Vec<Out>,
     later: BTreeMap<(u64, u64), Out>,
@@ -128,6 +136,7 @@ impl Core {
     ) -> Self {
         let mut core = Self {
             name,
+            origin: String::from("localhost"),
             now,
             engine,
             flows,
@@ -137,6 +146,8 @@ impl Core {
             skew_ms: 0,
             links: BTreeMap::new(),
             silence: Vec::new(),
+            calm_until: 0,
+            packed: HashMap::new(),
             held: HashMap::new(),
             out: Vec::new(),
             later: BTreeMap::new(),
@@ -154,6 +165,9 @@ impl Core {
     pub fn advance(&mut self, now: u64) -> Vec<Fault> {
         self.now = self.now.max(now);
         for flow in &mut self.flows {
+            if self.now < self.calm_until {
+                flow.rest_until(self.calm_until);
+            }
             flow.step(&mut self.engine, self.now);
         }
         while let Some(entry) = self.later.first_entry() {
@@ -163,7 +177,15 @@ impl Core {
             self.out.push(entry.remove());
         }
         self.silence.retain(|(_, until)| *until > self.now);
-        self.faults.due(self.now)
+        let mut due = self.faults.due(self.now);
+        due.retain(|fault| {
+            let is_calm = fault.kind == Kind::Calm;
+            if is_calm {
+                self.calm_until = self.now.saturating_add(fault.for_ns);
+            }
+            !is_calm
+        });
+        due
     }
 
     /// When [`Core::advance`] next has work.
@@ -177,7 +199,22 @@ impl Core {
 
     /// Takes what is to be done.
     pub fn take_out(&mut self) -> Vec<Out> {
-        std::mem::take(&mut self.out)
+        let mut out = std::mem::take(&mut self.out);
+        if !self.packed.is_empty() {
+            for item in &mut out {
+                if let Out::Text(conn, text) = item
+                    && let Some(pack) = self.packed.get(conn)
+                {
+                    *item = Out::Binary(*conn, pack(text));
+                }
+            }
+        }
+        out
+    }
+
+    /// From now on texts to a connection leave as binary frames made by `pack` (gzip, say).
+    pub fn pack(&mut self, conn: ConnId, pack: Pack) {
+        self.packed.insert(conn, pack);
     }
 
     /// The venue's own idea of the time, milliseconds.
@@ -206,6 +243,7 @@ impl Core {
     /// Forgets a connection.
     pub fn closed(&mut self, conn: ConnId) {
         self.links.remove(&conn);
+        self.packed.remove(&conn);
     }
 
     /// A connection's kind.

@@ -113,6 +113,16 @@ pub const KINDS: &[(&str, Kind, &str)] = &[
         "the stream lags for ms= behind the next n REST books",
     ),
     (
+        "token-expiry",
+        Kind::TokenExpiry,
+        "tokens, listen keys and logins given out so far are worth nothing any more",
+    ),
+    (
+        "calm",
+        Kind::Calm,
+        "nobody else trades for=, so that books stand still",
+    ),
+    (
         "extra-fields",
         Kind::ExtraFields,
         "unknown keys in the next n public messages",
@@ -144,6 +154,8 @@ pub enum Kind {
     ClockSkew,
     SnapshotOld,
     SnapshotNew,
+    TokenExpiry,
+    Calm,
     ExtraFields,
 }
 
@@ -158,6 +170,8 @@ impl Kind {
                 | Self::Restart
                 | Self::Ban
                 | Self::ClockSkew
+                | Self::TokenExpiry
+                | Self::Calm
         )
     }
 }

@@ -111,6 +111,11 @@ impl Flow {
         }
     }
 
+    /// No event before `at`.
+    pub fn rest_until(&mut self, at: u64) {
+        self.next_ns = self.next_ns.max(at);
+    }
+
     fn wait(&mut self) -> u64 {
         let mean = 1e9 / f64::from(self.config.ticks_per_s);
         let uniform: f64 = self.rng.random();
@@ -297,11 +302,13 @@ mod tests {
             qty_max: 900_000_000,
             notional_min: 0,
             price_start: 6_500_000,
+            is_contract: false,
         };
         let fees = Fees {
             maker_ppm: 0,
             taker_ppm: 0,
             decimals: 8,
+            in_quote: false,
         };
         let mut engine = Engine::new(vec![spec], Ledger::new(1, 2), fees, 1, FirstIds::default());
         let mut flow = Flow::new(&engine, 0, FlowConfig::default(), seed, 0);

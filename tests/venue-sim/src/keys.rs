@@ -2,6 +2,7 @@
 //! this simulator.
 
 use crate::engine::AccountId;
+use crate::venues::Known;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::signature::KeyPair as _;
@@ -71,16 +72,23 @@ impl Credential {
 
     /// Whether `sign` is HMAC-SHA256 of `text` in hex, either case.
     pub fn is_hex_hmac(&self, text: &[u8], sign: &str) -> bool {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.api_secret.as_bytes());
-        unhex(sign).is_some_and(|tag| hmac::verify(&key, text, &tag).is_ok())
+        self.is_hmac(hmac::HMAC_SHA256, text, unhex(sign))
     }
 
     /// Whether `sign` is HMAC-SHA256 of `text` in base64.
     pub fn is_base64_hmac(&self, text: &[u8], sign: &str) -> bool {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.api_secret.as_bytes());
-        BASE64
-            .decode(sign)
-            .is_ok_and(|tag| hmac::verify(&key, text, &tag).is_ok())
+        self.is_hmac(hmac::HMAC_SHA256, text, unbase64(sign))
+    }
+
+    /// Whether `tag` is the HMAC of `text`; `None` is not.
+    pub fn is_hmac(&self, algorithm: hmac::Algorithm, text: &[u8], tag: Option<Vec<u8>>) -> bool {
+        let key = hmac::Key::new(algorithm, self.api_secret.as_bytes());
+        tag.is_some_and(|tag| hmac::verify(&key, text, &tag).is_ok())
+    }
+
+    /// The secret as venues give it out that use its bytes and print them in base64.
+    pub fn secret_base64(&self) -> String {
+        BASE64.encode(&self.api_secret)
     }
 
     /// Whether `sign` is the Ed25519 signature of `text` in base64.
@@ -110,17 +118,22 @@ impl Credential {
     }
 
     /// Writes a keys file (`api_key`, `api_secret`, `passphrase`, `ed25519_pem`), mode 0600.
-    pub fn write(&self, path: &Path, has_passphrase: bool, has_ed25519: bool) -> io::Result<()> {
+    pub fn write(&self, path: &Path, venue: &Known, has_ed25519: bool) -> io::Result<()> {
         use std::io::Write as _;
         use std::os::unix::fs::OpenOptionsExt as _;
+        let secret = if venue.has_base64_secret {
+            self.secret_base64()
+        } else {
+            self.api_secret.clone()
+        };
         let mut text = format!(
-            "# Throwaway keys of the simulator.\napi_key = \"{}\"\napi_secret = \"{}\"\n",
-            self.api_key, self.api_secret
+            "# Throwaway keys of the simulator.\napi_key = \"{}\"\napi_secret = \"{secret}\"\n",
+            self.api_key
         );
-        if has_passphrase {
+        if venue.has_passphrase {
             let _ = writeln!(text, "passphrase = \"{}\"", self.passphrase);
         }
-        if has_ed25519 {
+        if has_ed25519 && venue.has_ed25519 {
             let _ = writeln!(text, "ed25519_pem = \"\"\"\n{}\"\"\"", self.ed25519_pem());
         }
         std::fs::OpenOptions::new()
@@ -133,7 +146,13 @@ impl Credential {
     }
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+/// Bytes of base64 text.
+pub fn unbase64(text: &str) -> Option<Vec<u8>> {
+    BASE64.decode(text).ok()
+}
+
+/// Bytes of hex text, either case.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = text
         .chars()
         .map(|c| c.to_digit(16).map(|digit| digit as u8))

@@ -3,10 +3,11 @@
 use anyhow::Context as _;
 use clap::Parser;
 use spinlane_sim::config::{SimConfig, Symbol};
-use spinlane_sim::edge::{self, Options, VENUES};
+use spinlane_sim::edge::{self, Options};
 use spinlane_sim::fault::{Fault, KINDS};
 use spinlane_sim::flow::FlowConfig;
 use spinlane_sim::keys::Credential;
+use spinlane_sim::venues::known;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ struct Args {
     /// API keys, one account each.
     #[arg(long, default_value_t = 1)]
     keys: usize,
-    /// Writes the first key's file for each venue into this directory: binance.toml, okx.toml.
+    /// Writes the first key's file for each venue into this directory: VENUE.toml.
     #[arg(long)]
     keys_out: Option<PathBuf>,
     /// Puts an Ed25519 key into binance.toml, for `session.logon`.
@@ -87,12 +88,12 @@ struct Args {
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     listen: IpAddr,
-    /// Port of Binance; 0 = any free one.
-    #[arg(long, default_value_t = 0)]
-    binance_port: u16,
-    /// Port of OKX; 0 = any free one.
-    #[arg(long, default_value_t = 0)]
-    okx_port: u16,
+    /// Port of a venue, VENUE=PORT; any free one where not given.
+    #[arg(long, value_delimiter = ',', value_parser = port)]
+    port: Vec<(String, u16)>,
+    /// Multiplies every documented limit of the venues without one of their own above.
+    #[arg(long, default_value_t = 1)]
+    rate_factor: u32,
     /// Port of the admin endpoint (plain HTTP on loopback); 0 = any free one.
     #[arg(long, default_value_t = 0)]
     admin_port: u16,
@@ -105,6 +106,13 @@ struct Args {
     /// Ends when the process that started it ends.
     #[arg(long)]
     die_with_parent: bool,
+}
+
+fn port(text: &str) -> Result<(String, u16), String> {
+    let wrong = || format!("`{text}`: use VENUE=PORT");
+    let (venue, port) = text.split_once('=').ok_or_else(wrong)?;
+    known(venue)?;
+    Ok((venue.to_owned(), port.parse().map_err(|_| wrong())?))
 }
 
 fn after_help() -> String {
@@ -146,19 +154,17 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn options(args: &Args) -> anyhow::Result<Options> {
-    let port = |name: &str| match name {
-        "binance" => Ok(args.binance_port),
-        "okx" => Ok(args.okx_port),
-        _ => anyhow::bail!(
-            "--venues: `{name}` is unknown; known: {}",
-            VENUES.join(", ")
-        ),
+    let port = |name: &String| {
+        let asked = args.port.iter().find(|(venue, _)| venue == name);
+        asked.map_or(0, |(_, port)| *port)
     };
-    let venues: anyhow::Result<Vec<(String, u16)>> = args
-        .venues
-        .iter()
-        .map(|name| Ok((name.clone(), port(name)?)))
-        .collect();
+    let venues = args.venues.iter().map(|name| {
+        known(name)
+            .map_err(anyhow::Error::msg)
+            .context("--venues")?;
+        Ok((name.clone(), port(name)))
+    });
+    let venues: anyhow::Result<Vec<(String, u16)>> = venues.collect();
     let tls_dir = args.tls_dir.clone().unwrap_or_else(|| {
         std::env::temp_dir().join(format!("spinlane-sim-{}", std::process::id()))
     });
@@ -185,6 +191,7 @@ fn options(args: &Args) -> anyhow::Result<Options> {
             weight_per_minute: args.weight_per_minute,
             has_okx_checksums: args.okx_checksums,
             has_okx_snapshots: !args.okx_no_snapshot,
+            rate_factor: args.rate_factor.max(1),
             ping_s: args.ping_s,
             lifetime_s: args.lifetime_s,
             idle_s: args.idle_s,
@@ -227,8 +234,8 @@ fn write_keys(dir: &Path, args: &Args) -> anyhow::Result<()> {
     let key = Credential::default_key(1);
     for venue in &args.venues {
         let path = dir.join(format!("{venue}.toml"));
-        let is_okx = venue == "okx";
-        key.write(&path, is_okx, !is_okx && args.ed25519)
+        let known = known(venue).map_err(anyhow::Error::msg)?;
+        key.write(&path, known, args.ed25519)
             .with_context(|| format!("writing {}", path.display()))?;
     }
     Ok(())

@@ -17,7 +17,7 @@ pub use tls::Ca;
 
 use crate::config::SimConfig;
 use crate::fault::Fault;
-use crate::venues::{Face, binance::Binance, okx::Okx};
+use crate::venues::known;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
@@ -26,9 +26,6 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use venue::Handle;
-
-/// Venues this build can simulate.
-pub const VENUES: [&str; 2] = ["binance", "okx"];
 
 /// What is to be served, and where.
 #[derive(Debug, Clone)]
@@ -105,7 +102,8 @@ pub async fn start(options: &Options) -> anyhow::Result<Running> {
     };
     let mut handles: Vec<Handle> = Vec::new();
     for (name, port) in &options.venues {
-        let mut face = face(name, &options.sim, clock.now())?;
+        let make = known(name).map_err(anyhow::Error::msg)?.make;
+        let mut face = make(&options.sim, clock.now());
         for fault in &options.faults {
             if fault.venue.as_ref().is_none_or(|venue| venue == name) {
                 let now = clock.now();
@@ -113,9 +111,9 @@ pub async fn start(options: &Options) -> anyhow::Result<Running> {
             }
         }
         let listener = listen(options.listen, *port).await?;
-        running
-            .ports
-            .push((name.clone(), listener.local_addr()?.port()));
+        let port = listener.local_addr()?.port();
+        face.core().origin = format!("localhost:{port}");
+        running.ports.push((name.clone(), port));
         let (handle, task) = venue::spawn(name, face, clock);
         running.tasks.push(task);
         let server = server::run(listener, acceptor.clone(), handle.clone());
@@ -128,17 +126,6 @@ pub async fn start(options: &Options) -> anyhow::Result<Running> {
         .tasks
         .push(tokio::spawn(admin::run(listener, handles)));
     Ok(running)
-}
-
-fn face(name: &str, config: &SimConfig, now: u64) -> anyhow::Result<Box<dyn Face>> {
-    match name {
-        "binance" => Ok(Box::new(Binance::new(config, now))),
-        "okx" => Ok(Box::new(Okx::new(config, now))),
-        _ => anyhow::bail!(
-            "`{name}` is no venue of this build: use {}",
-            VENUES.join(", ")
-        ),
-    }
 }
 
 async fn listen(address: IpAddr, port: u16) -> anyhow::Result<TcpListener> {

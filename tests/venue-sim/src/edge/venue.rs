@@ -21,6 +21,8 @@ pub const FRAMES_MAX: usize = 16_384;
 pub enum Frame {
     /// A text frame.
     Text(String),
+    /// A binary frame.
+    Binary(Vec<u8>),
     /// A PING frame.
     Ping,
     /// A close; without a code the socket is cut.
@@ -259,6 +261,7 @@ impl Venue {
         for out in self.face.core().take_out() {
             match out {
                 Out::Text(conn, text) => self.send(conn, Frame::Text(text)),
+                Out::Binary(conn, bytes) => self.send(conn, Frame::Binary(bytes)),
                 Out::Ping(conn) => self.send(conn, Frame::Ping),
                 Out::Close(conn, code) => {
                     self.send(conn, Frame::Close(code));

@@ -67,6 +67,7 @@ where
     while let Some(frame) = next {
         let sent = match frame {
             Frame::Text(text) => socket.feed(Message::text(text)).await,
+            Frame::Binary(bytes) => socket.feed(Message::binary(bytes)).await,
             Frame::Ping => {
                 socket
                     .feed(Message::Ping(Vec::from(*b"spinlane").into()))

@@ -116,10 +116,15 @@ impl Engine {
             self.orders[&seller].ask.account,
         );
         let (base_asset, quote_asset) = (spec.base_asset, spec.quote_asset);
-        self.ledger
-            .pay((accounts.0, true), accounts.1, quote_asset, cost);
-        self.ledger
-            .pay((accounts.1, true), accounts.0, base_asset, base);
+        if spec.is_contract {
+            self.move_position(accounts.0, inst, qty, cost);
+            self.move_position(accounts.1, inst, -qty, cost);
+        } else {
+            self.ledger
+                .pay((accounts.0, true), accounts.1, quote_asset, cost);
+            self.ledger
+                .pay((accounts.1, true), accounts.0, base_asset, base);
+        }
         self.instruments[inst].day.print(&trade, cost);
         let maker_side = side.opposite();
         if self.orders[&maker].leaves() == qty {
@@ -135,14 +140,33 @@ impl Engine {
         self.book_fill(&trade, taker, false, cost);
     }
 
+    /// Books one side of a contract's trade on the account's position; what it realises comes from the venue,
+    /// which stands between all.
+    fn move_position(&mut self, account: AccountId, inst: usize, qty: i64, cost: Amount) {
+        if account == MARKET {
+            return;
+        }
+        let position = self.positions.entry((account, inst)).or_default();
+        let realised = position.trade(qty, cost);
+        let asset = self.instruments[inst].spec.quote_asset;
+        let venue = self.ledger.venue();
+        self.ledger.pay((venue, false), account, asset, realised);
+    }
+
     /// Books one side of a trade on its order: fee, sums, state, and tells.
     fn book_fill(&mut self, trade: &Trade, id: u64, is_maker: bool, cost: Amount) {
         let (account, side) = (self.orders[&id].ask.account, self.orders[&id].ask.side);
         let spec = &self.instruments[trade.inst].spec;
         let base = spec.base_amount(trade.qty);
-        let (received, asset, paid) = match side {
-            Side::Buy => (base, spec.base_asset, cost),
-            Side::Sell => (cost, spec.quote_asset, base),
+        let (received, asset) = match side {
+            Side::Buy if !self.fees.in_quote && !spec.is_contract => (base, spec.base_asset),
+            _ => (cost, spec.quote_asset),
+        };
+        // A contract's margin is given back below, by what is left of the order.
+        let paid = match side {
+            _ if spec.is_contract => 0,
+            Side::Buy => cost,
+            Side::Sell => base,
         };
         let fee = if account == MARKET {
             0

@@ -18,11 +18,13 @@ mod matching;
 #[cfg(test)]
 mod naive;
 mod order;
+mod position;
 mod spec;
 
 pub use book::{Book, Level};
 pub use ledger::{Balance, Ledger};
 pub use order::*;
+pub use position::Position;
 pub use spec::{Day, Fees, FirstIds, Spec};
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -47,6 +49,7 @@ pub struct Engine {
     open: Vec<BTreeSet<u64>>,
     by_client: HashMap<(AccountId, Arc<str>), u64>,
     finished: VecDeque<u64>,
+    positions: HashMap<(AccountId, usize), Position>,
     next_order: u64,
     next_trade: u64,
     events: Vec<Event>,
@@ -83,6 +86,7 @@ impl Engine {
             open: vec![BTreeSet::new(); clients + 1],
             by_client: HashMap::new(),
             finished: VecDeque::new(),
+            positions: HashMap::new(),
             next_order: first.order,
             next_trade: first.trade,
             events: Vec::new(),
@@ -187,10 +191,7 @@ impl Engine {
         let (inst, side, account) = (order.ask.inst, order.ask.side, order.ask.account);
         let (old_held, leaves) = (order.held, qty - order.cum);
         let spec = &self.instruments[inst].spec;
-        let held = match side {
-            Side::Buy => spec.notional(price, leaves).ok_or(Refusal::Overflow)?,
-            Side::Sell => spec.base_amount(leaves),
-        };
+        let held = spec.hold(side, price, leaves).ok_or(Refusal::Overflow)?;
         let asset = self.paid_asset(inst, side);
         let more = (held - old_held).max(0);
         if !self.ledger.lock(account, asset, more) {
@@ -247,6 +248,12 @@ impl Engine {
     /// The balances.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// An account's position in a contract; empty where it has none.
+    pub fn position(&self, account: AccountId, inst: usize) -> Position {
+        let held = self.positions.get(&(account, inst));
+        held.copied().unwrap_or_default()
     }
 
     /// An order that is open or still in the history.
@@ -332,23 +339,19 @@ impl Engine {
     fn to_hold(&self, ask: &NewOrder, fillable: i64, cost: Amount) -> Result<Amount, Refusal> {
         let spec = &self.instruments[ask.inst].spec;
         match (ask.side, ask.price, ask.size) {
-            (Side::Buy, Some(price), Size::Base(qty)) => {
-                spec.notional(price, qty).ok_or(Refusal::Overflow)
+            (side, Some(price), Size::Base(qty)) => {
+                spec.hold(side, price, qty).ok_or(Refusal::Overflow)
             }
-            (Side::Buy, None, Size::Base(_)) => Ok(cost),
-            (Side::Buy, _, Size::Quote(budget)) => Ok(budget),
-            (Side::Sell, _, Size::Base(qty)) => Ok(spec.base_amount(qty)),
-            (Side::Sell, _, Size::Quote(_)) => Ok(spec.base_amount(fillable)),
+            (Side::Sell, None, Size::Base(qty)) if !spec.is_contract => Ok(spec.base_amount(qty)),
+            (_, None, Size::Base(_)) => Ok(spec.hold_taken(cost)),
+            (Side::Sell, _, Size::Quote(_)) if !spec.is_contract => Ok(spec.base_amount(fillable)),
+            (_, _, Size::Quote(budget)) => Ok(spec.hold_taken(budget)),
         }
     }
 
     /// The asset an order pays with.
     fn paid_asset(&self, inst: usize, side: Side) -> usize {
-        let spec = &self.instruments[inst].spec;
-        match side {
-            Side::Buy => spec.quote_asset,
-            Side::Sell => spec.base_asset,
-        }
+        self.instruments[inst].spec.paid_asset(side)
     }
 
     fn lock(&mut self, ask: &NewOrder, held: Amount) -> bool {
@@ -396,9 +399,8 @@ impl Engine {
             return;
         };
         let spec = &self.instruments[order.ask.inst].spec;
-        let needed = match (order.ask.side, order.ask.price, order.ask.size) {
-            (Side::Buy, Some(price), Size::Base(_)) => spec.notional(price, order.leaves()),
-            (Side::Sell, Some(_), Size::Base(_)) => Some(spec.base_amount(order.leaves())),
+        let needed = match (order.ask.price, order.ask.size) {
+            (Some(price), Size::Base(_)) => spec.hold(order.ask.side, price, order.leaves()),
             _ => None,
         };
         let Some(excess) = needed.map(|needed| order.held - needed) else {

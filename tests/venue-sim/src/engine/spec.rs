@@ -1,6 +1,6 @@
 //! An instrument's rules, the fees, and the figures of its day.
 
-use super::order::{Amount, Trade};
+use super::order::{Amount, Side, Trade};
 
 /// One instrument's rules. Increments are 10^-decimals; the two decimals add up to at most 12.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,13 @@ pub struct Spec {
     pub notional_min: Amount,
     /// Price the flow starts around, in increments.
     pub price_start: i64,
+    /// A linear perpetual: nothing is delivered, orders hold margin in the quote asset, fills move a
+    /// [`Position`](super::Position).
+    pub is_contract: bool,
 }
+
+/// Part of a contract's value an order holds as margin: a tenth.
+const MARGIN: Amount = 10;
 
 impl Spec {
     /// Value of `qty` at `price` in the quote asset; `None` on overflow.
@@ -43,6 +49,32 @@ impl Spec {
     /// `qty` as an amount of the base asset.
     pub fn base_amount(&self, qty: i64) -> Amount {
         i128::from(qty) * 10i128.pow(12 - u32::from(self.qty_decimals))
+    }
+
+    /// What an order for `qty` at `price` holds of the asset it pays with; `None` on overflow.
+    pub(super) fn hold(&self, side: Side, price: i64, qty: i64) -> Option<Amount> {
+        match (self.is_contract, side) {
+            (true, _) => Some(self.notional(price, qty)? / MARGIN),
+            (false, Side::Buy) => self.notional(price, qty),
+            (false, Side::Sell) => Some(self.base_amount(qty)),
+        }
+    }
+
+    /// What an order that takes `cost` at once holds.
+    pub(super) fn hold_taken(&self, cost: Amount) -> Amount {
+        if self.is_contract {
+            cost / MARGIN
+        } else {
+            cost
+        }
+    }
+
+    /// The asset an order pays with.
+    pub(super) fn paid_asset(&self, side: Side) -> usize {
+        match side {
+            Side::Sell if !self.is_contract => self.base_asset,
+            _ => self.quote_asset,
+        }
     }
 
     /// Most lots a quote budget buys at `price`, in increments.
@@ -66,6 +98,8 @@ pub struct Fees {
     pub taker_ppm: i64,
     /// Fees are rounded down to this many decimals, at most 12.
     pub decimals: u8,
+    /// Charged in the quote asset on either side, instead of in the asset received. Contracts always are.
+    pub in_quote: bool,
 }
 
 /// The ids before the first ones given out.

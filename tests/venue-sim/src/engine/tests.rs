@@ -16,6 +16,7 @@ fn spec() -> Spec {
         qty_max: 1_000_000_000,
         notional_min: 0,
         price_start: 100,
+        is_contract: false,
     }
 }
 
@@ -23,6 +24,7 @@ const FEES: Fees = Fees {
     maker_ppm: 200,
     taker_ppm: 1000,
     decimals: 12,
+    in_quote: false,
 };
 
 fn engine() -> Engine {
@@ -278,4 +280,38 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_contract_delivers_nothing_and_settles_what_it_realises() {
+    let mut spec = spec();
+    spec.is_contract = true;
+    let mut ledger = Ledger::new(2, 2);
+    for account in 1..=2 {
+        ledger.deposit(account, 1, 10 * UNIT);
+    }
+    let mut engine = Engine::new(vec![spec], ledger, FEES, 2, FirstIds::default());
+    let quote = |engine: &Engine, account| engine.ledger().balance(account, 1);
+    // 0.00100 at 1.00: a hundredth of the value of 0.1 is held, a tenth of 0.001.
+    let bid = engine.place(1, ask(1, Side::Buy, Some(100), 100)).unwrap();
+    assert_eq!(quote(&engine, 1).locked, UNIT / 10_000);
+    engine.place(2, ask(2, Side::Sell, Some(100), 60)).unwrap();
+    assert_eq!(quote(&engine, 1).locked, UNIT / 25_000);
+    assert_eq!(
+        (engine.position(1, 0).qty, engine.position(2, 0).qty),
+        (60, -60)
+    );
+    engine.cancel(3, bid, Cause::User).unwrap();
+    assert_eq!(quote(&engine, 1).locked, 0);
+    // Both close twice as high: the long wins what the short loses.
+    engine.place(4, ask(1, Side::Sell, Some(200), 60)).unwrap();
+    engine.place(5, ask(2, Side::Buy, Some(200), 60)).unwrap();
+    let won = 60 * UNIT / 100_000;
+    let (long, short) = (engine.position(1, 0), engine.position(2, 0));
+    assert_eq!((long.qty, long.realised), (0, won));
+    assert_eq!((short.qty, short.realised), (0, -won));
+    let fees = won * 200 / 1_000_000 + 2 * won * 200 / 1_000_000;
+    assert_eq!(quote(&engine, 1).free, 10 * UNIT + won - fees);
+    assert_eq!(engine.ledger().total(0), 0, "nothing was delivered");
+    assert_eq!(engine.ledger().total(1), 20 * UNIT);
 }

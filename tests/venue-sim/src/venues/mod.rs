@@ -5,7 +5,52 @@ pub mod okx;
 #[cfg(test)]
 mod rig;
 
+use crate::config::SimConfig;
 use crate::core::{ConnId, Core, Request, RequestId, Response};
+
+/// A venue this build can simulate.
+pub struct Known {
+    /// Its name.
+    pub name: &'static str,
+    /// Makes it, at Unix nanoseconds.
+    pub make: fn(&SimConfig, u64) -> Box<dyn Face>,
+    /// Its keys have a passphrase.
+    pub has_passphrase: bool,
+    /// Its secrets are given out in base64.
+    pub has_base64_secret: bool,
+    /// Its keys may be Ed25519.
+    pub has_ed25519: bool,
+}
+
+/// Every venue of this build: the only list.
+pub const VENUES: &[Known] = &[
+    Known {
+        name: "binance",
+        make: |config, now| Box::new(binance::Binance::new(config, now)),
+        has_passphrase: false,
+        has_base64_secret: false,
+        has_ed25519: true,
+    },
+    Known {
+        name: "okx",
+        make: |config, now| Box::new(okx::Okx::new(config, now)),
+        has_passphrase: true,
+        has_base64_secret: false,
+        has_ed25519: false,
+    },
+];
+
+/// A venue by name. Errors: a sentence that names those there are.
+pub fn known(name: &str) -> Result<&'static Known, String> {
+    let found = VENUES.iter().find(|venue| venue.name == name);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = VENUES.iter().map(|venue| venue.name).collect();
+        format!(
+            "`{name}` is no venue of this build: use {}",
+            names.join(", ")
+        )
+    })
+}
 
 /// A simulated venue, sans-IO: the edge tells it what arrived and when, and does what its core's box says.
 pub trait Face: Send {

@@ -15,6 +15,7 @@ pub struct Rig<F: Face> {
     pub face: F,
     pub now: u64,
     pub inbox: BTreeMap<ConnId, Vec<String>>,
+    pub binary: BTreeMap<ConnId, Vec<Vec<u8>>>,
     pub closed: BTreeMap<ConnId, Option<u16>>,
     pub replies: BTreeMap<RequestId, Response>,
     pub hung: Vec<RequestId>,
@@ -27,6 +28,7 @@ impl<F: Face> Rig<F> {
             face,
             now: START,
             inbox: BTreeMap::new(),
+            binary: BTreeMap::new(),
             closed: BTreeMap::new(),
             replies: BTreeMap::new(),
             hung: Vec::new(),
@@ -110,6 +112,7 @@ impl<F: Face> Rig<F> {
         for out in self.face.core().take_out() {
             match out {
                 Out::Text(conn, text) => self.inbox.entry(conn).or_default().push(text),
+                Out::Binary(conn, bytes) => self.binary.entry(conn).or_default().push(bytes),
                 Out::Ping(conn) => self.face.pong(conn),
                 Out::Close(conn, code) => {
                     self.closed.insert(conn, code);

@@ -73,6 +73,7 @@ fn grain(symbol: &Symbol, cents: i64) -> Grain {
         qty_decimals,
         tick: 1,
         qty_min: 1,
+        is_contract: false,
     }
 }
 
@@ -83,6 +84,7 @@ impl Binance {
             maker_ppm: 1_000,
             taker_ppm: 1_000,
             decimals: 8,
+            in_quote: false,
         };
         let core = config.core("binance", now, fees, grain, 1, FIRST);
         let engine = &core.engine;

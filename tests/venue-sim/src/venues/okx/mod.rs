@@ -72,6 +72,7 @@ fn grain(symbol: &Symbol, cents: i64) -> Grain {
         qty_decimals,
         tick,
         qty_min,
+        is_contract: false,
     }
 }
 
@@ -87,6 +88,7 @@ impl Okx {
             maker_ppm: 800,
             taker_ppm: 1_000,
             decimals: 12,
+            in_quote: false,
         };
         let core = config.core("okx", now, fees, grain, 2, FIRST);
         let engine = &core.engine;
