@@ -72,5 +72,6 @@ macro_rules! suite {
 
 suite! {
     binance "binance"
+    kucoin "kucoin"
     okx "okx"
 }

@@ -19,6 +19,11 @@ VENUES = {
         "options": {"fetchCurrencies": False},
         "needs_markets": True,
     },
+    "kucoin": {
+        "id": "kucoin",
+        "hosts": ["https://api.kucoin.com"],
+        "crossing": "canceled",
+    },
     "okx": {
         "id": "okx",
         "hosts": ["https://{hostname}", "https://www.okx.com"],
