@@ -8,6 +8,7 @@ use super::time::rfc3339;
 use crate::core::Core;
 use crate::engine::{AccountId, Amount, Cause, Fill, Order, Size, Spec, State, Tif, What};
 use crate::text;
+use std::collections::BTreeMap;
 
 /// Trades of an executions snapshot.
 pub const SNAPSHOT_TRADES: usize = 50;
@@ -90,27 +91,29 @@ fn whole(spec: &Spec, symbol: &str, order: &Order, kind: &str, at_ns: u64) -> St
         .end()
 }
 
-/// A trade; in a snapshot with its side, which updates leave out.
-fn trade(spec: &Spec, symbol: &str, order: &Order, fill: Fill, is_whole: bool) -> String {
+/// A trade after which `cum` is done; in a snapshot with its side, which updates leave out.
+fn trade(
+    spec: &Spec,
+    symbol: &str,
+    order: &Order,
+    (fill, cum): (Fill, i64),
+    is_whole: bool,
+) -> String {
     let fee = Row::new()
         .text("asset", &spec.quote)
-        .raw("qty", text::amount(fill.fee))
-        .end();
-    let row = names(order)
+        .raw("qty", text::amount(fill.fee));
+    let side = if is_whole { side(order.ask.side) } else { "" };
+    names(order)
         .text("symbol", symbol)
         .text("exec_type", "trade")
         .text("order_status", "partially_filled")
-        .text("exec_id", &fill_id(fill.trade));
-    let row = if is_whole {
-        row.text("side", side(order.ask.side))
-    } else {
-        row
-    };
-    row.raw("last_qty", text::qty(spec, fill.qty))
+        .text("exec_id", &fill_id(fill.trade))
+        .text_if("side", side)
+        .raw("last_qty", text::qty(spec, fill.qty))
         .raw("last_price", text::price(spec, fill.price))
         .text("liquidity_ind", if fill.is_maker { "m" } else { "t" })
-        .raw_if("cum_qty", (!is_whole).then(|| text::qty(spec, order.cum)))
-        .raw("fees", list(&[fee]))
+        .raw("cum_qty", text::qty(spec, cum))
+        .raw("fees", list(&[fee.end()]))
         .text("timestamp", &rfc3339(fill.at_ns, 6))
         .end()
 }
@@ -131,7 +134,10 @@ pub fn reports(spec: &Spec, symbol: &str, order: &Order, what: What, now_ns: u64
     match what {
         What::New => vec![report("new", whole(spec, symbol, order, "new", now_ns))],
         What::Fill(fill) => {
-            let mut told = vec![report("trade", trade(spec, symbol, order, fill, false))];
+            let mut told = vec![report(
+                "trade",
+                trade(spec, symbol, order, (fill, order.cum), false),
+            )];
             if order.state == State::Filled {
                 told.push(report("filled", done(short("filled"))));
             }
@@ -171,7 +177,14 @@ pub fn snapshot(
     });
     let trades = core.record.fills(account).rev();
     let trades = trades.take(if has_trades { SNAPSHOT_TRADES } else { 0 });
-    let trades = trades.map(|(order, fill)| trade(spec(order), symbol(order), order, fill, true));
+    // The record has each order as it is now: what came after a trade was not done then.
+    let mut after: BTreeMap<u64, i64> = BTreeMap::new();
+    let trades = trades.map(|(order, fill)| {
+        let later = after.entry(order.id).or_default();
+        let cum = order.cum - *later;
+        *later += fill.qty;
+        trade(spec(order), symbol(order), order, (fill, cum), true)
+    });
     orders.chain(trades).collect()
 }
 

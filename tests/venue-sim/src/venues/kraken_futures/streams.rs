@@ -76,15 +76,17 @@ impl View {
     fn changes(&self, next: &Self, book: &Book) -> [Vec<Level>; 2] {
         let mut out = [Vec::new(), Vec::new()];
         for (((old, new), side), out) in self.0.iter().zip(&next.0).zip(SIDES).zip(&mut out) {
-            let old_qty: BTreeMap<i64, i64> = old.iter().copied().collect();
             let gone = old
                 .iter()
                 .filter(|(price, _)| book.total(side, *price) == 0);
             out.extend(gone.map(|(price, _)| (*price, 0)));
-            let changed = new
-                .iter()
-                .filter(|(price, qty)| old_qty.get(price) != Some(qty));
-            out.extend(changed);
+            // Both are sorted, bids from above.
+            let rank = |price: i64| if side == Side::Buy { -price } else { price };
+            let is_known = |level: &&Level| {
+                let found = old.binary_search_by_key(&rank(level.0), |(price, _)| rank(*price));
+                found.is_ok_and(|at| old.get(at) == Some(*level))
+            };
+            out.extend(new.iter().filter(|level| !is_known(level)));
         }
         out
     }
