@@ -73,5 +73,6 @@ macro_rules! suite {
 suite! {
     binance "binance"
     kucoin "kucoin"
+    kraken_futures "kraken-futures"
     okx "okx"
 }

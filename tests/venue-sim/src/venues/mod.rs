@@ -2,6 +2,7 @@
 
 pub mod binance;
 pub mod kucoin;
+pub mod kraken_futures;
 pub mod okx;
 #[cfg(test)]
 mod rig;
@@ -44,6 +45,13 @@ pub const VENUES: &[Known] = &[
         make: |config, now| Box::new(okx::Okx::new(config, now)),
         has_passphrase: true,
         has_base64_secret: false,
+        has_ed25519: false,
+    },
+    Known {
+        name: "kraken-futures",
+        make: |config, now| Box::new(kraken_futures::KrakenFutures::new(config, now)),
+        has_passphrase: false,
+        has_base64_secret: true,
         has_ed25519: false,
     },
 ];
