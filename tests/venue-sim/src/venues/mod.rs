@@ -1,8 +1,8 @@
 //! The faces: each speaks one venue's words in front of the same core.
 
 pub mod binance;
-pub mod kucoin;
 pub mod kraken_futures;
+pub mod kucoin;
 pub mod okx;
 #[cfg(test)]
 mod rig;
