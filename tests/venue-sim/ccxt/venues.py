@@ -19,6 +19,14 @@ VENUES = {
         "options": {"fetchCurrencies": False},
         "needs_markets": True,
     },
+    "bybit": {
+        "id": "bybit",
+        "hosts": ["https://api.{hostname}"],
+        "sockets": ["wss://stream.{hostname}", "wss://stream.bybit.com"],
+        "crossing": "canceled",
+        # Only the last 500 orders can be asked about.
+        "options": {"fetchOrder": {"acknowledged": True}},
+    },
     "okx": {
         "id": "okx",
         "hosts": ["https://{hostname}", "https://www.okx.com"],
