@@ -130,8 +130,10 @@ impl Feed {
             depth.told = top(&core.engine, self.inst, depth.levels);
             (depth.is_dirty, depth.told_ns) = (false, core.now);
             let conns = listeners(self.category, &depth.topic);
-            let text = self.book(core, at, "snapshot", &self.depths[at].told);
-            core.publish(&conns, text);
+            if !conns.is_empty() {
+                let text = self.book(core, at, "snapshot", &self.depths[at].told);
+                core.publish(&conns, text);
+            }
         }
     }
 
@@ -164,8 +166,10 @@ impl Feed {
         if core.now >= best.told_ns + QUIET_NS && core.now >= self.held_until {
             self.depths[0].told_ns = core.now;
             let conns = listeners(self.category, &self.depths[0].topic);
-            let text = self.book(core, 0, "snapshot", &self.depths[0].told);
-            core.publish(&conns, text);
+            if !conns.is_empty() {
+                let text = self.book(core, 0, "snapshot", &self.depths[0].told);
+                core.publish(&conns, text);
+            }
         }
         if self.ticker_due.is_some_and(|due| core.now >= due) {
             self.ticker_due = None;
@@ -327,6 +331,9 @@ impl Feed {
                 let comma = if data.is_empty() { "" } else { "," };
                 let _ = write!(data, "{comma}{}", self.trade(core, trade));
             }
+            if conns.is_empty() {
+                continue; // the direction of the last one is kept all the same
+            }
             let head = self.head(core, &topic, "snapshot");
             core.publish(&conns, format!("{head}\"data\":[{data}]}}"));
         }
@@ -364,6 +371,9 @@ impl Feed {
         }
         self.ticker = fresh;
         let conns = listeners(self.category, &format!("tickers.{}", self.symbol));
+        if conns.is_empty() {
+            return;
+        }
         let text = match self.category {
             Category::Spot => self.ticker_message(core, "snapshot", &self.ticker),
             Category::Linear => self.ticker_message(core, "delta", &changed),
