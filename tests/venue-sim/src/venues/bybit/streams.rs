@@ -173,7 +173,9 @@ impl Feed {
         }
         if self.ticker_due.is_some_and(|due| core.now >= due) {
             self.ticker_due = None;
-            self.push_ticker(core, listeners);
+            if !listeners(self.category, &format!("tickers.{}", self.symbol)).is_empty() {
+                self.push_ticker(core, listeners);
+            }
         }
         if core.now >= self.old_due {
             self.old_due = core.now + 1_000 * MS;
@@ -250,8 +252,14 @@ impl Feed {
 
     fn push_books(&mut self, core: &mut Core, listeners: Listeners<'_>) {
         for at in 0..self.depths.len() {
-            let depth = &self.depths[at];
-            if depth.is_dirty && core.now >= depth.due.max(self.held_until) {
+            let depth = &mut self.depths[at];
+            if !depth.is_dirty || core.now < depth.due.max(self.held_until) {
+                continue;
+            }
+            // Nobody listens: what changed is told to the next who does, as one change.
+            if listeners(self.category, &depth.topic).is_empty() {
+                depth.is_dirty = false;
+            } else {
                 self.tell(core, at, listeners);
             }
         }
