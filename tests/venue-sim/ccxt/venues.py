@@ -28,6 +28,10 @@ VENUES = {
         "crossing": "canceled",
         # Only the last 500 orders can be asked about.
         "options": {"fetchOrder": {"acknowledged": True}},
+    "kucoin": {
+        "id": "kucoin",
+        "hosts": ["https://api.kucoin.com"],
+        "crossing": "canceled",
     },
     "okx": {
         "id": "okx",

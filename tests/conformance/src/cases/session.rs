@@ -169,7 +169,8 @@ fn rate_limit(it: &mut Trial<'_, '_>) -> Outcome {
     if it.used("rate-limit") == 0 {
         return Err("no request was refused for rate".to_owned());
     }
-    it.run(6_000);
+    // Longer than the window of a venue that does not say when it ends.
+    it.run(11_000);
     it.come_up()?;
     it.rest(Side::Sell)?;
     Ok(Verdict::Held)
