@@ -72,6 +72,7 @@ macro_rules! suite {
 
 suite! {
     binance "binance"
+    bybit "bybit"
     kucoin "kucoin"
     kraken_futures "kraken-futures"
     okx "okx"

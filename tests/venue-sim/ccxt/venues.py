@@ -6,7 +6,8 @@ KEY = "spinlane-sim-key"
 SECRET = "spinlane-sim-secret-not-a-secret"
 PASSPHRASE = "spinlane-sim-pass"
 
-# By venue of the simulator. `id`: ccxt's name. `hosts`: what stands in ccxt's URLs before the path.
+# By venue of the simulator. `id`: ccxt's name. `hosts`: what stands in ccxt's URLs before the path; `sockets`: the
+# same of WebSocket where the host is another.
 # `crossing`: what becomes of a post-only order that crosses, "refused" or "canceled".
 # `symbol`, `fee`: what is traded, and the currency a sale's fee is charged in.
 # `base64`: the secret is given out in base64. `options`, `needs_markets`: of ccxt's own.
@@ -14,11 +15,19 @@ VENUES = {
     "binance": {
         "id": "binance",
         "hosts": ["https://api.binance.com"],
+        "sockets": ["wss://stream.binance.com:9443"],
         "crossing": "refused",
         # These ask the wallet and margin services, which are not simulated.
         "options": {"fetchCurrencies": False},
         "needs_markets": True,
     },
+    "bybit": {
+        "id": "bybit",
+        "hosts": ["https://api.{hostname}"],
+        "sockets": ["wss://stream.{hostname}", "wss://stream.bybit.com"],
+        "crossing": "canceled",
+        # Only the last 500 orders can be asked about.
+        "options": {"fetchOrder": {"acknowledged": True}},
     "kucoin": {
         "id": "kucoin",
         "hosts": ["https://api.kucoin.com"],
@@ -27,6 +36,7 @@ VENUES = {
     "okx": {
         "id": "okx",
         "hosts": ["https://{hostname}", "https://www.okx.com"],
+        "sockets": ["wss://ws.okx.com:443"],
         "crossing": "canceled",
     },
 }
@@ -69,6 +79,8 @@ def client(venue, port, ca, module=ccxt, secret=SECRET):
     # ccxt passes `verify and validateServerSsl` on: both have to be the path.
     exchange.verify = ca
     exchange.validateServerSsl = ca
+    # ccxt.pro makes its TLS context of this one.
+    exchange.cafile = ca
     if hasattr(exchange, "session") and hasattr(exchange.session, "trust_env"):
         exchange.session.trust_env = False
     return exchange

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 /// Orders, fills and refusals kept, each; beyond it `truncated` is set and only counts go on.
 pub const RECORD_MAX: usize = 1_000_000;
 
-/// Codes that say nothing of the order: Binance's and OKX's time-outs.
-const OPEN_OUTCOMES: [i64; 2] = [-1007, 50004];
+/// Codes that say nothing of the order: the time-outs of Binance, OKX and Bybit.
+const OPEN_OUTCOMES: [i64; 4] = [-1007, 50004, 10000, 10016];
 
 /// A refused request.
 #[derive(Debug, Clone)]

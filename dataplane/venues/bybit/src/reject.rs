@@ -1,7 +1,8 @@
 //! Venue codes → [`RejectReason`]: total, and safe where it is not sure.
 //!
 //! A code that leaves the outcome open maps to [`RejectReason::UnknownOutcome`]: the order is asked about, never
-//! taken for refused. Source: venue page, sections 4.2 and 4.3, read 2026-11-20.
+//! taken for refused. Source: venue page, sections 4.2 and 4.3, read 2026-11-20; more of spot's codes (1701xx): the
+//! table of errors in ccxt 4.5.90, read 2026-11-22.
 
 use dp_types::RejectReason;
 
@@ -21,9 +22,13 @@ pub const fn reason(code: i32) -> RejectReason {
         20006 | 110072 | 170141 => RejectReason::DuplicateId,
         110001 | 110008 | 110010 | 170213 => RejectReason::UnknownOrder,
         110004 | 110007 | 110012 | 110045 | 170131 => RejectReason::InsufficientFunds,
-        110003 | 170193 => RejectReason::PriceBand,
+        110003 | 170132 | 170133 | 170193 | 170194 => RejectReason::PriceBand,
+        170121 => RejectReason::BadSymbol,
         170218 => RejectReason::PostOnlyCross,
-        10001 | 10404 | 110017 | 110094 | 170136 | 170140 => RejectReason::Invalid,
+        10001 | 10404 | 110017 | 110064 | 110094 => RejectReason::Invalid,
+        170115..=170117 | 170124 | 170130 | 170134..=170137 | 170140 | 170148 => {
+            RejectReason::Invalid
+        }
         _ => RejectReason::Other,
     }
 }
@@ -86,6 +91,11 @@ mod tests {
             (110007, RejectReason::InsufficientFunds),
             (110072, RejectReason::DuplicateId),
             (110094, RejectReason::Invalid),
+            (170121, RejectReason::BadSymbol),
+            (170131, RejectReason::InsufficientFunds),
+            (170134, RejectReason::Invalid),
+            (170137, RejectReason::Invalid),
+            (170194, RejectReason::PriceBand),
             (170218, RejectReason::PostOnlyCross),
             (-7, RejectReason::Other),
             (99_999, RejectReason::Other),

@@ -24,6 +24,7 @@ use crate::feed::{Depth, Levels};
 use crate::limits::{Budget, Limits};
 use crate::symbols::Category;
 use crate::{LINK_ORDERS, LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
+use dead_man::PRIVATE_ACTIVE_S;
 use dp_types::{InstrumentId, LinkId, Now, RejectReason, UnixNanos};
 use dp_venue_api::{
     Control, EntryError, Event, InFlight, LinkKind, LinkSpec, Registry, Sink, VenueConfig,
@@ -132,9 +133,10 @@ impl Session {
         let mut links = vec![http, web_socket(LINK_PUBLIC, config.public, &public, "md")];
         if auth.is_some() {
             let hosts = [config.private.clone(), config.private];
+            let private = format!("private?max_active_time={PRIVATE_ACTIVE_S}s");
             let names = [
                 (LINK_ORDERS, "trade", "orders"),
-                (LINK_PRIVATE, "private", "private"),
+                (LINK_PRIVATE, private.as_str(), "private"),
             ];
             for (host, (id, path, name)) in hosts.into_iter().zip(names) {
                 links.push(web_socket(id, host, path, name));

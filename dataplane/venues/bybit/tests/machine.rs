@@ -63,7 +63,12 @@ fn links_are_those_of_the_category() {
     assert_eq!(paths("BTCUSDT", false), ["", "/v5/public/spot"]);
     assert_eq!(
         paths("BTCUSDT.P", true),
-        ["", "/v5/public/linear", "/v5/trade", "/v5/private"]
+        [
+            "",
+            "/v5/public/linear",
+            "/v5/trade",
+            "/v5/private?max_active_time=40s"
+        ]
     );
     assert_eq!(paths("BTCUSD", false)[1], "/v5/public/inverse");
     assert_eq!(

@@ -1,6 +1,7 @@
 //! The faces: each speaks one venue's words in front of the same core.
 
 pub mod binance;
+pub mod bybit;
 pub mod kraken_futures;
 pub mod kucoin;
 pub mod okx;
@@ -32,6 +33,13 @@ pub const VENUES: &[Known] = &[
         has_passphrase: false,
         has_base64_secret: false,
         has_ed25519: true,
+    },
+    Known {
+        name: "bybit",
+        make: |config, now| Box::new(bybit::Bybit::new(config, now)),
+        has_passphrase: false,
+        has_base64_secret: false,
+        has_ed25519: false,
     },
     Known {
         name: "kucoin",

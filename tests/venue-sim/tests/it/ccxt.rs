@@ -1,4 +1,4 @@
-//! A client we did not write agrees with the simulator: `ccxt/check.py` with ccxt from PyPI.
+//! A client we did not write agrees with the simulator: `ccxt/check.py` and `ccxt/streams.py` with ccxt from PyPI.
 //!
 //! Needs a Python with ccxt: `SPINLANE_CCXT_PYTHON`, or `.venv/bin/python` at the repository's root.
 //! Without one the test says that it was skipped; it fails then when `REQUIRE` contains `ccxt`.
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Venues that ccxt drives; `ccxt/venues.py` says how.
-const VENUES: &[&str] = &["binance", "kucoin", "okx"];
+const VENUES: &[&str] = &["binance", "bybit", "kucoin", "okx"];
 
 fn python() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -24,8 +24,8 @@ fn python() -> Option<PathBuf> {
     has_ccxt.then_some(python)
 }
 
-#[test]
-fn ccxt_trades_on_every_venue() {
+/// Runs a script against every venue; each must have passed so many checks. Says so when there is no Python.
+fn passes(script: &str, passed: &str) {
     let Some(python) = python() else {
         let require = std::env::var("REQUIRE").unwrap_or_default();
         assert!(
@@ -49,7 +49,11 @@ fn ccxt_trades_on_every_venue() {
     let ready = dir.path().join("ready.json");
     write_whole(&ready, &running.ready_line().to_string()).unwrap();
     let output = Command::new(python)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("ccxt/check.py"))
+        .arg(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("ccxt")
+                .join(script),
+        )
         .arg("--ready")
         .arg(&ready)
         .output()
@@ -62,8 +66,18 @@ fn ccxt_trades_on_every_venue() {
     assert!(output.status.success(), "{out}\n{err}");
     for venue in VENUES {
         assert!(
-            out.contains(&format!("{venue}: 22 checks passed")),
+            out.contains(&format!("{venue}: {passed}")),
             "{venue}: {out}"
         );
     }
+}
+
+#[test]
+fn ccxt_trades_on_every_venue() {
+    passes("check.py", "22 checks passed");
+}
+
+#[test]
+fn ccxt_keeps_the_book_of_every_venue() {
+    passes("streams.py", "4 checks of streams passed");
 }

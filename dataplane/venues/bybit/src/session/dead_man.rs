@@ -22,6 +22,13 @@ use dp_wire::json::Value;
 pub const DEAD_MAN_WINDOW_S: u32 = 20;
 const _: () = assert!(DEAD_MAN_WINDOW_S >= 3 && DEAD_MAN_WINDOW_S <= 300);
 
+/// After how many seconds without traffic the venue is to cut the private link: two of our pings. A process that
+/// hangs keeps its sockets, and the switch runs only once they are gone; left alone the venue waits ten minutes. It
+/// takes 30 to 600.
+pub(super) const PRIVATE_ACTIVE_S: u64 = 40;
+const _: () = assert!(PRIVATE_ACTIVE_S >= 30 && PRIVATE_ACTIVE_S <= 600);
+const _: () = assert!(PRIVATE_ACTIVE_S * 1_000_000_000 >= 2 * super::link::PING_EVERY_NS);
+
 /// The venue's names for the switch of a category: in its API, and as a topic. The first must be named: it has a
 /// default, and that is options.
 const fn product(category: Category) -> (&'static str, &'static [u8]) {
