@@ -212,10 +212,6 @@ fn order_row(core: &Core, symbol: &dyn Fn(usize) -> String, order: &Order) -> Va
 
 fn fill_row(core: &Core, symbol: &dyn Fn(usize) -> String, order: &Order, fill: Fill) -> Value {
     let spec = core.engine.spec(order.ask.inst);
-    let fee_asset = match order.ask.side {
-        Side::Buy => &spec.base,
-        Side::Sell => &spec.quote,
-    };
     json!({
         "venue": core.name,
         "client_order_id": &*order.ask.client_id,
@@ -226,7 +222,7 @@ fn fill_row(core: &Core, symbol: &dyn Fn(usize) -> String, order: &Order, fill: 
         "price": text::price(spec, fill.price),
         "qty": text::qty(spec, fill.qty),
         "fee": text::amount(fill.fee),
-        "fee_asset": fee_asset,
+        "fee_asset": core.engine.fee_asset(order.ask.inst, order.ask.side),
         "maker": fill.is_maker,
         "at_ns": fill.at_ns,
     })
