@@ -181,9 +181,10 @@ impl Coinbase {
         } else {
             (Tif::Ioc, PostOnly::No)
         };
-        let price = match is_limit {
-            true => Some(self.parse_price(inst, field(body, "price"))?),
-            false => None,
+        let price = if is_limit {
+            Some(self.parse_price(inst, field(body, "price"))?)
+        } else {
+            None
         };
         let size = match (field(body, "size"), field(body, "funds")) {
             (None, Some(funds)) if !is_limit => Size::Quote(parse_funds(&funds)?),
