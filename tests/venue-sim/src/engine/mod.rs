@@ -250,19 +250,15 @@ impl Engine {
         &self.ledger
     }
 
+    /// Whether the fee of a trade on a side is charged in the quote asset.
+    pub fn is_fee_in_quote(&self, inst: usize, side: Side) -> bool {
+        side == Side::Sell || self.fees.in_quote || self.spec(inst).is_contract
+    }
+
     /// An account's position in a contract; empty where it has none.
     pub fn position(&self, account: AccountId, inst: usize) -> Position {
         let held = self.positions.get(&(account, inst));
         held.copied().unwrap_or_default()
-    }
-
-    /// The asset an order of this side is charged its fees in.
-    pub fn fee_asset(&self, inst: usize, side: Side) -> &str {
-        let spec = &self.instruments[inst].spec;
-        match side {
-            Side::Buy if !self.fees.in_quote && !spec.is_contract => &spec.base,
-            _ => &spec.quote,
-        }
     }
 
     /// An order that is open or still in the history.
