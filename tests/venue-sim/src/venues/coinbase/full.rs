@@ -7,6 +7,8 @@
 //! Each message has the next number of its product. The `user` channel repeats those of own orders with the
 //! names of user and profile, under the same number.
 //!
+//! What nobody hears is numbered and not written.
+//!
 //! The engine tells of other traders' orders only what they do to the book and which trades they make, so
 //! theirs are read from that: a taker's size is the sum of its trades.
 
@@ -36,6 +38,7 @@ pub struct Tape {
     inst: usize,
     product: String,
     sequence: i64,
+    is_heard: bool,
     /// What each order has left in the book.
     resting: HashMap<u64, i64>,
     /// The last of other traders' orders of which `received` was told.
@@ -58,6 +61,7 @@ impl Tape {
             inst,
             product: product.to_owned(),
             sequence,
+            is_heard: false,
             resting,
             announced: 0,
             last: None,
@@ -85,8 +89,9 @@ impl Tape {
         Some(self.match_head(core, "last_match", &trade, sequence) + "}")
     }
 
-    /// Tells what the engine did.
-    pub fn read(&mut self, core: &Core, events: &[Event]) -> Vec<Told> {
+    /// Tells what the engine did. Unless `is_heard`, of own orders only.
+    pub fn read(&mut self, core: &Core, events: &[Event], is_heard: bool) -> Vec<Told> {
+        self.is_heard = is_heard;
         let events: Vec<&Event> = events.iter().filter(|event| self.is_ours(event)).collect();
         // By taker: its size in all, and its last trade.
         let mut taken: HashMap<u64, (i64, u64)> = HashMap::new();
@@ -100,9 +105,9 @@ impl Tape {
         for (at, event) in events.iter().enumerate() {
             let rest = events.get(at + 1..).unwrap_or(&[]);
             match event {
-                Event::Order(order, What::New) => told.push(self.received(core, order)),
+                Event::Order(order, What::New) => self.received(core, order, &mut told),
                 Event::Order(order, What::Canceled(cause)) => {
-                    told.push(self.canceled(core, order, *cause));
+                    self.canceled(core, order, *cause, &mut told);
                 }
                 // Fills are told with their trade, and the venue amends nothing over REST.
                 Event::Order(_, What::Fill(_) | What::Amended) => {}
@@ -156,68 +161,77 @@ impl Tape {
     ) {
         let spec = core.engine.spec(self.inst);
         let own = core.engine.order(id).filter(|order| is_own(order));
-        let head = format!(
-            "\"price\":\"{}\",\"order_id\":\"{}\"",
-            price(spec, at),
-            order_id(id)
-        );
+        let (name, at) = (|| order_id(id), || price(spec, at));
         if before == 0 && leaves > 0 {
+            let size = || qty(spec, leaves);
             if own.is_none() {
-                let lead = format!(
-                    "\"order_id\":\"{}\",\"order_type\":\"limit\",\"size\":\"{}\",\"price\":\"{}\"",
-                    order_id(id),
-                    qty(spec, leaves),
-                    price(spec, at)
-                );
-                told.push(self.message(core, "received", &lead, side, None));
+                self.message(core, ("received", side, None), told, || {
+                    format!(
+                        "\"order_id\":\"{}\",\"order_type\":\"limit\",\"size\":\"{}\",\
+                         \"price\":\"{}\"",
+                        name(),
+                        size(),
+                        at()
+                    )
+                });
             }
-            let lead = format!("{head},\"remaining_size\":\"{}\"", qty(spec, leaves));
-            told.push(self.message(core, "open", &lead, side, own.map(account)));
+            self.message(core, ("open", side, own.map(account)), told, || {
+                let (name, at, size) = (name(), at(), size());
+                format!("\"price\":\"{at}\",\"order_id\":\"{name}\",\"remaining_size\":\"{size}\"")
+            });
         } else if leaves == 0 && own.is_none() {
             // An own order's end is told with its cause.
-            let lead = format!(
-                "{head},\"reason\":\"canceled\",\"remaining_size\":\"{}\"",
-                qty(spec, before)
-            );
-            told.push(self.message(core, "done", &lead, side, None));
+            self.message(core, ("done", side, None), told, || {
+                let (name, at, left) = (name(), at(), qty(spec, before));
+                format!(
+                    "\"price\":\"{at}\",\"order_id\":\"{name}\",\"reason\":\"canceled\",\
+                     \"remaining_size\":\"{left}\""
+                )
+            });
         }
     }
 
-    fn received(&mut self, core: &Core, order: &Order) -> Told {
+    fn received(&mut self, core: &Core, order: &Order, told: &mut Vec<Told>) {
         let spec = core.engine.spec(self.inst);
         let ask = &order.ask;
-        let mut lead = format!(
-            "\"order_id\":\"{}\",\"order_type\":\"{}\"",
-            order_id(order.id),
-            ask.type_name
+        self.message(
+            core,
+            ("received", ask.side, Some(ask.account)),
+            told,
+            || {
+                let id = order_id(order.id);
+                let mut lead =
+                    format!("\"order_id\":\"{id}\",\"order_type\":\"{}\"", ask.type_name);
+                let _ = match ask.size {
+                    Size::Base(size) => write!(lead, ",\"size\":\"{}\"", qty(spec, size)),
+                    Size::Quote(funds) => write!(lead, ",\"funds\":\"{}\"", amount(funds)),
+                };
+                if let Some(at) = ask.price {
+                    let _ = write!(lead, ",\"price\":\"{}\"", price(spec, at));
+                }
+                if !ask.client_id.is_empty() {
+                    let _ = write!(lead, ",\"client_oid\":\"{}\"", ask.client_id);
+                }
+                lead
+            },
         );
-        let _ = match ask.size {
-            Size::Base(size) => write!(lead, ",\"size\":\"{}\"", qty(spec, size)),
-            Size::Quote(funds) => write!(lead, ",\"funds\":\"{}\"", amount(funds)),
-        };
-        if let Some(at) = ask.price {
-            let _ = write!(lead, ",\"price\":\"{}\"", price(spec, at));
-        }
-        if !ask.client_id.is_empty() {
-            let _ = write!(lead, ",\"client_oid\":\"{}\"", ask.client_id);
-        }
-        self.message(core, "received", &lead, ask.side, Some(ask.account))
     }
 
-    fn canceled(&mut self, core: &Core, order: &Order, cause: Cause) -> Told {
+    fn canceled(&mut self, core: &Core, order: &Order, cause: Cause, told: &mut Vec<Told>) {
         let spec = core.engine.spec(self.inst);
-        let mut lead = format!(
-            "\"order_id\":\"{}\",\"reason\":\"canceled\"",
-            order_id(order.id)
-        );
-        if let Some(at) = order.ask.price {
-            let (at, left) = (price(spec, at), qty(spec, order.leaves()));
-            let _ = write!(lead, ",\"price\":\"{at}\",\"remaining_size\":\"{left}\"");
-        }
-        if let Some(reason) = reply::cancel_reason(cause) {
-            let _ = write!(lead, ",\"cancel_reason\":\"{reason}\"");
-        }
-        self.message(core, "done", &lead, order.ask.side, Some(order.ask.account))
+        let own = Some(order.ask.account);
+        self.message(core, ("done", order.ask.side, own), told, || {
+            let id = order_id(order.id);
+            let mut lead = format!("\"order_id\":\"{id}\",\"reason\":\"canceled\"");
+            if let Some(at) = order.ask.price {
+                let (at, left) = (price(spec, at), qty(spec, order.leaves()));
+                let _ = write!(lead, ",\"price\":\"{at}\",\"remaining_size\":\"{left}\"");
+            }
+            if let Some(reason) = reply::cancel_reason(cause) {
+                let _ = write!(lead, ",\"cancel_reason\":\"{reason}\"");
+            }
+            lead
+        });
     }
 
     /// A trade, and the end of whichever order it filled.
@@ -238,46 +252,56 @@ impl Tape {
                 _ => None,
             })
             .collect();
-        let of = |id: u64| fills.iter().find(|(order, _)| order.id == id);
+        let of = |id: u64| fills.iter().map(|(order, _)| *order).find(|o| o.id == id);
         let spec = core.engine.spec(self.inst);
         let taker = of(trade.taker_order);
-        let market = format!("\"order_id\":\"{}\"", order_id(trade.taker_order));
         if taker.is_none() && self.announced != trade.taker_order {
             self.announced = trade.taker_order;
-            let size = qty(spec, size);
-            let lead = format!("{market},\"order_type\":\"market\",\"size\":\"{size}\"");
-            told.push(self.message(core, "received", &lead, trade.taker, None));
+            self.message(core, ("received", trade.taker, None), told, || {
+                let (id, size) = (order_id(trade.taker_order), qty(spec, size));
+                format!("\"order_id\":\"{id}\",\"order_type\":\"market\",\"size\":\"{size}\"")
+            });
         }
-        told.push(self.matched(core, trade, &fills));
+        self.matched(core, trade, &fills, told);
+        let done = |id: u64, at: Option<i64>| {
+            let id = order_id(id);
+            let mut lead = format!("\"order_id\":\"{id}\",\"reason\":\"filled\"");
+            if let Some(at) = at {
+                let at = price(spec, at);
+                let _ = write!(lead, ",\"price\":\"{at}\",\"remaining_size\":\"0\"");
+            }
+            lead
+        };
         if !self.resting.contains_key(&trade.maker_order) {
-            let maker = of(trade.maker_order).map(|(order, _)| account(order));
-            let lead = format!(
-                "\"order_id\":\"{}\",\"reason\":\"filled\",\"price\":\"{}\",\"remaining_size\":\"0\"",
-                order_id(trade.maker_order),
-                price(spec, trade.price)
-            );
-            told.push(self.message(core, "done", &lead, trade.taker.opposite(), maker));
+            let (side, own) = (trade.taker.opposite(), of(trade.maker_order).map(account));
+            self.message(core, ("done", side, own), told, || {
+                done(trade.maker_order, Some(trade.price))
+            });
         }
-        let mut lead = format!("{market},\"reason\":\"filled\"");
-        match taker {
-            Some((order, _)) if order.state == State::Filled => {
-                if let Some(at) = order.ask.price {
-                    let at = price(spec, at);
-                    let _ = write!(lead, ",\"price\":\"{at}\",\"remaining_size\":\"0\"");
-                }
-                let own = Some(account(order));
-                told.push(self.message(core, "done", &lead, trade.taker, own));
-            }
-            None if trade.id == last => {
-                told.push(self.message(core, "done", &lead, trade.taker, None));
-            }
-            _ => {}
+        let (is_done, at) = match taker {
+            Some(order) => (order.state == State::Filled, order.ask.price),
+            None => (trade.id == last, None),
+        };
+        if is_done {
+            let own = taker.map(account);
+            self.message(core, ("done", trade.taker, own), told, || {
+                done(trade.taker_order, at)
+            });
         }
     }
 
-    fn matched(&mut self, core: &Core, trade: &Trade, fills: &[(&Order, Fill)]) -> Told {
+    fn matched(
+        &mut self,
+        core: &Core,
+        trade: &Trade,
+        fills: &[(&Order, Fill)],
+        told: &mut Vec<Told>,
+    ) {
         self.sequence += 1;
         self.last = Some((*trade, self.sequence));
+        if !self.is_heard && fills.is_empty() {
+            return;
+        }
         let head = self.match_head(core, "match", trade, self.sequence);
         let own = fills.iter().map(|(order, fill)| {
             let account = account(order);
@@ -291,11 +315,11 @@ impl Tape {
             );
             (account, text)
         });
-        Told {
+        told.push(Told {
             own: own.collect(),
             text: head + "}",
             is_match: true,
-        }
+        });
     }
 
     /// A match without its last brace. `side` is the maker's.
@@ -316,19 +340,22 @@ impl Tape {
         )
     }
 
-    /// A message about one order: what is of its kind, then what all have.
+    /// A message about one order: what is of its kind (`lead`), then what all have.
     fn message(
         &mut self,
         core: &Core,
-        kind: &str,
-        lead: &str,
-        side: Side,
-        own: Option<AccountId>,
-    ) -> Told {
+        (kind, side, own): (&str, Side, Option<AccountId>),
+        told: &mut Vec<Told>,
+        lead: impl FnOnce() -> String,
+    ) {
         self.sequence += 1;
+        if !self.is_heard && own.is_none() {
+            return;
+        }
         let head = format!(
-            "{{{lead},\"type\":\"{kind}\",\"side\":\"{}\",\"product_id\":\"{}\",\"time\":\"{}\",\
+            "{{{},\"type\":\"{kind}\",\"side\":\"{}\",\"product_id\":\"{}\",\"time\":\"{}\",\
              \"sequence\":{}",
+            lead(),
             reply::side(side),
             self.product,
             reply::iso(core, core.now),
@@ -339,11 +366,11 @@ impl Tape {
             let text = format!("{head},\"user_id\":\"{user}\",\"profile_id\":\"{profile}\"}}");
             (account, text)
         });
-        Told {
+        told.push(Told {
             own: own.into_iter().collect(),
             text: head + "}",
             is_match: false,
-        }
+        });
     }
 }
 

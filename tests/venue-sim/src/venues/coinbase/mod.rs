@@ -114,7 +114,7 @@ impl Coinbase {
             .map(|spec| format!("{}-{}", spec.base, spec.quote))
             .collect();
         let feeds = products.iter().enumerate();
-        let feeds = feeds.map(|(inst, name)| Feed::new(&core, inst, name, now));
+        let feeds = feeds.map(|(inst, name)| Feed::new(&core.engine, inst, name, now));
         let factor = config.rate_factor.max(1);
         let bucket = |(_, rate, burst): Pace| Bucket::new(rate, burst, factor);
         Self {

@@ -187,14 +187,9 @@ impl Coinbase {
             self.feeds[inst].hold_until(self.core.now.saturating_add(lag_ns));
         }
         let feed = &self.feeds[inst];
-        Ok(Response::json(
-            200,
-            if is_old {
-                feed.old_book(detail).to_owned()
-            } else {
-                feed.rest_book(&self.core, detail)
-            },
-        ))
+        let old = feed.old_book(detail).filter(|_| is_old);
+        let book = old.map_or_else(|| feed.rest_book(&self.core, detail), str::to_owned);
+        Ok(Response::json(200, book))
     }
 
     fn ticker(&self, inst: usize) -> Value {

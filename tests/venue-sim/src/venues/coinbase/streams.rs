@@ -45,17 +45,18 @@ pub struct Feed {
     is_slow_changed: bool,
     held_until: u64,
     waiting: Vec<(Channel, String)>,
-    /// REST books of about a second ago, and those before them, one of each detail.
-    old: [[String; 3]; 2],
+    /// REST books of about a second ago, and those before them, one of each detail; while `full` is followed,
+    /// since older than nothing means nothing.
+    old: [Option<[String; 3]>; 2],
 }
 
 impl Feed {
     /// The channels of an instrument, from its book as it is.
-    pub fn new(core: &Core, inst: usize, product: &str, now: u64) -> Self {
-        let mut feed = Self {
+    pub fn new(engine: &Engine, inst: usize, product: &str, now: u64) -> Self {
+        Self {
             inst,
             product: product.to_owned(),
-            tape: Tape::new(&core.engine, inst, product, FIRST_SEQUENCE),
+            tape: Tape::new(engine, inst, product, FIRST_SEQUENCE),
             changed: BTreeSet::new(),
             batched: BTreeSet::new(),
             batch_due: now + BATCH_NS,
@@ -64,11 +65,8 @@ impl Feed {
             is_slow_changed: false,
             held_until: 0,
             waiting: Vec::new(),
-            old: Default::default(),
-        };
-        let books = feed.books(core);
-        feed.old = [books.clone(), books];
-        feed
+            old: [None, None],
+        }
     }
 
     /// When something is due.
@@ -103,8 +101,11 @@ impl Feed {
                 self.batched.insert((*side, *price));
             }
         }
-        let told = self.tape.read(core, events);
-        let is_traded = told.iter().any(|told| told.is_match);
+        let hears = |channel| !listeners(channel, self.inst).is_empty();
+        let is_heard = hears(Channel::Full) || hears(Channel::Matches);
+        let last = self.tape.last();
+        let told = self.tape.read(core, events, is_heard);
+        let is_traded = self.tape.last() != last;
         let mut own = Vec::new();
         for Told {
             text,
@@ -154,8 +155,11 @@ impl Feed {
                 let text = self.heartbeat(core);
                 core.publish(&conns, text);
             }
+            let is_followed = !listeners(Channel::Full, self.inst).is_empty();
+            let books = || [1, 2, 3].map(|detail| self.rest_book(core, detail));
+            let books = is_followed.then(books);
             self.old.swap(0, 1);
-            self.old[1] = self.books(core);
+            self.old[1] = books;
         }
     }
 
@@ -186,13 +190,10 @@ impl Feed {
         )
     }
 
-    /// A REST book of one or two seconds ago.
-    pub fn old_book(&self, detail: Detail) -> &str {
-        self.old[0].get(detail - 1).map_or("{}", String::as_str)
-    }
-
-    fn books(&self, core: &Core) -> [String; 3] {
-        [1, 2, 3].map(|detail| self.rest_book(core, detail))
+    /// A REST book of one or two seconds ago, where there is one.
+    pub fn old_book(&self, detail: Detail) -> Option<&str> {
+        let books = self.old.iter().flatten().next()?;
+        books.get(detail - 1).map(String::as_str)
     }
 
     /// Publishes a message of the tape, unless the stream is held back.

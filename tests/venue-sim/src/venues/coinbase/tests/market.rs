@@ -150,6 +150,19 @@ fn the_tape_carries_the_book_of_single_orders() {
 }
 
 #[test]
+fn the_tape_counts_whether_or_not_it_is_heard() {
+    let book = |is_heard: bool| {
+        let mut rig = rig_with(|_| ());
+        if is_heard {
+            subscribe(&mut rig, 1, "\"full\"");
+        }
+        rig.run(5_000);
+        rig.get("/products/BTC-USD/book", "level=3")
+    };
+    assert_eq!(book(true), book(false));
+}
+
+#[test]
 fn each_fault_of_the_tape_shows_in_its_numbers() {
     for (fault, breaks) in [
         ("gap", 1),
