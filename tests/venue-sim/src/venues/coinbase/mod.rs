@@ -165,14 +165,14 @@ impl Coinbase {
         let conns = &self.conns;
         let listeners = |channel: Channel, inst: usize| ws::listeners(conns, channel, inst);
         for (inst, feed) in self.feeds.iter_mut().enumerate() {
-            for (account, text) in feed.on_events(&mut self.core, &events, &listeners) {
-                let is_fill = text.starts_with("{\"type\":\"match\"");
-                let is_twice = is_fill && self.core.faults.take(Kind::DuplicateFill).is_some();
-                for conn in ws::own_listeners(conns, account, Channel::User, inst) {
+            for own in feed.on_events(&mut self.core, &events, &listeners) {
+                let faults = &mut self.core.faults;
+                let is_twice = own.is_fill && faults.take(Kind::DuplicateFill).is_some();
+                for conn in ws::own_listeners(conns, own.account, Channel::User, inst) {
                     if is_twice {
-                        self.private.push((conn, text.clone()));
+                        self.private.push((conn, own.text.clone()));
                     }
-                    self.private.push((conn, text.clone()));
+                    self.private.push((conn, own.text.clone()));
                 }
             }
         }

@@ -31,6 +31,17 @@ pub type Listeners<'a> = &'a dyn Fn(Channel, usize) -> Vec<ConnId>;
 /// What a book consists of in an answer: `level=1`, `2` or `3`.
 type Detail = usize;
 
+/// A message of an account's own order.
+#[derive(Debug)]
+pub struct Own {
+    /// Whose.
+    pub account: AccountId,
+    /// What is told.
+    pub text: String,
+    /// Whether it tells of a fill.
+    pub is_fill: bool,
+}
+
 /// One product's channels.
 #[derive(Debug)]
 pub struct Feed {
@@ -90,7 +101,7 @@ impl Feed {
         core: &mut Core,
         events: &[Event],
         listeners: Listeners<'_>,
-    ) -> Vec<(AccountId, String)> {
+    ) -> Vec<Own> {
         for event in events {
             if let Event::Level {
                 inst, side, price, ..
@@ -113,7 +124,11 @@ impl Feed {
             own: to,
         } in told
         {
-            own.extend(to);
+            own.extend(to.into_iter().map(|(account, text)| Own {
+                account,
+                text,
+                is_fill: is_match,
+            }));
             if is_match {
                 self.pass(core, Channel::Matches, text.clone(), listeners);
             }

@@ -167,33 +167,29 @@ impl Coinbase {
     }
 
     fn subscribe(&mut self, id: ConnId, message: &Value) -> Result<(), Bad> {
-        let account = match auth::subscription(&self.core, message) {
-            None => None,
-            Some(Ok(account)) => Some(account),
-            Some(Err(Refused { text, .. })) => return Err(Bad("Authentication Failed", text)),
-        };
+        let failed = |text: String| Bad("Authentication Failed", text);
+        let account = auth::subscription(&self.core, message).transpose();
+        let account = account.map_err(|Refused { text, .. }| failed(text))?;
         let wanted = self.wanted(message, account, false)?;
-        let Some(conn) = self.conns.get_mut(&id) else {
+        let Some(conn) = self.conns.get(&id) else {
             return Ok(());
         };
         // One connection is one account's.
         if account.is_some() && conn.account.is_some() && conn.account != account {
-            let text = "Invalid API Key".to_owned();
-            return Err(Bad("Authentication Failed", text));
+            return Err(failed("Invalid API Key".to_owned()));
         }
-        conn.account = conn.account.or(account);
-        conn.silent_until = None;
-        let mut fresh: Vec<Sub> = wanted;
-        fresh.retain(|sub| !conn.subs.contains(sub));
+        let fresh: Vec<Sub> = wanted.difference(&conn.subs).copied().collect();
         if let Some((channel, _)) = fresh.iter().find(|sub| self.is_full(account, **sub)) {
             let text = format!("{} subscription limit exceeded", channel.name()); // [U]
             return Err(bad(text));
         }
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.account = conn.account.or(account);
+            conn.silent_until = None;
+            conn.subs.extend(fresh.iter().copied());
+        }
         if fresh.iter().any(|(channel, _)| *channel == Channel::User) {
             self.core.opened(id, Link::Private);
-        }
-        if let Some(conn) = self.conns.get_mut(&id) {
-            conn.subs.extend(fresh.iter().copied());
         }
         self.tell_subscriptions(id);
         for (channel, of) in fresh {
@@ -245,10 +241,10 @@ impl Coinbase {
         message: &Value,
         account: Option<AccountId>,
         is_all: bool,
-    ) -> Result<Vec<Sub>, Bad> {
+    ) -> Result<BTreeSet<Sub>, Bad> {
         let common = strings(message.get("product_ids"));
         let channels = message.get("channels").and_then(Value::as_array);
-        let mut wanted = Vec::new();
+        let mut wanted = BTreeSet::new();
         for channel in channels.into_iter().flatten() {
             let (name, products, accounts) = match channel {
                 Value::String(name) => (name.as_str(), common.clone(), Vec::new()),
@@ -272,7 +268,9 @@ impl Coinbase {
                 _ => {}
             }
             match channel {
-                Channel::Status => wanted.push((channel, None)),
+                Channel::Status => {
+                    wanted.insert((channel, None));
+                }
                 Channel::Balance => {
                     wanted.extend(self.balances(account.unwrap_or(0), &accounts)?);
                 }
@@ -286,7 +284,7 @@ impl Coinbase {
                     for product in products {
                         let inst = self.inst_of(product);
                         let text = || bad(format!("{product} is not a valid product"));
-                        wanted.push((channel, Some(inst.ok_or_else(text)?)));
+                        wanted.insert((channel, Some(inst.ok_or_else(text)?)));
                     }
                 }
             }
