@@ -75,5 +75,6 @@ suite! {
     bybit "bybit"
     kucoin "kucoin"
     kraken_futures "kraken-futures"
+    coinbase "coinbase"
     okx "okx"
 }

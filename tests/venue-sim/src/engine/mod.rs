@@ -164,14 +164,14 @@ impl Engine {
             return Err(Refusal::Amend);
         }
         let (inst, side, price) = (order.ask.inst, order.ask.side, order.ask.price.unwrap_or(0));
-        let cut = order.qty - qty;
+        let (cut, leaves) = (order.qty - qty, qty - order.cum);
         if let Some(order) = self.orders.get_mut(&id) {
             order.qty = qty;
             order.updated_ns = now;
         }
         self.release_excess(id);
         self.instruments[inst].book.reduce(side, price, cut);
-        self.touch(inst, side, price);
+        self.touch(inst, side, price, (id, leaves));
         self.tell(id, What::Amended);
         Ok(())
     }
@@ -426,7 +426,7 @@ impl Engine {
         let (inst, side, leaves) = (order.ask.inst, order.ask.side, order.leaves());
         if let Some(price) = order.ask.price {
             self.instruments[inst].book.remove(side, price, id, leaves);
-            self.touch(inst, side, price);
+            self.touch(inst, side, price, (id, 0));
         }
     }
 
@@ -488,7 +488,8 @@ impl Engine {
         }
     }
 
-    fn touch(&mut self, inst: usize, side: Side, price: i64) {
+    /// Tells a level after `order` changed it and has `leaves` in it.
+    fn touch(&mut self, inst: usize, side: Side, price: i64, (order, leaves): (u64, i64)) {
         let instrument = &mut self.instruments[inst];
         instrument.update_id += 1;
         self.events.push(Event::Level {
@@ -496,6 +497,8 @@ impl Engine {
             side,
             price,
             qty: instrument.book.total(side, price),
+            order,
+            leaves,
             update_id: instrument.update_id,
         });
     }

@@ -201,6 +201,7 @@ proptest! {
         let mut ids: Vec<u64> = Vec::new();
         let mut trades = Vec::new();
         let mut rebuilt = std::collections::BTreeMap::<(Side, i64), i64>::new();
+        let mut resting = std::collections::BTreeMap::<u64, (Side, i64, i64)>::new();
         let mut last_update = engine.update_id(0);
         for (now, op) in ops.into_iter().enumerate() {
             let now = now as u64;
@@ -243,12 +244,18 @@ proptest! {
             }
             for event in engine.drain() {
                 match event {
-                    Event::Level { side, price, qty, update_id, .. } => {
+                    Event::Level { side, price, qty, order, leaves, update_id, .. } => {
                         prop_assert_eq!(update_id, last_update + 1);
                         last_update = update_id;
                         rebuilt.insert((side, price), qty);
+                        resting.insert(order, (side, price, leaves));
+                        let queued = resting.values().filter(|at| (at.0, at.1) == (side, price));
+                        prop_assert_eq!(qty, queued.map(|at| at.2).sum::<i64>());
                     }
-                    Event::Trade(trade) => trades.push((trade.price, trade.qty, trade.taker_order)),
+                    Event::Trade(trade) => {
+                        prop_assert_eq!(resting[&trade.maker_order].1, trade.price);
+                        trades.push((trade.price, trade.qty, trade.taker_order));
+                    }
                     Event::Order(..) => {}
                 }
             }

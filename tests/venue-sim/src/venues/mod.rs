@@ -4,6 +4,7 @@ pub mod binance;
 pub mod bybit;
 pub mod kraken_futures;
 pub mod kucoin;
+pub mod coinbase;
 pub mod okx;
 #[cfg(test)]
 mod rig;
@@ -46,6 +47,10 @@ pub const VENUES: &[Known] = &[
         make: |config, now| Box::new(kucoin::Kucoin::new(config, now)),
         has_passphrase: true,
         has_base64_secret: false,
+        name: "coinbase",
+        make: |config, now| Box::new(coinbase::Coinbase::new(config, now)),
+        has_passphrase: true,
+        has_base64_secret: true,
         has_ed25519: false,
     },
     Known {
