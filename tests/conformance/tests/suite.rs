@@ -68,5 +68,6 @@ macro_rules! suite {
 
 suite! {
     binance "binance"
+    kraken "kraken"
     okx "okx"
 }

@@ -8,6 +8,7 @@ PASSPHRASE = "spinlane-sim-pass"
 
 # By venue of the simulator. `id`: ccxt's name. `hosts`: what stands in ccxt's URLs before the path.
 # `crossing`: what becomes of a post-only order that crosses, "refused" or "canceled".
+# `forged`: what ccxt makes of the answer to a wrong signature, unless an AuthenticationError.
 # `symbol`, `fee`: what is traded, and the currency a sale's fee is charged in.
 # `base64`: the secret is given out in base64. `options`, `needs_markets`: of ccxt's own.
 VENUES = {
@@ -18,6 +19,15 @@ VENUES = {
         # These ask the wallet and margin services, which are not simulated.
         "options": {"fetchCurrencies": False},
         "needs_markets": True,
+    },
+    "kraken": {
+        "id": "kraken",
+        "hosts": ["https://api.kraken.com"],
+        "crossing": "canceled",
+        "base64": True,
+        # ccxt has no name for "EAPI:Invalid signature".
+        "forged": "ExchangeError",
+        "sockets": ["wss://ws.kraken.com", "wss://ws-auth.kraken.com"],
     },
     "okx": {
         "id": "okx",
