@@ -169,7 +169,8 @@ fn rate_limit(it: &mut Trial<'_, '_>) -> Outcome {
     if it.used("rate-limit") == 0 {
         return Err("no request was refused for rate".to_owned());
     }
-    it.run(6_000);
+    // Venues that name no time are left alone until their counter has fallen.
+    it.run(15_000);
     it.come_up()?;
     it.rest(Side::Sell)?;
     Ok(Verdict::Held)
