@@ -103,7 +103,8 @@ pub trait SyncRule {
     }
 }
 
-fn contiguous(ids: Ids, msg: &BookMsg<'_>) -> Step {
+/// [`Chain::Contiguous`], for rules that judge by it and by something else besides.
+pub fn contiguous(ids: Ids, msg: &BookMsg<'_>) -> Step {
     let next = ids.last.saturating_add(1);
     if msg.last_id <= ids.last {
         Step::Drop

@@ -29,6 +29,11 @@ VENUES = {
         "forged": "ExchangeError",
         "sockets": ["wss://ws.kraken.com", "wss://ws-auth.kraken.com"],
     },
+    "kucoin": {
+        "id": "kucoin",
+        "hosts": ["https://api.kucoin.com"],
+        "crossing": "canceled",
+    },
     "okx": {
         "id": "okx",
         "hosts": ["https://{hostname}", "https://www.okx.com"],

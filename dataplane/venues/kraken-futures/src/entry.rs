@@ -30,10 +30,11 @@ use dp_wire::time::TimeText;
 
 /// Orders one `batch_cancel` may name; one alone goes as a plain cancel.
 pub const BATCH_MAX: usize = 50;
-/// The venue takes deadlines from half a second to a minute ahead.
-pub const DEADLINE_MS_MIN: u64 = 500;
+/// The venue takes deadlines from half a second to a minute ahead, by its own clock when the request arrives: half a
+/// second of ours is for the way there and what the clocks differ, and a second at the other end.
+pub const DEADLINE_MS_MIN: u64 = 1_000;
 /// See above.
-pub const DEADLINE_MS_MAX: u64 = 60_000;
+pub const DEADLINE_MS_MAX: u64 = 59_000;
 
 fn push(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
@@ -355,11 +356,11 @@ mod tests {
     fn a_quote_is_always_flagged() {
         for tif in [Tif::Gtc, Tif::Ioc, Tif::Fok] {
             assert_eq!(
-                new(OrderKind::PostOnly, tif, 750),
+                new(OrderKind::PostOnly, tif, 1_750),
                 concat!(
                     r#"{"method":"add_order","params":{"asset_class":"derivatives","order_type":"limit","side":"buy","#,
                     r#""symbol":"PF_XBTUSD","order_qty":0.01,"limit_price":65000.5,"time_in_force":"gtc","post_only":true,"#,
-                    r#""cl_ord_id":"736c0000-0000-4000-8000-000100000001","deadline":"2025-10-09T08:53:20.750Z","#,
+                    r#""cl_ord_id":"736c0000-0000-4000-8000-000100000001","deadline":"2025-10-09T08:53:21.750Z","#,
                     r#""token":"T"},"req_id":2}"#
                 )
             );
@@ -371,14 +372,14 @@ mod tests {
         let market = new(OrderKind::Market, Tif::Ioc, 1);
         assert!(market.contains(r#""order_type":"market""#) && !market.contains("price"));
         assert!(
-            market.contains(r#""deadline":"2025-10-09T08:53:20.500Z""#),
+            market.contains(r#""deadline":"2025-10-09T08:53:21.000Z""#),
             "{market}"
         );
         for (tif, word) in [(Tif::Gtc, "gtc"), (Tif::Ioc, "ioc"), (Tif::Fok, "fok")] {
             let text = new(OrderKind::Limit, tif, 1_000_000);
             assert!(text.contains(&format!(r#""time_in_force":"{word}","cl_ord_id""#)));
             assert!(
-                text.contains(r#""deadline":"2025-10-09T08:54:20.000Z""#),
+                text.contains(r#""deadline":"2025-10-09T08:54:19.000Z""#),
                 "{text}"
             );
         }
@@ -398,7 +399,7 @@ mod tests {
             concat!(
                 r#"{"method":"amend_order","params":{"asset_class":"derivatives","#,
                 r#""cl_ord_id":"736c0000-0000-4000-8000-000100000001","limit_price":64990,"order_qty":0.02,"#,
-                r#""post_only":true,"deadline":"2025-10-09T08:53:20.500Z","token":"T"},"req_id":3}"#
+                r#""post_only":true,"deadline":"2025-10-09T08:53:21.000Z","token":"T"},"req_id":3}"#
             )
         );
         let cancels = [1, 2].map(|sequence| CancelOrder {

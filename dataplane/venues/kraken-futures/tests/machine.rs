@@ -339,7 +339,7 @@ fn orders_are_written_within_the_pool_and_cancels_beyond() {
         ),
         (&true.into(), &65_000.5.into(), &1.into())
     );
-    assert_eq!(params["deadline"], "2025-10-09T08:53:20.510Z");
+    assert_eq!(params["deadline"], "2025-10-09T08:53:21.010Z");
     let amend = AmendOrder {
         instrument: BTC,
         client_id: client(1),

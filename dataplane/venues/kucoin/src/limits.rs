@@ -9,7 +9,7 @@
 //! These are what an account without a VIP tier has. The venue's windows begin at a pool's first request, and we
 //! do not know which was counted as that; so ours are counted in tenths and one tenth more, and no span of a
 //! window's length ever holds more than the limit. The order link's answers tell limit and rest of the spot
-//! pool: the limit is taken over, the count is corrected upwards only.
+//! pool: the limit is taken over, the count is corrected upwards only, and until the venue's window begins anew.
 //! Source: venue page, section 6, read 2026-11-20.
 
 use dp_types::UnixNanos;
@@ -126,6 +126,8 @@ pub enum Cost {
 #[derive(Debug, Clone)]
 pub struct Limits {
     spot: Window,
+    /// What the venue has counted in its spot window beyond our count, and until when.
+    beyond: (u32, UnixNanos),
     management: Window,
     public: Window,
     /// Market data and user stream.
@@ -139,6 +141,7 @@ impl Default for Limits {
         let link = || Window::new(LINK_FRAMES, LINK_NS);
         Self {
             spot: Window::new(SPOT, POOL_NS),
+            beyond: (0, UnixNanos(0)),
             management: Window::new(MANAGEMENT, POOL_NS),
             public: Window::new(PUBLIC, POOL_NS),
             links: [link(), link()],
@@ -151,14 +154,20 @@ impl Default for Limits {
 impl Limits {
     /// Takes room for a request. Cancels go on while everything else is stopped, unless one of them was refused.
     pub fn take(&mut self, now: UnixNanos, cost: Cost) -> bool {
-        let reserve = self.spot.limit / RESERVE_SHARE;
+        let beyond = self.beyond(now);
+        let reserve = (self.spot.limit / RESERVE_SHARE).saturating_add(beyond);
         let (window, cost, reserve, stopped_until) = match cost {
             Cost::Spot(cost) => (&mut self.spot, cost, reserve, self.stopped_until),
-            Cost::Cancel(cost) => (&mut self.spot, cost, 0, self.cancels_stopped_until),
+            Cost::Cancel(cost) => (&mut self.spot, cost, beyond, self.cancels_stopped_until),
             Cost::Management(cost) => (&mut self.management, cost, 0, self.stopped_until),
             Cost::Public(cost) => (&mut self.public, cost, 0, self.stopped_until),
         };
         now >= stopped_until && window.take(now, cost, reserve)
+    }
+
+    fn beyond(&self, now: UnixNanos) -> u32 {
+        let (count, until) = self.beyond;
+        if now < until { count } else { 0 }
     }
 
     /// Takes room for `count` frames on a classic link.
@@ -176,7 +185,11 @@ impl Limits {
         self.spot.limit = usage.limit;
         let used = usage.limit.saturating_sub(usage.remaining);
         let missing = used.saturating_sub(self.spot.used(now));
-        self.spot.charge(now, missing);
+        let left_ns = match usage.reset_ms {
+            0 => POOL_NS,
+            ms => ms.saturating_mul(1_000_000).min(POOL_NS),
+        };
+        self.beyond = (missing.max(self.beyond(now)), now.after(left_ns));
     }
 
     /// The venue refused for rate: holds everything until the time it named, if it did; cancels only when one
@@ -237,6 +250,12 @@ mod tests {
         assert!(!limits.take(T0, Cost::Spot(1)), "never downwards");
         limits.tell(T0, Usage { limit: 0, ..usage });
         assert!(limits.take(T0, Cost::Cancel(1_200)));
+        let anew = T0.after(29_500_000_000);
+        assert!(!limits.take(UnixNanos(anew.0 - 1), Cost::Cancel(1)));
+        assert!(
+            limits.take(anew, Cost::Spot(1)),
+            "its window is another now"
+        );
     }
 
     #[test]

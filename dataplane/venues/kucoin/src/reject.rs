@@ -31,7 +31,8 @@ pub fn reason(code: i32, text: &str) -> RejectReason {
         BAD_PARAMETER if holds(text, "not exist") || holds(text, "not_exist") => {
             RejectReason::UnknownOrder
         }
-        BAD_PARAMETER | 300_000 | 400 | 406 | 415 => RejectReason::Invalid,
+        // The last two are of sizes and funds that do not fit the rules.
+        BAD_PARAMETER | 300_000 | 400 | 406 | 415 | 600_100 | 600_101 => RejectReason::Invalid,
         // Parameter errors of the order link: 4001002 and its like.
         4_001_000..=4_001_999 => RejectReason::Invalid,
         900_001 | 900_003 | 404 => RejectReason::BadSymbol,
@@ -85,6 +86,11 @@ mod tests {
             ),
             (400_100, "price increment invalid", RejectReason::Invalid),
             (126_043, "", RejectReason::UnknownOrder),
+            (
+                600_100,
+                "Order size increment invalid.",
+                RejectReason::Invalid,
+            ),
             (900_001, "", RejectReason::BadSymbol),
             (260_100, "", RejectReason::Permission),
             (400_002, "", RejectReason::Timestamp),

@@ -74,6 +74,8 @@ struct BookState {
     feed: Option<BookFeed>,
     /// A snapshot is wanted and not yet asked for.
     is_wanted: bool,
+    /// It is wanted before the keeper wants it.
+    is_early: bool,
     /// The number of the REST snapshot whose answer counts.
     awaited: Option<u32>,
     attempts: u32,
@@ -280,7 +282,7 @@ impl Session {
                 self.snapshots_at = None;
                 for book in &mut self.books {
                     // A snapshot on its way belongs to no splice: the new stream asks anew, at once.
-                    book.is_wanted = false;
+                    (book.is_wanted, book.is_early) = (false, false);
                     book.awaited = None;
                 }
             }

@@ -316,13 +316,13 @@ fn the_fills_of_one_order_are_paged_to_a_bound() {
 #[test]
 fn a_snapshot_counts_only_for_the_stream_it_was_asked_for() {
     let mut rig = ready();
-    let asked = snapshot(&mut rig, 0).remove(0);
-    close(&mut rig, LINK_MD, 1);
-    let (said, _) = rig.response(2, asked.tag, 200, fixture("rest_snapshot"));
+    let asked = snapshot(&mut rig, 600).remove(0);
+    close(&mut rig, LINK_MD, 601);
+    let (said, _) = rig.response(602, asked.tag, 200, fixture("rest_snapshot"));
     assert_eq!(said.events, ["Ignored a snapshot nobody waits for"]);
-    let anew = snapshot(&mut rig, 600).remove(0);
+    let anew = snapshot(&mut rig, 1_200).remove(0);
     assert_ne!(anew.tag, asked.tag);
-    let (said, _) = rig.response(601, anew.tag, 200, fixture("rest_snapshot"));
+    let (said, _) = rig.response(1_201, anew.tag, 200, fixture("rest_snapshot"));
     assert_eq!(
         said.events,
         ["Book Snapshot 14103845..14103845 prev -1 checksum None 2x2"]
@@ -338,18 +338,18 @@ fn a_lost_or_refused_snapshot_is_asked_for_again() {
         (200, r#"{"code":"200000","data":{"bids":[],"asks":[]}}"#),
     ] {
         let mut rig = ready();
-        let asked = snapshot(&mut rig, 0).remove(0);
-        assert!(rig.response(1, asked.tag, status, body).1.is_err());
-        let again = rig.deadline(1_001).requests;
+        let asked = snapshot(&mut rig, 600).remove(0);
+        assert!(rig.response(601, asked.tag, status, body).1.is_err());
+        let again = rig.deadline(1_601).requests;
         assert_eq!(again.len(), 1, "{status}");
         assert!(again[0].line.contains("orderbook/level2?symbol=BTC-USDT"));
     }
     let mut rig = ready();
-    snapshot(&mut rig, 0);
-    close(&mut rig, LINK_REST, 1);
-    let again = rig.open(LINK_REST, 2).requests;
+    snapshot(&mut rig, 600);
+    close(&mut rig, LINK_REST, 601);
+    let again = rig.open(LINK_REST, 602).requests;
     assert!(again.is_empty(), "paced");
-    let again = rig.deadline(501).requests;
+    let again = rig.deadline(1_101).requests;
     assert_eq!(again.len(), 1);
 }
 

@@ -90,8 +90,8 @@ fn orders_are_written_within_the_pool() {
     let passed = (2..9_000)
         .take_while(|sequence| place(&mut rig, 10, *sequence).1.is_ok())
         .count();
-    // Of 4000 a fifth is kept for cancels; a token, rates and the order above are in the same pool.
-    assert_eq!(passed, 3_200 - 10 - 3 - 1);
+    // Of 4000 a fifth is kept for cancels; a token, rates, a book and the order above are in the same pool.
+    assert_eq!(passed, 3_200 - 10 - 3 - 3 - 1);
     assert_eq!(place(&mut rig, 10, 9_001).1, Err(EntryError::RateLimited));
     let mut said = Said::default();
     rig.venue
@@ -435,7 +435,7 @@ fn a_snapshot_is_spliced_into_the_range_it_falls_in() {
     assert_eq!(book.feed(&mut rig, "feed_delta_noop"), Outcome::Buffered);
     // 14103845 lies within 14103844..14103847.
     assert_eq!(
-        book.splice(&mut rig, 0, fixture("rest_snapshot")),
+        book.splice(&mut rig, 600, fixture("rest_snapshot")),
         Outcome::Applied
     );
     let proof = book.keeper.proof();
@@ -459,11 +459,11 @@ fn a_gap_is_stale_at_once_and_an_old_snapshot_is_asked_for_again() {
     let mut rig = rig::ready();
     let mut book = Book::new(&rig);
     book.feed(&mut rig, "feed_delta");
-    book.splice(&mut rig, 0, fixture("rest_snapshot"));
+    book.splice(&mut rig, 600, fixture("rest_snapshot"));
     let gap = book.feed(&mut rig, "feed_delta_gap");
     assert!(matches!(gap, Outcome::Gap(_)), "{gap:?}");
     assert_eq!(book.keeper.proof().state, State::Waiting);
-    let old = book.splice(&mut rig, 1_000, fixture("rest_snapshot"));
+    let old = book.splice(&mut rig, 1_200, fixture("rest_snapshot"));
     assert_eq!(old, Outcome::NeedSnapshot);
     let fresh = fixture("rest_snapshot").replace("14103845", "14103852");
     assert_eq!(book.splice(&mut rig, 2_000, &fresh), Outcome::Applied);
@@ -474,7 +474,7 @@ fn a_gap_is_stale_at_once_and_an_old_snapshot_is_asked_for_again() {
 fn snapshots_are_paced_and_a_book_that_never_fits_has_its_link_replaced() {
     let mut rig = rig::ready();
     let (mut fetched, mut anew) = (0, 0);
-    for round in 0..8 {
+    for round in 1..=8 {
         let ms = round * 600;
         let mut said = Said::default();
         for more in 0..2 {
@@ -496,6 +496,35 @@ fn snapshots_are_paced_and_a_book_that_never_fits_has_its_link_replaced() {
         }
     }
     assert_eq!((fetched, anew), (7, 1));
+}
+
+#[test]
+fn a_book_is_asked_for_before_it_changes_and_its_first_change_asks_no_more() {
+    let mut rig = rig::ready();
+    close(&mut rig, LINK_MD, 1_000);
+    rig.open(LINK_MD, 1_100);
+    rig.text(LINK_MD, 1_100, fixture("feed_welcome")).1.unwrap();
+    let mut early = Vec::new();
+    for _ in 0..3 {
+        assert!(early.is_empty(), "not before all is confirmed");
+        early = rig.text(LINK_MD, 1_100, fixture("feed_ack")).0.requests;
+    }
+    let tag = asked(
+        &early,
+        "GET /api/v3/market/orderbook/level2?symbol=BTC-USDT",
+    )
+    .tag;
+    let wish = |rig: &mut Rig, ms: u64| {
+        let mut said = Said::default();
+        rig.venue
+            .request_snapshot(&rig.registry, BTC, at_ms(ms), &mut said);
+        said.requests.len()
+    };
+    assert_eq!(wish(&mut rig, 1_110), 0);
+    let (said, result) = rig.response(1_200, tag, 200, fixture("rest_snapshot"));
+    assert!(result.is_ok() && said.requests.is_empty() && !said.events.is_empty());
+    assert!(rig.deadline(5_000).requests.is_empty());
+    assert_eq!(wish(&mut rig, 5_000), 1, "a gap asks anew");
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn rate_limit(it: &mut Trial<'_, '_>) -> Outcome {
     if it.used("rate-limit") == 0 {
         return Err("no request was refused for rate".to_owned());
     }
-    // Venues that name no time are left alone until their counter has fallen.
+    // Longer than the window, or the fall of a counter, at a venue that does not say when it ends.
     it.run(15_000);
     it.come_up()?;
     it.rest(Side::Sell)?;

@@ -2,6 +2,8 @@
 
 pub mod binance;
 pub mod kraken;
+pub mod kraken_futures;
+pub mod kucoin;
 pub mod okx;
 #[cfg(test)]
 mod rig;
@@ -40,10 +42,24 @@ pub const VENUES: &[Known] = &[
         has_ed25519: false,
     },
     Known {
+        name: "kucoin",
+        make: |config, now| Box::new(kucoin::Kucoin::new(config, now)),
+        has_passphrase: true,
+        has_base64_secret: false,
+        has_ed25519: false,
+    },
+    Known {
         name: "okx",
         make: |config, now| Box::new(okx::Okx::new(config, now)),
         has_passphrase: true,
         has_base64_secret: false,
+        has_ed25519: false,
+    },
+    Known {
+        name: "kraken-futures",
+        make: |config, now| Box::new(kraken_futures::KrakenFutures::new(config, now)),
+        has_passphrase: false,
+        has_base64_secret: true,
         has_ed25519: false,
     },
 ];

@@ -16,6 +16,18 @@ const WHOLE: &str = "/api/v3/market/orderbook/level2";
 const PART: &str = "/api/v1/market/orderbook/level2_100";
 
 impl Session {
+    /// Every change from here on reaches us: each book is asked for, since a quiet one may not change for hours.
+    pub(super) fn ask_books(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
+        for &id in &self.symbols {
+            let is_listed = registry.get(id).is_some_and(|known| known.tick.0 != 0);
+            if let Some(book) = self.books.get_mut(id.0 as usize).filter(|_| is_listed) {
+                (book.is_wanted, book.is_early) = (true, true);
+                self.snapshots_at = Some(now.unix);
+            }
+        }
+        self.run_due(registry, now, out);
+    }
+
     pub(crate) fn request_snapshot(
         &mut self,
         registry: &Registry,
@@ -24,6 +36,9 @@ impl Session {
         out: &mut impl Sink,
     ) {
         if let Some(book) = self.books.get_mut(id.0 as usize) {
+            if core::mem::take(&mut book.is_early) && book.awaited.is_some() {
+                return; // the first change asks for what is on its way
+            }
             book.is_wanted = true;
             self.snapshots_at = min_of([self.snapshots_at, Some(book.due().max(now.unix))]);
         }
@@ -99,7 +114,7 @@ impl Session {
     /// asked for.
     pub(super) fn snapshot_taken(&mut self, id: InstrumentId, now: Now) {
         if let Some(book) = self.books.get_mut(id.0 as usize) {
-            book.awaited = None;
+            (book.awaited, book.is_early) = (None, false);
         }
         if self.books.iter().any(|book| book.is_wanted) {
             self.snapshots_at = Some(now.unix);

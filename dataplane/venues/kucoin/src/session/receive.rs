@@ -159,17 +159,18 @@ impl Session {
                     _ => {}
                 }
             }
-            "ack" => self.on_confirmed(link, now, out),
+            "ack" => self.on_confirmed(registry, link, now, out),
             "error" => return self.on_error(link, now, root, out),
             _ => out.event(&Event::Ignored("a message of a kind we do not know")),
         }
         Ok(())
     }
 
-    fn on_confirmed(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
+    fn on_confirmed(&mut self, registry: &Registry, link: LinkId, now: Now, out: &mut impl Sink) {
         match link {
             LINK_MD if self.md.confirmed() => {
                 out.event(&Event::Control(Control::Subscribed(link)));
+                self.ask_books(registry, now, out);
             }
             LINK_USER if self.user.confirmed() => {
                 out.event(&Event::Control(Control::Subscribed(link)));

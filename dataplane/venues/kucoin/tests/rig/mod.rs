@@ -110,7 +110,8 @@ pub fn open_user(rig: &mut Rig, ms: u64) -> Vec<String> {
     events
 }
 
-/// A machine that follows BTC-USDT, subscribed and logged in at `START_MS`, with the rates of its account.
+/// A machine that follows BTC-USDT, subscribed and logged in at `START_MS`, with the rates of its account and its
+/// first book.
 pub fn ready() -> Rig {
     let mut rig = new(&["BTC-USDT"], true);
     let requests = rig.open(LINK_REST, 0).requests;
@@ -127,9 +128,16 @@ pub fn ready() -> Rig {
     rig.text(LINK_MD, 0, fixture("feed_welcome"))
         .1
         .expect("a welcome");
+    let mut early = Vec::new();
     for _ in 0..3 {
-        rig.text(LINK_MD, 0, fixture("feed_ack")).1.expect("an ack");
+        let (said, result) = rig.text(LINK_MD, 0, fixture("feed_ack"));
+        result.expect("an ack");
+        early = said.requests;
     }
+    let tag = asked(&early, "GET /api/v3/market/orderbook/level2").tag;
+    rig.response(0, tag, 200, fixture("rest_snapshot"))
+        .1
+        .expect("a book");
     rig.open(LINK_CANCELS, 0);
     open_user(&mut rig, 0);
     let events = log_in(&mut rig, 0);
