@@ -73,6 +73,7 @@ macro_rules! suite {
 suite! {
     binance "binance"
     bybit "bybit"
+    kraken "kraken"
     kucoin "kucoin"
     kraken_futures "kraken-futures"
     coinbase "coinbase"

@@ -147,7 +147,7 @@ def check(venue, port, ca):
     try:
         wrong.fetch_balance()
         step("a wrong signature", "accepted", False)
-    except ccxt.AuthenticationError as error:
+    except getattr(ccxt, known.get("forged", "AuthenticationError")) as error:
         step("a wrong signature", error, True)
     return step.count
 

@@ -11,6 +11,7 @@ PASSPHRASE = "spinlane-sim-pass"
 # `crossing`: what becomes of a post-only order that crosses, "refused" or "canceled".
 # By venue of the simulator. `id`: ccxt's name. `hosts`: what stands in ccxt's URLs before the path.
 # `crossing`: what becomes of a post-only order that crosses: "refused", "canceled", or "rejected" in the answer.
+# `forged`: what ccxt makes of the answer to a wrong signature, unless an AuthenticationError.
 # `symbol`, `fee`: what is traded, and the currency a sale's fee is charged in.
 # `base64`: the secret is given out in base64. `uuid`: client order ids have to be UUIDs. `options`, `needs_markets`: of ccxt's own.
 VENUES = {
@@ -30,6 +31,15 @@ VENUES = {
         "crossing": "canceled",
         # Only the last 500 orders can be asked about.
         "options": {"fetchOrder": {"acknowledged": True}},
+    "kraken": {
+        "id": "kraken",
+        "hosts": ["https://api.kraken.com"],
+        "crossing": "canceled",
+        "base64": True,
+        # ccxt has no name for "EAPI:Invalid signature".
+        "forged": "ExchangeError",
+        "sockets": ["wss://ws.kraken.com", "wss://ws-auth.kraken.com"],
+    },
     "kucoin": {
         "id": "kucoin",
         "hosts": ["https://api.kucoin.com"],

@@ -5,6 +5,9 @@ pub mod bybit;
 pub mod kraken_futures;
 pub mod kucoin;
 pub mod coinbase;
+pub mod kraken;
+pub mod kraken_futures;
+pub mod kucoin;
 pub mod okx;
 #[cfg(test)]
 mod rig;
@@ -40,6 +43,10 @@ pub const VENUES: &[Known] = &[
         make: |config, now| Box::new(bybit::Bybit::new(config, now)),
         has_passphrase: false,
         has_base64_secret: false,
+        name: "kraken",
+        make: |config, now| Box::new(kraken::Kraken::new(config, now)),
+        has_passphrase: false,
+        has_base64_secret: true,
         has_ed25519: false,
     },
     Known {
