@@ -249,10 +249,7 @@ impl Deribit {
             }
         }
         let feed = self.feeds.get(inst).ok_or_else(|| Refused::new(10_020))?;
-        let text = match feed.old_order_book() {
-            old if is_old && !old.is_empty() => old.to_owned(),
-            _ => feed.order_book(&self.core, depth),
-        };
+        let text = feed.order_book(&self.core, depth, is_old);
         serde_json::from_str(&text).map_err(|_| Refused::new(11_094))
     }
 

@@ -112,11 +112,13 @@ pub struct Feed {
     prints: [Vec<Print>; 3],
     due: [u64; 3],
     held_until: u64,
-    quote: Value,
+    /// Price and amount of the best bid and the best ask.
+    best: [(i64, i64); 2],
+    is_touched: bool,
     is_ticker_due: [bool; 3],
     grouped: BTreeMap<usize, [String; 2]>,
-    /// A REST book of about a second ago, and the one before it.
-    old: [String; 2],
+    /// Number and levels of about a second ago, and those before them.
+    old: [(u64, [String; 2]); 2],
 }
 
 impl Feed {
@@ -135,7 +137,7 @@ impl Feed {
                 last: change_id,
             }
         };
-        let mut feed = Self {
+        Self {
             inst,
             name: name.to_owned(),
             change_id,
@@ -143,13 +145,12 @@ impl Feed {
             prints: Default::default(),
             due: [u64::MAX, core.now, core.now],
             held_until: 0,
-            quote: Value::Null,
+            best: best(&core.engine, inst),
+            is_touched: false,
             is_ticker_due: [true; 3],
             grouped: BTreeMap::new(),
-            old: [String::new(), String::new()],
-        };
-        feed.quote = feed.quote_row(core);
-        feed
+            old: Default::default(),
+        }
     }
 
     /// When something is due.
@@ -171,6 +172,7 @@ impl Feed {
     /// A level changed, and with it the book's number.
     pub fn level(&mut self, side: Side, price: i64, change_id: u64) {
         self.change_id = change_id;
+        self.is_touched = true;
         for shown in &mut self.books {
             shown.dirty.insert((side, price));
         }
@@ -178,6 +180,7 @@ impl Feed {
 
     /// A trade printed.
     pub fn trade(&mut self, print: Print) {
+        self.is_touched = true;
         self.is_ticker_due = [true; 3];
         for prints in &mut self.prints {
             prints.push(print);
@@ -186,17 +189,17 @@ impl Feed {
 
     /// Publishes what is told at once.
     pub fn publish(&mut self, core: &mut Core, listeners: Listeners<'_>) {
+        if !std::mem::take(&mut self.is_touched) {
+            return;
+        }
         self.push_trades(core, 0, listeners);
         self.push_book(core, 0, listeners);
-        let mut quote = self.quote_row(core);
-        quote["timestamp"] = self.quote["timestamp"].clone();
-        let is_moved = quote != self.quote;
-        if is_moved {
-            quote["timestamp"] = json!(core.venue_ms());
-            self.quote = quote;
+        let best = best(&core.engine, self.inst);
+        if best != self.best {
+            self.best = best;
             self.is_ticker_due = [true; 3];
             for (name, conns) in listeners(Kind::Quote, Pace::Raw, self.inst) {
-                core.publish(&conns, message(&name, &self.quote.to_string()));
+                core.publish(&conns, message(&name, &self.quote_row(core).to_string()));
             }
         }
         self.push_ticker(core, 0, listeners);
@@ -249,9 +252,12 @@ impl Feed {
         })
     }
 
-    /// The answer to `get_order_book`.
-    pub fn order_book(&self, core: &Core, depth: usize) -> String {
-        let [bids, asks] = plain(&core.engine, self.inst, depth);
+    /// The answer to `get_order_book`: as it is, or as it was one or two seconds ago.
+    pub fn order_book(&self, core: &Core, depth: usize, is_old: bool) -> String {
+        let now = (self.change_id, plain(&core.engine, self.inst, depth));
+        let [old, _] = &self.old;
+        let is_old = is_old && old.0 > 0;
+        let (change_id, [bids, asks]) = if is_old { old } else { &now };
         let ticker = self.ticker(core);
         let part = |names: &[&str]| {
             let mut out = String::new();
@@ -285,25 +291,15 @@ impl Feed {
         format!(
             "{{{}\"change_id\":{},\"bids\":[{bids}],{}\"asks\":[{asks}]}}",
             part(&head),
-            self.change_id,
+            change_id,
             part(&best)
         )
     }
 
-    /// The answer to `get_order_book` of one or two seconds ago.
-    pub fn old_order_book(&self) -> &str {
-        let [old, _] = &self.old;
-        old
-    }
-
     fn grow_old(&mut self, core: &Core) {
-        let book = self.order_book(core, usize::MAX);
+        let now = (self.change_id, plain(&core.engine, self.inst, usize::MAX));
         let [older, newer] = &mut self.old;
-        std::mem::swap(older, newer);
-        newer.clone_from(&book);
-        if older.is_empty() {
-            *older = book;
-        }
+        *older = std::mem::replace(newer, now);
     }
 
     fn push_book(&mut self, core: &mut Core, at: usize, listeners: Listeners<'_>) {
@@ -331,14 +327,18 @@ impl Feed {
 
     fn push_grouped(&mut self, core: &mut Core, listeners: Listeners<'_>) {
         for depth in [1, 10, 20] {
+            let told = listeners(Kind::Grouped(depth), Pace::Ms100, self.inst);
+            if told.is_empty() {
+                continue;
+            }
             let now = plain(&core.engine, self.inst, depth);
             if self.grouped.get(&depth) == Some(&now) {
                 continue;
             }
             self.grouped.insert(depth, now);
-            for (name, conns) in listeners(Kind::Grouped(depth), Pace::Ms100, self.inst) {
-                let text = message(&name, &self.grouped(core, depth));
-                core.publish_depth(&name, &conns, text);
+            let data = self.grouped(core, depth);
+            for (name, conns) in told {
+                core.publish_depth(&name, &conns, message(&name, &data));
             }
         }
     }
@@ -389,12 +389,8 @@ impl Feed {
     }
 
     fn quote_row(&self, core: &Core) -> Value {
-        let (spec, book) = (core.engine.spec(self.inst), core.engine.book(self.inst));
-        let best = |side| {
-            let best = book.best(side);
-            best.map_or((0, 0), |(price, level)| (price, level.total))
-        };
-        let (bid, ask) = (best(Side::Buy), best(Side::Sell));
+        let spec = core.engine.spec(self.inst);
+        let [bid, ask] = best(&core.engine, self.inst);
         json!({
             "timestamp": core.venue_ms(), "instrument_name": self.name,
             "best_bid_price": reply::price(spec, bid.0), "best_bid_amount": reply::qty(spec, bid.1),
@@ -427,6 +423,15 @@ impl Feed {
             },
         })
     }
+}
+
+/// Price and amount of the best bid and the best ask; zeros where there is none.
+fn best(engine: &Engine, inst: usize) -> [(i64, i64); 2] {
+    let book = engine.book(inst);
+    [Side::Buy, Side::Sell].map(|side| {
+        let best = book.best(side);
+        best.map_or((0, 0), |(price, level)| (price, level.total))
+    })
 }
 
 /// A public trade.
