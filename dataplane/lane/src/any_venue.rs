@@ -97,6 +97,10 @@ impl Venue for AnyVenue {
         each!(self, venue => venue.link_role(link))
     }
 
+    fn entry_link(&self) -> LinkId {
+        each!(self, venue => venue.entry_link())
+    }
+
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
         each!(self, venue => venue.on_open(registry, link, now, out));
     }

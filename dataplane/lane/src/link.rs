@@ -32,6 +32,8 @@ const HANDSHAKE_NS_MAX: u64 = 10_000_000_000;
 const RESPONSE_NS_MAX: u64 = 10_000_000_000;
 /// REST requests waiting on one link.
 const REQUESTS_MAX: usize = 256;
+/// Requests of these that only cancels and questions may use.
+const REQUESTS_KEPT: usize = REQUESTS_MAX / 4;
 /// A link that stood this long has earned a fresh back-off.
 const STABLE_NS: u64 = 10_000_000_000;
 
@@ -309,6 +311,11 @@ impl Link {
         }
         self.requests.push_back(request);
         Ok(())
+    }
+
+    /// Whether so many requests wait that new orders must not join them.
+    pub fn is_backlogged(&self) -> bool {
+        self.requests.len() >= REQUESTS_MAX - REQUESTS_KEPT
     }
 
     /// New addresses of the host, for the next connect.

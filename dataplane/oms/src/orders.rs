@@ -474,6 +474,19 @@ impl Oms {
     /// One execution. Counted once, whatever the order's state: money moved.
     pub fn on_fill(&mut self, report: &FillReport, instrument: &Instrument) -> FillOutcome {
         let Some(id) = self.find(report.instrument, report.client_id, report.order_id) else {
+            // Counted long ago, and its order forgotten since: a comparison may reach further back.
+            let known = report
+                .client_id
+                .map(|id| (report.instrument, report.trade_id, id));
+            if known.is_some_and(|key| self.seen.has(&key)) {
+                self.tally.duplicate_fills += 1;
+                return FillOutcome::Duplicate;
+            }
+            // An order whose answer was lost has no venue id yet: it is asked about, and this told again.
+            let is_nameless = |order: &Order| order.order_id.0 == 0;
+            if report.client_id.is_none() && self.live(report.instrument).any(is_nameless) {
+                return FillOutcome::Beyond;
+            }
             self.tally.foreign += 1;
             return FillOutcome::Foreign;
         };
@@ -740,6 +753,9 @@ fn step(order: &mut Order, to: OrderState, tally: &mut Tally) -> Option<OrderSta
     Some(from)
 }
 
+#[cfg(test)]
+#[path = "fills_tests.rs"]
+mod fills_tests;
 #[cfg(test)]
 #[path = "orders_tests.rs"]
 mod tests;

@@ -4,18 +4,18 @@ use super::*;
 use dp_types::{AssetId, Decimal, Liquidity, OrderKind, Text, Tif};
 use proptest::prelude::*;
 
-const VENUE: VenueId = VenueId::OKX;
-const NOW: UnixNanos = UnixNanos(1_000);
+pub(super) const VENUE: VenueId = VenueId::OKX;
+pub(super) const NOW: UnixNanos = UnixNanos(1_000);
 
-fn instrument() -> Instrument {
+pub(super) fn instrument() -> Instrument {
     Instrument::bare(InstrumentId(0), VENUE, Text::EMPTY, 0, 0)
 }
 
-fn oms() -> Oms {
+pub(super) fn oms() -> Oms {
     Oms::new(Epoch(1), LaneId(0), 1)
 }
 
-fn place(oms: &mut Oms, side: Side, price: i64, qty: i64) -> ClientOrderId {
+pub(super) fn place(oms: &mut Oms, side: Side, price: i64, qty: i64) -> ClientOrderId {
     let client_id = oms.next_id().unwrap();
     let order = NewOrder {
         instrument: InstrumentId(0),
@@ -31,14 +31,14 @@ fn place(oms: &mut Oms, side: Side, price: i64, qty: i64) -> ClientOrderId {
     client_id
 }
 
-fn whole(value: i64) -> Decimal {
+pub(super) fn whole(value: i64) -> Decimal {
     Decimal {
         mantissa: value,
         exponent: 0,
     }
 }
 
-fn report(id: ClientOrderId, state: OrderState, cum: i64) -> OrderReport {
+pub(super) fn report(id: ClientOrderId, state: OrderState, cum: i64) -> OrderReport {
     OrderReport {
         instrument: InstrumentId(0),
         client_id: Some(id),
@@ -53,7 +53,7 @@ fn report(id: ClientOrderId, state: OrderState, cum: i64) -> OrderReport {
     }
 }
 
-fn fill(id: ClientOrderId, trade: u128, qty: i64) -> FillReport {
+pub(super) fn fill(id: ClientOrderId, trade: u128, qty: i64) -> FillReport {
     FillReport {
         instrument: InstrumentId(0),
         client_id: Some(id),
@@ -77,7 +77,7 @@ fn fill(id: ClientOrderId, trade: u128, qty: i64) -> FillReport {
 }
 
 /// A fill as a stream tells it: with what is done of the order after it.
-fn told(oms: &Oms, id: ClientOrderId, trade: u128, qty: i64) -> FillReport {
+pub(super) fn told(oms: &Oms, id: ClientOrderId, trade: u128, qty: i64) -> FillReport {
     let filled = oms.get(id).unwrap().filled.0;
     FillReport {
         cum: Some(whole(filled + qty)),
@@ -85,7 +85,7 @@ fn told(oms: &Oms, id: ClientOrderId, trade: u128, qty: i64) -> FillReport {
     }
 }
 
-fn state(oms: &Oms, id: ClientOrderId) -> OrderState {
+pub(super) fn state(oms: &Oms, id: ClientOrderId) -> OrderState {
     oms.get(id).unwrap().state
 }
 
@@ -138,28 +138,6 @@ fn a_plain_life() {
 }
 
 #[test]
-fn a_fill_told_three_times_counts_once() {
-    let mut oms = oms();
-    let id = place(&mut oms, Side::Buy, 100, 5);
-    oms.on_sent(id, UnixNanos(2));
-    oms.on_fill(&told(&oms, id, 1, 2), &instrument());
-    // Told again by a query that names the venue's id only.
-    let again = FillReport {
-        client_id: None,
-        ..fill(id, 1, 2)
-    };
-    assert_eq!(oms.on_fill(&again, &instrument()), FillOutcome::Duplicate);
-    assert_eq!(
-        oms.on_fill(&told(&oms, id, 1, 2), &instrument()),
-        FillOutcome::Duplicate
-    );
-    assert_eq!(
-        (oms.get(id).unwrap().filled, oms.tally().duplicate_fills),
-        (Qty(2), 2)
-    );
-}
-
-#[test]
 fn the_stream_may_come_before_the_reply() {
     let mut oms = oms();
     let id = place(&mut oms, Side::Buy, 100, 5);
@@ -173,20 +151,6 @@ fn the_stream_may_come_before_the_reply() {
         (state(&oms, id), oms.tally().illegal),
         (OrderState::Filled, 0)
     );
-}
-
-#[test]
-fn a_fill_that_crossed_the_cancel_is_true() {
-    let mut oms = oms();
-    let id = place(&mut oms, Side::Buy, 100, 5);
-    oms.on_sent(id, UnixNanos(2));
-    oms.on_report(&report(id, OrderState::Cancelled, 0), &instrument(), NOW);
-    let FillOutcome::Counted { order, .. } = oms.on_fill(&told(&oms, id, 1, 2), &instrument())
-    else {
-        panic!("not counted")
-    };
-    assert_eq!((order.state, order.filled), (OrderState::Cancelled, Qty(2)));
-    assert_eq!(oms.tally().late_fills, 1);
 }
 
 #[test]
@@ -617,17 +581,6 @@ fn a_refused_order_the_venue_says_is_open_is_counted() {
 }
 
 #[test]
-fn a_fill_of_nothing_or_less_is_refused() {
-    let mut oms = oms();
-    let id = place(&mut oms, Side::Buy, 100, 5);
-    for qty in [0, -3] {
-        let outcome = oms.on_fill(&fill(id, 1, qty), &instrument());
-        assert_eq!(outcome, FillOutcome::BadNumber);
-    }
-    assert_eq!(oms.get(id).unwrap().cum, Qty(0));
-}
-
-#[test]
 fn an_order_whose_cancel_was_not_answered_is_unknown_to_the_heir() {
     let mut oms = oms();
     let id = place(&mut oms, Side::Buy, 100, 5);
@@ -786,74 +739,4 @@ fn a_refusal_of_what_is_left_of_an_order_ends_it() {
         (state(&oms, id), oms.held_count(), oms.tally().illegal),
         (OrderState::Cancelled, 0, 0)
     );
-}
-
-#[test]
-fn a_final_order_is_held_until_its_fills_are_counted() {
-    let mut oms = oms();
-    let id = place(&mut oms, Side::Buy, 100, 5);
-    oms.on_sent(id, NOW);
-    oms.on_report(&report(id, OrderState::Filled, 5), &instrument(), NOW);
-    assert_eq!(state(&oms, id), OrderState::Filled);
-    assert_eq!((oms.all_live().count(), oms.held_count()), (0, 1));
-    assert_eq!(
-        oms.exposure(InstrumentId(0)).buy,
-        Qty(5),
-        "not in the position yet"
-    );
-    assert_eq!(oms.exposure(InstrumentId(0)).own_bid, None, "nothing rests");
-    let outcome = oms.on_fill(&fill(id, 1, 3), &instrument());
-    assert!(matches!(outcome, FillOutcome::Counted { .. }));
-    assert_eq!(oms.exposure(InstrumentId(0)).buy, Qty(2));
-    assert_eq!(
-        oms.on_fill(&fill(id, 2, 3), &instrument()),
-        FillOutcome::Beyond
-    );
-    oms.on_fill(&fill(id, 3, 2), &instrument());
-    assert_eq!(
-        (oms.held_count(), oms.exposure(InstrumentId(0)).buy),
-        (0, Qty(0))
-    );
-    // A late word that more was done takes it back.
-    oms.on_report(&report(id, OrderState::Filled, 6), &instrument(), NOW);
-    assert_eq!(
-        (oms.held_count(), oms.exposure(InstrumentId(0)).buy),
-        (1, Qty(1))
-    );
-}
-
-#[test]
-fn an_heir_counts_what_was_not_counted_and_nothing_twice() {
-    let mut oms = oms();
-    let id = place(&mut oms, Side::Buy, 100, 10);
-    oms.on_sent(id, NOW);
-    oms.on_report(
-        &report(id, OrderState::PartiallyFilled, 5),
-        &instrument(),
-        NOW,
-    );
-    let recovered = |filled| Recovered {
-        live: oms.get(id).unwrap().live(),
-        venue: VENUE,
-        strategy: StrategyId(0),
-        kind: OrderKind::Limit,
-        tif: Tif::Gtc,
-        qty: Qty(10),
-        filled: Qty(filled),
-        at: NOW,
-    };
-    // Its fill was counted long ago and is remembered no more.
-    let mut heir = Oms::new(Epoch(2), LaneId(0), 1);
-    heir.adopt(&recovered(5));
-    assert_eq!(
-        heir.on_fill(&fill(id, 1, 5), &instrument()),
-        FillOutcome::Beyond
-    );
-    assert_eq!(heir.get(id).unwrap().filled, Qty(5));
-    // The process died between the word and the fill.
-    let mut heir = Oms::new(Epoch(2), LaneId(0), 1);
-    heir.adopt(&recovered(0));
-    let outcome = heir.on_fill(&fill(id, 1, 5), &instrument());
-    assert!(matches!(outcome, FillOutcome::Counted { .. }));
-    assert_eq!(state(&heir, id), OrderState::PartiallyFilled);
 }

@@ -4,6 +4,7 @@
 //!   bytes  ──▶ ws::parse_header · http::ResponseHead · json::Doc ──▶ views that cannot fail
 //!   bytes of a known shape ──▶ scan::Cursor ──▶ values, or None: json::Doc
 //!   values ──▶ ws::write_frame  · http::RequestHead  · json::write ──▶ Vec<u8> or buf::Buf
+//!   ids ⇄ numbers: ids
 //!   values ──▶ digits::Digits ──▶ template::Template ──▶ an order
 //! ```
 //!
@@ -25,6 +26,7 @@ pub mod buf;
 pub mod digits;
 pub mod fix;
 pub mod http;
+pub mod ids;
 pub mod json;
 pub mod sbe;
 pub mod scan;

@@ -13,6 +13,7 @@
 
 pub mod cases;
 pub mod script;
+pub mod soak;
 pub mod stage;
 pub mod trial;
 pub mod venues;

@@ -49,6 +49,8 @@ pub struct Known<'r> {
     pub venue: Tried,
     /// What it can do.
     pub capabilities: &'static Capabilities,
+    /// Connections our machine asks for.
+    pub links: usize,
     /// What is wished and heard.
     pub script: Shared,
 }

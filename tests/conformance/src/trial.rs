@@ -344,11 +344,10 @@ impl<'s, 'r> Trial<'s, 'r> {
             return Err(format!("{duplicates} client order ids came twice"));
         }
         let mut theirs = Vec::new();
-        let (mut held, mut traded) = (0, 0);
+        let mut held = 0;
         for row in record["orders"].as_array().into_iter().flatten() {
             let cum = signed(row, "cum", &instrument)?;
             held += cum;
-            traded += cum.unsigned_abs();
             let state = row["state"].as_str().unwrap_or_default();
             theirs.push((cum, matches!(state, "live" | "partially_filled")));
         }
@@ -378,10 +377,20 @@ impl<'s, 'r> Trial<'s, 'r> {
         if ours != theirs {
             return Err(format!("orders: ours {ours:?}, theirs {theirs:?}"));
         }
-        // Fees taken out of what was bought make the position smaller by parts of a hundredth.
-        let off = held.abs_diff(position);
-        if off > traded / 100 + 1 {
-            return Err(format!("position: ours {position}, theirs {held}"));
+        // Fees taken out of what was bought make the position smaller; ours are cut to parts of an increment.
+        let (mut fees, mut fills) = (0, 0);
+        for row in record["fills"].as_array().into_iter().flatten() {
+            fills += 1;
+            if row["symbol"].as_str() == Some(instrument.symbol.as_str()) && is_base_fee(row) {
+                fees += parts(row, "fee", &instrument)?;
+            }
+        }
+        let theirs = i128::from(held) * FEE_PARTS - fees;
+        let off = theirs.abs_diff(i128::from(position) * FEE_PARTS);
+        if off > (fills + 1) * FEE_PARTS.unsigned_abs() {
+            return Err(format!(
+                "position: ours {position}, theirs {held} less {fees}/{FEE_PARTS} of fees"
+            ));
         }
         Ok(())
     }
@@ -409,6 +418,28 @@ impl<'s, 'r> Trial<'s, 'r> {
             counts.join(", ")
         )
     }
+}
+
+/// Parts of a quantity increment fees are compared in.
+const FEE_PARTS: i128 = 1_000_000;
+
+/// Whether a fill's fee was taken out of what was bought.
+fn is_base_fee(row: &Value) -> bool {
+    row["side"] == "buy" && row["fee_in_base"] == true
+}
+
+/// An amount in parts of the instrument's quantity increment.
+fn parts(row: &Value, name: &str, instrument: &Instrument) -> Result<i128, String> {
+    let text = row[name].as_str().unwrap_or_default();
+    let number = Decimal::parse(text.as_bytes()).map_err(|error| format!("{text}: {error}"))?;
+    let power = i32::from(number.exponent) + i32::from(instrument.qty_decimals) + 6;
+    let mantissa = i128::from(number.mantissa);
+    let scale = 10i128.pow(power.unsigned_abs());
+    Ok(if power >= 0 {
+        mantissa * scale
+    } else {
+        mantissa / scale
+    })
 }
 
 /// A level, as far as it is compared.

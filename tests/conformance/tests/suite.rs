@@ -4,7 +4,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
-use tests_conformance::stage::{Memory, Sockets, Virtual};
+use tests_conformance::stage::{Memory, Sockets, Virtual, sim_config};
 use tests_conformance::venues::Tried;
 use tests_conformance::{Trial, Verdict, cases};
 
@@ -28,7 +28,11 @@ fn play(name: &str, is_virtual: bool) {
             let memory = Memory::new();
             let seed = number as u64 + 1;
             if is_virtual {
-                let (mut stage, known) = Virtual::new(&memory, venue, seed);
+                let mut sim = sim_config(&venue, seed);
+                if case.is_long {
+                    sim.flow.ticks_per_s = 2;
+                }
+                let (mut stage, known) = Virtual::with(&memory, venue, &sim);
                 case.play(&mut Trial::new(&mut stage, known))
             } else {
                 let (mut stage, known) = Sockets::new(&memory, venue, seed);

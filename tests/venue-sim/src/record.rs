@@ -229,11 +229,8 @@ fn order_row(core: &Core, symbol: &dyn Fn(usize) -> String, order: &Order) -> Va
 
 fn fill_row(core: &Core, symbol: &dyn Fn(usize) -> String, order: &Order, fill: Fill) -> Value {
     let spec = core.engine.spec(order.ask.inst);
-    let fee_asset = if core.engine.is_fee_in_quote(order.ask.inst, order.ask.side) {
-        &spec.quote
-    } else {
-        &spec.base
-    };
+    let is_in_quote = core.engine.is_fee_in_quote(order.ask.inst, order.ask.side);
+    let fee_asset = if is_in_quote { &spec.quote } else { &spec.base };
     json!({
         "venue": core.name,
         "client_order_id": &*order.ask.client_id,
@@ -245,6 +242,7 @@ fn fill_row(core: &Core, symbol: &dyn Fn(usize) -> String, order: &Order, fill: 
         "qty": text::qty(spec, fill.qty),
         "fee": text::amount(fill.fee),
         "fee_asset": fee_asset,
+        "fee_in_base": !is_in_quote,
         "maker": fill.is_maker,
         "at_ns": fill.at_ns,
     })

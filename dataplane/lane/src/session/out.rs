@@ -1,7 +1,7 @@
 //! Out: the desk's actions to the venue machines, the machines' words to the links, the links' bytes to the
 //! transport.
 
-use super::{CANCEL_BYTES, ORDERS, Sessions, tell};
+use super::{CANCEL_BYTES, Seat, Sessions, tell};
 use crate::any_venue::AnyVenue;
 use crate::desk::{Desk, Outcome};
 use crate::engine::Action;
@@ -216,9 +216,8 @@ impl<T: Transport> Sessions<T> {
                 });
             }
             Action::Reopen(venue) => {
-                let is_orders = |link: &Link| link.spec.id == ORDERS;
                 if let Some(at) = self.seat_at(*venue)
-                    && let Some(link_at) = self.seats[at].links.iter().position(is_orders)
+                    && let Some(link_at) = self.seats[at].entry()
                 {
                     let fault = LinkFault::Wish("requests are not answered");
                     self.lose(desk, at, link_at, fault, now);
@@ -246,12 +245,11 @@ impl<T: Transport> Sessions<T> {
         now: Now,
         say: impl FnOnce(&mut AnyVenue, &Registry, &mut LaneSink<'_, D>) -> Result<(), EntryError>,
     ) -> Result<(), EntryError> {
-        let orders = self.seats[seat_at]
-            .links
-            .iter()
-            .find(|link| link.spec.id == ORDERS);
-        let socket = orders.and_then(Link::socket);
-        if socket.is_some_and(|socket| self.transport.room(socket) < CANCEL_BYTES) {
+        let seat = &self.seats[seat_at];
+        let entry = seat.entry().and_then(|at| seat.links.get(at));
+        let socket = entry.and_then(Link::socket);
+        let is_full = socket.is_some_and(|socket| self.transport.room(socket) < CANCEL_BYTES);
+        if is_full || entry.is_some_and(Link::is_backlogged) {
             desk.wall().count(Counter::BacklogRefusals);
             return Err(EntryError::Backlog);
         }
@@ -308,13 +306,17 @@ impl<T: Transport> Sessions<T> {
 
     fn flush_orders(&mut self, desk: &mut impl Desk, seat_at: usize, now: Now) {
         self.flush_outbox(desk, seat_at, now);
-        let orders = self.seats[seat_at]
-            .links
-            .iter()
-            .position(|link| link.spec.id == ORDERS);
-        if let Some(link_at) = orders {
+        if let Some(link_at) = self.seats[seat_at].entry() {
             self.send_link(desk, seat_at, link_at, now);
         }
+    }
+}
+
+impl Seat {
+    /// Place of the link new orders leave by.
+    fn entry(&self) -> Option<usize> {
+        let id = self.venue.entry_link();
+        self.links.iter().position(|link| link.spec.id == id)
     }
 }
 

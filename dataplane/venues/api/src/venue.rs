@@ -138,6 +138,12 @@ pub trait Venue {
         }
     }
 
+    /// The link new orders leave by: one whose peer does not read takes none, and one that does not answer is
+    /// opened anew.
+    fn entry_link(&self) -> LinkId {
+        LinkId(2)
+    }
+
     /// A link's handshake is complete.
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink);
     /// One whole WebSocket text message. The bytes are parsed in place.

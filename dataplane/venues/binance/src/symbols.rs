@@ -11,48 +11,19 @@
 
 use dp_types::{ClientOrderId, Decimal, InstrumentId, OrderId, Text};
 use dp_wire::buf::Buf;
+use dp_wire::digits::Digits;
+use dp_wire::ids::parse_base36;
 
 /// Marks our client order ids.
 const CLIENT_PREFIX: &str = "sl-";
 /// Longest client order id we write: the prefix and 45 bits in base 36.
 pub const CLIENT_ID_MAX: usize = 3 + 9;
-const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-
-/// Appends `value` in base 36, lower case.
-pub fn push_base36<const N: usize>(value: u64, out: &mut Buf<N>) {
-    let mut text = [b'0'; 13]; // 36^13 > 2^64
-    let (mut rest, mut start) = (value, text.len());
-    for (at, slot) in text.iter_mut().enumerate().rev() {
-        *slot = DIGITS.get((rest % 36) as usize).copied().unwrap_or(b'0');
-        rest /= 36;
-        start = at;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.push_bytes(text.get(start..).unwrap_or(&[]));
-}
-
-/// A canonical base-36 number (no leading zero, lower case).
-pub fn parse_base36(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || (text.starts_with(b"0") && text.len() > 1) {
-        return None;
-    }
-    text.iter().try_fold(0u64, |value, &byte| {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'z' => byte - b'a' + 10,
-            _ => return None,
-        };
-        value.checked_mul(36)?.checked_add(u64::from(digit))
-    })
-}
 
 /// A client order id as the venue gets it.
 pub fn client_id_text(id: ClientOrderId) -> Buf<CLIENT_ID_MAX> {
     let mut text = Buf::new();
     text.push_str(CLIENT_PREFIX);
-    push_base36(id.0, &mut text);
+    text.push_bytes(Digits::base36(id.0).as_bytes());
     text
 }
 
@@ -102,7 +73,7 @@ impl RequestId {
             .flatten()
         {
             text.push(b'-');
-            push_base36(number, &mut text);
+            text.push_bytes(Digits::base36(number).as_bytes());
         }
         text
     }

@@ -14,6 +14,7 @@
 //! Source: venue page, sections 2 and 4, read 2026-11-21.
 
 use dp_types::{ClientOrderId, OrderId, Price, Side, Text};
+pub use dp_wire::ids::{push_u64, write_u64};
 use dp_wire::time::TimeText;
 
 const DAY_MS: u64 = 86_400_000;
@@ -43,31 +44,9 @@ pub fn is_derivative(symbol: &str) -> bool {
     assets(symbol).is_some_and(|(base, quote)| is_collateral(base) && is_collateral(quote))
 }
 
-/// Appends an unsigned integer.
-pub fn push_u64(value: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(write_u64(value, &mut [0; 20]).as_bytes());
-}
-
-/// The digits of an integer, written into `buffer`.
-pub fn write_u64(value: u64, buffer: &mut [u8; 20]) -> &str {
-    let (mut rest, mut start) = (value, buffer.len());
-    for (at, slot) in buffer.iter_mut().enumerate().rev() {
-        *slot = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        start = at;
-        if rest == 0 {
-            break;
-        }
-    }
-    let digits = buffer.get(start..).unwrap_or(&[]);
-    core::str::from_utf8(digits).unwrap_or("")
-}
-
 /// A canonical integer: digits without a zero in front.
 pub fn parse_u64(text: &str) -> Option<u64> {
-    let is_canonical = text.bytes().all(|byte| byte.is_ascii_digit())
-        && (text.len() == 1 || !text.starts_with('0'));
-    text.parse().ok().filter(|_| is_canonical)
+    dp_wire::ids::parse_u64(text.as_bytes())
 }
 
 /// Our id from the venue's text of it; `None` when the order is not one of ours.

@@ -19,6 +19,8 @@
 use crate::ID;
 use dp_types::{ClientOrderId, InstrumentId, OrderId, Text};
 use dp_venue_api::Registry;
+use dp_wire::ids::{UUID_LEN, parse_uuid, uuid_text};
+pub use dp_wire::ids::{parse_base36, parse_u64, push_base36, write_u64};
 
 /// The venue's product categories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +111,6 @@ fn marked(registry: &Registry, symbol: &str) -> Option<InstrumentId> {
 
 /// Marks our client order ids.
 const CLIENT_PREFIX: &[u8] = b"sl-";
-const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// Appends a client order id as the venue gets it.
 pub fn push_client_id(id: ClientOrderId, out: &mut Vec<u8>) {
@@ -117,79 +118,19 @@ pub fn push_client_id(id: ClientOrderId, out: &mut Vec<u8>) {
     push_base36(id.0, out);
 }
 
-/// Appends `value` in base 36, lower case.
-pub fn push_base36(value: u64, out: &mut Vec<u8>) {
-    let mut text = [b'0'; 13]; // 36^13 > 2^64
-    let (mut rest, mut start) = (value, text.len());
-    for (at, slot) in text.iter_mut().enumerate().rev() {
-        *slot = DIGITS.get((rest % 36) as usize).copied().unwrap_or(b'0');
-        rest /= 36;
-        start = at;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(text.get(start..).unwrap_or(&[]));
-}
-
 /// Our id from the venue's text; `None` when the order is not one of ours.
 pub fn parse_client_id(text: &[u8]) -> Option<ClientOrderId> {
     ClientOrderId::from_raw(parse_base36(text.strip_prefix(CLIENT_PREFIX)?)?)
 }
 
-/// A canonical base-36 number (no leading zero, lower case).
-pub fn parse_base36(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.starts_with(b"0") {
-        return None;
-    }
-    text.iter().try_fold(0u64, |value, &byte| {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'z' => byte - b'a' + 10,
-            _ => return None,
-        };
-        value.checked_mul(36)?.checked_add(u64::from(digit))
-    })
-}
-
-/// A plain decimal integer without a leading zero.
-pub fn parse_u64(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || (text.starts_with(b"0") && text.len() > 1) {
-        return None;
-    }
-    text.iter().try_fold(0u64, |value, byte| {
-        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
-        value.checked_mul(10)?.checked_add(u64::from(digit))
-    })
-}
-
-/// Where a UUID has its dashes.
-const DASHES: [usize; 4] = [8, 13, 18, 23];
-const UUID_LEN: usize = 36;
-
 /// An order's or execution's id, 0 for empty text. `None` when its text would not come back exactly.
 pub fn parse_id(text: &[u8]) -> Option<u128> {
     match text.len() {
         0 => Some(0),
-        UUID_LEN => parse_uuid(text),
+        // Half of it zeros would read as digits.
+        UUID_LEN => parse_uuid(text).filter(|bits| bits >> 64 != 0),
         _ => parse_u64(text).map(u128::from),
     }
-}
-
-/// 32 lower-case hexadecimal digits in five groups.
-fn parse_uuid(text: &[u8]) -> Option<u128> {
-    let mut value = 0u128;
-    for (at, byte) in text.iter().enumerate() {
-        let digit = match byte {
-            b'-' if DASHES.contains(&at) => continue,
-            _ if DASHES.contains(&at) => return None,
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            _ => return None,
-        };
-        value = value << 4 | u128::from(digit);
-    }
-    (value >> 64 != 0).then_some(value)
 }
 
 /// The venue's text of an id; empty for 0.
@@ -200,33 +141,7 @@ pub fn order_id_text(id: OrderId) -> Text<40> {
     if let Ok(digits) = u64::try_from(id.0) {
         return Text::lossy(write_u64(digits, &mut [0; 20]));
     }
-    let mut text = [b'-'; UUID_LEN];
-    let mut rest = id.0;
-    for (at, slot) in text.iter_mut().enumerate().rev() {
-        if DASHES.contains(&at) {
-            continue;
-        }
-        *slot = DIGITS.get((rest & 15) as usize).copied().unwrap_or(b'0');
-        rest >>= 4;
-    }
-    Text::lossy(core::str::from_utf8(&text).unwrap_or(""))
-}
-
-/// The digits of an integer, written into `buffer`.
-pub fn write_u64(value: u64, buffer: &mut [u8; 20]) -> &str {
-    let (mut rest, mut start) = (value, buffer.len());
-    for (at, slot) in buffer.iter_mut().enumerate().rev() {
-        *slot = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        start = at;
-        if rest == 0 {
-            break;
-        }
-    }
-    buffer
-        .get(start..)
-        .and_then(|digits| core::str::from_utf8(digits).ok())
-        .unwrap_or("")
+    Text::lossy(core::str::from_utf8(&uuid_text(id.0)).unwrap_or(""))
 }
 
 #[cfg(test)]

@@ -136,6 +136,10 @@ impl Venue for Coinbase {
         self.session.links()
     }
 
+    fn entry_link(&self) -> LinkId {
+        LINK_ENTRY
+    }
+
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
         self.session.on_open(registry, link, now, out);
     }

@@ -10,12 +10,11 @@
 //! that it is ours. Source: venue page, sections A2 and A4.
 
 use dp_types::{ClientOrderId, OrderId, Text};
+use dp_wire::ids::uuid_text;
+pub use dp_wire::ids::{UUID_LEN, parse_uuid};
 
 /// Marks our client order ids, hyphens included.
 const CLIENT_PREFIX: &[u8; 24] = b"51de1a4e-0000-4000-8000-";
-/// Bytes of a UUID as text.
-pub const UUID_LEN: usize = 36;
-const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The text of a UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,19 +23,7 @@ pub struct Uuid([u8; UUID_LEN]);
 impl Uuid {
     /// From its 128 bits.
     pub fn from_bits(bits: u128) -> Self {
-        let mut text = [b'-'; UUID_LEN];
-        let mut shift = 128;
-        for (at, slot) in text.iter_mut().enumerate() {
-            if matches!(at, 8 | 13 | 18 | 23) {
-                continue;
-            }
-            shift -= 4;
-            *slot = HEX
-                .get((bits >> shift) as usize & 15)
-                .copied()
-                .unwrap_or(b'0');
-        }
-        Self(text)
+        Self(uuid_text(bits))
     }
 
     /// Our client order id as the venue gets it.
@@ -68,21 +55,6 @@ fn hex(text: &[u8]) -> Option<u128> {
         };
         Some(value << 4 | u128::from(digit))
     })
-}
-
-/// The bits of a UUID in the venue's form: lower case, with hyphens. `None` for any other text: it would not come
-/// back as it was.
-pub fn parse_uuid(text: &[u8]) -> Option<u128> {
-    if text.len() != UUID_LEN {
-        return None;
-    }
-    let mut bits = 0;
-    let mut groups = text.split(|&byte| byte == b'-');
-    for len in [8, 4, 4, 4, 12] {
-        let group = groups.next().filter(|group| group.len() == len)?;
-        bits = bits << (4 * len) | hex(group)?;
-    }
-    groups.next().is_none().then_some(bits)
 }
 
 /// The venue's id of an order. `None` when it is no UUID, or the one of zeros, which names none.

@@ -14,6 +14,8 @@
 //! Source: venue page, sections 2 and 4, read 2026-11-20.
 
 use dp_types::{ClientOrderId, OrderId, Text, TradeId};
+use dp_wire::ids::parse_u64;
+pub use dp_wire::ids::{parse_base36, push_base36, push_u64};
 
 /// The currency an instrument is settled in, as the venue asks for it beside a label: `BTC` of `BTC-PERPETUAL`,
 /// `USDC` of `ETH_USDC-PERPETUAL`. [U] for spot, where it is taken to be the quote currency.
@@ -24,7 +26,6 @@ pub fn currency(symbol: &str) -> &str {
 
 /// Marks our labels.
 const CLIENT_PREFIX: &[u8] = b"sl";
-const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// Appends a client order id as the venue gets it.
 pub fn push_client_id(id: ClientOrderId, out: &mut Vec<u8>) {
@@ -32,39 +33,9 @@ pub fn push_client_id(id: ClientOrderId, out: &mut Vec<u8>) {
     push_base36(id.0, out);
 }
 
-/// Appends `value` in base 36, lower case.
-pub fn push_base36(value: u64, out: &mut Vec<u8>) {
-    let mut text = [b'0'; 13]; // 36^13 > 2^64
-    let (mut rest, mut start) = (value, text.len());
-    for (at, slot) in text.iter_mut().enumerate().rev() {
-        *slot = DIGITS.get((rest % 36) as usize).copied().unwrap_or(b'0');
-        rest /= 36;
-        start = at;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(text.get(start..).unwrap_or(&[]));
-}
-
 /// Our id from the venue's text; `None` when the order is not one of ours.
 pub fn parse_client_id(text: &[u8]) -> Option<ClientOrderId> {
     ClientOrderId::from_raw(parse_base36(text.strip_prefix(CLIENT_PREFIX)?)?)
-}
-
-/// A canonical base-36 number (no leading zero, lower case).
-pub fn parse_base36(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.starts_with(b"0") {
-        return None;
-    }
-    text.iter().try_fold(0u64, |value, &byte| {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'z' => byte - b'a' + 10,
-            _ => return None,
-        };
-        value.checked_mul(36)?.checked_add(u64::from(digit))
-    })
 }
 
 /// Longest prefix of an id: `BTC_USDC`.
@@ -78,14 +49,10 @@ pub fn parse_id(text: &[u8]) -> Option<u128> {
         Some(at) => (text.get(..at)?, text.get(at + 1..)?),
     };
     let is_letter = |byte: &u8| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_');
-    let is_canonical = !digits.is_empty() && (digits.len() == 1 || !digits.starts_with(b"0"));
-    if prefix.len() > PREFIX_MAX || !prefix.iter().all(is_letter) || !is_canonical {
+    if prefix.len() > PREFIX_MAX || !prefix.iter().all(is_letter) {
         return None;
     }
-    let number = digits.iter().try_fold(0u64, |value, byte| {
-        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
-        value.checked_mul(10)?.checked_add(u64::from(digit))
-    })?;
+    let number = parse_u64(digits)?;
     let name = prefix
         .iter()
         .fold(0u64, |name, byte| name << 8 | u64::from(*byte));
@@ -120,12 +87,6 @@ pub fn write_id(id: u128, buffer: &mut [u8; 40]) -> &str {
     }
     let text = buffer.get(start..).unwrap_or(&[]);
     core::str::from_utf8(text).unwrap_or("")
-}
-
-/// Appends the digits of an integer.
-pub fn push_u64(value: u64, out: &mut Vec<u8>) {
-    let mut buffer = [0; 40];
-    out.extend_from_slice(write_id(u128::from(value), &mut buffer).as_bytes());
 }
 
 /// The venue's text of an order id; empty for 0.

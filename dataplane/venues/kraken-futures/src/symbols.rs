@@ -13,55 +13,15 @@
 //! Source: venue page, sections 2, 3 and 4, read 2026-11-20.
 
 use dp_types::{ClientOrderId, OrderId, Text, TradeId};
+pub use dp_wire::ids::{UUID_LEN, parse_uuid, push_u64, uuid_text};
 use dp_wire::json::Value;
 
-/// Characters of a UUID.
-pub const UUID_LEN: usize = 36;
 /// What our client order ids begin with: "sl" in ASCII, then the marks of a random UUID (version 4, variant 1).
 const CLIENT_HIGH: u128 = 0x736c_0000_0000_4000_8000_0000_0000_0000;
 /// The last group of a UUID: a client order id has 45 bits.
 const CLIENT_MASK: u128 = (1 << 48) - 1;
-/// Where the dashes stand.
-const DASHES: [usize; 4] = [8, 13, 18, 23];
 /// Longest symbol: `FF_` with ten letters and a date has 20.
 pub const SYMBOL_MAX: usize = 31;
-
-/// A UUID as the number it is. `None` when it is none, or when its text would not come back exactly (capitals).
-pub fn parse_uuid(text: &[u8]) -> Option<u128> {
-    if text.len() != UUID_LEN {
-        return None;
-    }
-    text.iter()
-        .enumerate()
-        .try_fold(0u128, |value, (at, &byte)| {
-            let digit = match byte {
-                b'-' if DASHES.contains(&at) => return Some(value),
-                _ if DASHES.contains(&at) => return None,
-                b'0'..=b'9' => byte - b'0',
-                b'a'..=b'f' => byte - b'a' + 10,
-                _ => return None,
-            };
-            Some(value << 4 | u128::from(digit))
-        })
-}
-
-/// The text of a UUID.
-pub fn uuid_text(value: u128) -> [u8; UUID_LEN] {
-    let (mut text, mut rest) = ([b'-'; UUID_LEN], value);
-    for (at, slot) in text.iter_mut().enumerate().rev() {
-        if DASHES.contains(&at) {
-            continue;
-        }
-        let digit = (rest & 0xf) as u8;
-        *slot = if digit < 10 {
-            b'0' + digit
-        } else {
-            b'a' + digit - 10
-        };
-        rest >>= 4;
-    }
-    text
-}
 
 /// Our client order id as the venue gets it.
 pub fn client_id_text(id: ClientOrderId) -> [u8; UUID_LEN] {
@@ -117,20 +77,6 @@ pub fn capitals<'a>(symbol: &str, buffer: &'a mut [u8; SYMBOL_MAX]) -> Option<&'
     room.copy_from_slice(symbol.as_bytes());
     room.make_ascii_uppercase();
     Some(room)
-}
-
-/// Appends the digits of an integer.
-pub fn push_u64(value: u64, out: &mut Vec<u8>) {
-    let (mut text, mut rest, mut start) = ([b'0'; 20], value, 20);
-    for (at, slot) in text.iter_mut().enumerate().rev() {
-        *slot = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        start = at;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(text.get(start..).unwrap_or(&[]));
 }
 
 #[cfg(test)]

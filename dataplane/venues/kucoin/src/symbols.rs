@@ -14,6 +14,8 @@
 //! Source: venue page, sections 2, 3 and 4, read 2026-11-20.
 
 use dp_types::{ClientOrderId, OrderId, Text};
+use dp_wire::ids::digit36;
+pub use dp_wire::ids::{parse_base36, push_base36, write_u64};
 
 /// Marks our client order ids.
 const CLIENT_PREFIX: &[u8] = b"sl-";
@@ -31,12 +33,6 @@ pub fn push_client_id(id: ClientOrderId, out: &mut Vec<u8>) {
     push_base36(id.0, out);
 }
 
-/// Appends `value` in base 36, lower case.
-pub fn push_base36(value: u64, out: &mut Vec<u8>) {
-    let mut text = [b'0'; 13]; // 36^13 > 2^64
-    out.extend_from_slice(write_in(u128::from(value), 36, &mut text));
-}
-
 /// The digits of `value` in a base up to 36, written to the end of `buffer`, without leading zeros.
 fn write_in(value: u128, base: u128, buffer: &mut [u8]) -> &[u8] {
     let (mut rest, mut start) = (value, buffer.len());
@@ -51,28 +47,9 @@ fn write_in(value: u128, base: u128, buffer: &mut [u8]) -> &[u8] {
     buffer.get(start..).unwrap_or(&[])
 }
 
-const fn digit36(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'z' => Some(byte - b'a' + 10),
-        _ => None,
-    }
-}
-
 /// Our id from the venue's text; `None` when the order is not one of ours.
 pub fn parse_client_id(text: &[u8]) -> Option<ClientOrderId> {
     ClientOrderId::from_raw(parse_base36(text.strip_prefix(CLIENT_PREFIX)?)?)
-}
-
-/// A canonical base-36 number (no leading zero, lower case).
-pub fn parse_base36(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.starts_with(b"0") {
-        return None;
-    }
-    text.iter().try_fold(0u64, |value, &byte| {
-        let digit = digit36(byte)?;
-        value.checked_mul(36)?.checked_add(u64::from(digit))
-    })
 }
 
 /// An id of an order or a trade, packed; 0 for empty text. `None` when its text would not come back exactly.
@@ -110,11 +87,6 @@ pub fn order_id_text(id: OrderId) -> Text<40> {
         number => write_in(number, 10, &mut buffer),
     };
     Text::lossy(core::str::from_utf8(text).unwrap_or(""))
-}
-
-/// The digits of an integer, written into `buffer`.
-pub fn write_u64(value: u64, buffer: &mut [u8; 20]) -> &str {
-    core::str::from_utf8(write_in(u128::from(value), 10, buffer)).unwrap_or("")
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@
 //! Source: venue page, sections 2 and 4, read 2026-11-20.
 
 use dp_types::{ClientOrderId, OrderId, Text};
+use dp_wire::ids::parse_u128;
+pub use dp_wire::ids::{parse_base36, push_base36, write_u64, write_u128 as write_id};
 
 /// The venue's instrument types, by the form of the symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +62,6 @@ impl InstType {
 
 /// Marks our client order ids; letters because the venue takes no dash.
 const CLIENT_PREFIX: &[u8] = b"sl";
-const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// Appends a client order id as the venue gets it.
 pub fn push_client_id(id: ClientOrderId, out: &mut Vec<u8>) {
@@ -68,86 +69,18 @@ pub fn push_client_id(id: ClientOrderId, out: &mut Vec<u8>) {
     push_base36(id.0, out);
 }
 
-/// Appends `value` in base 36, lower case.
-pub fn push_base36(value: u64, out: &mut Vec<u8>) {
-    let mut text = [b'0'; 13]; // 36^13 > 2^64
-    let (mut rest, mut start) = (value, text.len());
-    for (at, slot) in text.iter_mut().enumerate().rev() {
-        *slot = DIGITS.get((rest % 36) as usize).copied().unwrap_or(b'0');
-        rest /= 36;
-        start = at;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(text.get(start..).unwrap_or(&[]));
-}
-
 /// Our id from the venue's text; `None` when the order is not one of ours.
 pub fn parse_client_id(text: &[u8]) -> Option<ClientOrderId> {
     ClientOrderId::from_raw(parse_base36(text.strip_prefix(CLIENT_PREFIX)?)?)
 }
 
-/// A canonical base-36 number (no leading zero, lower case).
-pub fn parse_base36(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.starts_with(b"0") {
-        return None;
-    }
-    text.iter().try_fold(0u64, |value, &byte| {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'z' => byte - b'a' + 10,
-            _ => return None,
-        };
-        value.checked_mul(36)?.checked_add(u64::from(digit))
-    })
-}
-
-/// A decimal integer id, 0 for empty text. Errors: `None` when its text would not come back
-/// exactly.
+/// A decimal integer id, 0 for empty text. `None` when its text would not come back exactly.
 pub fn parse_id(text: &[u8]) -> Option<u128> {
     if text.is_empty() {
-        return Some(0);
+        Some(0)
+    } else {
+        parse_u128(text)
     }
-    if text.len() > 38 || (text.starts_with(b"0") && text.len() > 1) {
-        return None;
-    }
-    let digit = |byte: &u8| byte.is_ascii_digit().then(|| byte - b'0');
-    // Nineteen digits fit 64 bits, and are what the venue's ids have.
-    let (high, low) = text.split_at(text.len().saturating_sub(19));
-    let fold = |text: &[u8]| {
-        text.iter().try_fold(0u64, |value, byte| {
-            digit(byte).map(|digit| value * 10 + u64::from(digit))
-        })
-    };
-    let (high, low) = (fold(high)?, fold(low)?);
-    Some(u128::from(high) * 10_000_000_000_000_000_000 + u128::from(low))
-}
-
-/// The digits of an id, written into `buffer`.
-pub fn write_id(value: u128, buffer: &mut [u8; 40]) -> &str {
-    write_digits(value, buffer)
-}
-
-/// The digits of an integer, written into `buffer`.
-pub fn write_u64(value: u64, buffer: &mut [u8; 20]) -> &str {
-    write_digits(u128::from(value), buffer)
-}
-
-fn write_digits(value: u128, buffer: &mut [u8]) -> &str {
-    let (mut rest, mut start) = (value, buffer.len());
-    for (at, slot) in buffer.iter_mut().enumerate().rev() {
-        *slot = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        start = at;
-        if rest == 0 {
-            break;
-        }
-    }
-    buffer
-        .get(start..)
-        .and_then(|digits| core::str::from_utf8(digits).ok())
-        .unwrap_or("")
 }
 
 /// The venue's text of an order id; empty for 0.

@@ -47,7 +47,8 @@ pub fn build<'r, T: Transport>(
     let link = |(at, spec): (usize, &dp_venue_api::LinkSpec)| {
         Link::new(spec.clone(), vec![peer], Arc::clone(&tls), at as u64 + 1)
     };
-    let links = venue.links().iter().enumerate().map(link).collect();
+    let links: Vec<Link> = venue.links().iter().enumerate().map(link).collect();
+    let count = links.len();
     let writer = region.lane_writer(LANE).expect("one writer");
     let engine = Engine::new(
         Wall::new(region, writer, LANE, EPOCH),
@@ -80,6 +81,7 @@ pub fn build<'r, T: Transport>(
         region,
         venue: place.venue,
         capabilities,
+        links: count,
         script,
     };
     (lane, known)

@@ -1,7 +1,7 @@
 //! Pipes in memory and a clock that jumps: the lane and the venue take turns on one thread.
 
 use super::lane::{Place, build};
-use super::{Known, Memory, Stage, sim_config};
+use super::{Known, Memory, Stage};
 use crate::venues::Tried;
 use crate::wire::{Frame, Heard, Server, certificates};
 use dp_lane::{Engine, Lane};
@@ -49,11 +49,6 @@ pub struct Virtual<'r> {
 }
 
 impl<'r> Virtual<'r> {
-    /// A venue with the usual parameters.
-    pub fn new(memory: &'r Memory, venue: Tried, seed: u64) -> (Self, Known<'r>) {
-        Self::with(memory, venue, &sim_config(&venue, seed))
-    }
-
     /// A venue with these parameters.
     pub fn with(memory: &'r Memory, venue: Tried, sim: &SimConfig) -> (Self, Known<'r>) {
         let region = memory.region();
@@ -88,6 +83,12 @@ impl<'r> Virtual<'r> {
     /// Connections the venue holds open.
     pub fn open_connections(&self) -> usize {
         self.connections.len()
+    }
+
+    /// Those of them that are WebSockets.
+    pub fn open_websockets(&self) -> usize {
+        let all = self.connections.iter();
+        all.filter(|one| one.server.conn.is_some()).count()
     }
 
     fn turn_lane(&mut self) {
