@@ -77,5 +77,6 @@ suite! {
     kucoin "kucoin"
     kraken_futures "kraken-futures"
     coinbase "coinbase"
+    deribit "deribit"
     okx "okx"
 }

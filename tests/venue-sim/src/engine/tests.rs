@@ -165,6 +165,18 @@ fn duplicate_client_id_is_refused_while_open_only() {
 }
 
 #[test]
+fn a_venue_that_does_not_look_at_client_ids_takes_equal_ones() {
+    let mut engine = engine();
+    engine.free_client_ids();
+    let mut order = ask(1, Side::Buy, Some(90), 5);
+    order.client_id = Arc::from("x");
+    engine.place(1, order.clone()).unwrap();
+    let second = engine.place(2, order).unwrap();
+    assert_eq!(engine.open_orders(1).count(), 2);
+    assert_eq!(engine.by_client_id(1, "x").unwrap().id, second);
+}
+
+#[test]
 fn too_poor_is_refused_and_nothing_changes() {
     let mut engine = engine();
     let before = engine.ledger().balance(1, 1);

@@ -8,6 +8,7 @@ pub mod coinbase;
 pub mod kraken;
 pub mod kraken_futures;
 pub mod kucoin;
+pub mod deribit;
 pub mod okx;
 #[cfg(test)]
 mod rig;
@@ -58,6 +59,10 @@ pub const VENUES: &[Known] = &[
         make: |config, now| Box::new(coinbase::Coinbase::new(config, now)),
         has_passphrase: true,
         has_base64_secret: true,
+        name: "deribit",
+        make: |config, now| Box::new(deribit::Deribit::new(config, now)),
+        has_passphrase: false,
+        has_base64_secret: false,
         has_ed25519: false,
     },
     Known {
