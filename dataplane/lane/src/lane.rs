@@ -198,6 +198,11 @@ impl<T: Transport, D: Desk> Cycle<T, D> {
         &self.desk
     }
 
+    /// The clock, for simulation: one that stands still is moved before each turn.
+    pub const fn clock(&mut self) -> &mut Clock {
+        &mut self.sessions.clock
+    }
+
     /// The transport, for tests.
     pub const fn transport(&mut self) -> &mut T {
         &mut self.sessions.transport

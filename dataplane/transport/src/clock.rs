@@ -80,6 +80,18 @@ impl Clock {
         }
     }
 
+    /// A clock whose wall time stands still: simulation moves it by [`Clock::stand_at`].
+    pub const fn standing(unix: UnixNanos) -> Self {
+        let mut clock = Self::new(1_000_000_000, 1_000_000_000, 0, unix.0);
+        clock.wall_per_cycle = 0;
+        clock
+    }
+
+    /// Moves a clock that stands still; any other one goes on from there until its next anchor.
+    pub const fn stand_at(&mut self, unix: UnixNanos) {
+        self.anchor_unix = unix.0;
+    }
+
     /// Counter cycles a second.
     pub const fn tsc_hz(&self) -> u64 {
         self.hz
@@ -114,6 +126,9 @@ impl Clock {
     /// Takes a new anchor from the kernel's clock. Cost: half a microsecond; call it about every
     /// 100 ms, off the hot path.
     pub fn resync(&mut self) {
+        if self.wall_per_cycle == 0 {
+            return;
+        }
         let (tsc, unix) = pair(ClockId::CLOCK_REALTIME);
         self.anchor(tsc, unix);
     }
@@ -248,6 +263,15 @@ mod tests {
         assert_eq!(clock.now().unix, UnixNanos(5));
         clock.advance(7);
         assert_eq!((clock.now().tsc, clock.now().unix), (Tsc(7), UnixNanos(12)));
+    }
+
+    #[test]
+    fn a_standing_clock_moves_when_told() {
+        let mut clock = Clock::standing(UnixNanos(5));
+        clock.resync();
+        assert_eq!(clock.now().unix, UnixNanos(5));
+        clock.stand_at(UnixNanos(7));
+        assert_eq!(clock.now().unix, UnixNanos(7));
     }
 
     #[test]

@@ -405,6 +405,16 @@ impl Faults {
         Some(taken)
     }
 
+    /// How often each took effect, by name.
+    pub fn used_json(&self) -> serde_json::Value {
+        let name = |kind: Kind| KINDS.iter().find(|(_, known, _)| *known == kind);
+        let used = self.used.iter().filter_map(|(kind, count)| {
+            let (name, ..) = name(*kind)?;
+            Some(((*name).to_owned(), serde_json::json!(count)))
+        });
+        serde_json::Value::Object(used.collect())
+    }
+
     fn count(&mut self, kind: Kind) {
         match self.used.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, count)) => *count += 1,

@@ -188,6 +188,23 @@ pub fn to_json(core: &Core, symbol: &dyn Fn(usize) -> String) -> Value {
     })
 }
 
+/// A book as it is, with the client's position in it: `{symbol, bids: [[price, qty], …], asks, position}`, best
+/// first. `account` is whose position.
+pub fn book_json(core: &Core, inst: usize, symbol: &str, account: usize) -> Value {
+    let (spec, book) = (core.engine.spec(inst), core.engine.book(inst));
+    let side = |side| {
+        let levels = book.levels(side);
+        let row = |(price, level): (i64, &crate::engine::Level)| {
+            json!([text::price(spec, price), text::qty(spec, level.total)])
+        };
+        levels.map(row).collect::<Vec<Value>>()
+    };
+    json!({
+        "symbol": symbol, "bids": side(Side::Buy), "asks": side(Side::Sell),
+        "position": text::qty(spec, core.engine.position(account, inst).qty),
+    })
+}
+
 fn order_row(core: &Core, symbol: &dyn Fn(usize) -> String, order: &Order) -> Value {
     let spec = core.engine.spec(order.ask.inst);
     json!({
@@ -212,9 +229,10 @@ fn order_row(core: &Core, symbol: &dyn Fn(usize) -> String, order: &Order) -> Va
 
 fn fill_row(core: &Core, symbol: &dyn Fn(usize) -> String, order: &Order, fill: Fill) -> Value {
     let spec = core.engine.spec(order.ask.inst);
-    let fee_asset = match order.ask.side {
-        Side::Buy => &spec.base,
-        Side::Sell => &spec.quote,
+    let fee_asset = if core.engine.is_fee_in_quote(order.ask.inst, order.ask.side) {
+        &spec.quote
+    } else {
+        &spec.base
     };
     json!({
         "venue": core.name,

@@ -21,6 +21,7 @@ pub use venues::VenueState;
 
 use crate::books::AnyKeeper;
 use crate::wall::Wall;
+use dp_book::{Book, Proof};
 use dp_oms::{Oms, Position, Positions};
 use dp_risk::{Cleared, Gate};
 use dp_shm::{BookTop, InstrumentLimits, KillState, Stage};
@@ -279,6 +280,17 @@ impl<'r> Engine<'r> {
     /// What is known of a venue.
     pub fn venue(&self, venue: VenueId) -> Option<&VenueState> {
         self.venues.iter().find(|state| state.venue == venue)
+    }
+
+    /// An instrument's book and what is proven of it; `None` before its rules are known.
+    pub fn book(&self, id: InstrumentId) -> Option<(&Book, Proof)> {
+        let slot = self.books.get(id.0 as usize)?.as_ref()?;
+        Some((slot.keeper.book(), slot.keeper.proof()))
+    }
+
+    /// Rules of the instruments, by id.
+    pub fn instruments(&self) -> &[Instrument] {
+        &self.instruments
     }
 
     /// All orders.

@@ -13,8 +13,6 @@ mod tls;
 mod venue;
 mod ws;
 
-pub use tls::Ca;
-
 use crate::config::SimConfig;
 use crate::fault::Fault;
 use crate::venues::known;
@@ -23,9 +21,10 @@ use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+pub use tls::Ca;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use venue::Handle;
+pub use venue::Handle;
 
 /// What is to be served, and where.
 #[derive(Debug, Clone)]
@@ -53,6 +52,7 @@ pub struct Running {
     pub admin_port: u16,
     /// The authority that signed the certificates.
     pub ca_path: PathBuf,
+    handles: Vec<Handle>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -63,6 +63,11 @@ impl Running {
             .iter()
             .find(|(name, _)| name == venue)
             .map(|(_, port)| *port)
+    }
+
+    /// A venue, to be asked without going through the admin endpoint.
+    pub fn handle(&self, venue: &str) -> Option<&Handle> {
+        self.handles.iter().find(|handle| handle.name == venue)
     }
 
     /// The line that says everything is up.
@@ -98,9 +103,9 @@ pub async fn start(options: &Options) -> anyhow::Result<Running> {
         ports: Vec::new(),
         admin_port: 0,
         ca_path: ca.path().to_owned(),
+        handles: Vec::new(),
         tasks: Vec::new(),
     };
-    let mut handles: Vec<Handle> = Vec::new();
     for (name, port) in &options.venues {
         let make = known(name).map_err(anyhow::Error::msg)?.make;
         let mut face = make(&options.sim, clock.now());
@@ -118,13 +123,13 @@ pub async fn start(options: &Options) -> anyhow::Result<Running> {
         running.tasks.push(task);
         let server = server::run(listener, acceptor.clone(), handle.clone());
         running.tasks.push(tokio::spawn(server));
-        handles.push(handle);
+        running.handles.push(handle);
     }
     let listener = listen(IpAddr::from([127, 0, 0, 1]), options.admin_port).await?;
     running.admin_port = listener.local_addr()?.port();
     running
         .tasks
-        .push(tokio::spawn(admin::run(listener, handles)));
+        .push(tokio::spawn(admin::run(listener, running.handles.clone())));
     Ok(running)
 }
 

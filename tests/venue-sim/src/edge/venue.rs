@@ -39,15 +39,16 @@ enum Command {
     Fault(Fault),
     Record(oneshot::Sender<Value>),
     Stats(oneshot::Sender<Value>),
+    Book(usize, oneshot::Sender<Value>),
 }
 
 /// How others talk to a venue.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Handle {
     /// The venue's name.
     pub name: String,
     commands: mpsc::Sender<Command>,
-    accepts: std::sync::Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    accepts: fn(&str) -> bool,
     /// TCP connections, counted by the server.
     pub sockets: std::sync::Arc<Sockets>,
 }
@@ -126,6 +127,11 @@ impl Handle {
         self.ask(Command::Stats).await
     }
 
+    /// A book, and the first account's position ([`record::book_json`]).
+    pub async fn book(&self, inst: usize) -> Value {
+        self.ask(|reply| Command::Book(inst, reply)).await
+    }
+
     async fn ask(&self, command: impl FnOnce(oneshot::Sender<Value>) -> Command) -> Value {
         let (tx, rx) = oneshot::channel();
         let _ = self.commands.send(command(tx)).await;
@@ -140,7 +146,7 @@ pub fn spawn(name: &str, face: Box<dyn Face>, clock: Clock) -> (Handle, JoinHand
     let handle = Handle {
         name: name.to_owned(),
         commands,
-        accepts: std::sync::Arc::new(accepts),
+        accepts,
         sockets: std::sync::Arc::default(),
     };
     let task = Venue {
@@ -222,6 +228,10 @@ impl Venue {
             Command::Record(reply) => {
                 let _ = reply.send(self.record());
             }
+            Command::Book(inst, reply) => {
+                let symbol = self.face.symbol(inst);
+                let _ = reply.send(record::book_json(self.face.core(), inst, &symbol, 1));
+            }
             Command::Stats(reply) => {
                 let _ = reply.send(self.stats());
             }
@@ -238,21 +248,10 @@ impl Venue {
     fn stats(&mut self) -> Value {
         let mut stats = self.face.stats();
         let core = self.face.core();
-        let used: serde_json::Map<String, Value> = core
-            .faults
-            .used
-            .iter()
-            .filter_map(|(kind, count)| {
-                let (name, ..) = crate::fault::KINDS
-                    .iter()
-                    .find(|(_, known, _)| known == kind)?;
-                Some(((*name).to_owned(), json!(count)))
-            })
-            .collect();
         stats["requests"] = json!(self.requests);
         stats["accepted"] = json!(self.sockets.accepted.load(Relaxed));
         stats["sockets"] = json!(self.sockets.open.load(Relaxed));
-        stats["faults"] = Value::Object(used);
+        stats["faults"] = core.faults.used_json();
         stats["counts"] = core.record.counts();
         stats
     }

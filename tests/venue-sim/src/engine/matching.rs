@@ -158,9 +158,10 @@ impl Engine {
         let (account, side) = (self.orders[&id].ask.account, self.orders[&id].ask.side);
         let spec = &self.instruments[trade.inst].spec;
         let base = spec.base_amount(trade.qty);
-        let (received, asset) = match side {
-            Side::Buy if !self.fees.in_quote && !spec.is_contract => (base, spec.base_asset),
-            _ => (cost, spec.quote_asset),
+        let (received, asset) = if self.is_fee_in_quote(trade.inst, side) {
+            (cost, spec.quote_asset)
+        } else {
+            (base, spec.base_asset)
         };
         // A contract's margin is given back below, by what is left of the order.
         let paid = match side {

@@ -250,6 +250,11 @@ impl Engine {
         &self.ledger
     }
 
+    /// Whether the fee of a trade on a side is charged in the quote asset.
+    pub fn is_fee_in_quote(&self, inst: usize, side: Side) -> bool {
+        side == Side::Sell || self.fees.in_quote || self.spec(inst).is_contract
+    }
+
     /// An account's position in a contract; empty where it has none.
     pub fn position(&self, account: AccountId, inst: usize) -> Position {
         let held = self.positions.get(&(account, inst));

@@ -1,0 +1,83 @@
+//! The list: every case, by number.
+//!
+//! F: feeds and books. E: order entry. A: account. S: sessions. A number is never given twice.
+
+mod account;
+mod entry;
+mod feed;
+mod session;
+
+use crate::trial::{Held, Trial};
+
+/// How a case ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds.
+    Held,
+    /// It has no meaning at this venue, and why.
+    NotHere(&'static str),
+}
+
+/// What a case returns: a verdict, or a sentence saying what was not so.
+pub type Outcome = Result<Verdict, String>;
+
+/// One numbered case.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// `F01`.
+    pub id: &'static str,
+    /// What must hold, in a line.
+    pub what: &'static str,
+    /// Hours pass in it: for virtual time only.
+    pub is_long: bool,
+    /// The case itself; [`Trial::agree`] follows it.
+    pub run: fn(&mut Trial<'_, '_>) -> Outcome,
+}
+
+/// Every case.
+pub const CASES: &[&[Case]] = &[feed::CASES, entry::CASES, account::CASES, session::CASES];
+
+/// Every case, in order.
+pub fn all() -> impl Iterator<Item = Case> {
+    CASES.iter().flat_map(|group| group.iter().copied())
+}
+
+impl Case {
+    const fn new(
+        id: &'static str,
+        what: &'static str,
+        run: fn(&mut Trial<'_, '_>) -> Outcome,
+    ) -> Self {
+        Self {
+            id,
+            what,
+            is_long: false,
+            run,
+        }
+    }
+
+    const fn long(
+        id: &'static str,
+        what: &'static str,
+        run: fn(&mut Trial<'_, '_>) -> Outcome,
+    ) -> Self {
+        Self {
+            id,
+            what,
+            is_long: true,
+            run,
+        }
+    }
+
+    /// Plays it to the end, where everything must agree.
+    pub fn play(&self, trial: &mut Trial<'_, '_>) -> Outcome {
+        let verdict = (self.run)(trial)?;
+        trial.agree()?;
+        Ok(verdict)
+    }
+}
+
+/// A case that holds wherever it is asked.
+fn held(done: Held) -> Outcome {
+    done.map(|()| Verdict::Held)
+}

@@ -1,0 +1,121 @@
+//! A: what the account holds, and that we know it after any accident.
+
+use super::{Case, Outcome, Verdict, held};
+use crate::trial::Trial;
+use dp_shm::Counter;
+use dp_types::{OrderKind, OrderState, Side, Tif};
+
+pub const CASES: &[Case] = &[
+    Case::new("A01", "fills make the position the venue's", position),
+    Case::new(
+        "A02",
+        "an order cancelled while we were away",
+        cancelled_away,
+    ),
+    Case::new("A03", "orders filled while we were away", filled_away),
+    Case::new("A04", "open orders survive a lost order link", survive),
+    Case::new(
+        "A05",
+        "orders sent just before the link was lost",
+        sent_and_lost,
+    ),
+    Case::new("A06", "the dead man's switch clears the book", dead_man),
+];
+
+fn position(it: &mut Trial<'_, '_>) -> Outcome {
+    it.come_up()?;
+    it.calm(60_000)?;
+    for side in [Side::Buy, Side::Sell, Side::Buy] {
+        let (price, qty) = (it.best(side.opposite())?.price, it.small()?);
+        let id = it.place(side, OrderKind::Limit, Tif::Ioc, price, qty)?;
+        it.reach(id, OrderState::Filled)?;
+    }
+    held(it.until("three fills", 15_000, |it| it.count(Counter::Fills) >= 3))
+}
+
+/// The order link is cut and kept from coming back for a moment: both sides of it are silent.
+fn away(it: &mut Trial<'_, '_>) {
+    it.fault("disconnect:link=private");
+}
+
+fn cancelled_away(it: &mut Trial<'_, '_>) -> Outcome {
+    it.come_up()?;
+    let id = it.rest(Side::Buy)?;
+    // The cancel is done, nothing of it is heard: neither the answer nor the stream.
+    it.fault("silence:link=private:for=3s,lost-ack:n=1");
+    it.cancel(id);
+    it.run(1_000);
+    away(it);
+    held(it.until("the cancel is known", 90_000, |it| {
+        it.state(id) == Some(OrderState::Cancelled)
+    }))
+}
+
+fn filled_away(it: &mut Trial<'_, '_>) -> Outcome {
+    it.come_up()?;
+    it.calm(90_000)?;
+    it.fault("silence:link=private:for=3s,lost-ack:n=1");
+    let (price, qty) = (it.best(Side::Sell)?.price, it.small()?);
+    let id = it.place(Side::Buy, OrderKind::Limit, Tif::Gtc, price, qty)?;
+    it.run(1_000);
+    away(it);
+    it.until("the fill is known", 90_000, |it| {
+        it.state(id) == Some(OrderState::Filled)
+    })?;
+    held(it.until("and counted", 30_000, |it| it.count(Counter::Fills) == 1))
+}
+
+fn survive(it: &mut Trial<'_, '_>) -> Outcome {
+    it.come_up()?;
+    let ids = [it.rest(Side::Buy)?, it.rest(Side::Sell)?];
+    away(it);
+    it.run(500);
+    it.come_up()?;
+    for id in ids {
+        // Where the venue cancels on disconnect they are gone, and known to be.
+        it.reach_any(id, &[OrderState::Ack, OrderState::Cancelled])?;
+    }
+    Ok(Verdict::Held)
+}
+
+fn sent_and_lost(it: &mut Trial<'_, '_>) -> Outcome {
+    it.come_up()?;
+    it.fault("lost-ack:n=1,silence:link=private:for=2s");
+    let (price, qty) = (it.behind(Side::Buy)?, it.small()?);
+    let id = it.place(Side::Buy, OrderKind::PostOnly, Tif::Gtc, price, qty)?;
+    it.run(20);
+    away(it);
+    held(it.until("the order has a known fate", 90_000, |it| {
+        let state = it.state(id);
+        state.is_some_and(|state| state == OrderState::Ack || state.is_final())
+    }))
+}
+
+fn dead_man(it: &mut Trial<'_, '_>) -> Outcome {
+    if !it.known.capabilities.dead_man_switch {
+        return Ok(Verdict::NotHere("the venue has no such switch"));
+    }
+    if !it.is_virtual() {
+        return Ok(Verdict::NotHere("minutes pass"));
+    }
+    it.come_up()?;
+    it.rest(Side::Buy)?;
+    it.rest(Side::Sell)?;
+    // Both stand while we live, for longer than the switch waits.
+    it.run(150_000);
+    let open = |it: &mut Trial<'_, '_>| {
+        let record = it.stage().record();
+        let rows = record["orders"].as_array().cloned().unwrap_or_default();
+        let is_open = |row: &&serde_json::Value| row["state"] == "live";
+        rows.iter().filter(is_open).count()
+    };
+    if open(it) != 2 {
+        return Err("orders were cancelled though we lived".to_owned());
+    }
+    it.stage().stall(150_000_000_000);
+    if open(it) != 0 {
+        return Err("orders stood though we were dead".to_owned());
+    }
+    it.come_up()?;
+    Ok(Verdict::Held)
+}

@@ -1,0 +1,71 @@
+//! Where a case is played: a lane, a simulated venue, and time between them.
+
+mod lane;
+mod memory;
+mod sockets;
+mod virtual_time;
+
+pub use memory::Memory;
+pub use sockets::Sockets;
+pub use virtual_time::Virtual;
+
+use crate::script::Shared;
+use crate::venues::Tried;
+use dp_lane::Engine;
+use dp_shm::Region;
+use dp_types::UnixNanos;
+use dp_venue_api::Capabilities;
+use serde_json::Value;
+use spinlane_sim::config::SimConfig;
+use spinlane_sim::flow::FlowConfig;
+
+/// A lane and its venue.
+pub trait Stage<'r> {
+    /// Lets time pass, `ns` at most: one turn of the lane, one of the venue.
+    fn step(&mut self, ns: u64);
+    /// Lets time pass without the lane: a process that stands still.
+    fn stall(&mut self, ns: u64);
+    /// The lane's time.
+    fn now(&self) -> UnixNanos;
+    /// The lane's engine.
+    fn engine(&self) -> &Engine<'r>;
+    /// Gives the venue faults, as text.
+    fn fault(&mut self, text: &str);
+    /// The venue's record.
+    fn record(&mut self) -> Value;
+    /// The venue's figures.
+    fn stats(&mut self) -> Value;
+    /// The venue's book of an instrument, and our position there.
+    fn book(&mut self, instrument: usize) -> Value;
+    /// Whether hours may pass.
+    fn is_virtual(&self) -> bool;
+}
+
+/// What both stages know besides.
+pub struct Known<'r> {
+    /// The lane's shared memory.
+    pub region: &'r Region,
+    /// The venue.
+    pub venue: Tried,
+    /// What it can do.
+    pub capabilities: &'static Capabilities,
+    /// What is wished and heard.
+    pub script: Shared,
+}
+
+/// How the simulator is set up for a venue's cases.
+pub fn sim_config(venue: &Tried, seed: u64) -> SimConfig {
+    SimConfig {
+        seed,
+        symbols: venue
+            .symbols
+            .iter()
+            .map(|text| text.parse().expect("BASE-QUOTE"))
+            .collect(),
+        flow: FlowConfig {
+            ticks_per_s: 50,
+            ..FlowConfig::default()
+        },
+        ..SimConfig::default()
+    }
+}

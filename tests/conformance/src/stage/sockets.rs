@@ -1,0 +1,131 @@
+//! io_uring on loopback, real TLS, the machine's clock.
+
+use super::lane::{Place, build};
+use super::{Known, Memory, Stage, sim_config};
+use crate::venues::Tried;
+use dp_lane::{Engine, Lane};
+use dp_shm::Region;
+use dp_transport::{Clock, Idle, Uring};
+use dp_types::UnixNanos;
+use serde_json::Value;
+use spinlane_sim::edge::{Handle, Options, Running, start};
+use spinlane_sim::fault::Fault;
+use std::future::Future;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// The stage of real sockets.
+pub struct Sockets<'r> {
+    region: &'r Region,
+    lane: Lane<'r, Uring>,
+    handle: Handle,
+    now: UnixNanos,
+    // Dropped in this order: the venue before the threads it runs on.
+    _running: Running,
+    runtime: Runtime,
+    _dir: TempDir,
+}
+
+impl<'r> Sockets<'r> {
+    /// Starts the venue and the lane. The calling thread is the lane's.
+    pub fn new(memory: &'r Memory, venue: Tried, seed: u64) -> (Self, Known<'r>) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let sim = sim_config(&venue, seed);
+        let options = Options {
+            venues: vec![(venue.name.to_owned(), 0)],
+            listen: [127, 0, 0, 1].into(),
+            admin_port: 0,
+            tls_dir: dir.path().to_owned(),
+            faults: Vec::new(),
+            sim,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let running = runtime.block_on(start(&options)).expect("a venue");
+        let handle = running.handle(venue.name).expect("started").clone();
+        let books = (0..venue.symbols.len()).map(|inst| handle.book(inst));
+        let symbols = books.map(|book| {
+            let book = runtime.block_on(book);
+            book["symbol"].as_str().unwrap_or_default().to_owned()
+        });
+        let symbols = symbols.collect();
+        let ca_pem = std::fs::read_to_string(&running.ca_path).expect("the CA");
+        let place = Place {
+            venue,
+            symbols,
+            port: running.port(venue.name).expect("started"),
+            ca_pem: &ca_pem,
+        };
+        let transport = Uring::new().expect("io_uring");
+        let region = memory.region();
+        let clock = Clock::calibrate(20);
+        let (lane, known) = build(region, transport, clock, &place);
+        let stage = Self {
+            region,
+            lane,
+            handle,
+            now: clock.now().unix,
+            _running: running,
+            runtime,
+            _dir: dir,
+        };
+        (stage, known)
+    }
+
+    fn ask<V>(&self, question: impl Future<Output = V>) -> V {
+        self.runtime.block_on(question)
+    }
+}
+
+impl<'r> Stage<'r> for Sockets<'r> {
+    fn step(&mut self, ns: u64) {
+        let now = self.lane.clock().now();
+        self.now = now.unix;
+        if self.lane.turn(now) == 0 {
+            Idle::Park.wait(self.lane.transport(), ns);
+        }
+        Memory::drain(self.region);
+    }
+
+    fn stall(&mut self, ns: u64) {
+        // The lane's thread is this one.
+        let end = Instant::now() + Duration::from_nanos(ns);
+        std::thread::sleep(end.saturating_duration_since(Instant::now()));
+    }
+
+    fn now(&self) -> UnixNanos {
+        self.now
+    }
+
+    fn engine(&self) -> &Engine<'r> {
+        self.lane.engine()
+    }
+
+    fn fault(&mut self, text: &str) {
+        for fault in Fault::parse_list(text).expect("a fault") {
+            self.ask(self.handle.fault(fault));
+        }
+        // An answer to anything asked after it: it has been taken.
+        self.ask(self.handle.stats());
+    }
+
+    fn record(&mut self) -> Value {
+        self.ask(self.handle.record())
+    }
+
+    fn stats(&mut self) -> Value {
+        self.ask(self.handle.stats())
+    }
+
+    fn book(&mut self, instrument: usize) -> Value {
+        self.ask(self.handle.book(instrument))
+    }
+
+    fn is_virtual(&self) -> bool {
+        false
+    }
+}
