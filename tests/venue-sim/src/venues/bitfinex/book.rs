@@ -5,9 +5,8 @@
 //!  R0        [ORDER_ID,PRICE,AMOUNT]   gone: [ORDER_ID,0,±1]    of one price the oldest order first
 //! ```
 
-use super::reply::{self, step_at};
+use super::reply::{js, step_at};
 use crate::engine::{Engine, Order, Side, Spec};
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Cadence of books: frames came in bundles some 50 ms apart when they were recorded.
@@ -105,18 +104,42 @@ impl Line {
         }
     }
 
-    /// As an array; without what it has, the one that deletes it.
-    pub fn row(&self, spec: &Spec, side: Side, is_left: bool) -> Value {
-        let price = reply::price(spec, self.price);
-        let gone = if side == Side::Buy { 1 } else { -1 };
-        let amount = reply::amount(spec, side, self.qty);
-        match (self.order, is_left) {
-            (0, true) => json!([price, self.count, amount]),
-            (0, false) => json!([price, 0, gone]),
-            (order, true) => json!([order, price, amount]),
-            (order, false) => json!([order, 0, gone]),
+    /// Price and amount as they are printed.
+    fn tokens(&self, spec: &Spec, side: Side) -> (String, String) {
+        let qty = match side {
+            Side::Buy => i128::from(self.qty),
+            Side::Sell => -i128::from(self.qty),
+        };
+        (
+            js(i128::from(self.price), spec.price_decimals),
+            js(qty, spec.qty_decimals),
+        )
+    }
+
+    /// As an array.
+    pub fn row(&self, spec: &Spec, side: Side) -> String {
+        let (price, amount) = self.tokens(spec, side);
+        match self.order {
+            0 => format!("[{price},{},{amount}]", self.count),
+            order => format!("[{order},{price},{amount}]"),
         }
     }
+
+    /// The array that deletes it.
+    fn gone(&self, spec: &Spec, side: Side) -> String {
+        let gone = if side == Side::Buy { 1 } else { -1 };
+        match self.order {
+            0 => format!("[{},0,{gone}]", self.tokens(spec, side).0),
+            order => format!("[{order},0,{gone}]"),
+        }
+    }
+}
+
+/// Rows of both sides, bids first.
+pub fn rows(spec: &Spec, sides: &[Vec<Line>; 2]) -> String {
+    let both = BOTH.into_iter().zip(sides);
+    let rows = both.flat_map(|(side, lines)| lines.iter().map(move |line| line.row(spec, side)));
+    format!("[{}]", rows.collect::<Vec<String>>().join(","))
 }
 
 /// A book's lines in a shape, best first.
@@ -165,7 +188,7 @@ pub fn lines(engine: &Engine, inst: usize, shape: Shape) -> [Vec<Line>; 2] {
 }
 
 /// The frames that make one book of another: what has gone, then what is new or has changed.
-pub fn changes(spec: &Spec, old: &[Vec<Line>; 2], new: &[Vec<Line>; 2]) -> Vec<Value> {
+pub fn changes(spec: &Spec, old: &[Vec<Line>; 2], new: &[Vec<Line>; 2]) -> Vec<String> {
     let mut gone = Vec::new();
     let mut left = Vec::new();
     for ((side, old), new) in BOTH.into_iter().zip(old).zip(new) {
@@ -173,16 +196,8 @@ pub fn changes(spec: &Spec, old: &[Vec<Line>; 2], new: &[Vec<Line>; 2]) -> Vec<V
         let fresh: BTreeMap<_, _> = new.iter().map(|line| (line.key(), line)).collect();
         let is_gone = |line: &&Line| !fresh.contains_key(&line.key());
         let is_new = |line: &&Line| known.get(&line.key()).copied() != Some(*line);
-        gone.extend(
-            old.iter()
-                .filter(is_gone)
-                .map(|line| line.row(spec, side, false)),
-        );
-        left.extend(
-            new.iter()
-                .filter(is_new)
-                .map(|line| line.row(spec, side, true)),
-        );
+        gone.extend(old.iter().filter(is_gone).map(|line| line.gone(spec, side)));
+        left.extend(new.iter().filter(is_new).map(|line| line.row(spec, side)));
     }
     gone.append(&mut left);
     gone
@@ -196,11 +211,11 @@ pub fn checksum(spec: &Spec, sides: &[Vec<Line>; 2]) -> i32 {
             let Some(line) = lines.get(at) else {
                 continue;
             };
-            let name = match line.order {
-                0 => reply::price(spec, line.price).to_string(),
-                order => order.to_string(),
-            };
-            parts.push(format!("{name}:{}", reply::amount(spec, side, line.qty)));
+            let (price, amount) = line.tokens(spec, side);
+            parts.push(match line.order {
+                0 => format!("{price}:{amount}"),
+                order => format!("{order}:{amount}"),
+            });
         }
     }
     checksum_of(&parts.join(":"))

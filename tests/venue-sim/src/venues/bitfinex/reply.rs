@@ -96,20 +96,30 @@ pub fn engine_refused(refusal: Refusal, amount: &Value, pair: &str, price: &Valu
 
 /// A number's text as JavaScript prints it: no zeros at the end, an exponent below 10^-6.
 pub fn js(value: i128, decimals: u8) -> String {
-    let plain = text::trimmed(value, decimals);
-    let (sign, digits) = match plain.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", plain.as_str()),
+    let digits = match u64::try_from(value.unsigned_abs()) {
+        Ok(value) => value.to_string(),
+        Err(_) => value.unsigned_abs().to_string(),
     };
-    let Some(small) = digits.strip_prefix("0.000000") else {
-        return plain;
-    };
-    let figures = small.trim_start_matches('0');
-    let power = 7 + small.len() - figures.len();
-    match figures.split_at_checked(1) {
-        Some((first, "")) => format!("{sign}{first}e-{power}"),
-        Some((first, rest)) => format!("{sign}{first}.{rest}e-{power}"),
-        None => "0".to_owned(),
+    let figures = digits.trim_end_matches('0');
+    if figures.is_empty() {
+        return "0".to_owned();
+    }
+    let sign = if value < 0 { "-" } else { "" };
+    // Figures before the point; below 0 the zeros behind it.
+    let point = digits.len() as i32 - i32::from(decimals);
+    let zeros = |count: i32| "0".repeat(count.unsigned_abs() as usize);
+    if point <= -6 {
+        let (first, rest) = figures.split_at_checked(1).unwrap_or((figures, ""));
+        let dot = if rest.is_empty() { "" } else { "." };
+        return format!("{sign}{first}{dot}{rest}e-{}", 1 - point);
+    }
+    if point <= 0 {
+        return format!("{sign}0.{}{figures}", zeros(point));
+    }
+    match figures.split_at_checked(point as usize) {
+        Some((whole, "")) => format!("{sign}{whole}"),
+        Some((whole, part)) => format!("{sign}{whole}.{part}"),
+        None => format!("{sign}{figures}{}", zeros(point - figures.len() as i32)),
     }
 }
 
@@ -438,6 +448,9 @@ mod tests {
             (56, 8, "5.6e-7"),
             (-40, 8, "-4e-7"),
             (1, 12, "1e-12"),
+            (-123_456_789, 15, "-1.23456789e-7"),
+            (650_001, 1, "65000.1"),
+            (10i128.pow(22), 2, "100000000000000000000"),
             (0, 8, "0"),
         ] {
             assert_eq!(js(value, decimals), want);

@@ -207,9 +207,8 @@ impl Bitfinex {
             self.hold_books(inst, until);
         }
         let is_old = self.core.faults.take(Kind::SnapshotOld).is_some();
-        let old = self.old_book(inst, shape).filter(|_| is_old);
-        let rows = old.unwrap_or_else(|| self.rest_book(inst, shape));
-        Ok(Value::Array(rows.concat()))
+        let book = self.rest_book(inst, shape, is_old);
+        Ok(serde_json::from_str(&book).unwrap_or_default())
     }
 
     /// Private questions.

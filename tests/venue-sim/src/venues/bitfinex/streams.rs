@@ -8,8 +8,8 @@
 //! What is left comes before what is new, so that a book is never crossed on its way.
 
 use super::Bitfinex;
-use super::book::{Line, Shape, changes, checksum, lines};
-use super::conn::{self, Topic};
+use super::book::{Line, Shape, changes, checksum, lines, rows};
+use super::conn::{self, Conn, Topic};
 use super::reply::{self, number};
 use crate::core::Core;
 use crate::engine::{Event, Side, Trade};
@@ -27,7 +27,7 @@ const TRADES_FIRST: usize = 30;
 const TRADES_KEPT: usize = 500;
 /// Best levels whose amounts a ticker adds up.
 const TICKER_LEVELS: usize = 25;
-/// Lines a side of the REST book that is kept to be answered when it is old.
+/// Lines a side of the REST book that is kept, to be answered when it is old.
 const OLD_LINES: usize = 100;
 
 /// A book as its subscribers know it, best lines first: `[bids, asks]`.
@@ -49,7 +49,7 @@ pub struct Feed {
     executed: VecDeque<(u64, Trade)>,
     prints: VecDeque<Trade>,
     /// Lines of a REST book of about a second ago, and of the one before it.
-    old: [[Vec<Value>; 2]; 2],
+    old: [[Vec<Line>; 2]; 2],
 }
 
 impl Feed {
@@ -162,13 +162,13 @@ impl Bitfinex {
     }
 
     /// What an item more at the end of a row looks like, where a fault asks for it.
-    fn with_extra(&mut self, mut row: Value) -> Value {
-        if let Some(items) = row.as_array_mut()
-            && self.core.faults.take(Kind::ExtraFields).is_some()
-        {
-            items.extend([Value::Null, json!("zz_new"), json!([1, {}])]);
+    fn with_extra(&mut self, row: String) -> String {
+        match row.strip_suffix(']') {
+            Some(items) if self.core.faults.take(Kind::ExtraFields).is_some() => {
+                format!("{items},null,\"zz_new\",[1,{{}}]]")
+            }
+            _ => row,
         }
-        row
     }
 
     fn print(&mut self, trade: &Trade, kind: &str) {
@@ -176,7 +176,7 @@ impl Bitfinex {
         if conns.is_empty() || self.is_paused() {
             return;
         }
-        let row = self.with_extra(trade_row(&self.core, trade));
+        let row = self.with_extra(trade_row(&self.core, trade).to_string());
         for (conn, channel) in conns {
             self.say(conn, channel, &format!("\"{kind}\",{row}"));
         }
@@ -205,7 +205,7 @@ impl Bitfinex {
         }
         let new = self.core.engine.update_id(inst);
         let sides = lines(&self.core.engine, inst, shape);
-        let rows = self.rows(inst, &sides);
+        let body = rows(self.core.engine.spec(inst), &sides);
         if let Some(feed) = self.feeds.get_mut(inst) {
             let due = next(self.core.now, shape.period());
             let shown = Shown {
@@ -215,17 +215,7 @@ impl Bitfinex {
             };
             feed.books.insert(shape, shown);
         }
-        Value::Array(rows.concat()).to_string()
-    }
-
-    fn rows(&self, inst: usize, sides: &[Vec<Line>; 2]) -> [Vec<Value>; 2] {
-        let spec = self.core.engine.spec(inst);
-        let of = |side: Side, lines: &[Line]| {
-            let rows = lines.iter().map(|line| line.row(spec, side, true));
-            rows.collect::<Vec<_>>()
-        };
-        let [bids, asks] = sides;
-        [of(Side::Buy, bids), of(Side::Sell, asks)]
+        body
     }
 
     fn publish_book(&mut self, inst: usize, shape: Shape) {
@@ -249,15 +239,14 @@ impl Bitfinex {
         let sides = lines(&self.core.engine, inst, shape);
         let spec = self.core.engine.spec(inst);
         let rows = changes(spec, &shown.sides, &sides);
-        let sum = checksum(spec, &sides);
-        shown.sides = sides;
         if rows.is_empty() {
             return;
         }
-        let rows: Vec<String> = rows
-            .into_iter()
-            .map(|row| self.with_extra(row).to_string())
-            .collect();
+        let has_checksums = |conn| self.conns.get(conn).is_some_and(Conn::has_checksums);
+        let checked = conns.iter().any(|(conn, _)| has_checksums(conn));
+        let sum = checked.then(|| checksum(spec, &sides));
+        shown.sides = sides;
+        let rows: Vec<String> = rows.into_iter().map(|row| self.with_extra(row)).collect();
         for (conn, channel) in conns {
             let key = format!("{conn}/{channel}");
             for row in &rows {
@@ -265,7 +254,8 @@ impl Bitfinex {
                     self.core.publish_depth(&key, &[conn], text);
                 }
             }
-            if self.conns.get(&conn).is_some_and(conn::Conn::has_checksums) {
+            let sum = sum.filter(|_| self.conns.get(&conn).is_some_and(Conn::has_checksums));
+            if let Some(sum) = sum {
                 let wrong = self.core.faults.take(Kind::BadChecksum).is_some();
                 let sum = sum ^ i32::from(wrong);
                 self.say(conn, channel, &format!("\"cs\",{sum}"));
@@ -278,15 +268,14 @@ impl Bitfinex {
         if conns.is_empty() {
             return;
         }
-        let row = self.ticker_row(inst, "");
-        let text = row.to_string();
+        let text = self.ticker_row(inst, "").to_string();
         if self.feeds.get(inst).is_none_or(|feed| feed.ticker == text) {
             return;
         }
         if let Some(feed) = self.feeds.get_mut(inst) {
-            feed.ticker = text;
+            feed.ticker.clone_from(&text);
         }
-        let row = self.with_extra(row).to_string();
+        let row = self.with_extra(text);
         for (conn, channel) in conns {
             self.say(conn, channel, &row);
         }
@@ -326,24 +315,22 @@ impl Bitfinex {
         Value::Array(row)
     }
 
-    /// Rows of a REST book: `[bids, asks]`.
-    pub(super) fn rest_book(&self, inst: usize, shape: Shape) -> [Vec<Value>; 2] {
-        self.rows(inst, &lines(&self.core.engine, inst, shape))
-    }
-
-    /// Rows of a REST book of one or two seconds ago, where there is one.
-    pub(super) fn old_book(&self, inst: usize, shape: Shape) -> Option<[Vec<Value>; 2]> {
-        let feed = self.feeds.get(inst)?;
-        let [old, _] = &feed.old;
-        let mut rows = old.clone();
-        for side in &mut rows {
-            side.truncate(shape.len());
-        }
-        rows.iter().any(|side| !side.is_empty()).then_some(rows)
+    /// A REST book, or the one of one or two seconds ago.
+    pub(super) fn rest_book(&self, inst: usize, shape: Shape, is_old: bool) -> String {
+        let old = self.feeds.get(inst).map(|feed| &feed.old[0]);
+        let old = old.filter(|sides| is_old && sides.iter().any(|side| !side.is_empty()));
+        let sides = match old {
+            Some(sides) => sides.clone().map(|mut side| {
+                side.truncate(shape.len());
+                side
+            }),
+            None => lines(&self.core.engine, inst, shape),
+        };
+        rows(self.core.engine.spec(inst), &sides)
     }
 
     fn keep_book(&mut self, inst: usize) {
-        let fresh = self.rest_book(inst, Shape::usual(OLD_LINES));
+        let fresh = lines(&self.core.engine, inst, Shape::usual(OLD_LINES));
         if let Some(feed) = self.feeds.get_mut(inst) {
             let [_, newer] = std::mem::take(&mut feed.old);
             let is_first = newer.iter().all(Vec::is_empty);
