@@ -78,5 +78,6 @@ suite! {
     kraken_futures "kraken-futures"
     coinbase "coinbase"
     deribit "deribit"
+    bitfinex "bitfinex"
     okx "okx"
 }

@@ -9,6 +9,7 @@ pub mod kraken;
 pub mod kraken_futures;
 pub mod kucoin;
 pub mod deribit;
+pub mod bitfinex;
 pub mod okx;
 #[cfg(test)]
 mod rig;
@@ -61,6 +62,8 @@ pub const VENUES: &[Known] = &[
         has_base64_secret: true,
         name: "deribit",
         make: |config, now| Box::new(deribit::Deribit::new(config, now)),
+        name: "bitfinex",
+        make: |config, now| Box::new(bitfinex::Bitfinex::new(config, now)),
         has_passphrase: false,
         has_base64_secret: false,
         has_ed25519: false,
