@@ -52,6 +52,7 @@ pub struct Engine {
     positions: HashMap<(AccountId, usize), Position>,
     next_order: u64,
     next_trade: u64,
+    are_ids_unique: bool,
     events: Vec<Event>,
 }
 
@@ -89,8 +90,14 @@ impl Engine {
             positions: HashMap::new(),
             next_order: first.order,
             next_trade: first.trade,
+            are_ids_unique: true,
             events: Vec::new(),
         }
+    }
+
+    /// From now on an open order's client id is taken again, and names the newest, as some venues have it.
+    pub fn take_ids_again(&mut self) {
+        self.are_ids_unique = false;
     }
 
     /// Accepts and matches a new order; its fate is in the events. Errors: [`Refusal`]; nothing changed.
@@ -308,7 +315,7 @@ impl Engine {
     }
 
     fn check_client_id(&self, ask: &NewOrder) -> Result<(), Refusal> {
-        let known = (!ask.client_id.is_empty())
+        let known = (self.are_ids_unique && !ask.client_id.is_empty())
             .then(|| self.by_client.get(&(ask.account, ask.client_id.clone())))
             .flatten();
         match known.and_then(|id| self.orders.get(id)) {

@@ -100,6 +100,19 @@ fn post_only_is_refused_or_accepted_then_cancelled() {
 }
 
 #[test]
+fn a_client_id_is_refused_or_taken_again_and_names_the_newest() {
+    let mut engine = engine();
+    let mut named = ask(1, Side::Buy, Some(90), 5);
+    named.client_id = Arc::from("a");
+    engine.place(1, named.clone()).unwrap();
+    assert_eq!(engine.place(2, named.clone()), Err(Refusal::Duplicate));
+    engine.take_ids_again();
+    let second = engine.place(3, named).unwrap();
+    assert_eq!(engine.by_client_id(1, "a").unwrap().id, second);
+    assert_eq!(engine.open_orders(1).count(), 2);
+}
+
+#[test]
 fn a_reduced_order_keeps_its_place_and_a_repriced_one_loses_it() {
     let mut engine = engine();
     let first = engine.place(1, ask(1, Side::Sell, Some(100), 5)).unwrap();
