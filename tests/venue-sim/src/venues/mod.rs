@@ -1,6 +1,7 @@
 //! The faces: each speaks one venue's words in front of the same core.
 
 pub mod binance;
+pub mod huobi;
 pub mod okx;
 #[cfg(test)]
 mod rig;
@@ -30,6 +31,13 @@ pub const VENUES: &[Known] = &[
         has_passphrase: false,
         has_base64_secret: false,
         has_ed25519: true,
+    },
+    Known {
+        name: "huobi",
+        make: |config, now| Box::new(huobi::Huobi::new(config, now)),
+        has_passphrase: false,
+        has_base64_secret: false,
+        has_ed25519: false,
     },
     Known {
         name: "okx",
