@@ -68,5 +68,6 @@ macro_rules! suite {
 
 suite! {
     binance "binance"
+    huobi "huobi"
     okx "okx"
 }
