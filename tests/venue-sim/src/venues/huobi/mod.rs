@@ -26,6 +26,7 @@ mod rest;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod topic;
 mod ws;
 
 use crate::config::{Grain, SimConfig, Symbol};
@@ -36,7 +37,8 @@ use crate::venues::Face;
 use limits::Limits;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
-use streams::{Feed, Topic};
+use streams::Feed;
+use topic::Topic;
 use ws::{Conn, Place};
 
 /// Public trades kept for REST.

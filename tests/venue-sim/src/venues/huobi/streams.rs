@@ -10,6 +10,7 @@
 
 use super::number::bare;
 use super::reply::{self, levels};
+use super::topic::{Topic, WINDOWS};
 use crate::core::{ConnId, Core, Out};
 use crate::engine::{Book, Engine, Event, Side, Trade};
 use crate::fault::Kind;
@@ -19,14 +20,6 @@ use std::fmt::Write as _;
 const FAST_NS: u64 = 100_000_000;
 /// Cadence of `depth` and `detail`.
 const SLOW_NS: u64 = 1_000_000_000;
-/// Windows of increments: levels, and whether they come at once.
-const WINDOWS: [(usize, bool); 5] = [
-    (5, true),
-    (10, true),
-    (20, true),
-    (150, false),
-    (400, false),
-];
 /// Levels of `depth.step0`; the aggregated ones have fewer.
 const DEPTH: usize = 150;
 const DEPTH_STEP: usize = 20;
@@ -36,82 +29,18 @@ const PRINT_IDS: u64 = 34_481_872_000;
 /// A trade's own id is its message's and 15 digits more.
 const LONG_IDS: u64 = 359_286_410_000_000;
 
-/// What can be subscribed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Topic {
-    /// `mbp.N`.
-    Increments(usize),
-    /// `mbp.refresh.N`.
-    Refresh(usize),
-    /// `depth.stepN`.
-    Depth(u32),
-    /// `bbo`.
-    Quote,
-    /// `trade.detail`.
-    Trades,
-    /// `ticker`.
-    Ticker,
-    /// `detail`.
-    Detail,
-}
-
-impl Topic {
-    /// From the words behind the symbol. `None` for what there is not.
-    pub fn parse(text: &str) -> Option<Self> {
-        let topic = match text {
-            "bbo" => Self::Quote,
-            "trade.detail" => Self::Trades,
-            "ticker" => Self::Ticker,
-            "detail" => Self::Detail,
-            _ => match text.rsplit_once('.')? {
-                ("mbp.refresh", levels) => {
-                    let levels = levels.parse().ok()?;
-                    [5, 10, 20]
-                        .contains(&levels)
-                        .then_some(Self::Refresh(levels))?
-                }
-                ("mbp", levels) => {
-                    let levels = levels.parse().ok()?;
-                    let is_one = WINDOWS.iter().any(|(known, _)| *known == levels);
-                    is_one.then_some(Self::Increments(levels))?
-                }
-                ("depth", step) => {
-                    let step = step.strip_prefix("step")?.parse().ok()?;
-                    (step <= 5).then_some(Self::Depth(step))?
-                }
-                _ => return None,
-            },
-        };
-        // Only as printed: no sign, no leading zero.
-        (topic.name() == text).then_some(topic)
-    }
-
-    /// The words behind the symbol.
-    pub fn name(self) -> String {
-        match self {
-            Self::Increments(levels) => format!("mbp.{levels}"),
-            Self::Refresh(levels) => format!("mbp.refresh.{levels}"),
-            Self::Depth(step) => format!("depth.step{step}"),
-            Self::Quote => "bbo".into(),
-            Self::Trades => "trade.detail".into(),
-            Self::Ticker => "ticker".into(),
-            Self::Detail => "detail".into(),
-        }
-    }
-}
-
 /// Who listens: by topic and instrument index.
 pub type Listeners<'a> = &'a dyn Fn(Topic, usize) -> Vec<ConnId>;
 
 /// Levels of bids and asks, best first.
 type Image = [Vec<(i64, i64)>; 2];
 
-/// One topic of increments: what it has told so far.
+/// One topic of increments: what it has told so far, while somebody listens.
 #[derive(Debug)]
 struct Window {
     levels: usize,
     is_at_once: bool,
-    image: Image,
+    image: Option<Image>,
     sequence: u64,
     /// The books of about a second ago and of the second before, older first.
     old: [Option<(Image, u64)>; 2],
@@ -163,7 +92,7 @@ impl Feed {
         let windows = WINDOWS.map(|(levels, is_at_once)| Window {
             levels,
             is_at_once,
-            image: image(engine, inst, levels),
+            image: None,
             sequence,
             old: [None, None],
         });
@@ -254,9 +183,18 @@ impl Feed {
     }
 
     /// What a new subscriber of a topic gets at once; `None` where the next message is the first.
-    pub fn first(&self, core: &Core, topic: Topic) -> Option<String> {
+    pub fn subscribed(&mut self, core: &Core, topic: Topic) -> Option<String> {
         match topic {
-            Topic::Increments(_) => None,
+            Topic::Increments(depth) => {
+                let sequence = core.engine.update_id(self.inst) - self.offset;
+                let mut windows = self.windows.iter_mut();
+                let window = windows.find(|window| window.levels == depth)?;
+                if window.image.is_none() {
+                    window.image = Some(image(&core.engine, self.inst, depth));
+                    (window.sequence, window.old) = (sequence, [None, None]);
+                }
+                None
+            }
             Topic::Trades => self.print.clone(),
             _ => Some(self.message(core, topic, &self.tick(core, topic)?)),
         }
@@ -355,19 +293,26 @@ impl Feed {
             let Some(window) = self.windows.get_mut(at) else {
                 return;
             };
+            let topic = Topic::Increments(window.levels);
+            let conns = listeners(topic, self.inst);
+            if conns.is_empty() {
+                window.image = None;
+            }
+            let Some(told) = &window.image else {
+                continue;
+            };
             if window.is_at_once != at_once || window.sequence == sequence {
                 continue;
             }
             let image = image(&core.engine, self.inst, window.levels);
             let book = core.engine.book(self.inst);
-            let bids = changes(book, Side::Buy, &window.image[0], &image[0]);
-            let asks = changes(book, Side::Sell, &window.image[1], &image[1]);
+            let bids = changes(book, Side::Buy, &told[0], &image[0]);
+            let asks = changes(book, Side::Sell, &told[1], &image[1]);
             if at_once && bids.is_empty() && asks.is_empty() {
                 continue;
             }
             let previous = std::mem::replace(&mut window.sequence, sequence);
-            window.image = image;
-            let topic = Topic::Increments(window.levels);
+            window.image = Some(image);
             let spec = core.engine.spec(self.inst);
             let mut tick = format!("{{\"seqNum\":{sequence},\"prevSeqNum\":{previous}");
             for (name, side) in [("bids", &bids), ("asks", &asks)] {
@@ -377,7 +322,7 @@ impl Feed {
             }
             tick.push('}');
             let text = self.message(core, topic, &tick);
-            self.publish_increments(core, topic, &listeners(topic, self.inst), text);
+            self.publish_increments(core, topic, &conns, text);
         }
     }
 
@@ -419,7 +364,7 @@ impl Feed {
             self.push(core, Topic::Detail, listeners);
         }
         for window in &mut self.windows {
-            let kept = Some((window.image.clone(), window.sequence));
+            let kept = window.image.clone().map(|image| (image, window.sequence));
             let [older, newer] = &mut window.old;
             *older = newer.take().or_else(|| kept.clone());
             *newer = kept;
@@ -507,15 +452,18 @@ impl Feed {
             return "{}".into();
         };
         let old = window.old[0].as_ref().filter(|_| is_old);
-        let (image, sequence) = match old {
-            Some((image, sequence)) => (image, *sequence),
-            None => (&window.image, window.sequence),
+        let ([bids, asks], sequence) = match (old, &window.image) {
+            (Some((image, sequence)), _) => (image.clone(), *sequence),
+            (None, Some(image)) => (image.clone(), window.sequence),
+            (None, None) => {
+                let sequence = core.engine.update_id(self.inst) - self.offset;
+                (image(&core.engine, self.inst, depth), sequence)
+            }
         };
-        let [bids, asks] = image;
         format!(
             "{{\"seqNum\":{sequence},\"bids\":{},\"asks\":{}}}",
-            levels(spec, bids),
-            levels(spec, asks)
+            levels(spec, &bids),
+            levels(spec, &asks)
         )
     }
 

@@ -11,15 +11,15 @@ use super::Huobi;
 use super::auth;
 use super::limits;
 use super::reply::Refused;
-use super::streams::Topic;
+use super::topic::Topic;
 use crate::core::{ConnId, Core};
 use crate::engine::AccountId;
 use crate::fault::{Kind, Link};
 use crate::window::Window;
-use flate2::{Compression, GzBuilder};
+use flate2::{Compress, Compression, FlushCompress, Status};
 use serde_json::{Map, Value, json};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::Write as _;
 
 /// Pause between the pings of market and of private sockets.
 const PING_NS: [u64; 2] = [5_000_000_000, 20_000_000_000];
@@ -173,14 +173,34 @@ pub fn listeners(conns: &BTreeMap<ConnId, Conn>, topic: Topic, inst: usize) -> V
         .collect()
 }
 
-/// One gzip member with the header that was recorded: no flags, no time, system 0.
+/// The header of a gzip member as recorded: no flags, no time, system 0.
+const GZIP: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0];
+
+thread_local! {
+    /// A new one for each message would cost more than its work does.
+    static DEFLATE: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), false));
+}
+
+/// One gzip member: header, deflated text, checksum and length.
 pub fn gzip(text: &str) -> Vec<u8> {
-    let mut writer = GzBuilder::new()
-        .operating_system(0)
-        .write(Vec::new(), Compression::default());
-    // A vector takes everything.
-    let _ = writer.write_all(text.as_bytes());
-    writer.finish().unwrap_or_default()
+    let mut out = Vec::with_capacity(GZIP.len() + text.len() + 64);
+    out.extend_from_slice(&GZIP);
+    DEFLATE.with_borrow_mut(|deflate| {
+        deflate.reset();
+        let mut at = 0;
+        loop {
+            let rest = text.as_bytes().get(at..).unwrap_or(&[]);
+            let status = deflate.compress_vec(rest, &mut out, FlushCompress::Finish);
+            if !matches!(status, Ok(Status::Ok | Status::BufError)) {
+                break;
+            }
+            at = deflate.total_in() as usize;
+            out.reserve(text.len() + 64);
+        }
+    });
+    out.extend_from_slice(&crc32fast::hash(text.as_bytes()).to_le_bytes());
+    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    out
 }
 
 /// Tells a fault's code and message to a private socket.
@@ -318,7 +338,7 @@ impl Huobi {
                     conn.topics.push((topic, inst));
                 }
                 self.confirm(id, message, "subbed", name);
-                if let Some(first) = self.feeds[inst].first(&self.core, topic) {
+                if let Some(first) = self.feeds[inst].subscribed(&self.core, topic) {
                     self.core.send(id, first);
                 }
             }

@@ -4,6 +4,27 @@ use super::*;
 use proptest::prelude::*;
 
 #[test]
+fn every_text_makes_one_gzip_member() {
+    let mut seed = 1u64;
+    let noise = |_| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b' ' + (seed >> 58) as u8)
+    };
+    let noise: String = (0..100_000).map(noise).collect();
+    for text in ["", "{}", &noise, &"a".repeat(100_000)] {
+        let frame = ws::gzip(text);
+        let mut reader = flate2::read::GzDecoder::new(frame.as_slice());
+        let mut back = String::new();
+        reader.read_to_string(&mut back).unwrap();
+        assert!(
+            back == text && reader.into_inner().is_empty(),
+            "{}",
+            text.len()
+        );
+    }
+}
+
+#[test]
 fn market_sockets_are_pinged_every_5_s_and_closed_after_two_without_a_pong() {
     let mut rig = quiet();
     let (deaf, kept) = (rig.open("/ws", ""), rig.open("/feed", ""));
