@@ -50,9 +50,9 @@ pub struct Engine {
     by_client: HashMap<(AccountId, Arc<str>), u64>,
     finished: VecDeque<u64>,
     positions: HashMap<(AccountId, usize), Position>,
+    are_client_ids_free: bool,
     next_order: u64,
     next_trade: u64,
-    are_ids_unique: bool,
     events: Vec<Event>,
 }
 
@@ -88,16 +88,16 @@ impl Engine {
             by_client: HashMap::new(),
             finished: VecDeque::new(),
             positions: HashMap::new(),
+            are_client_ids_free: false,
             next_order: first.order,
             next_trade: first.trade,
-            are_ids_unique: true,
             events: Vec::new(),
         }
     }
 
-    /// From now on an open order's client id is taken again, and names the newest, as some venues have it.
-    pub fn take_ids_again(&mut self) {
-        self.are_ids_unique = false;
+    /// From now on several open orders of an account may bear one client id: the venue does not look at it.
+    pub fn free_client_ids(&mut self) {
+        self.are_client_ids_free = true;
     }
 
     /// Accepts and matches a new order; its fate is in the events. Errors: [`Refusal`]; nothing changed.
@@ -315,7 +315,7 @@ impl Engine {
     }
 
     fn check_client_id(&self, ask: &NewOrder) -> Result<(), Refusal> {
-        let known = (self.are_ids_unique && !ask.client_id.is_empty())
+        let known = (!ask.client_id.is_empty() && !self.are_client_ids_free)
             .then(|| self.by_client.get(&(ask.account, ask.client_id.clone())))
             .flatten();
         match known.and_then(|id| self.orders.get(id)) {

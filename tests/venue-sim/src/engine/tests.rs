@@ -100,19 +100,6 @@ fn post_only_is_refused_or_accepted_then_cancelled() {
 }
 
 #[test]
-fn a_client_id_is_refused_or_taken_again_and_names_the_newest() {
-    let mut engine = engine();
-    let mut named = ask(1, Side::Buy, Some(90), 5);
-    named.client_id = Arc::from("a");
-    engine.place(1, named.clone()).unwrap();
-    assert_eq!(engine.place(2, named.clone()), Err(Refusal::Duplicate));
-    engine.take_ids_again();
-    let second = engine.place(3, named).unwrap();
-    assert_eq!(engine.by_client_id(1, "a").unwrap().id, second);
-    assert_eq!(engine.open_orders(1).count(), 2);
-}
-
-#[test]
 fn a_reduced_order_keeps_its_place_and_a_repriced_one_loses_it() {
     let mut engine = engine();
     let first = engine.place(1, ask(1, Side::Sell, Some(100), 5)).unwrap();
@@ -175,6 +162,18 @@ fn duplicate_client_id_is_refused_while_open_only() {
     assert_eq!(engine.place(2, order.clone()), Err(Refusal::Duplicate));
     engine.cancel(3, id, Cause::User).unwrap();
     assert!(engine.place(4, order).is_ok());
+}
+
+#[test]
+fn a_venue_that_does_not_look_at_client_ids_takes_equal_ones() {
+    let mut engine = engine();
+    engine.free_client_ids();
+    let mut order = ask(1, Side::Buy, Some(90), 5);
+    order.client_id = Arc::from("x");
+    engine.place(1, order.clone()).unwrap();
+    let second = engine.place(2, order).unwrap();
+    assert_eq!(engine.open_orders(1).count(), 2);
+    assert_eq!(engine.by_client_id(1, "x").unwrap().id, second);
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Huobi {
             in_quote: false,
         };
         let mut core = config.core("huobi", now, fees, grain, 10, FIRST);
-        core.engine.take_ids_again();
+        core.engine.free_client_ids();
         let engine = &core.engine;
         let symbols: Vec<String> = (0..engine.instruments())
             .map(|inst| format!("{}{}", engine.spec(inst).base, engine.spec(inst).quote))
