@@ -79,5 +79,6 @@ suite! {
     kraken "kraken"
     kraken_futures "kraken-futures"
     kucoin "kucoin"
+    huobi "huobi"
     okx "okx"
 }

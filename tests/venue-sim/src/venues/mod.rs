@@ -5,6 +5,7 @@ pub mod bitfinex;
 pub mod bybit;
 pub mod coinbase;
 pub mod deribit;
+pub mod huobi;
 pub mod kraken;
 pub mod kraken_futures;
 pub mod kucoin;
@@ -74,6 +75,7 @@ pub const VENUES: &[Known] = &[
     Known::new("deribit", |sim, now| {
         Box::new(deribit::Deribit::new(sim, now))
     }),
+    Known::new("huobi", |sim, now| Box::new(huobi::Huobi::new(sim, now))),
     Known::new("kraken", |sim, now| Box::new(kraken::Kraken::new(sim, now))).base64(),
     Known::new("kraken-futures", |sim, now| {
         Box::new(kraken_futures::KrakenFutures::new(sim, now))
