@@ -28,6 +28,7 @@ VENUES = {
         "crossing": "canceled",
         # Only the last 500 orders can be asked about.
         "options": {"fetchOrder": {"acknowledged": True}},
+    },
     "kucoin": {
         "id": "kucoin",
         "hosts": ["https://api.kucoin.com"],
