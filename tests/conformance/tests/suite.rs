@@ -73,7 +73,11 @@ macro_rules! suite {
 suite! {
     binance "binance"
     bybit "bybit"
+    kraken "kraken"
     kucoin "kucoin"
     kraken_futures "kraken-futures"
+    coinbase "coinbase"
+    deribit "deribit"
+    bitfinex "bitfinex"
     okx "okx"
 }

@@ -409,8 +409,9 @@ impl Core {
     }
 
     fn with_extra_fields(&mut self, text: String) -> String {
-        match (self.faults.take(Kind::ExtraFields), text.strip_prefix('{')) {
-            (Some(_), Some(rest)) => {
+        // Into a list nothing can be put in front: a face does that itself.
+        match text.strip_prefix('{') {
+            Some(rest) if self.faults.take(Kind::ExtraFields).is_some() => {
                 format!("{{\"zz_new\":{{\"list\":[1,\"a\",null,{{}}],\"e\":1e-7}},{rest}")
             }
             _ => text,

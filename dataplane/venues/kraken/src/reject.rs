@@ -91,6 +91,11 @@ pub(crate) fn is_lockout(text: &str) -> bool {
     text.starts_with("EGeneral:Temporary lockout") || text.starts_with("EGeneral:Too many requests")
 }
 
+/// Whether the token of the private link is worth nothing any more: only a new link gets a new one.
+pub(crate) fn is_session_over(text: &str) -> bool {
+    text.starts_with("ESession:Invalid session")
+}
+
 /// Our name for an HTTP status that came without a readable body. 5xx leaves the outcome open.
 pub const fn reason_of_status(status: u16) -> RejectReason {
     match status {

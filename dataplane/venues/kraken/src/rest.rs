@@ -130,7 +130,11 @@ impl Ask {
     pub(crate) const fn cost(self) -> u64 {
         match self {
             Self::Pairs => 0, // public
-            Self::Fills(_) | Self::OrderFills(..) | Self::FindClosed(..) => 2,
+            Self::Fills(_) | Self::OrderFills(..) => 2,
+            // Room for both lists is taken with the first: a full counter would let only the cheaper one pass,
+            // again and again, and no order would ever be found gone.
+            Self::FindOpen(..) => 3,
+            Self::FindClosed(..) => 0,
             _ => 1,
         }
     }

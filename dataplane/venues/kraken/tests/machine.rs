@@ -152,6 +152,30 @@ fn each_opening_of_the_private_link_gets_a_token_of_its_own() {
 }
 
 #[test]
+fn a_token_that_is_refused_later_brings_a_new_link() {
+    let mut rig = rig::with_order();
+    let over = fixture("entry_reject_funds")
+        .replace("EOrder:Insufficient funds", "ESession:Invalid session");
+    let (said, result) = rig.text(LINK_PRIVATE, 1, &over);
+    assert_eq!(result, Ok(()));
+    assert!(
+        said.events[1].starts_with("Order 1 REJECTED Auth"),
+        "{said:?}"
+    );
+    assert_eq!(said.reconnects, [(LINK_PRIVATE, "the token is refused")]);
+    let (said, _) = rig.text(LINK_PRIVATE, 2, &over);
+    assert!(said.reconnects.is_empty(), "asked for once");
+    let mut said = Said::default();
+    let next = rig
+        .venue
+        .new_order(&rig.registry, &new_order(2), at_ms(3), &mut said);
+    assert_eq!(next, Err(EntryError::NotReady));
+    rig.close(LINK_PRIVATE, 4);
+    let asked = rig.open(LINK_PRIVATE, 5).requests;
+    assert_eq!(asked[0].line, "POST /0/private/GetWebSocketsToken");
+}
+
+#[test]
 fn a_refused_token_is_a_refused_login() {
     let mut rig = rig::new(&["BTC/USD"], true);
     rig.open(LINK_REST, 0);

@@ -361,7 +361,8 @@ fn burst(it: &mut Trial<'_, '_>) -> Outcome {
         ));
     }
     it.clear();
-    held(it.until("all are gone", 60_000, |it| {
+    // Where young cancels cost most and a counter falls by one a second, this takes near two minutes.
+    held(it.until("all are gone", 150_000, |it| {
         let open = it.stage().engine().oms().all_live().count();
         if open > 0 {
             it.clear();

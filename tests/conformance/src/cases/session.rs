@@ -169,8 +169,8 @@ fn rate_limit(it: &mut Trial<'_, '_>) -> Outcome {
     if it.used("rate-limit") == 0 {
         return Err("no request was refused for rate".to_owned());
     }
-    // Longer than the window of a venue that does not say when it ends.
-    it.run(11_000);
+    // Longer than the window, or the fall of a counter, at a venue that does not say when it ends.
+    it.run(15_000);
     it.come_up()?;
     it.rest(Side::Sell)?;
     Ok(Verdict::Held)

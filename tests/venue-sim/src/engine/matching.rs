@@ -16,7 +16,7 @@ impl Engine {
             (false, Some(price), Tif::Gtc) => {
                 let (inst, side, leaves) = (order.ask.inst, order.ask.side, order.leaves());
                 self.instruments[inst].book.push(side, price, id, leaves);
-                self.touch(inst, side, price);
+                self.touch(inst, side, price, (id, leaves));
             }
             (false, _, _) => self.finish(now, id, Cause::Ioc),
         }
@@ -105,6 +105,7 @@ impl Engine {
             qty,
             taker: side,
             taker_order: taker,
+            maker_order: maker,
             at_ns: now,
         };
         let (buyer, seller) = match side {
@@ -127,14 +128,15 @@ impl Engine {
         }
         self.instruments[inst].day.print(&trade, cost);
         let maker_side = side.opposite();
-        if self.orders[&maker].leaves() == qty {
+        let left = self.orders[&maker].leaves() - qty;
+        if left == 0 {
             self.instruments[inst]
                 .book
                 .remove(maker_side, price, maker, qty);
         } else {
             self.instruments[inst].book.reduce(maker_side, price, qty);
         }
-        self.touch(inst, maker_side, price);
+        self.touch(inst, maker_side, price, (maker, left));
         self.events.push(Event::Trade(trade));
         self.book_fill(&trade, maker, true, cost);
         self.book_fill(&trade, taker, false, cost);

@@ -50,6 +50,7 @@ pub struct Engine {
     by_client: HashMap<(AccountId, Arc<str>), u64>,
     finished: VecDeque<u64>,
     positions: HashMap<(AccountId, usize), Position>,
+    are_client_ids_free: bool,
     next_order: u64,
     next_trade: u64,
     events: Vec<Event>,
@@ -87,10 +88,16 @@ impl Engine {
             by_client: HashMap::new(),
             finished: VecDeque::new(),
             positions: HashMap::new(),
+            are_client_ids_free: false,
             next_order: first.order,
             next_trade: first.trade,
             events: Vec::new(),
         }
+    }
+
+    /// From now on several open orders of an account may bear one client id: the venue does not look at it.
+    pub fn free_client_ids(&mut self) {
+        self.are_client_ids_free = true;
     }
 
     /// Accepts and matches a new order; its fate is in the events. Errors: [`Refusal`]; nothing changed.
@@ -164,14 +171,14 @@ impl Engine {
             return Err(Refusal::Amend);
         }
         let (inst, side, price) = (order.ask.inst, order.ask.side, order.ask.price.unwrap_or(0));
-        let cut = order.qty - qty;
+        let (cut, leaves) = (order.qty - qty, qty - order.cum);
         if let Some(order) = self.orders.get_mut(&id) {
             order.qty = qty;
             order.updated_ns = now;
         }
         self.release_excess(id);
         self.instruments[inst].book.reduce(side, price, cut);
-        self.touch(inst, side, price);
+        self.touch(inst, side, price, (id, leaves));
         self.tell(id, What::Amended);
         Ok(())
     }
@@ -308,7 +315,7 @@ impl Engine {
     }
 
     fn check_client_id(&self, ask: &NewOrder) -> Result<(), Refusal> {
-        let known = (!ask.client_id.is_empty())
+        let known = (!ask.client_id.is_empty() && !self.are_client_ids_free)
             .then(|| self.by_client.get(&(ask.account, ask.client_id.clone())))
             .flatten();
         match known.and_then(|id| self.orders.get(id)) {
@@ -426,7 +433,7 @@ impl Engine {
         let (inst, side, leaves) = (order.ask.inst, order.ask.side, order.leaves());
         if let Some(price) = order.ask.price {
             self.instruments[inst].book.remove(side, price, id, leaves);
-            self.touch(inst, side, price);
+            self.touch(inst, side, price, (id, 0));
         }
     }
 
@@ -488,7 +495,8 @@ impl Engine {
         }
     }
 
-    fn touch(&mut self, inst: usize, side: Side, price: i64) {
+    /// Tells a level after `order` changed it and has `leaves` in it.
+    fn touch(&mut self, inst: usize, side: Side, price: i64, (order, leaves): (u64, i64)) {
         let instrument = &mut self.instruments[inst];
         instrument.update_id += 1;
         self.events.push(Event::Level {
@@ -496,6 +504,8 @@ impl Engine {
             side,
             price,
             qty: instrument.book.total(side, price),
+            order,
+            leaves,
             update_id: instrument.update_id,
         });
     }

@@ -194,6 +194,8 @@ pub struct Trade {
     pub taker: Side,
     /// The taker's order: trades of one order are aggregated by it.
     pub taker_order: u64,
+    /// The order that rested.
+    pub maker_order: u64,
     /// When, virtual nanoseconds.
     pub at_ns: u64,
 }
@@ -224,6 +226,10 @@ pub enum Event {
         price: i64,
         /// New total, 0 when the level is gone.
         qty: i64,
+        /// The one order that changed it.
+        order: u64,
+        /// What that order has left in the book, 0 when it is gone.
+        leaves: i64,
         /// The instrument's update id after this change.
         update_id: u64,
     },

@@ -165,6 +165,18 @@ fn duplicate_client_id_is_refused_while_open_only() {
 }
 
 #[test]
+fn a_venue_that_does_not_look_at_client_ids_takes_equal_ones() {
+    let mut engine = engine();
+    engine.free_client_ids();
+    let mut order = ask(1, Side::Buy, Some(90), 5);
+    order.client_id = Arc::from("x");
+    engine.place(1, order.clone()).unwrap();
+    let second = engine.place(2, order).unwrap();
+    assert_eq!(engine.open_orders(1).count(), 2);
+    assert_eq!(engine.by_client_id(1, "x").unwrap().id, second);
+}
+
+#[test]
 fn too_poor_is_refused_and_nothing_changes() {
     let mut engine = engine();
     let before = engine.ledger().balance(1, 1);
@@ -201,6 +213,7 @@ proptest! {
         let mut ids: Vec<u64> = Vec::new();
         let mut trades = Vec::new();
         let mut rebuilt = std::collections::BTreeMap::<(Side, i64), i64>::new();
+        let mut resting = std::collections::BTreeMap::<u64, (Side, i64, i64)>::new();
         let mut last_update = engine.update_id(0);
         for (now, op) in ops.into_iter().enumerate() {
             let now = now as u64;
@@ -243,12 +256,18 @@ proptest! {
             }
             for event in engine.drain() {
                 match event {
-                    Event::Level { side, price, qty, update_id, .. } => {
+                    Event::Level { side, price, qty, order, leaves, update_id, .. } => {
                         prop_assert_eq!(update_id, last_update + 1);
                         last_update = update_id;
                         rebuilt.insert((side, price), qty);
+                        resting.insert(order, (side, price, leaves));
+                        let queued = resting.values().filter(|at| (at.0, at.1) == (side, price));
+                        prop_assert_eq!(qty, queued.map(|at| at.2).sum::<i64>());
                     }
-                    Event::Trade(trade) => trades.push((trade.price, trade.qty, trade.taker_order)),
+                    Event::Trade(trade) => {
+                        prop_assert_eq!(resting[&trade.maker_order].1, trade.price);
+                        trades.push((trade.price, trade.qty, trade.taker_order));
+                    }
                     Event::Order(..) => {}
                 }
             }

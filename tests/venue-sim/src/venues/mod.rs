@@ -4,6 +4,12 @@ pub mod binance;
 pub mod bybit;
 pub mod kraken_futures;
 pub mod kucoin;
+pub mod coinbase;
+pub mod kraken;
+pub mod kraken_futures;
+pub mod kucoin;
+pub mod deribit;
+pub mod bitfinex;
 pub mod okx;
 #[cfg(test)]
 mod rig;
@@ -39,12 +45,26 @@ pub const VENUES: &[Known] = &[
         make: |config, now| Box::new(bybit::Bybit::new(config, now)),
         has_passphrase: false,
         has_base64_secret: false,
+        name: "kraken",
+        make: |config, now| Box::new(kraken::Kraken::new(config, now)),
+        has_passphrase: false,
+        has_base64_secret: true,
         has_ed25519: false,
     },
     Known {
         name: "kucoin",
         make: |config, now| Box::new(kucoin::Kucoin::new(config, now)),
         has_passphrase: true,
+        has_base64_secret: false,
+        name: "coinbase",
+        make: |config, now| Box::new(coinbase::Coinbase::new(config, now)),
+        has_passphrase: true,
+        has_base64_secret: true,
+        name: "deribit",
+        make: |config, now| Box::new(deribit::Deribit::new(config, now)),
+        name: "bitfinex",
+        make: |config, now| Box::new(bitfinex::Bitfinex::new(config, now)),
+        has_passphrase: false,
         has_base64_secret: false,
         has_ed25519: false,
     },

@@ -10,6 +10,8 @@ use std::process::Command;
 
 /// Venues that ccxt drives; `ccxt/venues.py` says how.
 const VENUES: &[&str] = &["binance", "bybit", "kucoin", "okx"];
+const VENUES: &[&str] = &["binance", "coinbase", "okx"];
+const VENUES: &[&str] = &["binance", "kraken", "kucoin", "okx"];
 
 fn python() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

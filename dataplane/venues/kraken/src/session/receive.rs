@@ -110,6 +110,22 @@ impl Session {
         root: Value<'_>,
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
+        let told = self.on_method(registry, link, now, root, out);
+        if self.private.is_ready && reject::is_session_over(text(root, "error")) {
+            self.private.is_ready = false;
+            out.reconnect(LINK_PRIVATE, "the token is refused");
+        }
+        told
+    }
+
+    fn on_method(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        root: Value<'_>,
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
         match entry::method(root)? {
             "pong" => {
                 out.event(&Event::Control(Control::Heartbeat));
