@@ -21,12 +21,14 @@ pub const CASES: &[Case] = &[
         "S04",
         "a half-open feed is found by its silence",
         feed_silent,
-    ),
+    )
+    .slow(),
     Case::new(
         "S05",
         "a half-open order link is found by its silence",
         orders_silent,
-    ),
+    )
+    .slow(),
     Case::new("S06", "an announced restart", restart),
     Case::long(
         "S07",

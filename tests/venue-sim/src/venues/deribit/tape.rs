@@ -97,6 +97,7 @@ mod tests {
                 price,
                 qty: 1,
                 taker: Side::Buy,
+                maker_order: 0,
                 taker_order: 1,
                 at_ns: 0,
             };
