@@ -72,12 +72,13 @@ macro_rules! suite {
 
 suite! {
     binance "binance"
+    bitfinex "bitfinex"
     bybit "bybit"
-    kraken "kraken"
-    kucoin "kucoin"
-    kraken_futures "kraken-futures"
     coinbase "coinbase"
     deribit "deribit"
-    bitfinex "bitfinex"
+    kraken "kraken"
+    kraken_futures "kraken-futures"
+    kucoin "kucoin"
+    huobi "huobi"
     okx "okx"
 }

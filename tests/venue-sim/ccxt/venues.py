@@ -8,12 +8,11 @@ PASSPHRASE = "spinlane-sim-pass"
 
 # By venue of the simulator. `id`: ccxt's name. `hosts`: what stands in ccxt's URLs before the path; `sockets`: the
 # same of WebSocket where the host is another.
-# `crossing`: what becomes of a post-only order that crosses, "refused" or "canceled".
-# By venue of the simulator. `id`: ccxt's name. `hosts`: what stands in ccxt's URLs before the path.
 # `crossing`: what becomes of a post-only order that crosses: "refused", "canceled", or "rejected" in the answer.
 # `forged`: what ccxt makes of the answer to a wrong signature, unless an AuthenticationError.
 # `symbol`, `fee`: what is traded, and the currency a sale's fee is charged in.
-# `base64`: the secret is given out in base64. `uuid`: client order ids have to be UUIDs. `options`, `needs_markets`: of ccxt's own.
+# `base64`: the secret is given out in base64. `uuid`: client order ids have to be UUIDs. `options`, `needs_markets`:
+# of ccxt's own.
 VENUES = {
     "binance": {
         "id": "binance",
@@ -31,26 +30,28 @@ VENUES = {
         "crossing": "canceled",
         # Only the last 500 orders can be asked about.
         "options": {"fetchOrder": {"acknowledged": True}},
+    },
+    "coinbase": {
+        "id": "coinbaseexchange",
+        "hosts": ["https://api.{hostname}"],
+        "sockets": ["wss://ws-feed.exchange.coinbase.com"],
+        "crossing": "rejected",
+        "base64": True,
+        "uuid": True,
+    },
     "kraken": {
         "id": "kraken",
         "hosts": ["https://api.kraken.com"],
+        "sockets": ["wss://ws.kraken.com", "wss://ws-auth.kraken.com"],
         "crossing": "canceled",
         "base64": True,
         # ccxt has no name for "EAPI:Invalid signature".
         "forged": "ExchangeError",
-        "sockets": ["wss://ws.kraken.com", "wss://ws-auth.kraken.com"],
     },
     "kucoin": {
         "id": "kucoin",
         "hosts": ["https://api.kucoin.com"],
         "crossing": "canceled",
-    "coinbase": {
-        "id": "coinbaseexchange",
-        "hosts": ["https://api.{hostname}"],
-        "crossing": "rejected",
-        "base64": True,
-        "uuid": True,
-        "sockets": ["wss://ws-feed.exchange.coinbase.com"],
     },
     "okx": {
         "id": "okx",

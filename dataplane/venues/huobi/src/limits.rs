@@ -17,6 +17,8 @@ const WINDOW_NS: u64 = 2_050_000_000;
 /// Requests of one private socket a second. Unverified for the trade socket: the page has it of private ones.
 const LINK_COUNT: usize = 50;
 const LINK_WINDOW_NS: u64 = 1_025_000_000;
+/// Public REST requests in as long.
+const PUBLIC_COUNT: usize = 10;
 /// Of these, how many a new order leaves for cancels.
 pub const CANCEL_RESERVE: usize = 10;
 /// How long we hold still when the venue refused for rate: its window.
@@ -134,7 +136,7 @@ impl Default for Limits {
             batch_cancel: Window::new(BATCH_COUNT, WINDOW_NS),
             link: Window::new(LINK_COUNT, LINK_WINDOW_NS),
             rest: [
-                Window::new(20, WINDOW_NS),
+                Window::new(PUBLIC_COUNT, LINK_WINDOW_NS),
                 Window::new(50, WINDOW_NS),
                 Window::new(20, WINDOW_NS),
                 Window::new(1, WINDOW_NS),
@@ -227,6 +229,14 @@ mod tests {
         assert_eq!(passed, ORDER_COUNT);
         assert!(!limits.order(T0.after(2_000_000_000), OrderOp::Cancel));
         assert!(limits.order(T0.after(2 * WINDOW_NS), OrderOp::Cancel));
+    }
+
+    #[test]
+    fn public_requests_are_ten_a_second() {
+        let mut limits = Limits::default();
+        let mut take = |now| limits.rest(now, RestPool::Public);
+        assert_eq!((0..20).filter(|_| take(T0)).count(), 10);
+        assert!(take(T0.after(LINK_WINDOW_NS)));
     }
 
     #[test]

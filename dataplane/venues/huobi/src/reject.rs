@@ -3,7 +3,8 @@
 //! The venue's codes are words; an answer's `code`, which is a number, is [`REFUSED`] for each. Three sorts matter
 //! more than their names: codes that leave the outcome open (`UnknownOutcome`: the order is asked about,
 //! never sent again), codes that stop us for rate, and the rest, where nothing was done.
-//! Source: venue page, sections 4.4 and 4.5, read 2026-11-20.
+//! Source: venue page, sections 4.4 and 4.5, read 2026-11-20; the private socket's numbers: the venue's own table, read
+//! 2026-11-22.
 
 use dp_types::RejectReason;
 
@@ -55,12 +56,13 @@ pub fn reason(word: &str) -> RejectReason {
     }
 }
 
-/// Our name for a number of the private socket; 200 is success.
+/// Our name for a number of the private socket or of the newer REST; 200 is success.
 pub const fn reason_of_code(code: i64) -> RejectReason {
     match code {
         200 => RejectReason::None,
-        2002 | 2003 | 4000..=4999 => RejectReason::Auth,
-        429 => RejectReason::RateLimit,
+        1002 | 1003 | 2002 | 2003 => RejectReason::Auth,
+        // Too many requests of a socket, or too many sockets of a key.
+        429 | 4000 => RejectReason::RateLimit,
         500..=599 => RejectReason::UnknownOutcome,
         _ => RejectReason::Other,
     }
@@ -115,6 +117,8 @@ mod tests {
         for code in (-10..200).chain(201..6_000) {
             assert_ne!(reason_of_code(code), RejectReason::None, "{code}");
         }
+        assert_eq!(reason_of_code(4000), RejectReason::RateLimit);
+        assert_eq!(reason_of_code(1003), RejectReason::Auth);
         for status in (0..200).chain(300..=999) {
             assert_ne!(reason_of_status(status), RejectReason::None, "{status}");
         }

@@ -49,6 +49,9 @@ const ANSWER_WAIT_NS: u64 = 45 * SECOND_NS;
 const SNAPSHOT_WAIT_NS: u64 = 5 * SECOND_NS;
 /// Pause between two snapshots of one book.
 const SNAPSHOT_PAUSE_NS: u64 = SECOND_NS / 2;
+/// How long a confirmed stream may say nothing until its book is asked for all the same: where nobody trades no
+/// increment comes, and a snapshot that comes after the confirmation fits whatever follows it.
+const QUIET_NS: u64 = 2 * SECOND_NS;
 /// The venue takes one `req` in 100 ms on a socket; a tenth more, since they can close up on the way.
 const REQ_PAUSE_NS: u64 = SECOND_NS / 9;
 /// Room for the largest message written: a cancel of 50 orders, each named by at most 24 bytes.
@@ -119,6 +122,8 @@ struct BookState {
     is_refreshed: bool,
     /// A snapshot is wanted and not yet asked for.
     is_wanted: bool,
+    /// When a snapshot is wanted though no increment has come.
+    quiet_at: Option<UnixNanos>,
     /// The number of the snapshot whose answer counts: none of before the stream was lost.
     awaited: Option<u32>,
     asked: UnixNanos,
@@ -372,6 +377,7 @@ impl Session {
                 for book in &mut self.books {
                     // A snapshot on its way belongs to no splice: the new stream asks anew, at once.
                     (book.is_wanted, book.awaited, book.asked) = (false, None, UnixNanos(0));
+                    book.quiet_at = None;
                 }
             }
             LINK_TRADES => self.trades = WsLink::default(),

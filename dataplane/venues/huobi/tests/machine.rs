@@ -382,6 +382,35 @@ fn the_snapshot_is_spliced_between_increments_of_the_same_socket() {
     );
 }
 
+/// Where nobody trades no increment comes: the book is asked for all the same, once, and not after an increment.
+#[test]
+fn a_quiet_book_is_asked_for_too() {
+    let req = |number: u32| format!(r#"{{"req":"market.btcusdt.mbp.20","id":"x1I{number}"}}"#);
+    let mut rig = rig::new(&["btcusdt"], false);
+    let tag = rig.open(LINK_REST, 0).requests[0].tag;
+    rig.response(0, tag, 200, fixture("rest_market_symbols"))
+        .1
+        .unwrap();
+    rig.open(LINK_FEED, 0);
+    rig.text(LINK_FEED, 100, fixture("feed_sub_ack")).1.unwrap();
+    assert!(rig.deadline(2_099).sent.is_empty());
+    assert_eq!(rig.venue.next_deadline(), Some(at_ms(2_100).unix));
+    assert_eq!(rig.deadline(2_100).sent, [(LINK_FEED, req(1))]);
+    let answer = fixture("feed_mbp_snapshot");
+    rig.text(LINK_FEED, 2_200, answer).1.unwrap();
+    assert!(rig.deadline(9_000).sent.is_empty());
+    // Another connection, and an increment in time.
+    rig.close(LINK_FEED, 9_100);
+    rig.open(LINK_FEED, 9_200);
+    rig.text(LINK_FEED, 9_300, fixture("feed_sub_ack"))
+        .1
+        .unwrap();
+    assert_eq!(snapshot(&mut rig, 9_400), [req(2)]);
+    let answer = answer.replace("x1I1", "x1I2");
+    rig.text(LINK_FEED, 9_500, &answer).1.unwrap();
+    assert!(rig.deadline(19_000).sent.is_empty());
+}
+
 #[test]
 fn snapshots_are_asked_for_one_at_a_time_and_paced() {
     let mut rig = rig::new(&["btcusdt", "ethbtc"], false);

@@ -187,7 +187,7 @@ fn gaps(it: &mut Trial<'_, '_>) -> Outcome {
         it.run(1_000);
     }
     // Where a gap costs the connection, some seconds have no message to drop: the fault waits for one.
-    held(it.until("ten messages are dropped", 30_000, |it| {
+    held(it.until("ten messages are dropped", 90_000, |it| {
         it.used("gap") == 10
     }))
 }

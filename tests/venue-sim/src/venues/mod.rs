@@ -1,15 +1,14 @@
 //! The faces: each speaks one venue's words in front of the same core.
 
 pub mod binance;
+pub mod bitfinex;
 pub mod bybit;
-pub mod kraken_futures;
-pub mod kucoin;
 pub mod coinbase;
+pub mod deribit;
+pub mod huobi;
 pub mod kraken;
 pub mod kraken_futures;
 pub mod kucoin;
-pub mod deribit;
-pub mod bitfinex;
 pub mod okx;
 #[cfg(test)]
 mod rig;
@@ -31,57 +30,59 @@ pub struct Known {
     pub has_ed25519: bool,
 }
 
+impl Known {
+    const fn new(name: &'static str, make: fn(&SimConfig, u64) -> Box<dyn Face>) -> Self {
+        Self {
+            name,
+            make,
+            has_passphrase: false,
+            has_base64_secret: false,
+            has_ed25519: false,
+        }
+    }
+
+    const fn passphrase(mut self) -> Self {
+        self.has_passphrase = true;
+        self
+    }
+
+    const fn base64(mut self) -> Self {
+        self.has_base64_secret = true;
+        self
+    }
+
+    const fn ed25519(mut self) -> Self {
+        self.has_ed25519 = true;
+        self
+    }
+}
+
 /// Every venue of this build: the only list.
 pub const VENUES: &[Known] = &[
-    Known {
-        name: "binance",
-        make: |config, now| Box::new(binance::Binance::new(config, now)),
-        has_passphrase: false,
-        has_base64_secret: false,
-        has_ed25519: true,
-    },
-    Known {
-        name: "bybit",
-        make: |config, now| Box::new(bybit::Bybit::new(config, now)),
-        has_passphrase: false,
-        has_base64_secret: false,
-        name: "kraken",
-        make: |config, now| Box::new(kraken::Kraken::new(config, now)),
-        has_passphrase: false,
-        has_base64_secret: true,
-        has_ed25519: false,
-    },
-    Known {
-        name: "kucoin",
-        make: |config, now| Box::new(kucoin::Kucoin::new(config, now)),
-        has_passphrase: true,
-        has_base64_secret: false,
-        name: "coinbase",
-        make: |config, now| Box::new(coinbase::Coinbase::new(config, now)),
-        has_passphrase: true,
-        has_base64_secret: true,
-        name: "deribit",
-        make: |config, now| Box::new(deribit::Deribit::new(config, now)),
-        name: "bitfinex",
-        make: |config, now| Box::new(bitfinex::Bitfinex::new(config, now)),
-        has_passphrase: false,
-        has_base64_secret: false,
-        has_ed25519: false,
-    },
-    Known {
-        name: "okx",
-        make: |config, now| Box::new(okx::Okx::new(config, now)),
-        has_passphrase: true,
-        has_base64_secret: false,
-        has_ed25519: false,
-    },
-    Known {
-        name: "kraken-futures",
-        make: |config, now| Box::new(kraken_futures::KrakenFutures::new(config, now)),
-        has_passphrase: false,
-        has_base64_secret: true,
-        has_ed25519: false,
-    },
+    Known::new("binance", |sim, now| {
+        Box::new(binance::Binance::new(sim, now))
+    })
+    .ed25519(),
+    Known::new("bitfinex", |sim, now| {
+        Box::new(bitfinex::Bitfinex::new(sim, now))
+    }),
+    Known::new("bybit", |sim, now| Box::new(bybit::Bybit::new(sim, now))),
+    Known::new("coinbase", |sim, now| {
+        Box::new(coinbase::Coinbase::new(sim, now))
+    })
+    .passphrase()
+    .base64(),
+    Known::new("deribit", |sim, now| {
+        Box::new(deribit::Deribit::new(sim, now))
+    }),
+    Known::new("huobi", |sim, now| Box::new(huobi::Huobi::new(sim, now))),
+    Known::new("kraken", |sim, now| Box::new(kraken::Kraken::new(sim, now))).base64(),
+    Known::new("kraken-futures", |sim, now| {
+        Box::new(kraken_futures::KrakenFutures::new(sim, now))
+    })
+    .base64(),
+    Known::new("kucoin", |sim, now| Box::new(kucoin::Kucoin::new(sim, now))).passphrase(),
+    Known::new("okx", |sim, now| Box::new(okx::Okx::new(sim, now))).passphrase(),
 ];
 
 /// A venue by name. Errors: a sentence that names those there are.

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Venues that ccxt drives; `ccxt/venues.py` says how.
-const VENUES: &[&str] = &["binance", "bybit", "kucoin", "okx"];
-const VENUES: &[&str] = &["binance", "coinbase", "okx"];
-const VENUES: &[&str] = &["binance", "kraken", "kucoin", "okx"];
+const VENUES: &[&str] = &["binance", "bybit", "coinbase", "kraken", "kucoin", "okx"];
 
 fn python() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

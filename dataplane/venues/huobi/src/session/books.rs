@@ -1,7 +1,7 @@
-//! Book snapshots: asked for on the feed socket itself, one at a time a book and one a tenth of a second in all,
-//! each answer known by its number.
+//! Book snapshots: asked for on the feed socket itself after the first increment, or after a while without one; one at
+//! a time a book and one a tenth of a second in all, each answer known by its number.
 
-use super::{REQ_PAUSE_NS, RETRY_NS, SNAPSHOT_WAIT_NS, Session, min_of};
+use super::{QUIET_NS, REQ_PAUSE_NS, RETRY_NS, SNAPSHOT_WAIT_NS, Session, min_of};
 use crate::entry::push_instrument;
 use crate::feed;
 use crate::symbols::push_base36;
@@ -22,10 +22,19 @@ impl Session {
         let book = self.books.get_mut(id.0 as usize);
         // Whole books need none: the next message is one.
         if let Some(book) = book.filter(|book| !book.is_refreshed) {
-            book.is_wanted = true;
+            (book.is_wanted, book.quiet_at) = (true, None);
             self.snapshots_at = min_of([self.snapshots_at, Some(book.due().max(now.unix))]);
         }
         self.snapshots_due(registry, now, out);
+    }
+
+    /// The increments of a book were confirmed: its first one asks for the snapshot, or a clock does.
+    pub(super) fn await_increment(&mut self, id: InstrumentId, now: Now) {
+        let book = self.books.get_mut(id.0 as usize);
+        if let Some(book) = book.filter(|book| book.asked.0 == 0) {
+            book.quiet_at = Some(now.unix.after(QUIET_NS));
+            self.snapshots_at = min_of([self.snapshots_at, book.quiet_at]);
+        }
     }
 
     /// Asks for the snapshots that are due, as far as the socket's pace allows.
@@ -39,6 +48,10 @@ impl Session {
             let Some(book) = self.books.get_mut(index) else {
                 continue;
             };
+            match book.quiet_at {
+                Some(at) if at <= now.unix => (book.is_wanted, book.quiet_at) = (true, None),
+                at => self.snapshots_at = min_of([self.snapshots_at, at]),
+            }
             // One that was asked for and not answered is wanted again.
             let is_lost = book.awaited.is_some() && book.due() <= now.unix;
             if !book.is_wanted && !is_lost {

@@ -203,6 +203,9 @@ impl Session {
             return Ok(self.on_snapshot(asked, now, root, out)?);
         }
         if root.get("subbed").is_some() {
+            if let Some(Request::Books(id)) = Request::parse(text(root, "id").as_bytes()) {
+                self.await_increment(id, now);
+            }
             self.on_subscribed(link, out);
             return Ok(());
         }

@@ -41,6 +41,11 @@ impl Bitfinex {
             self.core.reply(request_id, not_found());
             return;
         };
+        if self.is_paused() && path != "platform/status" {
+            let refused = Err(Refused::maintenance());
+            self.core.reply(request_id, response(refused));
+            return;
+        }
         if request.method == "GET" {
             let result = self.public(path, &request.query);
             self.core.reply(request_id, response(result));

@@ -169,6 +169,7 @@ impl Feed {
                     price,
                     qty,
                     update_id,
+                    ..
                 } if *inst == self.inst => {
                     is_touched = true;
                     if !deltas.is_empty() {

@@ -236,6 +236,9 @@ fn restarts_and_maintenance() {
         (&json!(20_060), &json!("maintenance"))
     );
     assert_eq!(rig.get("/v2/platform/status", ""), json!([0]));
+    let told = json!(["error", 20_060, "maintenance"]);
+    assert_eq!(rig.get("/v2/ticker/tBTCUST", ""), told);
+    assert_eq!(post(&mut rig, "/v2/auth/r/wallets", "{}"), (500, told));
     let late = rig.open("/ws/2", "");
     assert_eq!(rig.take(late)[0]["platform"]["status"], 0);
     let ask = json!({"event": "subscribe", "channel": "trades", "symbol": BTC});
