@@ -99,6 +99,7 @@ mod tests {
                 taker: Side::Buy,
                 maker_order: 0,
                 taker_order: 1,
+                maker_order: 2,
                 at_ns: 0,
             };
             let print = tape.print(&trade).unwrap();
