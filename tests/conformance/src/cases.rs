@@ -30,7 +30,7 @@ pub struct Case {
     pub what: &'static str,
     /// Hours pass in it: for virtual time only.
     pub is_long: bool,
-    /// Minutes pass in it.
+    /// It takes long where time cannot jump.
     pub is_slow: bool,
     /// The case itself; [`Trial::agree`] follows it.
     pub run: fn(&mut Trial<'_, '_>) -> Outcome,

@@ -335,7 +335,12 @@ impl<'s, 'r> Trial<'s, 'r> {
             }
         });
         same.map_err(|error| format!("{error}; {why}"))?;
-        for counter in self.quiet.clone() {
+        self.quiet()
+    }
+
+    /// Nothing was undecodable, foreign, illegal or crossed so far.
+    pub fn quiet(&self) -> Held {
+        for &counter in &self.quiet {
             let count = self.count(counter);
             if count != 0 {
                 return Err(format!("{} is {count}; {}", counter.name(), self.told()));

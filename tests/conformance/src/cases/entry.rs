@@ -29,7 +29,8 @@ pub const CASES: &[Case] = &[
         "E12",
         "no answer and not done: asked about, found gone",
         timeout_gone,
-    ),
+    )
+    .slow(),
     Case::new(
         "E13",
         "a lost answer: asked about, never sent again",
@@ -44,7 +45,8 @@ pub const CASES: &[Case] = &[
         "E19",
         "fifty orders in a burst: the venue refuses none for rate",
         burst,
-    ),
+    )
+    .slow(),
     Case::new(
         "E20",
         "a gateway's 5xx says nothing of the order",

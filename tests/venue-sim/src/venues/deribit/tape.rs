@@ -97,7 +97,6 @@ mod tests {
                 price,
                 qty: 1,
                 taker: Side::Buy,
-                maker_order: 0,
                 taker_order: 1,
                 maker_order: 2,
                 at_ns: 0,
