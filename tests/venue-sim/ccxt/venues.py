@@ -11,6 +11,7 @@ PASSPHRASE = "spinlane-sim-pass"
 # `crossing`: what becomes of a post-only order that crosses: "refused", "canceled", or "rejected" in the answer.
 # `forged`: what ccxt makes of the answer to a wrong signature, unless an AuthenticationError.
 # `symbol`, `fee`: what is traded, and the currency a sale's fee is charged in.
+# `cut`: REST books have sizes that are less by up to this.
 # `base64`: the secret is given out in base64. `uuid`: client order ids have to be UUIDs. `options`, `needs_markets`:
 # of ccxt's own.
 VENUES = {
@@ -45,6 +46,8 @@ VENUES = {
         "sockets": ["wss://ws.kraken.com", "wss://ws-auth.kraken.com"],
         "crossing": "canceled",
         "base64": True,
+        # Three decimals.
+        "cut": 0.001,
         # ccxt has no name for "EAPI:Invalid signature".
         "forged": "ExchangeError",
     },
@@ -75,7 +78,7 @@ def moved(value, old_roots, root):
 
 def settings(venue):
     """A venue's settings, complete."""
-    usual = {"symbol": "BTC/USDT", "fee": "USDT", "base64": False, "uuid": False, "options": {},
+    usual = {"symbol": "BTC/USDT", "fee": "USDT", "cut": 0.0, "base64": False, "uuid": False, "options": {},
              "needs_markets": False}
     return usual | VENUES[venue]
 

@@ -46,10 +46,15 @@ pub fn rest(core: &Core, request: &Request) -> Result<AccountId, Refused> {
 /// Checks a signed subscription; `None` when it is not signed. Errors: as [`rest`].
 pub fn subscription(core: &Core, message: &Value) -> Option<Result<AccountId, Refused>> {
     let field = |name: &str| message.get(name).and_then(Value::as_str).unwrap_or("");
+    // A text or a number: ccxt sends a number.
+    let timestamp = match message.get("timestamp") {
+        Some(Value::Number(number)) => number.to_string(),
+        _ => field("timestamp").to_owned(),
+    };
     let claim = Claim {
         key: field("key"),
         passphrase: field("passphrase"),
-        timestamp: field("timestamp"),
+        timestamp: &timestamp,
         sign: field("signature"),
     };
     let is_signed = !(claim.key.is_empty() && claim.sign.is_empty());

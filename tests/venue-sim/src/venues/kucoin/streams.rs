@@ -243,7 +243,7 @@ impl Feed {
         let (first, last) = (first.sequence, last.sequence);
         let conns = listeners(LEVEL2, self.inst);
         if !conns.is_empty() {
-            // Best first, later changes of a level before earlier ones.
+            // Best first; a level's changes in their order, for clients that read none of its numbers.
             changes.sort_by_key(|change| {
                 let key = change
                     .level
@@ -251,7 +251,7 @@ impl Feed {
                         Side::Buy => -price,
                         Side::Sell => price,
                     });
-                (key, std::cmp::Reverse(change.sequence))
+                (key, change.sequence)
             });
             let [bids, asks] = self.change_rows(core, &changes);
             let data = format!(
