@@ -115,6 +115,10 @@ impl Feed {
 
     /// Takes in events of the engine and publishes them.
     pub fn on_events(&mut self, core: &mut Core, events: &[Event], listeners: Listeners<'_>) {
+        // Before this batch, not after it: its fills still ask for their numbers.
+        while self.prints.len() > TRADES_KEPT {
+            self.prints.pop_front();
+        }
         let mut printed = 0;
         for event in events {
             match event {
@@ -133,9 +137,6 @@ impl Feed {
                 let text = self.trades(core, "update", printed);
                 core.publish(&conns, text);
             }
-        }
-        while self.prints.len() > TRADES_KEPT {
-            self.prints.pop_front();
         }
         self.push_books(core, listeners);
         let best = best(&core.engine, self.inst);
