@@ -23,4 +23,4 @@ mod sync;
 pub use flat::Book;
 pub use keeper::{Counts, Keeper, Outcome, Proof, State};
 pub use l3::{L3Book, L3Error};
-pub use sync::{Bootstrap, Chain, Gap, Ids, Step, SyncRule, contiguous};
+pub use sync::{Bootstrap, Chain, Gap, Ids, Step, SyncRule};

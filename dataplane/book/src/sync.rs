@@ -103,11 +103,32 @@ pub trait SyncRule {
     }
 }
 
-/// [`Chain::Contiguous`], for rules that judge by it and by something else besides.
-pub fn contiguous(ids: Ids, msg: &BookMsg<'_>) -> Step {
+/// No message comes so many numbers late: a busy book counts some thousands a second.
+const FALL_MIN: i64 = 1_000_000;
+
+/// A message whose numbers the book has seen: late, told again, or of a counter that began anew. The deltas of the
+/// last would all be dropped for late ones, and the book would stand still without anybody noticing: a fall so far
+/// is a gap. (Recorded: KuCoin's numbers of one book were 1617071937790 in March 2021, 14103847 in September 2022.)
+fn seen(ids: Ids, msg: &BookMsg<'_>, gap: Gap) -> Step {
+    if ids.last.saturating_sub(msg.last_id) >= FALL_MIN {
+        Step::Gap(gap)
+    } else {
+        Step::Drop
+    }
+}
+
+fn contiguous(ids: Ids, msg: &BookMsg<'_>) -> Step {
     let next = ids.last.saturating_add(1);
     if msg.last_id <= ids.last {
-        Step::Drop
+        let got = msg.first_id;
+        seen(
+            ids,
+            msg,
+            Gap {
+                expected: next,
+                got,
+            },
+        )
     } else if msg.first_id <= next {
         // A straddling message is absolute quantities: applying it again over the snapshot is exact.
         Step::Apply
@@ -133,7 +154,8 @@ fn linked(ids: Ids, msg: &BookMsg<'_>) -> Step {
         // U <= id <= u, which is stricter than needed: its ids skip, so a snapshot may fall between pu and
         // U, and then nothing is missing (seen in recordings).
         if msg.last_id <= ids.last {
-            return Step::Drop;
+            let (expected, got) = (ids.last, msg.prev_id);
+            return seen(ids, msg, Gap { expected, got });
         }
         if msg.prev_id <= ids.last {
             return Step::Apply;
@@ -150,5 +172,61 @@ pub(crate) fn ids_after(msg: &BookMsg<'_>) -> Ids {
     Ids {
         last: msg.last_id,
         is_fresh: msg.kind == BookMsgKind::Snapshot,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dp_types::{BookMsgKind, InstrumentId, VenueNanos};
+
+    const LAST: i64 = 14_103_847;
+
+    fn delta(prev_id: i64, first_id: i64, last_id: i64) -> BookMsg<'static> {
+        BookMsg {
+            instrument: InstrumentId(0),
+            kind: BookMsgKind::Delta,
+            bids: &[],
+            asks: &[],
+            first_id,
+            last_id,
+            prev_id,
+            checksum: None,
+            venue_ns: VenueNanos(0),
+        }
+    }
+
+    fn ids(is_fresh: bool) -> Ids {
+        Ids {
+            last: LAST,
+            is_fresh,
+        }
+    }
+
+    #[test]
+    fn contiguous_late_is_dropped_and_a_fallen_counter_is_a_gap() {
+        let judge = |first, last| contiguous(ids(false), &delta(-1, first, last));
+        let expected = LAST + 1;
+        assert_eq!(judge(expected, expected + 2), Step::Apply);
+        assert_eq!(judge(LAST - 8, expected), Step::Apply, "it straddles ours");
+        for late in [LAST, expected - FALL_MIN] {
+            assert_eq!(judge(late, late), Step::Drop);
+        }
+        for got in [expected + 1, LAST - FALL_MIN, 1] {
+            assert_eq!(judge(got, got), Step::Gap(Gap { expected, got }));
+        }
+    }
+
+    #[test]
+    fn linked_late_is_dropped_behind_a_snapshot_and_a_fallen_counter_is_a_gap() {
+        let judge = |prev, last| linked(ids(true), &delta(prev, -1, last));
+        assert_eq!(judge(LAST - 5, LAST + 5), Step::Apply, "it straddles ours");
+        assert_eq!(judge(LAST - 5, LAST), Step::Drop);
+        let gap = |got| {
+            let expected = LAST;
+            Step::Gap(Gap { expected, got })
+        };
+        assert_eq!(judge(LAST + 1, LAST + 2), gap(LAST + 1));
+        assert_eq!(judge(7, 8), gap(7));
     }
 }

@@ -30,6 +30,8 @@ pub struct Case {
     pub what: &'static str,
     /// Hours pass in it: for virtual time only.
     pub is_long: bool,
+    /// It takes long where time cannot jump.
+    pub is_slow: bool,
     /// The case itself; [`Trial::agree`] follows it.
     pub run: fn(&mut Trial<'_, '_>) -> Outcome,
 }
@@ -52,6 +54,7 @@ impl Case {
             id,
             what,
             is_long: false,
+            is_slow: false,
             run,
         }
     }
@@ -65,7 +68,15 @@ impl Case {
             id,
             what,
             is_long: true,
+            is_slow: true,
             run,
+        }
+    }
+
+    const fn slow(self) -> Self {
+        Self {
+            is_slow: true,
+            ..self
         }
     }
 

@@ -97,12 +97,12 @@ pub fn run(venue: Tried, minutes: u64, seed: u64) -> Result<Report, String> {
         trial.run(FINE_MS);
         act(&mut trial, &mut dice);
         trial.run(60_000 - FINE_MS);
+        let near = |why| format!("after {minute} minutes, {fault} last: {why}");
+        trial.quiet().map_err(near)?;
         // Twice an hour everything must be the venue's, so that a failure is told near its cause.
         if minute % 30 == 29 {
             trial.fault("clock-skew:ms=0");
-            trial
-                .agree()
-                .map_err(|why| format!("after {minute} minutes, {fault} last: {why}"))?;
+            trial.agree().map_err(near)?;
         }
     }
     trial.fault("clock-skew:ms=0");

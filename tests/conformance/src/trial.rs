@@ -226,6 +226,15 @@ impl<'s, 'r> Trial<'s, 'r> {
         })))
     }
 
+    /// A price at which a small order is taken whole however little the best level has left: a thousandth beyond it.
+    pub fn through(&self, side: Side) -> Result<Price, String> {
+        let best = self.best(side.opposite())?.price.0;
+        Ok(self.instrument().tick_down(Price(match side {
+            Side::Buy => best + best / 1_000,
+            Side::Sell => best - best / 1_000,
+        })))
+    }
+
     /// Wishes for an order; returns its id once it has been sent or refused.
     pub fn place(
         &mut self,
@@ -326,7 +335,12 @@ impl<'s, 'r> Trial<'s, 'r> {
             }
         });
         same.map_err(|error| format!("{error}; {why}"))?;
-        for counter in self.quiet.clone() {
+        self.quiet()
+    }
+
+    /// Nothing was undecodable, foreign, illegal or crossed so far.
+    pub fn quiet(&self) -> Held {
+        for &counter in &self.quiet {
             let count = self.count(counter);
             if count != 0 {
                 return Err(format!("{} is {count}; {}", counter.name(), self.told()));

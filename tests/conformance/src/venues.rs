@@ -11,6 +11,8 @@ pub struct Tried {
     pub name: &'static str,
     /// What is traded there, BASE-QUOTE.
     pub symbols: [&'static str; 2],
+    /// Cases that have no meaning there, each with its reason in the case's verdict: a table, so that none slips in.
+    pub not_here: &'static [&'static str],
 }
 
 const USDT: [&str; 2] = ["BTC-USDT", "ETH-USDT"];
@@ -19,20 +21,57 @@ const USDC: [&str; 2] = ["BTC-USDC", "ETH-USDC"];
 
 /// Every venue the suite knows; those the simulator cannot play yet are told and left out.
 pub const ALL: [Tried; 10] = [
-    tried(VenueId::BINANCE, "binance", USDT),
-    tried(VenueId::BITFINEX, "bitfinex", USDT),
-    tried(VenueId::BYBIT, "bybit", USDT),
-    tried(VenueId::COINBASE, "coinbase", USD),
-    tried(VenueId::DERIBIT, "deribit", USDC),
-    tried(VenueId::HUOBI, "huobi", USDT),
-    tried(VenueId::KRAKEN, "kraken", USD),
-    tried(VenueId::KRAKEN_FUTURES, "kraken-futures", USD),
-    tried(VenueId::KUCOIN, "kucoin", USDT),
-    tried(VenueId::OKX, "okx", USDT),
+    tried(
+        VenueId::BINANCE,
+        "binance",
+        USDT,
+        &["F07", "F08", "E02", "A06"],
+    ),
+    tried(VenueId::BITFINEX, "bitfinex", USDT, &["F09", "F10", "E03"]),
+    tried(VenueId::BYBIT, "bybit", USDT, &["F07", "F08", "F09", "F10"]),
+    tried(
+        VenueId::COINBASE,
+        "coinbase",
+        USD,
+        &[
+            "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F12", "E02", "E03", "A06",
+        ],
+    ),
+    tried(
+        VenueId::DERIBIT,
+        "deribit",
+        USDC,
+        &["F07", "F08", "F09", "F10"],
+    ),
+    tried(VenueId::HUOBI, "huobi", USDT, &["F07", "E02", "E03", "E07"]),
+    tried(
+        VenueId::KRAKEN,
+        "kraken",
+        USD,
+        &["F08", "F09", "F10", "E06"],
+    ),
+    tried(
+        VenueId::KRAKEN_FUTURES,
+        "kraken-futures",
+        USD,
+        &["F08", "F09", "F10", "E06"],
+    ),
+    tried(VenueId::KUCOIN, "kucoin", USDT, &["F07", "E02", "E03"]),
+    tried(VenueId::OKX, "okx", USDT, &["F07", "F08", "F09", "F10"]),
 ];
 
-const fn tried(id: VenueId, name: &'static str, symbols: [&'static str; 2]) -> Tried {
-    Tried { id, name, symbols }
+const fn tried(
+    id: VenueId,
+    name: &'static str,
+    symbols: [&'static str; 2],
+    not_here: &'static [&'static str],
+) -> Tried {
+    Tried {
+        id,
+        name,
+        symbols,
+        not_here,
+    }
 }
 
 impl Tried {

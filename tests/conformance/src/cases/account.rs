@@ -26,7 +26,7 @@ fn position(it: &mut Trial<'_, '_>) -> Outcome {
     it.come_up()?;
     it.calm(60_000)?;
     for side in [Side::Buy, Side::Sell, Side::Buy] {
-        let (price, qty) = (it.best(side.opposite())?.price, it.small()?);
+        let (price, qty) = (it.through(side)?, it.small()?);
         let id = it.place(side, OrderKind::Limit, Tif::Ioc, price, qty)?;
         it.reach(id, OrderState::Filled)?;
     }
@@ -55,7 +55,7 @@ fn filled_away(it: &mut Trial<'_, '_>) -> Outcome {
     it.come_up()?;
     it.calm(90_000)?;
     it.fault("silence:link=private:for=3s,lost-ack:n=1");
-    let (price, qty) = (it.best(Side::Sell)?.price, it.small()?);
+    let (price, qty) = (it.through(Side::Buy)?, it.small()?);
     let id = it.place(Side::Buy, OrderKind::Limit, Tif::Gtc, price, qty)?;
     it.run(1_000);
     away(it);

@@ -16,17 +16,19 @@ pub const CASES: &[Case] = &[
         "a cut order link: logged in and compared again",
         orders_cut,
     ),
-    Case::new("S03", "everything cut, five times", all_cut),
+    Case::new("S03", "everything cut, five times", all_cut).slow(),
     Case::new(
         "S04",
         "a half-open feed is found by its silence",
         feed_silent,
-    ),
+    )
+    .slow(),
     Case::new(
         "S05",
         "a half-open order link is found by its silence",
         orders_silent,
-    ),
+    )
+    .slow(),
     Case::new("S06", "an announced restart", restart),
     Case::long(
         "S07",
@@ -36,7 +38,7 @@ pub const CASES: &[Case] = &[
     Case::new("S08", "tokens and logins that end", token_expiry),
     Case::new("S09", "the venue's clock is off by two seconds", clock_skew),
     Case::new("S10", "we stand still for ten seconds", slow_consumer),
-    Case::new("S11", "429: we wait, then go on", rate_limit),
+    Case::new("S11", "429: we wait, then go on", rate_limit).slow(),
     Case::new("S12", "ten minutes in which nothing happens", quiet),
 ];
 

@@ -252,6 +252,7 @@ impl Face for Deribit {
     fn step(&mut self, now: u64) {
         let faults = self.core.advance(now);
         self.absorb();
+        self.traded.clear(); // no request's
         let conns = &self.conns;
         let listeners = |kind, pace, inst| ws::listeners(conns, kind, pace, inst);
         for feed in &mut self.feeds {

@@ -98,6 +98,7 @@ mod tests {
                 qty: 1,
                 taker: Side::Buy,
                 taker_order: 1,
+                maker_order: 2,
                 at_ns: 0,
             };
             let print = tape.print(&trade).unwrap();

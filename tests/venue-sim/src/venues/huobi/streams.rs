@@ -16,6 +16,8 @@ use crate::engine::{Book, Engine, Event, Side, Trade};
 use crate::fault::Kind;
 use std::fmt::Write as _;
 
+/// How far sequence numbers fall when they begin anew.
+const SEQUENCE_FALL: u64 = 1_000_000_000;
 /// Cadence of `mbp.150`, `mbp.400`, `mbp.refresh` and `ticker`.
 const FAST_NS: u64 = 100_000_000;
 /// Cadence of `depth` and `detail`.
@@ -122,7 +124,10 @@ impl Feed {
 
     /// Makes sequence numbers start anew: the next increments follow nothing that was told before.
     pub fn reset_sequence(&mut self, engine: &Engine) {
-        let lower = (engine.update_id(self.inst) - self.offset).saturating_sub(1_000);
+        // Far, each time: a fall of a few would look like messages that come late.
+        let lower = (engine.update_id(self.inst) - self.offset)
+            .saturating_sub(1)
+            .min(SEQUENCE_FALL);
         self.offset += lower;
         for window in &mut self.windows {
             window.sequence = window.sequence.saturating_sub(lower);

@@ -17,9 +17,10 @@ use std::fmt::Write as _;
 const BOOK_NS: u64 = 10_000_000;
 /// Cadence of tickers and of whole books.
 const SLOW_NS: u64 = 100_000_000;
-/// Where a book's numbers start, and where they fall to.
-const SEQUENCE_FIRST: u64 = 14_103_843;
-const SEQUENCE_RESET: u64 = 1_000;
+/// Where a book's numbers start.
+const SEQUENCE_FIRST: u64 = 1_617_071_937_790;
+/// How far they fall when they begin anew, each time: a fall of a few would look like messages that come late.
+const SEQUENCE_FALL: u64 = 1_000_000_000;
 
 /// Books.
 pub const LEVEL2: &str = "/market/level2";
@@ -109,7 +110,7 @@ impl Feed {
     /// Makes the numbers fall after what is pending.
     pub fn reset_sequence(&mut self, core: &mut Core, listeners: Listeners<'_>) {
         self.push_changes(core, listeners);
-        self.sequence = SEQUENCE_RESET;
+        self.sequence = self.sequence.saturating_sub(SEQUENCE_FALL).max(1);
     }
 
     /// The number of the book as it is.

@@ -127,8 +127,8 @@ fn fills_are_told_one_by_one_with_their_balances() {
     );
     let wanted = rest(&mut rig, "Balance", "")["result"].clone();
     let last = |asset: &str| {
-        let mine = entries.iter().filter(|entry| entry["asset"] == asset);
-        mine.last().expect("an entry")["balance"].to_string()
+        let mut mine = entries.iter().filter(|entry| entry["asset"] == asset);
+        mine.next_back().expect("an entry")["balance"].to_string()
     };
     assert_eq!(wanted["XXBT"], last("BTC"));
     assert_eq!(wanted["USDT"], last("USDT"));
