@@ -4,14 +4,16 @@
     streams.py --ready READY.json [--venue NAME]
 
 Every venue at once: a streaming book of 200 updates at least, never crossed and always in order, with what ccxt
-checks of sequence and checksum (Kraken's is off in ccxt 4.5.90, where it does not work); trades beside it. Then the simulator's others stand still, and the book
-must be the one REST gives. Prints each step, exits with a non-zero code at the first that fails.
+checks of sequence and checksum (Kraken's is off in ccxt 4.5.90, where it does not work); trades beside it. Then the
+simulator's others stand still, and the book must be the one REST gives. Prints each step; a venue ends at its first
+that fails, and the exit code is not zero then.
 """
 
 import argparse
 import asyncio
 import json
 import sys
+import traceback
 import urllib.request
 
 import ccxt
@@ -24,7 +26,11 @@ TRADES = 5
 # Levels compared a side: all that both have, of so many; and there must be some.
 LEVELS, LEVELS_MIN = 20, 10
 CALM_S = 5
-PATIENCE_S = 60
+PATIENCE_S = 300
+
+
+class Failed(Exception):
+    """A step that failed, and has been printed."""
 
 
 class Steps:
@@ -36,7 +42,7 @@ class Steps:
         self.count += 1
         print(f"{self.venue} {self.count:2} {'ok  ' if ok else 'FAIL'} {name}: {value}", flush=True)
         if not ok:
-            sys.exit(1)
+            raise Failed(name)
 
 
 class Book:
@@ -108,6 +114,7 @@ async def watch(venue, port, ca, admin):
     known = settings(venue)
     symbol = known["symbol"]
     exchange = client(venue, port, ca, ccxt.pro)
+    tasks = []
     try:
         await exchange.load_markets()
         book, trades = Book(exchange, symbol), {}
@@ -129,11 +136,11 @@ async def watch(venue, port, ca, admin):
             if difference is None:
                 break
         step("the book of REST", difference, difference is None)
+        print(f"{venue}: {step.count} checks of streams passed", flush=True)
+    finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        print(f"{venue}: {step.count} checks of streams passed", flush=True)
-    finally:
         await exchange.close()
 
 
@@ -145,10 +152,14 @@ async def main():
     with open(args.ready, encoding="utf-8") as file:
         ready = json.load(file)
     print(f"ccxt {ccxt.__version__}")
-    await asyncio.gather(*(
+    ends = await asyncio.gather(*(
         watch(venue, ready["venues"][venue]["port"], ready["ca"], ready["admin"]["port"])
         for venue in args.venue or sorted(ready["venues"])
-    ))
+    ), return_exceptions=True)
+    for error in (end for end in ends if end is not None):
+        if not isinstance(error, Failed):
+            traceback.print_exception(error)
+    sys.exit(any(end is not None for end in ends))
 
 
 if __name__ == "__main__":
