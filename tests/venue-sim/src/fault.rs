@@ -25,12 +25,12 @@ pub const KINDS: &[(&str, Kind, &str)] = &[
     (
         "bad-checksum",
         Kind::BadChecksum,
-        "wrong checksum in the next n book messages (okx)",
+        "wrong checksum in the next n book messages, where they carry one",
     ),
     (
         "seq-reset",
         Kind::SeqReset,
-        "book sequence numbers fall, as after maintenance (okx)",
+        "book sequence numbers fall, as after maintenance",
     ),
     (
         "disconnect",
