@@ -25,6 +25,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => replay::run(&args, as_json)?,
         Command::Venue(VenueCommand::List) => venue_list::run(as_json)?,
         Command::Venue(VenueCommand::Decode(args)) => venue_tools::decode(&args.venue)?,
+        Command::Venue(VenueCommand::Reasons) => print!("{}", venue_tools::reasons(as_json)),
         Command::Venue(VenueCommand::Sign(args)) => venue_tools::sign(&args.venue)?,
         Command::Status => {
             let status = Status::read(&Target::find(&cli.node)?.attach()?);

@@ -28,6 +28,8 @@ pub enum Direction {
     In,
     /// To the venue.
     Out,
+    /// Neither: an example of the venue's documentation.
+    Example,
 }
 
 /// One line of a capture. Unknown keys are ignored: recorders add their own.
@@ -84,15 +86,26 @@ impl Record {
     }
 }
 
-/// A message as JSON, a gzip one inflated; `None` when it is none, or longer than [`LINE_MAX`].
+/// A message as JSON, a compressed one inflated; `None` when it is none, or longer than [`LINE_MAX`].
 pub fn as_json(bytes: &[u8]) -> Option<serde_json::Value> {
-    if !bytes.starts_with(&GZIP) {
-        return serde_json::from_slice(bytes).ok();
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return Some(value);
     }
+    serde_json::from_slice(&inflated(bytes)?).ok()
+}
+
+/// What a gzip or a raw deflate stream holds; `None` when it is neither, or cut.
+pub fn inflated(bytes: &[u8]) -> Option<Vec<u8>> {
+    let limit = LINE_MAX as u64;
     let mut text = Vec::new();
-    let mut inflated = flate2::read::MultiGzDecoder::new(bytes).take(LINE_MAX as u64);
-    inflated.read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
+    let size = if bytes.starts_with(&GZIP) {
+        let mut gzip = flate2::read::MultiGzDecoder::new(bytes).take(limit);
+        gzip.read_to_end(&mut text)
+    } else {
+        let mut deflate = flate2::read::DeflateDecoder::new(bytes).take(limit);
+        deflate.read_to_end(&mut text)
+    };
+    size.ok().filter(|size| *size > 0).map(|_| text)
 }
 
 /// What gzip begins with.

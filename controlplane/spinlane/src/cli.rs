@@ -135,6 +135,8 @@ pub enum VenueCommand {
     List,
     /// Decode messages, one a line on stdin, to one line of normalised events each.
     Decode(VenueArgs),
+    /// List the reasons for which `decode` ignores a message.
+    Reasons,
     /// Sign a request given as JSON on stdin.
     Sign(VenueArgs),
 }

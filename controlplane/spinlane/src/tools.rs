@@ -10,11 +10,14 @@ mod bitfinex;
 mod bybit;
 mod coinbase;
 mod deribit;
+pub mod fix;
 mod huobi;
 mod kraken;
 mod kraken_futures;
 mod kucoin;
 mod okx;
+pub mod shape;
+pub mod subject;
 
 pub use binance::BinanceTool;
 pub use bitfinex::BitfinexTool;
@@ -91,6 +94,15 @@ pub trait Tool {
     fn ticker(message: &Value) -> Option<Value>;
     /// An answer about an order that is not ours, in the shape of an `ack`; `None` when it is none.
     fn foreign_ack(message: &Value) -> Option<Value>;
+    /// The URL a bare body is the answer of, told by its shape, for the live reader of that answer. An instrument that
+    /// the body does not name is called `symbol`.
+    fn url_of(_message: &Value, _symbol: &str) -> Option<String> {
+        None
+    }
+    /// Events the live machine has no use for, where the names of fields ([`shape`]) do not tell them.
+    fn others(_message: &Value, _symbol: &str) -> Vec<Value> {
+        Vec::new()
+    }
     /// The checksum as the venue prints it.
     fn checksum(bits: u32) -> Value;
     /// The venue's text of an order id.
@@ -278,7 +290,6 @@ pub fn event_json(
             "symbol": symbol(fill.instrument),
             "client_id": fill.client_id.map(|id| id.0),
             "order_id": order_id_text(fill.order_id).as_str(),
-            "trade_id": order_id_text(OrderId(fill.trade_id.0)).as_str(), // packed like order ids
             "trade_id": order_id_text(OrderId(fill.trade_id.0)).as_str(),
             "side": fill.side.name(),
             "price": decimal(fill.price),

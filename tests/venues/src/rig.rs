@@ -154,7 +154,11 @@ impl Sink for Said {
                 ack.code
             ),
             Event::Control(control) => format!("{control:?}"),
-            Event::Ignored(why) => format!("Ignored {why}"),
+            Event::Ignored(why) => {
+                let reason = dp_venue_api::Reason::of(why);
+                assert!(reason.is_some(), "`{why}` belongs to no reason of the list");
+                format!("Ignored {why}")
+            }
         });
     }
 

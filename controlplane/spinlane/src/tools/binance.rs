@@ -1,6 +1,6 @@
 //! Binance to the offline tools.
 
-use super::{Names, Signed, Tool};
+use super::{Names, Signed, Tool, shape};
 use dp_types::{ClientOrderId, Instrument, LinkId, OrderId, Text, VenueId};
 use dp_venue_api::{Registry, RegistryError, RestTag, VenueConfig};
 use serde_json::{Map, Value, json};
@@ -106,6 +106,64 @@ impl Tool for BinanceTool {
         None
     }
 
+    fn url_of(message: &Value, symbol: &str) -> Option<String> {
+        let item = message
+            .as_array()
+            .map_or(message, |items| items.first().unwrap_or(message));
+        let has = |keys: &[&str]| keys.iter().all(|key| item.get(key).is_some());
+        let symbol = item["symbol"].as_str().unwrap_or(symbol);
+        let path = if has(&["lastUpdateId", "bids", "asks"]) {
+            "depth"
+        } else if has(&["orderId", "commissionAsset"]) {
+            "myTrades"
+        } else if has(&["orderId", "clientOrderId", "status"]) {
+            if message.is_array() {
+                "openOrders"
+            } else {
+                "order"
+            }
+        } else if has(&["balances", "accountType"]) {
+            "account"
+        } else if has(&["symbols", "rateLimits"]) {
+            "exchangeInfo"
+        } else {
+            return None;
+        };
+        Some(format!("/api/v3/{path}?symbol={symbol}"))
+    }
+
+    fn others(message: &Value, _symbol: &str) -> Vec<Value> {
+        let data = if message["data"].is_null() {
+            message
+        } else {
+            &message["data"]
+        };
+        // Tickers of all symbols come in one list.
+        if let Some(items) = data.as_array() {
+            return items.iter().filter_map(Self::ticker).collect();
+        }
+        let list = |value: &'_ Value| value.as_array().cloned().unwrap_or_default();
+        match data["e"].as_str().unwrap_or("") {
+            "ORDER_TRADE_UPDATE" => futures_order(&data["o"]),
+            "ACCOUNT_UPDATE" => {
+                let balance =
+                    |item: &Value| Some(shape::total_json(&item["a"], item["wb"].as_str()?));
+                list(&data["a"]["B"]).iter().filter_map(balance).collect()
+            }
+            "listStatus" => list(&data["O"]).iter().map(listed_order).collect(),
+            "ticker_all" => vec![json!({
+                "kind": "ticker",
+                "symbol": data["s"],
+                "last": data["c"],
+                "bid": null,
+                "ask": null,
+                "volume": null,
+            })],
+            "trade_all" => list(&data["t"]).iter().filter_map(option_trade).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     fn checksum(bits: u32) -> Value {
         json!(bits)
     }
@@ -126,4 +184,77 @@ impl Tool for BinanceTool {
     fn sign(request: &Map<String, Value>) -> anyhow::Result<Signed> {
         crate::venue_tools::sign_binance(request)
     }
+}
+
+/// An order of the futures account: its fields have one letter each.
+fn futures_order(order: &Value) -> Vec<Value> {
+    let text = |key: &str| shape::digits(&order[key]);
+    let side = shape::side(&order["S"]).map(dp_types::Side::name);
+    let state = order["X"].as_str().and_then(shape::state);
+    let ns = shape::time_ns(&order["T"]);
+    let mut events = vec![json!({
+        "kind": "order",
+        "symbol": order["s"],
+        "client_id": order["c"],
+        "order_id": text("i"),
+        "side": side,
+        "state": state.map(dp_types::OrderState::name),
+        "reason": "none",
+        "price": text("p"),
+        "qty": text("q"),
+        "cum": text("z"),
+        "venue_ns": ns,
+    })];
+    if order["x"] == "TRADE" {
+        events.push(json!({
+            "kind": "fill",
+            "symbol": order["s"],
+            "client_id": order["c"],
+            "order_id": text("i"),
+            "trade_id": text("t"),
+            "side": side,
+            "price": text("L"),
+            "qty": text("l"),
+            "fee": text("n"),
+            "fee_asset": order["N"],
+            "liquidity": if order["m"] == true { "maker" } else { "taker" },
+            "venue_ns": ns,
+        }));
+    }
+    events
+}
+
+/// One order of a list: its ids are all that is told here.
+fn listed_order(order: &Value) -> Value {
+    json!({
+        "kind": "order",
+        "symbol": order["s"],
+        "client_id": order["c"],
+        "order_id": shape::digits(&order["i"]),
+        "side": null,
+        "state": null,
+        "reason": "none",
+        "price": null,
+        "qty": null,
+        "cum": null,
+        "venue_ns": 0,
+    })
+}
+
+/// A trade of the retired stream of all options of an underlying: `S` is the option, a negative side (`s`) sold.
+fn option_trade(trade: &Value) -> Option<Value> {
+    let what = [shape::digits(&trade["p"])?, shape::digits(&trade["q"])?];
+    let taker = match trade["s"].as_str() {
+        Some("1") => Some(dp_types::Side::Buy),
+        Some("-1") => Some(dp_types::Side::Sell),
+        _ => None,
+    };
+    let ns = shape::time_ns(&trade["T"]);
+    Some(shape::trade_json(
+        trade["S"].as_str()?,
+        &trade["t"],
+        taker,
+        what,
+        ns,
+    ))
 }

@@ -1,9 +1,9 @@
 //! Bitfinex to the offline tools.
 
-use super::{Names, Signed, Tool};
+use super::{Names, Signed, Tool, shape};
 use crate::venue_tools::{body_of, clock_ms, need, request_of, secrets, target_of, text};
 use anyhow::Context as _;
-use dp_types::{ClientOrderId, Instrument, LinkId, OrderId, RejectReason, Text, VenueId};
+use dp_types::{ClientOrderId, Instrument, LinkId, OrderId, RejectReason, Side, Text, VenueId};
 use dp_venue_api::{Registry, RegistryError, RestTag, VenueConfig};
 use dp_venue_bitfinex::auth::Auth;
 use serde_json::{Map, Value, json};
@@ -107,6 +107,24 @@ impl Tool for BitfinexTool {
             "reason": reason.name(),
             "code": code,
         }))
+    }
+
+    fn others(message: &Value, symbol: &str) -> Vec<Value> {
+        let data = &message[2];
+        let row_or_rows = |value: &Value| match value {
+            Value::Array(rows) if rows.iter().all(Value::is_array) => rows.clone(),
+            row => vec![row.clone()],
+        };
+        match (message[0].as_u64(), message[1].as_str()) {
+            // Told before all of it is known: a fill without its fee, a wallet without what is free in it.
+            (Some(0), Some("te" | "tu")) => own_trade(data).into_iter().collect(),
+            (Some(0), Some("ws" | "wu")) => row_or_rows(data).iter().filter_map(wallet).collect(),
+            (Some(0), _) => Vec::new(),
+            // The channel's subscription was not seen: what it is of is told by its rows.
+            (Some(_), Some("te" | "tu")) => rows_json(std::slice::from_ref(data), symbol),
+            (Some(_), None) => rows_json(&row_or_rows(&message[1]), symbol),
+            _ => rows_json(&row_or_rows(message), symbol),
+        }
     }
 
     fn checksum(bits: u32) -> Value {
@@ -228,6 +246,107 @@ fn sign(object: &Map<String, Value>) -> anyhow::Result<Signed> {
         payload: payload.to_owned(),
         request: Value::Null,
     })
+}
+
+/// A trade of ours as it was executed: the fee comes with its second telling.
+fn own_trade(row: &Value) -> Option<Value> {
+    let qty = shape::digits(&row[4])?;
+    let side = if qty.starts_with('-') { "sell" } else { "buy" };
+    Some(json!({
+        "kind": "fill",
+        "symbol": row[1].as_str()?,
+        "client_id": row[11],
+        "order_id": shape::digits(&row[3])?,
+        "trade_id": shape::digits(&row[0])?,
+        "side": side,
+        "price": shape::digits(&row[5])?,
+        "qty": qty.trim_start_matches('-'),
+        "fee": null,
+        "fee_asset": null,
+        "liquidity": if row[8] == 1 { "maker" } else { "taker" },
+        "venue_ns": shape::time_ns(&row[2]),
+    }))
+}
+
+fn wallet(row: &Value) -> Option<Value> {
+    row[0].as_str()?;
+    row[1].as_str()?;
+    Some(shape::total_json(&row[1], &shape::digits(&row[2])?))
+}
+
+/// Rows of numbers, told by how many there are: a trade has four with a time, a level three, tickers eleven.
+fn rows_json(rows: &[Value], symbol: &str) -> Vec<Value> {
+    let is_level = |row: &Value| {
+        row.as_array()
+            .is_some_and(|row| row.len() == 3 && row.iter().all(Value::is_number))
+    };
+    if !rows.is_empty() && rows.iter().all(is_level) {
+        return vec![levels_json(rows, symbol)];
+    }
+    rows.iter()
+        .filter_map(|row| trade_or_ticker(row, symbol))
+        .collect()
+}
+
+fn trade_or_ticker(row: &Value, symbol: &str) -> Option<Value> {
+    let fields = row.as_array()?;
+    // A ticker of a list names its pair before its numbers.
+    if let Some(pair) = fields
+        .first()?
+        .as_str()
+        .filter(|pair| pair.starts_with('t'))
+    {
+        let rest = Value::from(fields.get(1..)?.to_vec());
+        return BitfinexTool::ticker(&json!([{"symbol": pair}, rest]));
+    }
+    let ns = shape::time_ns(&row[1]);
+    if fields.len() != 4 || ns == 0 {
+        return None;
+    }
+    let (qty, price) = (shape::digits(&row[2])?, shape::digits(&row[3])?);
+    let taker = if qty.starts_with('-') {
+        Side::Sell
+    } else {
+        Side::Buy
+    };
+    let qty = qty.trim_start_matches('-').to_owned();
+    Some(shape::trade_json(
+        symbol,
+        &row[0],
+        Some(taker),
+        [price, qty],
+        ns,
+    ))
+}
+
+/// Levels: price, count, amount; of single orders: id, price, amount. Amounts to sell are negative, and ids are far
+/// longer than any count.
+fn levels_json(rows: &[Value], symbol: &str) -> Value {
+    let (mut bids, mut asks) = (Vec::new(), Vec::new());
+    for row in rows {
+        let is_order = row[0].as_u64().is_some_and(|id| id > 1_000_000_000);
+        let price = shape::digits(&row[usize::from(is_order)]);
+        let (Some(price), Some(qty)) = (price, shape::digits(&row[2])) else {
+            continue;
+        };
+        let is_gone = !is_order && row[1] == 0;
+        let side = if qty.starts_with('-') {
+            &mut asks
+        } else {
+            &mut bids
+        };
+        let qty = if is_gone {
+            "0"
+        } else {
+            qty.trim_start_matches('-')
+        };
+        side.push([price, qty.to_owned()]);
+    }
+    let mut book = shape::book_json(symbol, &bids, &asks, 0);
+    if rows.len() == 1 {
+        book["type"] = json!("delta");
+    }
+    book
 }
 
 #[cfg(test)]

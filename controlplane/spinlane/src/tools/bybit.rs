@@ -275,7 +275,7 @@ mod tests {
             .collect();
         ignored.sort_unstable();
         ignored.dedup();
-        let reasons = ["a REST answer of a retired generation", "candle", "greeks"];
+        let reasons = ["candle", "open interest", "statistics"];
         assert_eq!(ignored, reasons);
         assert!(lines.iter().all(|line| line["error"].is_null()));
         let events = lines.iter().filter(|line| line["events"].is_array());

@@ -127,6 +127,10 @@ impl Tool for CoinbaseTool {
                 "code": words,
             }));
         }
+        // Requests that are about no order say `success` too.
+        if message.get("success_response").is_none() && message.get("error_response").is_none() {
+            return None;
+        }
         let taken = message["success"].as_bool()?;
         let error = &message["error_response"];
         let code = error["error"].as_str().unwrap_or("");
@@ -152,6 +156,15 @@ impl Tool for CoinbaseTool {
             "reason": reason.name(),
             "code": code,
         }))
+    }
+
+    fn url_of(message: &Value, symbol: &str) -> Option<String> {
+        let has = |value: &Value, keys: [&str; 3]| keys.iter().all(|key| value.get(key).is_some());
+        if has(message, ["bids", "asks", "sequence"]) && message.get("type").is_none() {
+            return Some(format!("/products/{symbol}/book?level=2"));
+        }
+        let item = message.as_array()?.first()?;
+        has(item, ["id", "base_currency", "quote_currency"]).then(|| "/products".to_owned())
     }
 
     fn checksum(bits: u32) -> Value {

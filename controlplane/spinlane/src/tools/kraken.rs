@@ -1,6 +1,6 @@
 //! Kraken spot to the offline tools.
 
-use super::{Names, Signed, Tool};
+use super::{Names, Signed, Tool, shape};
 use dp_types::{ClientOrderId, Instrument, LinkId, OrderId, Text, VenueId};
 use dp_venue_api::{Registry, RegistryError, RestTag, VenueConfig};
 use dp_venue_kraken::symbols;
@@ -92,6 +92,62 @@ impl Tool for KrakenTool {
         }))
     }
 
+    fn url_of(message: &Value, _symbol: &str) -> Option<String> {
+        let result = message.get("error").and(message["result"].as_object())?;
+        let all = |test: fn(&Value) -> bool| !result.is_empty() && result.values().all(test);
+        let path = if result.contains_key("token") {
+            "private/GetWebSocketsToken"
+        } else if result.contains_key("open") {
+            "private/OpenOrders"
+        } else if result.contains_key("closed") {
+            "private/ClosedOrders"
+        } else if result.contains_key("trades") {
+            "private/TradesHistory"
+        } else if all(|value| value.get("descr").is_some() && value.get("status").is_some()) {
+            "private/QueryOrders"
+        } else if all(|value| value.get("wsname").is_some()) {
+            "public/AssetPairs"
+        } else if all(Value::is_string)
+            && result
+                .keys()
+                .all(|key| !key.contains(|it: char| it.is_lowercase()))
+        {
+            "private/Balance"
+        } else {
+            return None;
+        };
+        Some(format!("/0/{path}"))
+    }
+
+    fn others(message: &Value, _symbol: &str) -> Vec<Value> {
+        let Some(result) = message["result"].as_object() else {
+            return Vec::new();
+        };
+        // What an order request is answered with: the ids, or how many were cancelled.
+        if let Some(ids) = result.get("txid").and_then(Value::as_array) {
+            return ids.iter().map(ack_json).collect();
+        }
+        let is_cancel = |key: &String| matches!(key.as_str(), "count" | "pending");
+        if !result.is_empty() && result.keys().all(is_cancel) {
+            return vec![ack_json(&Value::Null)];
+        }
+        let mut events = Vec::new();
+        for (pair, about) in result {
+            if about["a"].is_array() && about["b"].is_array() && about["c"].is_array() {
+                events.extend(Self::ticker(&json!([
+                    0,
+                    rest_ticker(about),
+                    "ticker",
+                    pair
+                ])));
+            }
+            for row in about.as_array().into_iter().flatten() {
+                events.extend(row_json(pair, row));
+            }
+        }
+        events
+    }
+
     fn checksum(bits: u32) -> Value {
         json!(bits)
     }
@@ -149,6 +205,50 @@ fn names_of_rest(items: &Value, names: &mut Names) {
             names.asset(Some(symbols::asset_name(key)));
         }
     }
+}
+
+/// An accepted order request.
+fn ack_json(order_id: &Value) -> Value {
+    json!({"kind": "ack", "client_id": null, "order_id": order_id, "reason": "none", "code": 0})
+}
+
+/// A ticker of REST as the WebSocket's: with lots, which are not told where the venue leaves them out.
+fn rest_ticker(about: &Value) -> Value {
+    let mut about = about.clone();
+    for side in ["a", "b"] {
+        if let Some(fields) = about[side]
+            .as_array_mut()
+            .filter(|fields| fields.len() == 2)
+        {
+            let qty = fields.last().cloned().unwrap_or_default();
+            fields.push(qty);
+        }
+    }
+    about
+}
+
+/// A public trade (price, volume, time, side, kind ...) or a best quote (time, bid, ask).
+fn row_json(pair: &str, row: &Value) -> Option<Value> {
+    if let Some(side) = shape::side(&row[3]).filter(|_| row[4].is_string()) {
+        let what = [shape::digits(&row[0])?, shape::digits(&row[1])?];
+        return Some(shape::trade_json(
+            pair,
+            &row[6],
+            Some(side),
+            what,
+            shape::time_ns(&row[2]),
+        ));
+    }
+    let fields = row.as_array().filter(|row| row.len() == 3)?;
+    let ns = fields.first().map(shape::time_ns).filter(|ns| *ns > 0)?;
+    Some(json!({
+        "kind": "quote",
+        "symbol": pair,
+        "update_id": -1,
+        "bid": [shape::digits(&row[1])?, null],
+        "ask": [shape::digits(&row[2])?, null],
+        "venue_ns": ns,
+    }))
 }
 
 #[cfg(test)]

@@ -397,7 +397,7 @@ mod tests {
         );
         assert_eq!(fill["trade_id"], "6a22a3fb-e18e-4e76-b841-8689735c9158");
         assert_eq!(lines[2]["events"][0]["client_id"], "hbx-2");
-        assert!(lines[3]["error"].is_string(), "a REST answer needs its URL");
+        assert_eq!(lines[3]["events"][0]["reason"], "insufficient_funds");
         assert_eq!(lines[4]["events"][0]["bid"], json!(["65000", "0.5"]));
         let record = json!({"url": "https://futures.kraken.com/derivatives/api/v3/sendorder",
             "raw": r#"{"result":"success","sendStatus":{"status":"insufficientAvailableFunds"}}"#});

@@ -1,6 +1,6 @@
 //! KuCoin to the offline tools.
 
-use super::{Names, Signed, Tool};
+use super::{Names, Signed, Tool, shape};
 use crate::venue_tools::{
     body_of, clock_ms, method_of, need, request_of, secrets, target_of, text,
 };
@@ -105,6 +105,24 @@ impl Tool for KucoinTool {
         }))
     }
 
+    fn url_of(message: &Value, symbol: &str) -> Option<String> {
+        message
+            .get("code")
+            .filter(|_| message.get("topic").is_none())?;
+        let data = &message["data"];
+        let symbol = data["symbol"].as_str().unwrap_or(symbol);
+        let is_book = data["asks"].is_array() && data["bids"].is_array();
+        is_book.then(|| format!("/api/v3/market/orderbook/level2?symbol={symbol}"))
+    }
+
+    fn others(message: &Value, symbol: &str) -> Vec<Value> {
+        let topic = message["topic"].as_str().unwrap_or("");
+        match topic.split_once(':') {
+            Some((name, _)) if name.contains("level3") => vec![single_order(message, symbol)],
+            _ => Vec::new(),
+        }
+    }
+
     fn checksum(bits: u32) -> Value {
         json!(bits) // the venue has none
     }
@@ -182,6 +200,25 @@ fn sign_rest(
         payload,
         signature,
         request: Value::Object(request),
+    })
+}
+
+/// A message of the retired feed of single orders. `received` and `match` tell nothing that rests.
+fn single_order(message: &Value, symbol: &str) -> Value {
+    let data = &message["data"];
+    let qty = match message["subject"].as_str() {
+        Some("done") => Some("0".to_owned()),
+        _ => shape::digits(&data["size"]).or_else(|| shape::digits(&data["remainSize"])),
+    };
+    let side = shape::side(&data["side"]).map(dp_types::Side::name);
+    json!({
+        "kind": "l3",
+        "symbol": data["symbol"].as_str().unwrap_or(symbol),
+        "type": "delta",
+        "last_id": shape::digits(&data["sequence"]).and_then(|id| id.parse::<i64>().ok()),
+        "checksum": null,
+        "orders": [[data["orderId"], side, shape::digits(&data["price"]), qty]],
+        "venue_ns": shape::time_ns(&data["ts"]),
     })
 }
 

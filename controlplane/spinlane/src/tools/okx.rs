@@ -86,6 +86,16 @@ impl Tool for OkxTool {
         }))
     }
 
+    fn url_of(message: &Value, symbol: &str) -> Option<String> {
+        message
+            .get("code")
+            .filter(|_| message.get("arg").is_none())?;
+        let item = message["data"].as_array()?.first()?;
+        let symbol = item["instId"].as_str().unwrap_or(symbol);
+        let is_book = item["asks"].is_array() && item["bids"].is_array();
+        is_book.then(|| format!("/api/v5/market/books?instId={symbol}"))
+    }
+
     fn checksum(bits: u32) -> Value {
         json!(bits.cast_signed())
     }

@@ -28,7 +28,7 @@ pub enum Event<'a> {
     Ack(RequestAck),
     /// A fact about a link or the venue.
     Control(Control),
-    /// Understood and of no use to us (tickers, candles, subscription echoes): why.
+    /// Understood and of no use to us (tickers, candles, subscription echoes): why, in words of a [`crate::Reason`].
     Ignored(&'static str),
 }
 
