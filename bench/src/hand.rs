@@ -239,7 +239,7 @@ impl<'r> Hand<'r> {
                         self.engine.on_new_sent(order.client_id, now);
                     }
                 }
-                Action::Snapshot(id) => self.with(|machine, registry, now, tap| {
+                Action::Snapshot(id, _) => self.with(|machine, registry, now, tap| {
                     machine.request_snapshot(registry, id, now, tap);
                 }),
                 Action::Reconcile(_) => self.with(|machine, registry, now, tap| {

@@ -2,6 +2,7 @@
 //! away again.
 
 use anyhow::Context as _;
+use core::fmt;
 use dp_transport::clock::{Clock, tsc};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -186,6 +187,25 @@ pub struct Hiccups {
     pub max_ns: u64,
     /// All of them together, ns.
     pub lost_ns: u64,
+}
+
+impl fmt::Display for Hiccups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            looked_ns,
+            count,
+            max_ns,
+            lost_ns,
+        } = self;
+        write!(
+            f,
+            "hiccups: {count} over {} us in {} ms, longest {} us, together {} us",
+            HICCUP_NS / 1_000,
+            looked_ns / 1_000_000,
+            max_ns / 1_000,
+            lost_ns / 1_000
+        )
+    }
 }
 
 impl Hiccups {

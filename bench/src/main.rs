@@ -14,6 +14,7 @@ mod baseline;
 mod client;
 mod compare;
 mod data;
+mod decoders;
 mod hand;
 mod head;
 mod host;
@@ -73,6 +74,8 @@ enum Verb {
     Jitter(jitter::Args),
     /// Events a second from memory, and through sockets for a while.
     Throughput(throughput::Args),
+    /// What each venue's decoder costs, beside the documents people usually make of the same messages.
+    Decoders(decoders::Args),
     /// Recorded messages through a machine at their speed, a multiple, or a rate.
     Replay(replay::Args),
     /// Instructions of fixed workloads, counted by callgrind, against a committed count.
@@ -136,6 +139,7 @@ fn main() -> anyhow::Result<()> {
             show(&summary, cli.json)?;
             summary.check(args.gate)
         }
+        Some(Verb::Decoders(args)) => show(&decoders::run(args)?, cli.json),
         Some(Verb::Replay(args)) => show(&replay::run(args)?, cli.json),
         Some(Verb::Instructions(args)) => {
             let report = instructions::run(args)?;

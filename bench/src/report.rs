@@ -61,20 +61,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.machine.fmt(f)?;
         head::fmt_build(f, self.is_debug)?;
-        let Hiccups {
-            looked_ns,
-            count,
-            max_ns,
-            lost_ns,
-        } = self.hiccups;
-        writeln!(
-            f,
-            "hiccups: {count} over {} us in {} ms, longest {} us, together {} us",
-            HICCUP_NS / 1_000,
-            looked_ns / 1_000_000,
-            max_ns / 1_000,
-            lost_ns / 1_000
-        )?;
+        writeln!(f, "{}", self.hiccups)?;
         let head = ["ns an op", "", "p50", "p99", "p99.9", "max", "vs"];
         let [name, batch, p50, p99, p999, max, ratio] = head;
         writeln!(

@@ -79,7 +79,7 @@ pub fn venue_config(address: SocketAddr) -> VenueConfig {
             ..Secrets::default()
         },
         order_window_ms: 5_000,
-        nonce_slot: 0,
+        ..VenueConfig::default()
     }
 }
 
@@ -136,7 +136,7 @@ pub fn build<'r, T: Transport>(
     let tls = client_config(Roots::Ca(ca), None)?;
     let links = machine.links().iter().zip(1..).map(|(spec, seed)| {
         let peers = vec![address];
-        Link::new(spec.clone(), peers, Arc::clone(&tls), seed)
+        Link::new(spec.clone(), &peers, Arc::clone(&tls), seed)
     });
     let links: Vec<Link> = links.collect();
     let engine = engine(region, &registry)?;

@@ -3,12 +3,14 @@
 //! ```text
 //!   memory    text ─▶ machine ─▶ book ─▶ strategy            as fast as it goes, distinct messages, by shape
 //!   sockets   venue ══ TLS ══▶ the production lane           at a fixed timetable; none may be lost
+//!   venues    ten simulated venues ══ TLS ══▶ one lane       raised until something is lost
 //! ```
 //! An event is one book, trade or quote message applied. Through sockets one tick in 20 is answered, so that
 //! latency is known under load; it is set beside the same lane's at 10,000 ticks a second.
 
 mod memory;
 mod sockets;
+mod venues;
 
 use crate::host::{Hiccups, Seats};
 use crate::road::{Mode, Road};
@@ -45,7 +47,7 @@ pub struct Args {
     /// How the ends of a cable are bypassed.
     #[arg(long, value_enum, default_value_t = Mode::Generic)]
     pub xdp_mode: Mode,
-    /// Only from memory, or only through sockets.
+    /// Only this part.
     #[arg(long, value_enum)]
     pub part: Option<Part>,
     /// Core of the lane.
@@ -59,13 +61,22 @@ pub struct Args {
     pub gate: bool,
 }
 
+impl Args {
+    /// Whether a part is to be run: all are, unless one is named.
+    fn asks(&self, part: Part) -> bool {
+        self.part.is_none_or(|only| only == part)
+    }
+}
+
 /// A part of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
     /// From memory.
     Memory,
-    /// Through sockets.
+    /// Through sockets, one venue.
     Sockets,
+    /// Through sockets, ten simulated venues at once.
+    Venues,
 }
 
 /// A road by its name.
@@ -105,7 +116,7 @@ pub fn run(args: &Args) -> anyhow::Result<Summary> {
     let seats = Seats::find(args.client_core, args.venue_core);
     let mut hiccups = Hiccups::default();
     let mut runs = Vec::new();
-    if args.part != Some(Part::Sockets) {
+    if args.asks(Part::Memory) {
         let from_memory = || -> anyhow::Result<Vec<memory::Run>> {
             seats.sit(seats.client_core);
             let run = |shape: &Shape| memory::run(*shape, args.seconds, clock, &mut hiccups);
@@ -115,14 +126,14 @@ pub fn run(args: &Args) -> anyhow::Result<Summary> {
         runs = outcome.unwrap_or_else(|_| bail!("the measuring thread panicked"))?;
     }
     let mut summary = Summary::new("throughput", clock.tsc_hz(), seats.clone(), hiccups);
-    if args.part == Some(Part::Sockets) {
+    if !args.asks(Part::Memory) {
         summary
             .notes
             .push(format!("targets not asked for: {}", held_words()));
     } else {
         memory_facts(&mut summary, &runs);
     }
-    let are_asked = args.part != Some(Part::Memory);
+    let are_asked = args.asks(Part::Sockets);
     for form in Form::ALL {
         if !are_asked || !args.form.contains(&form) {
             sockets::not_asked(form, args.rate, &mut summary);
@@ -141,6 +152,15 @@ pub fn run(args: &Args) -> anyhow::Result<Summary> {
         let note = "sockets run once a form, so no interval over rounds: gated are counts (nothing lost over the \
                     whole time) and a rule, the upper end of the loaded p99 over the lower end of the quiet one";
         summary.notes.push(note.to_owned());
+    }
+    if args.asks(Part::Venues) {
+        match venues::run(args, &seats, clock, &mut summary) {
+            // What was measured before is told all the same.
+            Err(error) if args.part.is_none() => {
+                summary.notes.push(format!("ten venues: {error:#}"));
+            }
+            outcome => outcome?,
+        }
     }
     Ok(summary)
 }

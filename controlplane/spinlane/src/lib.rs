@@ -17,6 +17,7 @@ pub mod capture;
 pub mod cli;
 pub mod control;
 pub mod daemon;
+pub mod datagrams;
 pub mod demo;
 pub mod fail;
 pub mod leftovers;

@@ -9,6 +9,7 @@
 //! shows the first one's levels and the sum of the counts, and each connection by itself below.
 
 use crate::capture::{self, Capture, Record};
+use crate::datagrams;
 use crate::tools::{EventsOnly, Names, Tool, printed_level, venue, with_tool};
 use anyhow::Context as _;
 use dp_book::{Counts, Keeper, Outcome, State};
@@ -32,7 +33,7 @@ pub struct ReplayArgs {
     /// Venue whose messages these are: binance, huobi or okx.
     #[arg(long)]
     pub venue: String,
-    /// Capture file (.jsonl or .jsonl.gz).
+    /// Capture file (.jsonl or .jsonl.gz); of Deribit's multicast also .pcap, .pcapng, or a datagram a line in hex.
     pub file: PathBuf,
 }
 
@@ -40,6 +41,15 @@ pub struct ReplayArgs {
 ///
 /// Errors: the venue is not in this build, or the file cannot be read; file and line are named.
 pub fn run(args: &ReplayArgs, is_json: bool) -> anyhow::Result<()> {
+    if venue(&args.venue)? == dp_types::VenueId::DERIBIT && datagrams::is_datagrams(&args.file)? {
+        let report = datagrams::replay(&args.file)?;
+        if is_json {
+            println!("{report}");
+        } else {
+            print!("{}", datagrams::table(&report));
+        }
+        return Ok(());
+    }
     let report = replay_file(&args.venue, &args.file)?;
     if is_json {
         println!("{report}");
@@ -430,6 +440,7 @@ impl Summary {
             messages: 0,
             snapshots: 0,
             deltas: 0,
+            levels: 0,
             gaps: 0,
             checksums_ok: 0,
             checksums_failed: 0,

@@ -19,7 +19,7 @@ mod okx;
 pub mod shape;
 pub mod subject;
 
-pub use binance::BinanceTool;
+pub use binance::{BinanceTool, BinanceUsdmTool};
 pub use bitfinex::BitfinexTool;
 pub use bybit::BybitTool;
 pub use coinbase::CoinbaseTool;
@@ -36,6 +36,7 @@ macro_rules! with_tool {
         with_tool!(
             pick $id, $tool, $run,
             (BINANCE, BinanceTool)
+            (BINANCE_USDM, BinanceUsdmTool)
             (BITFINEX, BitfinexTool)
             (BYBIT, BybitTool)
             (COINBASE, CoinbaseTool)
@@ -252,6 +253,7 @@ pub fn event_json(
                 order.side.name(),
                 order.price.to_string(),
                 order.qty.to_string(),
+                order.act.name(),
             ])).collect::<Value>(),
             "venue_ns": book.venue_ns.0,
         }),

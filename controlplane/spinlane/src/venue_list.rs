@@ -41,6 +41,7 @@ const fn entry(entry: EntryLink) -> &'static str {
     match entry {
         EntryLink::WebSocket => "WS",
         EntryLink::Rest => "REST",
+        EntryLink::Fix => "FIX",
     }
 }
 

@@ -36,6 +36,8 @@ pub enum Outcome {
     Crossed,
     /// A number does not fit the instrument's increments. The book is stale; ask for a snapshot.
     BadNumber(NumError),
+    /// More single orders rest than there is room for. The book is stale; ask for a snapshot.
+    TooMany,
 }
 
 impl Outcome {
@@ -48,6 +50,7 @@ impl Outcome {
                 | Self::BadChecksum { .. }
                 | Self::Crossed
                 | Self::BadNumber(_)
+                | Self::TooMany
         )
     }
 }
@@ -80,6 +83,8 @@ pub struct Proof {
 pub struct Counts {
     /// Depth messages of any kind.
     pub messages: u64,
+    /// Levels put into the book.
+    pub levels: u64,
     /// Snapshots applied.
     pub snapshots: u64,
     /// Deltas applied.
@@ -293,13 +298,17 @@ impl<R: SyncRule> Keeper<R> {
                 }
             }
         }
+        self.counts.levels += (msg.bids.len() + msg.asks.len()) as u64;
         if let Some(depth_max) = self.depth_max {
             self.book.truncate(depth_max);
         }
         self.ids = ids_after(msg);
         self.proof.last_id = msg.last_id;
         self.proof.at = now;
-        if let (Some(venue), Some(ours)) = (msg.checksum, self.rule.checksum(&self.book)) {
+        // Ours is only made when there is one to compare it with: it costs more than the levels do.
+        if let Some(venue) = msg.checksum
+            && let Some(ours) = self.rule.checksum(&self.book)
+        {
             if venue != ours && self.rule.checksum_otherwise(&self.book) != Some(venue) {
                 self.counts.checksums_failed += 1;
                 self.restart();

@@ -7,15 +7,19 @@
 //! ```
 //!
 //! An order that shrinks at its price keeps its place; one that grows, or goes to another price, goes to the back:
-//! that is what the venues that show their orders do. All memory is taken at the start; an order more than there
-//! is room for is an error, and the book must be fetched again.
+//! that is what the venues that show their orders do. Where a venue ranks its orders, the rank says where one stands.
+//! All memory is taken at the start; an order more than there is room for is an error, and the book must be fetched
+//! again.
 
 use dp_types::{
-    BookMsgKind, Instrument, L3Msg, Level, NumError, OrderId, Price, Qty, RawLevel, RawOrder, Side,
+    BookMsgKind, Instrument, L3Msg, Level, NumError, OrderAct, OrderId, Price, Qty, RawLevel,
+    RawOrder, Side,
 };
 
 /// No order.
 const NONE: u32 = u32::MAX;
+/// Behind whatever is there.
+const BY_ARRIVAL: i64 = i64::MAX;
 
 /// Why a message could not be applied. The book is stale then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +27,9 @@ pub enum L3Error {
     /// More orders rest than the book has room for.
     #[error("more than {0} orders")]
     Full(usize),
+    /// Another quantity of an order that does not rest.
+    #[error("a change of an order that does not rest")]
+    Stranger,
     /// A number does not fit the instrument's increments, or a queue's total does not fit at all.
     #[error(transparent)]
     Number(#[from] NumError),
@@ -34,6 +41,8 @@ struct Resting {
     id: OrderId,
     side: Side,
     level: Level,
+    /// The venue's; [`BY_ARRIVAL`] where it has none.
+    rank: i64,
     /// Towards the front; in a free slot nothing.
     before: u32,
     /// Towards the back; in a free slot the next free one.
@@ -72,7 +81,7 @@ const fn key(side: Side, price: Price) -> i64 {
 }
 
 impl L3Book {
-    /// An empty book of at most `orders_max` orders, at least one. Takes all its memory here: 72 bytes an order.
+    /// An empty book of at most `orders_max` orders, at least one. Takes all its memory here: 80 bytes an order.
     pub fn new(orders_max: usize) -> Self {
         let orders_max = orders_max.clamp(1, (NONE / 2) as usize);
         let places = (2 * orders_max).next_power_of_two();
@@ -109,7 +118,8 @@ impl L3Book {
 
     /// Applies a message, order by order. Errors: [`L3Error`]; what came before the order at fault is in the book.
     ///
-    /// Cost: O(1) an order but for a price that begins or ends, which moves the better ones. No allocation.
+    /// Cost: O(1) an order but for a price that begins or ends, which moves the better ones, and for a rank before
+    /// others', which are passed. No allocation.
     pub fn apply(&mut self, msg: &L3Msg<'_>, instrument: &Instrument) -> Result<(), L3Error> {
         if msg.kind == BookMsgKind::Snapshot {
             self.clear();
@@ -120,14 +130,36 @@ impl L3Book {
         Ok(())
     }
 
-    fn apply_order(&mut self, order: &RawOrder, instrument: &Instrument) -> Result<(), L3Error> {
+    pub(crate) fn apply_order(
+        &mut self,
+        order: &RawOrder,
+        instrument: &Instrument,
+    ) -> Result<(), L3Error> {
+        let held = self.find(order.id);
+        if order.act == OrderAct::Resized {
+            return self.resize(held, instrument.qty(order.qty)?);
+        }
+        let rank = match (order.act, held) {
+            (OrderAct::Ranked(rank), _) => rank,
+            (OrderAct::Rests, _) | (_, None) => BY_ARRIVAL,
+            (_, Some((_, resting))) => resting.rank,
+        };
         let level = instrument.level(&RawLevel {
             price: order.price,
             qty: order.qty,
         })?;
-        let held = self.find(order.id);
+        let level = match (order.act, held) {
+            (OrderAct::Becomes | OrderAct::Trades, None) => return Ok(()),
+            (OrderAct::Trades, Some((_, resting))) => Level {
+                qty: Qty(resting.level.qty.0.saturating_sub(level.qty.0)),
+                ..resting.level
+            },
+            _ => level,
+        };
         if let Some((at, resting)) = held {
-            let is_same = resting.side == order.side && resting.level.price == level.price;
+            let is_same = resting.side == order.side
+                && resting.level.price == level.price
+                && resting.rank == rank;
             if is_same && level.qty.0 > 0 && level.qty <= resting.level.qty {
                 self.shrink(at, level);
                 return Ok(());
@@ -137,7 +169,44 @@ impl L3Book {
         if level.qty.0 <= 0 {
             return Ok(());
         }
-        self.put_in(order.id, order.side, level)
+        self.put_in(order.id, order.side, level, rank)
+    }
+
+    /// Another quantity, in the same place. What does not rest any more is gone already.
+    fn resize(&mut self, held: Option<(u32, Resting)>, qty: Qty) -> Result<(), L3Error> {
+        let Some((at, resting)) = held else {
+            return if qty.0 > 0 {
+                Err(L3Error::Stranger)
+            } else {
+                Ok(())
+            };
+        };
+        let level = Level {
+            qty,
+            ..resting.level
+        };
+        if qty.0 <= 0 {
+            self.take_out(at);
+        } else if qty <= resting.level.qty {
+            self.shrink(at, level);
+        } else {
+            self.take_out(at);
+            self.put_in(resting.id, resting.side, level, resting.rank)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the best `levels` prices of each side.
+    pub fn truncate(&mut self, levels: usize) {
+        for side in [Side::Buy, Side::Sell] {
+            while self.queues(side).len() > levels {
+                let Some(worst) = self.queues(side).first().map(|queue| queue.front) else {
+                    break;
+                };
+                // The queue goes with its last order.
+                self.take_out(worst);
+            }
+        }
     }
 
     // ---- queues ---------------------------------------------------------------------------------
@@ -175,7 +244,7 @@ impl L3Book {
         }
     }
 
-    fn put_in(&mut self, id: OrderId, side: Side, level: Level) -> Result<(), L3Error> {
+    fn put_in(&mut self, id: OrderId, side: Side, level: Level, rank: i64) -> Result<(), L3Error> {
         if self.held >= self.orders_max {
             return Err(L3Error::Full(self.orders_max));
         }
@@ -199,23 +268,35 @@ impl L3Book {
         };
         let total = queue.total.checked_add(level.qty.0);
         let total = total.ok_or(L3Error::Number(NumError::TooLarge))?;
-        let back = queue.back;
+        let (mut before, mut behind) = (queue.back, NONE);
+        // New orders rank last: most often nothing is passed.
+        while let Some(last) = self.orders.get(before as usize)
+            && last.rank > rank
+        {
+            (behind, before) = (before, last.before);
+        }
         let at = self.slot(Resting {
             id,
             side,
             level,
-            before: back,
-            behind: NONE,
+            rank,
+            before,
+            behind,
         });
-        if let Some(last) = self.orders.get_mut(back as usize) {
+        if let Some(last) = self.orders.get_mut(before as usize) {
             last.behind = at;
+        }
+        if let Some(next) = self.orders.get_mut(behind as usize) {
+            next.before = at;
         }
         if let Some(queue) = self.queues_mut(side).get_mut(found) {
             queue.total = total;
             queue.count += 1;
-            queue.back = at;
-            if queue.front == NONE {
+            if before == NONE {
                 queue.front = at;
+            }
+            if behind == NONE {
+                queue.back = at;
             }
         }
         self.note(id, at);
@@ -402,6 +483,7 @@ mod tests {
     fn order(id: u128, side: Side, price: i64, qty: i64) -> RawOrder {
         let decimal = |mantissa, exponent| Decimal { mantissa, exponent };
         RawOrder {
+            act: OrderAct::Rests,
             id: OrderId(id),
             side,
             price: decimal(price, -2),
@@ -414,6 +496,8 @@ mod tests {
             instrument: InstrumentId(0),
             kind,
             last_id: 1,
+            has_hole: false,
+            has_more: false,
             checksum: None,
             orders,
             venue_ns: VenueNanos(0),
@@ -531,6 +615,34 @@ mod tests {
         assert!(!book.is_crossed());
         change(&mut book, order(8, Side::Buy, 6_500_100, 1));
         assert!(book.is_crossed());
+    }
+
+    #[test]
+    fn ranked_orders_stand_by_rank_whenever_they_come() {
+        let mut book = L3Book::new(8);
+        let put = |id, rank, qty| RawOrder {
+            act: OrderAct::Ranked(rank),
+            ..order(id, Side::Sell, 6_500_000, qty)
+        };
+        let kept = |id, qty| RawOrder {
+            act: OrderAct::Resized,
+            ..order(id, Side::Sell, 0, qty)
+        };
+        let mut told = |order| book.apply(&message(BookMsgKind::Delta, &[order]), &instrument());
+        for order in [put(1, 50, 5), put(2, 70, 3), put(3, 60, 2), put(4, 40, 1)] {
+            assert_eq!(told(order), Ok(()));
+        }
+        assert_eq!(told(kept(1, 9)), Ok(()), "grown in its place");
+        assert_eq!(told(kept(3, 1)), Ok(()), "shrunk in its place");
+        assert_eq!(told(put(4, 80, 1)), Ok(()), "ranked anew");
+        assert_eq!(told(kept(7, 1)), Err(L3Error::Stranger));
+        assert_eq!(told(kept(7, 0)), Ok(()), "gone already");
+        let ids: Vec<_> = book
+            .orders(Side::Sell)
+            .map(|(id, level)| (id.0, level.qty.0))
+            .collect();
+        assert_eq!(ids, [(1, 9), (3, 1), (2, 3), (4, 1)]);
+        assert_eq!(book.best(Side::Sell), Some((Price(6_500_000), Qty(14))));
     }
 
     #[test]

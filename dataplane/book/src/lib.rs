@@ -2,7 +2,10 @@
 //! splice and check them, and the proof that they may be trusted.
 //!
 //! ```text
-//!   BookMsg ──▶ Keeper ── SyncRule says: apply · drop · buffer · resnapshot
+//!   BookMsg ──▶ Feeds: copies of several connections become one
+//!                 │
+//!                 ▼
+//!               Keeper ── SyncRule says: apply · drop · buffer · resnapshot
 //!                 │ apply
 //!                 ▼
 //!               Book (flat arrays, best at the end) ──▶ checksum, crossed? ──▶ Proof
@@ -12,15 +15,23 @@
 //! [`SyncRule`]; the lane asks the venue machine for a snapshot when the keeper wants one.
 #![forbid(unsafe_code)]
 
+mod arbiter;
+mod feeds;
 mod flat;
 mod keeper;
 mod l3;
 #[cfg(any(test, feature = "oracle"))]
 pub mod naive;
+mod once;
+mod orders;
 mod splice;
 mod sync;
 
+pub use arbiter::{Arbiter, Fate};
+pub use feeds::{FeedCounts, FeedPlan, Feeds, Loss, Taken};
 pub use flat::Book;
 pub use keeper::{Counts, Keeper, Outcome, Proof, State};
 pub use l3::{L3Book, L3Error};
-pub use sync::{Bootstrap, Chain, Gap, Ids, Step, SyncRule};
+pub use once::Once;
+pub use orders::{OrdersKeeper, OrdersRule};
+pub use sync::{Bootstrap, Chain, Copies, Gap, Ids, Step, SyncRule};

@@ -1,4 +1,4 @@
-//! Deltas held back while a snapshot is on its way, in memory taken once.
+//! Deltas held back while a snapshot, or what comes before them, is on its way, in memory taken once.
 
 use dp_types::limit::{SPLICE_LEVELS_MAX, SPLICE_MSGS_MAX};
 use dp_types::{BookMsg, BookMsgKind, InstrumentId, RawLevel, VenueNanos};
@@ -85,6 +85,16 @@ impl Splice {
             asks: levels(held.asks)?,
             venue_ns: held.venue_ns,
         })
+    }
+
+    /// Forgets one; the others keep their order.
+    pub(crate) fn remove(&mut self, at: usize) {
+        if at < self.held.len() {
+            self.held.remove(at);
+        }
+        if self.held.is_empty() {
+            self.levels.clear();
+        }
     }
 
     pub(crate) fn clear(&mut self) {

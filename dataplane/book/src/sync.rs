@@ -20,6 +20,17 @@ pub enum Chain {
     Unchained,
 }
 
+/// How the copies of one stream that several connections bring are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copies {
+    /// By the venue's numbers, which are the same on every connection: the copies are merged before the book, and
+    /// what one connection lost another fills in.
+    Numbered,
+    /// Messages have no number, or one of the connection: each connection keeps a book of its own, proved as the
+    /// venue proves it, and the one whose venue time is the latest is looked at.
+    Timed,
+}
+
 /// Where the first whole book comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bootstrap {
@@ -66,6 +77,10 @@ pub trait SyncRule {
     fn chain(&self, msg: &BookMsg<'_>) -> Chain;
     /// Where the snapshot comes from.
     fn bootstrap(&self) -> Bootstrap;
+    /// How copies of the stream are told apart.
+    fn copies(&self) -> Copies {
+        Copies::Numbered
+    }
     /// The checksum the venue would send for this book; `None` where the venue has none.
     fn checksum(&self, book: &Book) -> Option<u32> {
         let _ = book;
@@ -104,7 +119,7 @@ pub trait SyncRule {
 }
 
 /// No message comes so many numbers late: a busy book counts some thousands a second.
-const FALL_MIN: i64 = 1_000_000;
+pub(crate) const FALL_MIN: i64 = 1_000_000;
 
 /// A message whose numbers the book has seen: late, told again, or of a counter that began anew. The deltas of the
 /// last would all be dropped for late ones, and the book would stand still without anybody noticing: a fall so far

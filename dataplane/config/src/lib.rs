@@ -24,6 +24,11 @@
 //! symbols = ["BTCUSDT"]
 //! keys_file = "/etc/spinlane/keys/binance.toml"
 //! order_window_ms = 1000
+//! feeds = 2                             # connections that bring the market data; absent: 1
+//! budget_pct = 50                       # of the venue's limits; absent: all, nobody else uses keys or address
+//!
+//! [venue.coinbase.fix]                  # orders over FIX; see `fix`
+//! entry = "fix-ord.exchange.coinbase.com:6121"
 //!
 //! [[strategy]]
 //! kind = "market_maker"
@@ -39,12 +44,17 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod feeds;
+mod fix;
 mod roles;
 mod transport;
 
+pub use fix::{Fix, FixInstrument};
 pub use roles::Role;
 pub use transport::{Card, LANE_PORTS_MIN, Ports, Transport, XdpMode};
 
+pub use dp_secret::Keys;
+use dp_secret::Zeroizing;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -225,11 +235,16 @@ impl<'de> Deserialize<'de> for Core {
 #[serde(deny_unknown_fields)]
 pub struct Venue {
     /// REST `host:port`.
+    #[serde(default)]
     pub rest: String,
     /// Public WebSocket `host:port`.
+    #[serde(default)]
     pub public: String,
     /// Private WebSocket `host:port`.
+    #[serde(default)]
     pub private: String,
+    /// Orders over FIX; absent = over the venue's own road.
+    pub fix: Option<Fix>,
     /// Symbols as the venue writes them.
     pub symbols: Vec<String>,
     /// TOML file with `api_key`, `api_secret`, `passphrase`, `ed25519_pem`; absent = market data only.
@@ -242,6 +257,25 @@ pub struct Venue {
     /// refused there. Without a window an order lost on the way could come to life at any time.
     #[serde(default = "default_order_window_ms")]
     pub order_window_ms: u32,
+    /// Connections that bring the same market data, 1 to 4: first arrival wins, and what one loses another fills in.
+    #[serde(default = "feeds::one")]
+    pub feeds: u8,
+    /// How long a hole in one feed waits for another to fill it before the book starts over, milliseconds, 1 to
+    /// 5000.
+    #[serde(default = "feeds::hold_ms")]
+    pub feed_hold_ms: u32,
+    /// How often the addresses of a host are raced beside a link that is up, seconds, 10 to 86400; 0 = only when it is
+    /// opened.
+    #[serde(default = "feeds::race_s")]
+    pub race_s: u32,
+    /// This node's part of what the venue allows a key, an account or an address, in hundredths, 1 to 100: the other
+    /// nodes and tools that use the same keys, or the same address, have the rest.
+    #[serde(default = "default_budget_pct")]
+    pub budget_pct: u32,
+}
+
+const fn default_budget_pct() -> u32 {
+    100
 }
 
 const fn default_order_window_ms() -> u32 {
@@ -312,26 +346,6 @@ impl Default for Risk {
     }
 }
 
-/// Key material of one venue, the content of `keys_file`. `Debug` hides it.
-#[derive(Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Keys {
-    /// The key's public name.
-    pub api_key: String,
-    /// HMAC secret.
-    pub api_secret: String,
-    /// Passphrase.
-    pub passphrase: String,
-    /// Ed25519 private key, PKCS#8 PEM.
-    pub ed25519_pem: String,
-}
-
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Keys(hidden)")
-    }
-}
-
 /// Why a configuration cannot be used. The text names file, line, key and the mend.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -368,25 +382,24 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
         path: name.clone(),
         error,
-    })?;
+    });
+    let text = Zeroizing::new(text?);
     toml::from_str(&text).map_err(|error| ConfigError::Parse {
         path: name,
         error: Box::new(error),
     })
 }
 
-impl Keys {
-    /// Reads a keys file. Errors: [`ConfigError`], whose text never holds a value of the file.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        read(path).map_err(|error| match error {
-            ConfigError::Parse { path, .. } => ConfigError::Value {
-                path,
-                key: "keys".into(),
-                why: "not the expected TOML (api_key, api_secret, passphrase, ed25519_pem)".into(),
-            },
-            other => other,
-        })
-    }
+/// Reads a keys file; its text is wiped. Errors: [`ConfigError`], whose text never holds a value of the file.
+pub fn load_keys(path: &Path) -> Result<Keys, ConfigError> {
+    read(path).map_err(|error| match error {
+        ConfigError::Parse { path, .. } => ConfigError::Value {
+            path,
+            key: "keys".into(),
+            why: "not the expected TOML (api_key, api_secret, passphrase, ed25519_pem)".into(),
+        },
+        other => other,
+    })
 }
 
 impl Config {
@@ -459,11 +472,29 @@ impl Config {
                     format!("{}: use 50 to 60000", venue.order_window_ms),
                 );
             }
+            if let Err((key, why)) = venue.check_feeds() {
+                return refuse(format!("venue.{name}.{key}"), why);
+            }
+            if name == "yofx" && venue.feeds > 1 {
+                return refuse(
+                    format!("venue.{name}.feeds"),
+                    "a FIX session is one connection: use 1".into(),
+                );
+            }
+            if !(1..=100).contains(&venue.budget_pct) {
+                return refuse(
+                    format!("venue.{name}.budget_pct"),
+                    format!("{}: use 1 to 100", venue.budget_pct),
+                );
+            }
             if dp_types::VenueId::from_name(name).is_none() {
                 return refuse(
                     format!("venue.{name}"),
                     "not a venue this build knows".into(),
                 );
+            }
+            if let Err((key, why)) = venue.check_roads(name) {
+                return refuse(key, why);
             }
         }
         let wrong = self.check_roles();
@@ -505,10 +536,10 @@ pub fn host_port(text: &str) -> Result<(String, u16), String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const GOOD: &str = r#"
+    pub(crate) const GOOD: &str = r#"
 [node]
 name = "t"
 shm = "/dev/shm/t"
@@ -529,7 +560,7 @@ quote_qty = "0.001"
 position_max = "0.01"
 "#;
 
-    fn load(text: &str) -> Result<Config, String> {
+    pub(crate) fn load(text: &str) -> Result<Config, String> {
         let config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
         config.check("f.toml").map_err(|e| e.to_string())?;
         Ok(config)
@@ -544,6 +575,20 @@ position_max = "0.01"
             error.contains("order_window_ms") && error.contains("50"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_budget_is_all_or_a_part_that_is_one() {
+        let with = |line: &str| load(&GOOD.replace("symbols = [", &format!("{line}\nsymbols = [")));
+        let part = |line: &str| with(line).unwrap().venue["binance"].budget_pct;
+        assert_eq!((part(""), part("budget_pct = 1")), (100, 1));
+        for wrong in ["0", "101"] {
+            let error = with(&format!("budget_pct = {wrong}")).unwrap_err();
+            assert!(
+                error.contains("venue.binance.budget_pct") && error.contains("1 to 100"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -4,10 +4,13 @@
 use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
+use dp_venue_api::limits::Budget;
 use dp_venue_api::{
-    Capabilities, EntryError, Fault, LinkRole, LinkSpec, ReadCounts, Registry, RegistryError,
-    RestResponse, Sink, Venue, VenueConfig,
+    Capabilities, EntryError, Fault, FixSpec, LinkRole, LinkSpec, ReadCounts, Registry,
+    RegistryError, RestResponse, Sink, Venue, VenueConfig,
 };
+use dp_venue_fix::FixEntry;
+use dp_wire::fix::Message;
 
 /// Every venue of this build, once: calls a macro with its own arguments and, for each, the machine's name, its
 /// crate, its book rule and its id.
@@ -16,6 +19,7 @@ macro_rules! for_venues {
         $call! {
             [$($argument)*]
             (Binance, dp_venue_binance, BinanceSync, BINANCE)
+            (BinanceUsdm, dp_venue_binance, BinanceSync, BINANCE_USDM)
             (Bitfinex, dp_venue_bitfinex, BitfinexSync, BITFINEX)
             (Bybit, dp_venue_bybit, BybitSync, BYBIT)
             (Coinbase, dp_venue_coinbase, CoinbaseSync, COINBASE)
@@ -25,6 +29,7 @@ macro_rules! for_venues {
             (KrakenFutures, dp_venue_kraken_futures, KrakenFuturesSync, KRAKEN_FUTURES)
             (Kucoin, dp_venue_kucoin, KucoinSync, KUCOIN)
             (Okx, dp_venue_okx, OkxSync, OKX)
+            (Gateway, dp_venue_fix, GatewaySync, YOFX)
         }
     };
 }
@@ -39,17 +44,30 @@ macro_rules! define {
                 #[doc = stringify!($name)]
                 $name(Box<$krate::$name>),
             )*
+            /// Binance, orders over FIX.
+            BinanceFix(Box<FixEntry<dp_venue_binance::Binance>>),
+            /// Coinbase, orders over FIX.
+            CoinbaseFix(Box<FixEntry<dp_venue_coinbase::Coinbase>>),
+            /// Deribit, orders over FIX.
+            DeribitFix(Box<FixEntry<dp_venue_deribit::Deribit>>),
+            /// Kraken, orders over FIX.
+            KrakenFix(Box<FixEntry<dp_venue_kraken::Kraken>>),
         }
 
         impl AnyVenue {
             /// Builds the machine of a venue and registers its symbols.
             ///
-            /// Errors: [`RegistryError`]; `Ok(None)` when this build has no machine for the venue.
+            /// Errors: [`RegistryError`]; `Ok(None)` when this build has no machine for the venue, or none over FIX
+            /// where the configuration wants one.
             pub fn new(
                 id: VenueId,
                 config: VenueConfig,
                 registry: &mut Registry,
             ) -> Result<Option<Self>, RegistryError> {
+                // A gateway speaks nothing else.
+                if config.fix.is_some() && id != VenueId::YOFX {
+                    return Self::over_fix(id, config, registry);
+                }
                 Ok(match id {
                     $(VenueId::$id => {
                         Some(Self::$name(Box::new($krate::$name::new(config, registry)?)))
@@ -57,10 +75,41 @@ macro_rules! define {
                     _ => None,
                 })
             }
+
+            /// What a budget is too small for at a venue, if for anything.
+            pub fn lacks(id: VenueId, budget: Budget) -> Option<&'static str> {
+                match id {
+                    $(VenueId::$id => $krate::limits::lacks(budget),)*
+                    _ => None,
+                }
+            }
         }
     };
 }
 for_venues!(define);
+
+impl AnyVenue {
+    /// The machine of a venue whose orders go over FIX.
+    fn over_fix(
+        id: VenueId,
+        config: VenueConfig,
+        registry: &mut Registry,
+    ) -> Result<Option<Self>, RegistryError> {
+        macro_rules! entry {
+            ($name:ident, $machine:ty) => {{
+                let machine = <$machine>::new(config.clone(), registry)?;
+                Self::$name(Box::new(FixEntry::new(machine, config)))
+            }};
+        }
+        Ok(Some(match id {
+            VenueId::BINANCE => entry!(BinanceFix, dp_venue_binance::Binance),
+            VenueId::COINBASE => entry!(CoinbaseFix, dp_venue_coinbase::Coinbase),
+            VenueId::DERIBIT => entry!(DeribitFix, dp_venue_deribit::Deribit),
+            VenueId::KRAKEN => entry!(KrakenFix, dp_venue_kraken::Kraken),
+            _ => return Ok(None),
+        }))
+    }
+}
 
 /// Runs `$run` on whichever machine it is.
 macro_rules! each {
@@ -76,6 +125,10 @@ macro_rules! pick {
     ) => {
         match $self {
             $(AnyVenue::$name($venue) => $run,)*
+            AnyVenue::BinanceFix($venue) => $run,
+            AnyVenue::CoinbaseFix($venue) => $run,
+            AnyVenue::DeribitFix($venue) => $run,
+            AnyVenue::KrakenFix($venue) => $run,
         }
     };
 }
@@ -97,8 +150,16 @@ impl Venue for AnyVenue {
         each!(self, venue => venue.link_role(link))
     }
 
+    fn has_keyed_feed(&self) -> bool {
+        each!(self, venue => venue.has_keyed_feed())
+    }
+
     fn entry_link(&self) -> LinkId {
         each!(self, venue => venue.entry_link())
+    }
+
+    fn fix_spec(&self, link: LinkId) -> Option<FixSpec> {
+        each!(self, venue => venue.fix_spec(link))
     }
 
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
@@ -125,6 +186,17 @@ impl Venue for AnyVenue {
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
         each!(self, venue => venue.on_binary(registry, link, now, bytes, out))
+    }
+
+    fn on_fix(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        message: &Message<'_>,
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        each!(self, venue => venue.on_fix(registry, link, now, message, out))
     }
 
     fn on_response(

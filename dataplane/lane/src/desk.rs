@@ -26,8 +26,8 @@ pub enum Fact {
     Reconciled,
     /// The venue takes nothing until then.
     RateLimited(UnixNanos),
-    /// The market data link is gone.
-    FeedLost,
+    /// The market data link of this feed is gone.
+    FeedLost(u8),
     /// The order link is gone.
     OrdersLost,
     /// A private message could not be read, or was lost.
@@ -77,9 +77,10 @@ pub trait Desk {
     fn begin(&mut self, now: Now) -> bool;
     /// Bytes came in at `arrived`; what follows is caused by them.
     fn on_bytes(&mut self, arrived: Tsc);
-    /// An event of a venue machine, but no control; `since`: when its message was handed to the machine. False:
-    /// it could not be taken, and the venue must say everything again.
-    fn event(&mut self, event: &Event<'_>, now: Now, since: Tsc) -> bool;
+    /// An event of a venue machine, but no control; `feed`: which of the machines that bring the venue's market data;
+    /// `since`: when its message was handed to the machine. False: it could not be taken, and the venue must say
+    /// everything again.
+    fn event(&mut self, feed: u8, event: &Event<'_>, now: Now, since: Tsc) -> bool;
     /// See [`Fact`].
     fn fact(&mut self, venue: VenueId, fact: Fact, now: Now);
     /// See [`Outcome`].
@@ -136,8 +137,8 @@ impl Desk for Local<'_> {
     fn on_bytes(&mut self, _: Tsc) {}
 
     #[inline]
-    fn event(&mut self, event: &Event<'_>, now: Now, since: Tsc) -> bool {
-        self.engine.on_event(event, now, since);
+    fn event(&mut self, feed: u8, event: &Event<'_>, now: Now, since: Tsc) -> bool {
+        self.engine.on_event_of(feed, event, now, since);
         true
     }
 

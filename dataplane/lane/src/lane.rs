@@ -22,6 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Longest sleep of a lane that parks: kill word and commands are read between.
 const PARK_NS_MAX: u64 = 2_000_000;
+/// How long a stopping lane waits for the answers to its goodbyes.
+const GOODBYE_NS_MAX: u64 = 1_000_000_000;
 /// How often deadlines of links and venues are looked at.
 const DEADLINE_NS: u64 = 1_000_000;
 /// How often the clock is anchored anew and status lines are written.
@@ -157,11 +159,28 @@ impl<T: Transport, D: Desk> Cycle<T, D> {
                     let open = self.desk.open_orders();
                     tracing::error!(lane, open, "stopped with orders not confirmed closed");
                 }
+                self.log_out(now);
                 self.sessions.show(&mut self.desk, now);
                 return;
             }
             if work == 0 {
                 self.desk.wall().count(Counter::IdleCycles);
+                self.idle.wait(&mut self.sessions.transport, PARK_NS_MAX);
+            }
+        }
+    }
+
+    /// Says goodbye where a venue expects it, and waits a moment for the answer.
+    fn log_out(&mut self, now: Now) {
+        let Self { sessions, desk, .. } = self;
+        sessions.log_out(desk, now);
+        let by = now.unix.after(GOODBYE_NS_MAX);
+        loop {
+            let now = self.sessions.clock.now();
+            if !self.sessions.is_leaving() || now.unix > by {
+                return;
+            }
+            if self.turn(now) == 0 {
                 self.idle.wait(&mut self.sessions.transport, PARK_NS_MAX);
             }
         }
@@ -184,7 +203,7 @@ impl<T: Transport, D: Desk> Cycle<T, D> {
         if now.unix >= self.cold_due {
             self.cold_due = now.unix.after(COLD_NS);
             sessions.clock.resync();
-            sessions.take_addresses();
+            sessions.take_addresses(now);
             sessions.show(desk, now);
         }
         if work > 0 {

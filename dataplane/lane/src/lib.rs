@@ -7,15 +7,19 @@
 
 mod any_venue;
 mod books;
+pub mod budget;
 mod cast;
 pub mod cost;
 mod desk;
 mod engine;
+mod fix;
+mod further;
 pub mod host;
 mod lane;
 mod link;
 pub mod node;
 mod outbox;
+mod race;
 mod resolve;
 pub mod roles;
 mod session;
@@ -23,8 +27,11 @@ mod wall;
 pub mod way;
 
 pub use any_venue::AnyVenue;
+pub use books::AnyKeeper;
 pub use desk::{Desk, Fact, Local, OnInstruments, Outcome, VenueLinks};
 pub use engine::{Action, Engine, Setup, VenueState};
+pub use fix::FixLink;
+pub use further::{further_feed, is_of_feed};
 pub use lane::{Cycle, Lane, Parts, RemoteLane, RemoteParts};
 pub use link::{Link, LinkEvent, LinkFault};
 pub use resolve::{Fresh, Inbox, inbox};

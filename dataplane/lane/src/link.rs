@@ -1,15 +1,19 @@
-//! One connection of a venue: TCP, TLS, and WebSocket or HTTP, nested into one machine.
+//! One connection of a venue: TCP, TLS, and WebSocket, HTTP or FIX, nested into one machine.
 //!
 //! ```text
 //!  Down ──due──▶ Connecting ──connected──▶ TLS handshake ──▶ WebSocket upgrade ──▶ Up
-//!    ▲               │                          │             (HTTP: up at once)   │
+//!    ▲               │                          │             or FIX logon         │
+//!    │               │                          │             (HTTP: up at once)   │
 //!    └── back-off ◀──┴──── fault, close, silence, or the venue machine's own wish ◀┘
 //! ```
 //!
 //! It owns no socket and reads no clock: bytes in, bytes out, time given. What it wants sent stands in
 //! [`Link::take_out`]; the lane hands that to the transport.
 
+use crate::fix::FixLink;
 use crate::outbox::OwnedRequest;
+use crate::race::Race;
+use dp_proto::fix::FixFault;
 use dp_proto::http::{HttpClient, HttpFault};
 use dp_proto::tls::{TlsClient, TlsConfigError, TlsFault};
 use dp_proto::ws::{WsClient, WsEvent, WsFault, WsKind};
@@ -17,6 +21,7 @@ use dp_shm::LinkState;
 use dp_transport::{Backoff, Socket};
 use dp_types::UnixNanos;
 use dp_venue_api::{LinkKind, LinkSpec, RestResponse, RestTag};
+use dp_wire::fix::Message;
 use rustls::ClientConfig;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -38,7 +43,7 @@ const REQUESTS_KEPT: usize = REQUESTS_MAX / 4;
 const STABLE_NS: u64 = 10_000_000_000;
 
 /// Why a link ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkFault {
     /// TLS.
     #[error(transparent)]
@@ -49,6 +54,9 @@ pub enum LinkFault {
     /// HTTP.
     #[error(transparent)]
     Http(#[from] HttpFault),
+    /// FIX.
+    #[error(transparent)]
+    Fix(#[from] FixFault),
     /// The peer said goodbye.
     #[error("the peer closed the link ({0})")]
     Closed(u16),
@@ -75,6 +83,8 @@ pub enum LinkEvent<'a> {
     Text(&'a mut [u8]),
     /// One WebSocket binary message.
     Binary(&'a mut [u8]),
+    /// One FIX application message, or a refusal of one of ours.
+    Fix(&'a Message<'a>),
     /// One REST answer.
     Response(RestResponse<'a>),
     /// A WebSocket ping was answered.
@@ -85,6 +95,8 @@ pub enum LinkEvent<'a> {
 enum App {
     Ws(Box<WsClient>),
     Http(HttpClient),
+    /// The session is the link's: it outlives the connection.
+    Fix,
 }
 
 /// One live connection.
@@ -105,10 +117,11 @@ pub struct Link {
     pub spec: LinkSpec,
     /// Sessions opened after the first.
     pub reopened: u64,
-    peers: Vec<SocketAddr>,
-    next_peer: usize,
+    /// The host's addresses, and who runs to them.
+    pub(crate) race: Race<Socket>,
     tls: Arc<ClientConfig>,
     session: Option<Session>,
+    fix: Option<Box<FixLink>>,
     backoff: Backoff,
     open_at: UnixNanos,
     /// Not to be opened before [`Link::release`].
@@ -124,17 +137,17 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link that is due at once. `peers` are the host's addresses, tried in turn; `seed` spreads
+    /// A link that is due at once. `peers` are the host's addresses, all tried at once; `seed` spreads
     /// back-off and masks.
-    pub fn new(spec: LinkSpec, peers: Vec<SocketAddr>, tls: Arc<ClientConfig>, seed: u64) -> Self {
+    pub fn new(spec: LinkSpec, peers: &[SocketAddr], tls: Arc<ClientConfig>, seed: u64) -> Self {
         Self {
             is_held: spec.is_held,
             spec,
             reopened: 0,
-            peers,
-            next_peer: 0,
+            race: Race::new(peers, seed),
             tls,
             session: None,
+            fix: None,
             backoff: Backoff::new(RETRY_BASE_NS, RETRY_CAP_NS, seed),
             open_at: UnixNanos(0),
             entropy: seed,
@@ -145,17 +158,25 @@ impl Link {
         }
     }
 
-    /// The address to connect to, when it is time to.
-    pub fn due(&mut self, now: UnixNanos) -> Option<SocketAddr> {
+    /// Gives a link of [`LinkKind::Fix`] its session.
+    #[must_use]
+    pub fn with_fix(mut self, fix: FixLink) -> Self {
+        self.fix = Some(Box::new(fix));
+        self
+    }
+
+    /// Races the host's addresses beside the link this often, and moves to a quicker one where nothing is lost by it;
+    /// 0 = only when it must be opened.
+    pub fn set_races(&mut self, every_ns: u64) {
+        self.race.set_every(every_ns, self.entropy);
+    }
+
+    /// The addresses to connect to, all at once, when it is time to.
+    pub fn due(&self, now: UnixNanos) -> Vec<SocketAddr> {
         if self.session.is_some() || now < self.open_at || self.is_held {
-            return None;
+            return Vec::new();
         }
-        let peer = self
-            .peers
-            .get(self.next_peer % self.peers.len().max(1))
-            .copied();
-        self.next_peer = self.next_peer.wrapping_add(1);
-        peer
+        self.race.contenders(now)
     }
 
     /// A connect was started on `socket`. Errors: the server name or TLS configuration is unusable.
@@ -164,6 +185,7 @@ impl Link {
         let app = match self.spec.kind {
             LinkKind::WebSocket => App::Ws(Box::new(WsClient::new(self.entropy()))),
             LinkKind::Http => App::Http(HttpClient::new()),
+            LinkKind::Fix => App::Fix,
         };
         self.plain.clear();
         self.out.clear();
@@ -187,6 +209,13 @@ impl Link {
     /// The connect could not even be started: try again later.
     pub fn on_open_failed(&mut self, now: UnixNanos) {
         self.open_at = now.after(self.backoff.next_delay_ns());
+    }
+
+    /// The connects under way go on over this socket, if the link is being opened.
+    pub(crate) fn set_socket(&mut self, socket: Socket) {
+        if let Some(session) = self.session.as_mut() {
+            session.socket = socket;
+        }
     }
 
     /// TCP is connected: the first flight goes out.
@@ -248,6 +277,20 @@ impl Link {
                         }));
                     }
                 }
+                App::Fix => {
+                    let heard = match &mut self.fix {
+                        Some(fix) => fix.hear(plain, now, &mut self.plain, on),
+                        None => Ok(false),
+                    };
+                    if heard.is_err() {
+                        // What the session still says is told.
+                        self.seal()?;
+                    }
+                    let is_up = heard?;
+                    if let Some(session) = &mut self.session {
+                        session.is_up = is_up;
+                    }
+                }
             }
         }
         if !was_open
@@ -256,7 +299,7 @@ impl Link {
                 .as_ref()
                 .is_some_and(|session| session.tls.is_open())
         {
-            self.on_secured(on)?;
+            self.on_secured(now, on)?;
         }
         let is_over = self.session.as_ref().is_some_and(|session| {
             session.tls.is_peer_closed()
@@ -268,8 +311,12 @@ impl Link {
         Ok(has_more)
     }
 
-    /// TLS is open: ask for the upgrade, or be up.
-    fn on_secured(&mut self, on: &mut impl FnMut(LinkEvent<'_>)) -> Result<(), LinkFault> {
+    /// TLS is open: ask for the upgrade, log on, or be up.
+    fn on_secured(
+        &mut self,
+        now: UnixNanos,
+        on: &mut impl FnMut(LinkEvent<'_>),
+    ) -> Result<(), LinkFault> {
         let entropy = u128::from(self.entropy()) << 64 | u128::from(self.entropy());
         let host = match self.spec.port {
             443 => self.spec.host.clone(),
@@ -292,8 +339,34 @@ impl Link {
                 session.is_up = true;
                 on(LinkEvent::Up);
             }
+            App::Fix => {
+                let fix = self.fix.as_mut();
+                let fix = fix.ok_or(LinkFault::Wish("a FIX link without a session"))?;
+                fix.start(now, &mut self.plain);
+            }
         }
         Ok(())
+    }
+
+    /// Frames one FIX message.
+    pub fn send_fix(&mut self, kind: &str, fields: &[u8], now: UnixNanos) -> Result<(), LinkFault> {
+        match (&mut self.fix, &self.session) {
+            (Some(fix), Some(_)) => fix.send(kind, fields, now, &mut self.plain),
+            _ => Ok(()),
+        }
+    }
+
+    /// The node stops: a session that says goodbye does. The rest of it is [`Link::seal`] and the transport's.
+    pub fn log_out(&mut self, now: UnixNanos) {
+        let is_up = self.is_up();
+        if let Some(fix) = self.fix.as_mut().filter(|_| is_up) {
+            fix.log_out(now, &mut self.plain);
+        }
+    }
+
+    /// Whether the answer to a goodbye is waited for.
+    pub fn is_leaving(&self) -> bool {
+        self.session.is_some() && self.fix.as_ref().is_some_and(|fix| fix.is_leaving())
     }
 
     /// Frames one WebSocket text.
@@ -316,12 +389,6 @@ impl Link {
     /// Whether so many requests wait that new orders must not join them.
     pub fn is_backlogged(&self) -> bool {
         self.requests.len() >= REQUESTS_MAX - REQUESTS_KEPT
-    }
-
-    /// New addresses of the host, for the next connect.
-    pub fn set_peers(&mut self, peers: Vec<SocketAddr>) {
-        self.peers = peers;
-        self.next_peer = 0;
     }
 
     /// Writes the next REST request if the connection is free for it. Says whether it did.
@@ -370,6 +437,9 @@ impl Link {
         if self.plain.is_empty() || !session.tls.is_open() {
             return Ok(());
         }
+        if let Some(fix) = &self.fix {
+            fix.keep();
+        }
         session.tls.seal(&self.plain, &mut self.out)?;
         self.plain.clear();
         Ok(())
@@ -386,8 +456,14 @@ impl Link {
         self.out.clear();
     }
 
-    /// Judges time: silence, slow handshakes, lost answers. Errors: the session is over.
+    /// Judges time: silence, slow handshakes, lost answers, heartbeats. Errors: the session is over.
     pub fn on_deadline(&mut self, now: UnixNanos) -> Result<(), LinkFault> {
+        if let (Some(fix), Some(_)) = (&mut self.fix, &self.session)
+            && let Err(fault) = fix.on_deadline(now, &mut self.plain)
+        {
+            self.seal()?;
+            return Err(fault);
+        }
         let Some(session) = self.session.as_ref() else {
             return Ok(());
         };
@@ -409,12 +485,16 @@ impl Link {
     /// and would be stale by the next session.
     pub fn on_closed(&mut self, now: UnixNanos) -> Option<(Socket, Vec<RestTag>)> {
         let session = self.session.take()?;
+        self.race.lost(session.is_up, now);
         if session.is_up && now.since(session.since) > STABLE_NS {
             self.backoff.reset();
         }
         self.open_at = now.after(self.backoff.next_delay_ns());
         self.is_held = self.spec.is_held;
         self.reopened += 1;
+        if let Some(fix) = &mut self.fix {
+            fix.on_closed();
+        }
         self.plain.clear();
         let asked = self.asked.take().map(|(request, _)| request);
         let waiting = self.requests.drain(..);
@@ -439,7 +519,12 @@ impl Link {
         self.session.as_ref().is_some_and(|session| session.is_up)
     }
 
-    /// Whether nothing is queued, asked or unsent.
+    /// Whether no request waits, nor an answer is awaited.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.asked.is_none() && self.requests.is_empty() && self.is_quiet()
+    }
+
+    /// Whether nothing is queued or unsent.
     pub fn is_quiet(&self) -> bool {
         self.out.is_empty() && self.plain.is_empty()
     }
@@ -497,7 +582,7 @@ mod tests {
         };
         let peers = ["192.0.2.1:443", "192.0.2.2:443"].map(|peer| peer.parse().unwrap());
         let tls = client_config(Roots::Public, None).unwrap();
-        Link::new(spec, peers.to_vec(), tls, 7)
+        Link::new(spec, &peers, tls, 7)
     }
 
     fn request(tag: u64) -> OwnedRequest {
@@ -511,42 +596,44 @@ mod tests {
     }
 
     fn open(link: &mut Link, socket: Socket, now: u64) {
-        assert!(link.due(UnixNanos(now)).is_some());
+        assert!(!link.due(UnixNanos(now)).is_empty());
         link.on_opening(socket, UnixNanos(now)).unwrap();
         link.on_connected().unwrap();
     }
 
     #[test]
-    fn a_lost_link_waits_and_takes_the_next_address() {
+    fn a_lost_link_waits_and_tries_all_its_addresses() {
         let mut link = link(LinkKind::WebSocket);
-        assert_eq!(link.due(UnixNanos(1)).unwrap().to_string(), "192.0.2.1:443");
+        assert_eq!(link.due(UnixNanos(1)).len(), 2);
         link.on_opening(SOCKET, UnixNanos(1)).unwrap();
-        assert_eq!(link.due(UnixNanos(2)), None, "it is open");
+        assert!(link.due(UnixNanos(2)).is_empty(), "it is open");
         assert!(link.take_out().is_none(), "nothing before TCP is there");
         link.on_connected().unwrap();
         assert!(link.take_out().is_some(), "the first flight");
         link.on_closed(UnixNanos(3)).unwrap();
-        assert_eq!(link.due(UnixNanos(3)), None, "no hammering");
+        assert!(link.due(UnixNanos(3)).is_empty(), "no hammering");
         let later = UnixNanos(3 + RETRY_CAP_NS);
-        assert_eq!(link.due(later).unwrap().to_string(), "192.0.2.2:443");
-        link.set_peers(vec!["192.0.2.9:443".parse().unwrap()]);
-        assert_eq!(link.due(later).unwrap().to_string(), "192.0.2.9:443");
+        assert_eq!(link.due(later).len(), 2);
+        let only: SocketAddr = "192.0.2.9:443".parse().unwrap();
+        link.race.set_peers(&[only], later);
+        assert_eq!(link.due(later), [only]);
     }
 
     #[test]
     fn a_held_link_opens_once_each_time_it_is_let() {
         let mut link = link(LinkKind::WebSocket);
         link.spec.is_held = true;
-        link = Link::new(link.spec, link.peers, link.tls, 7);
-        assert_eq!(link.due(UnixNanos(1)), None);
+        let peers = link.due(UnixNanos(1));
+        link = Link::new(link.spec, &peers, link.tls, 7);
+        assert!(link.due(UnixNanos(1)).is_empty());
         link.release("/?token=1");
-        assert!(link.due(UnixNanos(1)).is_some());
+        assert!(!link.due(UnixNanos(1)).is_empty());
         link.on_opening(SOCKET, UnixNanos(1)).unwrap();
         link.on_closed(UnixNanos(3)).unwrap();
         let later = UnixNanos(3 + RETRY_CAP_NS);
-        assert_eq!(link.due(later), None, "its token is spent");
+        assert!(link.due(later).is_empty(), "its token is spent");
         link.release("/?token=2");
-        assert!(link.due(later).is_some());
+        assert!(!link.due(later).is_empty());
         assert_eq!(link.spec.path, "/?token=2");
     }
 

@@ -62,6 +62,10 @@ fn main() -> ExitCode {
         }
     };
     if cli.check {
+        if let Err(error) = dp_lane::budget::check(&config) {
+            eprintln!("error: {error}");
+            return ExitCode::from(USAGE);
+        }
         for (index, lane) in config.lane.iter().enumerate() {
             println!(
                 "lane {index}: {} of {} core {:?} {:?} {}",
@@ -71,6 +75,9 @@ fn main() -> ExitCode {
                 lane.idle,
                 transport(&config, lane)
             );
+            for budget in dp_lane::budget::texts(&config, index) {
+                println!("  {budget}");
+            }
         }
         return ExitCode::SUCCESS;
     }

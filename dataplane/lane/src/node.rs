@@ -10,6 +10,7 @@ mod connect;
 mod past;
 mod tables;
 
+use crate::budget;
 use crate::cast;
 use crate::cost::{self, Subject};
 use crate::host;
@@ -66,6 +67,7 @@ struct Shared {
 ///
 /// Errors: [`NodeError`], before any lane has started.
 pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
+    budget::check(config).map_err(sentence)?;
     let shape = Shape::new(
         config.lane.len() as u32,
         INSTRUMENTS_MAX as u32,

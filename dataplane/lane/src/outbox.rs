@@ -23,6 +23,17 @@ pub enum Item {
         /// End in the arena.
         end: u32,
     },
+    /// FIX message: its type, and its fields at `start..end` of the arena.
+    Fix {
+        /// Which link.
+        link: LinkId,
+        /// Its type (35).
+        kind: &'static str,
+        /// Start in the arena.
+        start: u32,
+        /// End in the arena.
+        end: u32,
+    },
     /// The link must be closed and opened again.
     Reconnect {
         /// Which link.
@@ -91,6 +102,18 @@ impl Outbox {
         }
     }
 
+    /// Copies a FIX message's fields in. As [`Outbox::text`].
+    pub fn fix(&mut self, link: LinkId, kind: &'static str, fields: &[u8]) {
+        if let Some((start, end)) = self.keep(link, fields) {
+            self.items.push(Item::Fix {
+                link,
+                kind,
+                start,
+                end,
+            });
+        }
+    }
+
     /// Lets a held link be opened with this target.
     pub fn connect(&mut self, link: LinkId, path: &str) {
         if let Some((start, end)) = self.keep(link, path.as_bytes()) {
@@ -147,9 +170,9 @@ impl Outbox {
     pub fn items(&self) -> impl Iterator<Item = (Item, &[u8])> {
         self.items.iter().map(|item| {
             let text = match *item {
-                Item::Text { start, end, .. } | Item::Connect { start, end, .. } => {
-                    self.arena.get(start as usize..end as usize)
-                }
+                Item::Text { start, end, .. }
+                | Item::Fix { start, end, .. }
+                | Item::Connect { start, end, .. } => self.arena.get(start as usize..end as usize),
                 Item::Reconnect { .. } => None,
             };
             (*item, text.unwrap_or(&[]))

@@ -1,14 +1,18 @@
 //! The sessions of a lane: venue machines, their links and what they want sent, over one transport. All of a
 //! lane's I/O and none of its decisions: those are its desk's.
 //!
+//! A venue whose market data comes by several feeds has a machine for each: the first is the venue's own, the others
+//! have no more than its market data links and their own instruments, and say nothing but market data.
+//!
 //! ```text
-//!   transport ─▶ link (TLS, WebSocket, HTTP) ─▶ venue machine ─▶ LaneSink ─▶ desk: events, facts
+//!   transport ─▶ link (TLS, WebSocket, HTTP, FIX) ─▶ venue machine ─▶ LaneSink ─▶ desk: events, facts
 //!                                                      │ texts, requests
 //!                                                      ▼
 //!   transport ◀─ link ◀────────────────────────────  outbox      ◀─ venue machine ◀─ desk: actions
 //! ```
 
 mod out;
+mod race;
 
 use crate::any_venue::AnyVenue;
 use crate::desk::{Desk, Fact, VenueLinks};
@@ -21,8 +25,8 @@ use dp_shm::{Counter, LinkState, Stage};
 use dp_transport::{Chunk, Clock, CloseReason, Counts, Ready, Socket, Transport, tsc};
 use dp_types::{CancelOrder, LinkId, Now, Tsc, UnixNanos, VenueId};
 use dp_venue_api::{
-    Control, Event, Fault, LinkRole, ReadCounts, Registry, RestRequest, RestResponse, RestTag,
-    Sink, Venue as _,
+    Control, Event, Fault, LinkKind, LinkRole, ReadCounts, Registry, RestRequest, RestResponse,
+    RestTag, Sink, Venue as _,
 };
 
 /// The link of each venue that carries its books (venues number theirs alike: 0 REST, 1 market data,
@@ -35,8 +39,10 @@ const CANCEL_BYTES: usize = 64 << 10;
 /// A venue that refuses a connection for rate is left alone at least so long.
 const BAN_NS: u64 = 60_000_000_000;
 
-/// One venue of a lane.
+/// One venue of a lane, or a further feed of it.
 struct Seat {
+    /// 0: the venue's own machine.
+    feed: u8,
     venue: AnyVenue,
     links: Vec<Link>,
     outbox: Outbox,
@@ -51,7 +57,8 @@ pub(crate) struct Sessions<T> {
     /// The same of the venue machines together.
     reads: ReadCounts,
     pub(crate) clock: Clock,
-    registry: Registry,
+    /// Instruments as each feed has learnt them; ids and assets are the same in all.
+    registries: Vec<Registry>,
     seats: Vec<Seat>,
     addresses: Inbox,
     /// Orders about to be cancelled together.
@@ -63,6 +70,7 @@ struct LaneSink<'s, D> {
     desk: &'s mut D,
     outbox: &'s mut Outbox,
     venue: VenueId,
+    feed: u8,
     now: Now,
     /// When the message was handed to the machine.
     since: Tsc,
@@ -75,8 +83,9 @@ impl<D: Desk> Sink for LaneSink<'_, D> {
     fn event(&mut self, event: &Event<'_>) {
         match event {
             Event::Control(control) => self.control(*control),
+            Event::Order(_) | Event::Fill(_) | Event::Ack(_) if self.feed > 0 => {}
             event => {
-                if !self.desk.event(event, self.now, self.since) {
+                if !self.desk.event(self.feed, event, self.now, self.since) {
                     self.outbox.reconnect(ORDERS, "the engine's ring is full");
                 }
             }
@@ -85,6 +94,10 @@ impl<D: Desk> Sink for LaneSink<'_, D> {
 
     fn send_text(&mut self, link: LinkId, text: &[u8]) {
         self.outbox.text(link, text);
+    }
+
+    fn send_fix(&mut self, link: LinkId, kind: &'static str, fields: &[u8]) {
+        self.outbox.fix(link, kind, fields);
     }
 
     fn request(&mut self, link: LinkId, request: &RestRequest<'_>) {
@@ -134,6 +147,9 @@ impl<D: Desk> LaneSink<'_, D> {
             }
             Control::Subscribed(_) | Control::Heartbeat => return,
         };
+        if self.feed > 0 && !matches!(fact, Fact::RateLimited(_)) {
+            return;
+        }
         self.desk.fact(self.venue, fact, self.now);
     }
 }
@@ -144,23 +160,26 @@ fn tell<D: Desk, R>(
     venue: &mut AnyVenue,
     outbox: &mut Outbox,
     desk: &mut D,
-    (now, since): (Now, Tsc),
+    (feed, now, since): (u8, Now, Tsc),
     say: impl FnOnce(&mut AnyVenue, &mut LaneSink<'_, D>) -> R,
 ) -> (R, bool) {
     let mut sink = LaneSink {
         desk,
         outbox,
         venue: venue.id(),
+        feed,
         now,
         since,
         has_instruments: false,
     };
     let result = say(venue, &mut sink);
-    let has_instruments = sink.has_instruments;
+    // A further feed learns them for itself.
+    let has_instruments = sink.has_instruments && feed == 0;
     (result, has_instruments)
 }
 
 impl<T: Transport> Sessions<T> {
+    /// Sessions over a transport. A venue's second machine is its second feed, and so on.
     pub(crate) fn new(
         transport: T,
         clock: Clock,
@@ -168,19 +187,25 @@ impl<T: Transport> Sessions<T> {
         venues: Vec<(AnyVenue, Vec<Link>)>,
         addresses: Inbox,
     ) -> Self {
-        let seats = venues.into_iter().map(|(venue, links)| Seat {
-            venue,
-            links,
-            outbox: Outbox::new(),
-            last_message: UnixNanos(0),
-        });
+        let mut seats: Vec<Seat> = Vec::with_capacity(venues.len());
+        for (venue, links) in venues {
+            let before = seats.iter().filter(|seat| seat.venue.id() == venue.id());
+            seats.push(Seat {
+                feed: before.count() as u8,
+                venue,
+                links,
+                outbox: Outbox::new(),
+                last_message: UnixNanos(0),
+            });
+        }
+        let feeds = 1 + seats.iter().map(|seat| seat.feed).max().unwrap_or(0);
         Self {
             transport,
             counts: Counts::default(),
             reads: ReadCounts::default(),
             clock,
-            registry,
-            seats: seats.collect(),
+            registries: vec![registry; usize::from(feeds)],
+            seats,
             addresses,
             live: Vec::with_capacity(dp_types::limit::LIVE_ORDERS_MAX),
         }
@@ -227,8 +252,8 @@ impl<T: Transport> Sessions<T> {
         loop {
             let bytes = self.transport.bytes(&chunk);
             let seat = &mut self.seats[seat_at];
-            let result =
-                seat.on_record(desk, &mut self.registry, link_at, (bytes, &mut cursor), now);
+            let registry = &mut self.registries[usize::from(seat.feed)];
+            let result = seat.on_record(desk, registry, link_at, (bytes, &mut cursor), now);
             let (has_more, has_instruments) = match result {
                 Ok(found) => found,
                 Err(fault) => {
@@ -250,7 +275,7 @@ impl<T: Transport> Sessions<T> {
     }
 
     fn instruments_known(&self, desk: &mut impl Desk, seat_at: usize) {
-        desk.instruments_known(&self.registry, self.seats[seat_at].venue.id());
+        desk.instruments_known(&self.registries[0], self.seats[seat_at].venue.id());
     }
 
     /// Lets the machine of a seat hear or speak.
@@ -261,9 +286,15 @@ impl<T: Transport> Sessions<T> {
         now: Now,
         say: impl FnOnce(&mut AnyVenue, &mut Registry, &mut LaneSink<'_, D>) -> R,
     ) -> R {
-        let Seat { venue, outbox, .. } = &mut self.seats[seat_at];
-        let registry = &mut self.registry;
-        let (result, has_instruments) = tell(venue, outbox, desk, (now, tsc()), |venue, sink| {
+        let Seat {
+            feed,
+            venue,
+            outbox,
+            ..
+        } = &mut self.seats[seat_at];
+        let registry = &mut self.registries[usize::from(*feed)];
+        let at = (*feed, now, tsc());
+        let (result, has_instruments) = tell(venue, outbox, desk, at, |venue, sink| {
             say(venue, registry, sink)
         });
         if has_instruments {
@@ -275,7 +306,7 @@ impl<T: Transport> Sessions<T> {
     // ---- links --------------------------------------------------------------------------------
 
     fn on_connected(&mut self, desk: &mut impl Desk, socket: Socket, now: Now) {
-        let Some((seat_at, link_at)) = self.find(socket) else {
+        let Some((seat_at, link_at)) = self.finish(socket, now) else {
             return;
         };
         if let Err(fault) = self.seats[seat_at].links[link_at].on_connected() {
@@ -292,6 +323,9 @@ impl<T: Transport> Sessions<T> {
         reason: CloseReason,
         now: Now,
     ) {
+        if self.falls(socket, now) {
+            return;
+        }
         let Some((seat_at, link_at)) = self.find(socket) else {
             return;
         };
@@ -315,6 +349,7 @@ impl<T: Transport> Sessions<T> {
         match fault {
             LinkFault::Tls(_) => desk.wall().count(Counter::TlsFaults),
             LinkFault::Ws(_) => desk.wall().count(Counter::WsFaults),
+            LinkFault::Fix(_) => desk.wall().count(Counter::FixFaults),
             LinkFault::Http(_) | LinkFault::NoAnswer => desk.wall().count(Counter::HttpErrors),
             _ => {}
         }
@@ -338,19 +373,23 @@ impl<T: Transport> Sessions<T> {
 
     fn forget(&mut self, desk: &mut impl Desk, seat_at: usize, link_at: usize, now: Now) {
         let seat = &mut self.seats[seat_at];
-        let (venue, id) = (seat.venue.id(), seat.links[link_at].spec.id);
+        let (venue, feed) = (seat.venue.id(), seat.feed);
+        let (id, kind) = (seat.links[link_at].spec.id, seat.links[link_at].spec.kind);
         let Some((socket, unanswered)) = seat.links[link_at].on_closed(now.unix) else {
             return;
         };
         self.transport.close(socket);
+        self.abandon(seat_at, link_at);
         desk.wall().count(Counter::Reconnects);
         self.give_no_answer(desk, seat_at, id, &unanswered, now);
         self.tell(desk, seat_at, now, |machine, _, sink| {
             machine.on_closed(id, now, sink);
         });
         match id {
-            FEED => desk.fact(venue, Fact::FeedLost, now),
+            FEED => desk.fact(venue, Fact::FeedLost(feed), now),
             ORDERS => desk.fact(venue, Fact::OrdersLost, now),
+            // A session of orders: what was on its way there has no known fate.
+            _ if kind == LinkKind::Fix => desk.fact(venue, Fact::OrdersLost, now),
             _ => {}
         }
     }
@@ -385,6 +424,7 @@ impl<T: Transport> Sessions<T> {
                     self.lose(desk, seat_at, link_at, fault, now);
                 }
                 self.open_if_due(desk, seat_at, link_at, now);
+                self.mind_race(desk, seat_at, link_at, now);
             }
             let due = self.seats[seat_at].venue.next_deadline();
             if due.is_some_and(|due| due <= now.unix) {
@@ -395,43 +435,6 @@ impl<T: Transport> Sessions<T> {
         }
         desk.on_deadline(now);
         self.flush_all(desk, now, now.tsc);
-    }
-
-    fn open_if_due(&mut self, desk: &impl Desk, seat_at: usize, link_at: usize, now: Now) {
-        let venue = self.seats[seat_at].venue.id();
-        if now.unix < desk.stopped_until(venue) {
-            // A connection attempt would prolong the ban.
-            return;
-        }
-        let link = &mut self.seats[seat_at].links[link_at];
-        let Some(peer) = link.due(now.unix) else {
-            return;
-        };
-        match self.transport.open(peer) {
-            Ok(socket) => {
-                if let Err(error) = link.on_opening(socket, now.unix) {
-                    tracing::error!(host = %link.spec.host, %error, "cannot open a TLS session");
-                    self.transport.close(socket);
-                    link.on_open_failed(now.unix);
-                }
-            }
-            Err(error) => {
-                tracing::error!(%peer, %error, "cannot open a socket");
-                link.on_open_failed(now.unix);
-            }
-        }
-    }
-
-    /// Addresses that changed, for the next connects.
-    pub(crate) fn take_addresses(&mut self) {
-        while let Some(fresh) = self.addresses.pop() {
-            let seats = self.seats.iter_mut();
-            let links = seats.filter(|seat| seat.venue.id() == fresh.venue);
-            let mut links = links.flat_map(|seat| &mut seat.links);
-            if let Some(link) = links.find(|link| link.spec.id == fresh.link) {
-                link.set_peers(fresh.peers);
-            }
-        }
     }
 
     // ---- read-outs ----------------------------------------------------------------------------
@@ -455,16 +458,26 @@ impl<T: Transport> Sessions<T> {
         crate::way::publish(desk.wall().counters, &(counts - self.counts));
         self.counts = counts;
         self.show_reads(desk);
-        for seat in &self.seats {
+        for own in self.seats.iter().filter(|seat| seat.feed == 0) {
+            let venue = own.venue.id();
+            // Of further feeds, what brings market data.
+            let further = self.seats.iter();
+            let further = further.filter(|seat| seat.venue.id() == venue && seat.feed > 0);
+            let all = || {
+                own.links
+                    .iter()
+                    .chain(further.clone().flat_map(Seat::market))
+            };
             let mut links = [LinkState::None; 8];
-            for (slot, link) in links.iter_mut().zip(&seat.links) {
+            for (slot, link) in links.iter_mut().zip(all()) {
                 *slot = link.state();
             }
+            let heard = further.clone().map(|seat| seat.last_message).max();
             let links = VenueLinks {
-                venue: seat.venue.id(),
+                venue,
                 links,
-                last_message: seat.last_message,
-                reconnects: seat.links.iter().map(|link| link.reopened).sum(),
+                last_message: own.last_message.max(heard.unwrap_or_default()),
+                reconnects: all().map(|link| link.reopened).sum(),
             };
             desk.show(&links, now);
         }
@@ -472,6 +485,12 @@ impl<T: Transport> Sessions<T> {
 }
 
 impl Seat {
+    /// Links that bring market data.
+    fn market(&self) -> impl Iterator<Item = &Link> {
+        let is_market = |link: &&Link| self.venue.link_role(link.spec.id) == LinkRole::Market;
+        self.links.iter().filter(is_market)
+    }
+
     /// Opens one record and lets the venue machine hear what is in it. Says whether there is more, and whether
     /// the machine has learnt its instruments.
     fn on_record<D: Desk>(
@@ -483,11 +502,13 @@ impl Seat {
         now: Now,
     ) -> Result<(bool, bool), LinkFault> {
         let Self {
+            feed,
             venue,
             links,
             outbox,
             last_message,
         } = self;
+        let feed = *feed;
         let link = &mut links[link_at];
         let id = link.spec.id;
         let is_orders = venue.link_role(id) == LinkRole::Orders;
@@ -506,10 +527,10 @@ impl Seat {
                 venue,
                 outbox,
                 desk,
-                (now, tsc()),
+                (feed, now, tsc()),
                 |venue, sink| match event {
                     LinkEvent::Up => {
-                        tracing::info!(venue = %venue_id, link = id.0, "link up");
+                        tracing::info!(venue = %venue_id, feed, link = id.0, "link up");
                         venue.on_open(registry, id, now, sink);
                     }
                     LinkEvent::Text(text) => {
@@ -523,6 +544,14 @@ impl Seat {
                     LinkEvent::Binary(bytes) => {
                         sink.desk.wall().count(Counter::MessagesRx);
                         let result = venue.on_binary(registry, id, now, bytes, sink);
+                        if is_orders && matches!(result, Err(Fault::Decode(_))) {
+                            sink.desk.fact(venue_id, Fact::PrivateFault, now);
+                        }
+                        note_fault(sink.desk.wall(), venue_id, result);
+                    }
+                    LinkEvent::Fix(message) => {
+                        sink.desk.wall().count(Counter::MessagesRx);
+                        let result = venue.on_fix(registry, id, now, message, sink);
                         if is_orders && matches!(result, Err(Fault::Decode(_))) {
                             sink.desk.fact(venue_id, Fact::PrivateFault, now);
                         }

@@ -50,7 +50,7 @@ pub struct Order {
     pub absences: u8,
     /// Final because the venue does not know it, not because it said so.
     pub is_inferred: bool,
-    /// Its venue has named it since reconciliation began, or it is younger than that.
+    /// Its venue has named it, or told a fill, since reconciliation began, or it is younger than that.
     pub is_seen: bool,
 }
 
@@ -99,6 +99,11 @@ impl Order {
             is_cancelling: self.is_cancelling,
             is_amending: self.is_amending,
         }
+    }
+
+    /// It was over before the reconciliation under way began, and was not heard of since.
+    pub const fn is_past(&self) -> bool {
+        self.state.is_final() && !self.is_seen
     }
 
     /// As a cancel or a query names it.

@@ -582,7 +582,7 @@ impl Oms {
 
     /// A venue is about to name its open orders.
     pub fn begin_reconcile(&mut self, venue: VenueId) {
-        self.table.each_live_mut(|order| {
+        self.table.each_mut(|order| {
             if order.venue == venue {
                 order.is_seen = false;
             }

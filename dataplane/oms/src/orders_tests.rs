@@ -207,6 +207,32 @@ fn reconciliation_asks_about_what_was_not_named() {
 }
 
 #[test]
+fn what_ends_while_orders_are_compared_is_not_of_the_past() {
+    let mut oms = oms();
+    let [before, during, young] = [100, 101, 102].map(|price| {
+        let id = place(&mut oms, Side::Buy, price, 5);
+        oms.on_sent(id, UnixNanos(1));
+        id
+    });
+    let end = |oms: &mut Oms, id| {
+        oms.on_report(&report(id, OrderState::Cancelled, 0), &instrument(), NOW);
+    };
+    end(&mut oms, before);
+    oms.begin_reconcile(VENUE);
+    end(&mut oms, during);
+    let is_past = |oms: &Oms, id| oms.get(id).unwrap().is_past();
+    assert_eq!(
+        [before, during, young].map(|id| is_past(&oms, id)),
+        [true, false, false]
+    );
+    oms.begin_reconcile(VENUE);
+    assert_eq!(
+        [before, during, young].map(|id| is_past(&oms, id)),
+        [true, true, false]
+    );
+}
+
+#[test]
 fn recovered_orders_without_an_answer_are_unknown() {
     let mut oms = oms();
     let id = place(&mut oms, Side::Buy, 100, 5);

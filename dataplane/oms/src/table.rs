@@ -200,12 +200,22 @@ impl Table {
     /// Calls `on` for each live order; `on` may change it but not its place.
     pub(crate) fn each_live_mut(&mut self, mut on: impl FnMut(&mut Order)) {
         for list in 0..self.live.len() {
-            let mut at = self.live[list].head;
-            while at != NONE {
-                let place = &mut self.places[at as usize];
-                on(&mut place.order);
-                at = place.next;
-            }
+            self.each_of(self.live[list], &mut on);
+        }
+    }
+
+    /// Calls `on` for each order, live or final; `on` may change it but not its place.
+    pub(crate) fn each_mut(&mut self, mut on: impl FnMut(&mut Order)) {
+        self.each_live_mut(&mut on);
+        self.each_of(self.finals, &mut on);
+    }
+
+    fn each_of(&mut self, list: List, on: &mut impl FnMut(&mut Order)) {
+        let mut at = list.head;
+        while at != NONE {
+            let place = &mut self.places[at as usize];
+            on(&mut place.order);
+            at = place.next;
         }
     }
 

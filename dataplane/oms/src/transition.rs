@@ -55,7 +55,10 @@ pub const fn judge(from: OrderState, to: OrderState) -> Verdict {
         // The last fill and the cancel crossed on the wire: the fill is true.
         (Cancelled | Expired, Filled) => Verdict::Moves,
         (Filled, Cancelled | Rejected | Expired) => Verdict::Illegal,
-        (Cancelled, Rejected | Expired) | (Expired, Cancelled | Rejected) => Verdict::Illegal,
+        // One end, two words for it: a stream that does not tell the TIF says cancelled of an IOC's rest, a query
+        // that does says expired.
+        (Cancelled, Expired) | (Expired, Cancelled) => Verdict::Stays,
+        (Cancelled | Expired, Rejected) => Verdict::Illegal,
         (Rejected, Filled | Cancelled | Expired) => Verdict::Illegal,
     }
 }
@@ -72,9 +75,9 @@ mod tests {
         (Ack, "x..MMMMMM"),
         (PartiallyFilled, "x...MMxMM"),
         (Filled, "x....xxx."),
-        (Cancelled, "x...M.xx."),
+        (Cancelled, "x...M.x.."),
         (Rejected, "x.xxxx.x."),
-        (Expired, "x...Mxx.."),
+        (Expired, "x...M.x.."),
         (Unknown, "x.MMMMMM."),
     ];
 

@@ -23,15 +23,11 @@ pub use gap::Resend;
 
 use crate::fix::state::State;
 use dp_types::UnixNanos;
-use dp_wire::fix::{Frame, Garbled, MESSAGE_MAX, Message, Writer, frame};
+use dp_wire::fix::{Frame, Garbled, MESSAGE_MAX, Message, frame};
+pub use dp_wire::fix::{LogonFacts, LogonFields, OUT_MAX, Out};
 
-/// Room for one message written.
-pub const OUT_MAX: usize = 8 << 10;
 /// Bytes held of a message that is not whole.
 const HELD_MAX: usize = MESSAGE_MAX + 64;
-
-/// A message being written.
-pub type Out = Writer<OUT_MAX>;
 
 /// Which side this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,18 +55,6 @@ impl Default for Numbers {
         }
     }
 }
-
-/// What a logon is about, for whoever signs it.
-#[derive(Debug, Clone, Copy)]
-pub struct LogonFacts {
-    /// Its number.
-    pub seq: u64,
-    /// Its sending time, nanoseconds since 1970.
-    pub time_ns: u64,
-}
-
-/// Writes the fields a venue wants in a logon beside the common ones.
-pub type LogonFields = Box<dyn Fn(LogonFacts, &mut Out) + Send>;
 
 /// What a session is about.
 pub struct FixConfig {
@@ -231,6 +215,11 @@ impl FixSession {
         self.state.send_app(kind, now, out, fields)
     }
 
+    /// The connection is gone: nothing is said or due until the next [`FixSession::start`].
+    pub const fn on_closed(&mut self) {
+        self.state.on_closed();
+    }
+
     /// Begins the end: a logout, whose answer is [`FixEvent::LoggedOut`].
     pub fn log_out(&mut self, text: &str, now: UnixNanos, out: &mut Vec<u8>) {
         self.state.log_out(text, now, out);
@@ -249,6 +238,11 @@ impl FixSession {
     /// The numbers to go on from; to be kept before what was written is sent.
     pub const fn numbers(&self) -> Numbers {
         self.state.numbers
+    }
+
+    /// Goes on from other numbers: between two connections, where a venue's day ends.
+    pub const fn set_numbers(&mut self, numbers: Numbers) {
+        self.state.numbers = numbers;
     }
 
     /// Whether both have logged on and nobody out.

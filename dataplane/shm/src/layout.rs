@@ -43,7 +43,7 @@ pub const VERSION: u32 = 1;
 pub const MAGIC: u64 = u64::from_le_bytes(*b"spinlane");
 /// Sections start on these.
 pub const PAGE: usize = 4096;
-/// Venues with a line of their own: [`dp_types::VenueId`] 1..=10, rounded up.
+/// Venues with a line of their own: [`dp_types::VenueId`] 1..=11, rounded up.
 pub const VENUES_MAX: usize = 16;
 /// Words in a market tick.
 pub const TICK_WORDS: usize = 8;

@@ -53,6 +53,8 @@ mod map;
 #[cfg(not(loom))]
 mod metric;
 #[cfg(not(loom))]
+mod numbers;
+#[cfg(not(loom))]
 mod region;
 #[cfg(not(loom))]
 mod table;
@@ -74,6 +76,7 @@ pub use {
     },
     lock::{Lock, LockGuard},
     metric::{Counter, Stage},
+    numbers::{Numbers, NumbersPage},
     region::{Opened, Region},
     table::{AssetTable, InstrumentEntry, InstrumentTable, TableError},
     words::{KillChange, KillState, KillWord, LeaseWord},

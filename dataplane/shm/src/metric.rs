@@ -57,6 +57,22 @@ named! {
         Snapshots = "snapshots",
         /// Books found with bid at or above ask.
         CrossedBooks = "crossed_books",
+        /// Messages of books that the venue's own connection was the first to bring, where several do.
+        Feed0First = "feed_0_first",
+        /// The same of the second one.
+        Feed1First = "feed_1_first",
+        /// The same of the third one.
+        Feed2First = "feed_2_first",
+        /// The same of the fourth one.
+        Feed3First = "feed_3_first",
+        /// Messages of books that another connection had brought before.
+        FeedCopies = "feed_copies",
+        /// Holes in what one connection brought that another filled.
+        HolesFilled = "holes_filled",
+        /// Times the addresses of a host were raced beside a running link.
+        Races = "races",
+        /// Links that moved to a quicker address.
+        LinkMoves = "link_moves",
         /// New orders written to a venue.
         OrdersSent = "orders_sent",
         /// Cancels written.
@@ -99,6 +115,8 @@ named! {
         TlsFaults = "tls_faults",
         /// WebSocket protocol errors.
         WsFaults = "ws_faults",
+        /// FIX sessions that ended otherwise than in good order.
+        FixFaults = "fix_faults",
         /// WebSocket pings answered.
         WsPings = "ws_pings",
         /// HTTP requests sent.
@@ -172,6 +190,16 @@ named! {
         /// One turn of the duty cycle that found work.
         DutyCycle = "duty_cycle",
     }
+}
+
+impl Counter {
+    /// Of each feed of a venue: messages it was the first to bring.
+    pub const FEED_FIRSTS: [Self; 4] = [
+        Self::Feed0First,
+        Self::Feed1First,
+        Self::Feed2First,
+        Self::Feed3First,
+    ];
 }
 
 #[cfg(test)]

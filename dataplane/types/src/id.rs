@@ -8,7 +8,7 @@ use core::fmt;
 pub struct VenueId(pub u8);
 
 impl VenueId {
-    /// Binance.
+    /// Binance spot.
     pub const BINANCE: Self = Self(1);
     /// Coinbase: Exchange and Advanced Trade.
     pub const COINBASE: Self = Self(2);
@@ -28,6 +28,12 @@ impl VenueId {
     pub const DERIBIT: Self = Self(9);
     /// Kraken Futures.
     pub const KRAKEN_FUTURES: Self = Self(10);
+    /// A liquidity provider that speaks FIX alone.
+    pub const YOFX: Self = Self(11);
+    /// Binance USD-M futures.
+    pub const BINANCE_USDM: Self = Self(12);
+    /// The last number in use.
+    pub const LAST: u8 = 12;
 
     /// The name used in configuration, on the command line and in the database.
     pub const fn name(self) -> &'static str {
@@ -42,13 +48,17 @@ impl VenueId {
             8 => "bitfinex",
             9 => "deribit",
             10 => "kraken-futures",
+            11 => "yofx",
+            12 => "binance-usdm",
             _ => "none",
         }
     }
 
     /// The inverse of [`VenueId::name`].
     pub fn from_name(name: &str) -> Option<Self> {
-        (1..=10).map(Self).find(|venue| venue.name() == name)
+        (1..=Self::LAST)
+            .map(Self)
+            .find(|venue| venue.name() == name)
     }
 }
 
@@ -201,9 +211,10 @@ mod tests {
 
     #[test]
     fn venue_names_come_back() {
-        for raw in 1..=10 {
+        for raw in 1..=VenueId::LAST {
             assert_eq!(VenueId::from_name(VenueId(raw).name()), Some(VenueId(raw)));
         }
         assert_eq!(VenueId::from_name("none"), None);
+        assert_eq!(VenueId(VenueId::LAST + 1).name(), "none");
     }
 }

@@ -19,7 +19,7 @@ pub use id::{
     VenueId,
 };
 pub use instrument::{BASE_FEE_PARTS, Instrument, InstrumentFault};
-pub use market::{BookMsg, BookMsgKind, L3Msg, QuoteMsg, RawLevel, RawOrder, TradeMsg};
+pub use market::{BookMsg, BookMsgKind, L3Msg, OrderAct, QuoteMsg, RawLevel, RawOrder, TradeMsg};
 pub use num::{Decimal, Level, Notional, NumError, Price, Qty};
 pub use order::{
     AmendOrder, Balance, CancelOrder, FillReport, Liquidity, LiveOrder, NewOrder, OrderKind,

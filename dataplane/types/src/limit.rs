@@ -6,6 +6,8 @@ pub const INSTRUMENTS_MAX: usize = 1024;
 pub const ASSETS_MAX: usize = 256;
 /// Lanes that may send orders: [`crate::ClientOrderId::LANE_BITS`] bits.
 pub const LANES_MAX: usize = 16;
+/// Connections that bring the same market data of a venue: the venue's own and up to three beside it.
+pub const FEEDS_MAX: usize = 4;
 /// Levels one depth message may carry a side. Binance's largest snapshot has 5,000.
 pub const MSG_LEVELS_MAX: usize = 5_000;
 /// Levels a book keeps a side: a 5,000-level snapshot and the deltas beside it. Deeper ones are

@@ -46,20 +46,52 @@ pub struct BookMsg<'a> {
     pub venue_ns: VenueNanos,
 }
 
-/// One resting order in a book of single orders.
+/// What a message says of a single order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderAct {
+    /// It rests with this price and quantity, whether it did before or not; 0 takes it out. One that shrinks keeps its
+    /// place in the queue, one that is new, grows or moves goes to the back.
+    Rests,
+    /// It rests with this price and quantity, and stands before those of a higher rank.
+    Ranked(i64),
+    /// As [`OrderAct::Rests`] if it rests already, else nothing: the venue tells changes of orders that never rested.
+    Becomes,
+    /// It has another quantity and is otherwise what it was, its place too: neither side nor price is told.
+    Resized,
+    /// So much of it has traded, if it rests: the venue does not say what is left.
+    Trades,
+}
+
+impl OrderAct {
+    /// One word for people and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rests => "rests",
+            Self::Ranked(_) => "ranked",
+            Self::Becomes => "becomes",
+            Self::Resized => "resized",
+            Self::Trades => "trades",
+        }
+    }
+}
+
+/// One order in a book of single orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawOrder {
+    /// What is told of it.
+    pub act: OrderAct,
     /// The venue's id.
     pub id: OrderId,
     /// Bid or ask.
     pub side: Side,
     /// Price, exact.
     pub price: Decimal,
-    /// What rests, exact; 0 takes the order out.
+    /// What rests, or trades, exact.
     pub qty: Decimal,
 }
 
-/// One message about a book of single orders (L3).
+/// One message about a book of single orders (L3). A snapshot may come in pieces: the first is one, the others are
+/// deltas with its number.
 #[derive(Debug, Clone, Copy)]
 pub struct L3Msg<'a> {
     /// Whose book.
@@ -68,6 +100,10 @@ pub struct L3Msg<'a> {
     pub kind: BookMsgKind,
     /// The venue's number of the message; -1 where it gives none.
     pub last_id: i64,
+    /// Messages before this one are known to be missing.
+    pub has_hole: bool,
+    /// Another piece of the same snapshot follows.
+    pub has_more: bool,
     /// The venue's checksum of the book after this message, if it gave one.
     pub checksum: Option<u32>,
     /// Orders in the venue's order, which is their place in the queue in a snapshot.

@@ -51,6 +51,12 @@ impl<const N: usize> Text<N> {
         self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
     }
 
+    /// The same text, a to z as A to Z.
+    pub const fn to_ascii_uppercase(mut self) -> Self {
+        self.bytes.make_ascii_uppercase();
+        self
+    }
+
     /// Whether there is no text.
     pub fn is_empty(&self) -> bool {
         self.len == 0

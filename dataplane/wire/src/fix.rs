@@ -9,6 +9,7 @@
 //! between two calls; sessions are `dp-proto`'s. Source: FIX 4.4 volume 2, "message integrity"; FIXT 1.1.
 
 use crate::buf::Buf;
+use crate::digits::Digits;
 use crate::time::{self, TimeText};
 use dp_types::Decimal;
 
@@ -277,6 +278,24 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// Room for one message written.
+pub const OUT_MAX: usize = 8 << 10;
+
+/// A message being written.
+pub type Out = Writer<OUT_MAX>;
+
+/// What a logon is about, for whoever signs it.
+#[derive(Debug, Clone, Copy)]
+pub struct LogonFacts {
+    /// Its number.
+    pub seq: u64,
+    /// Its sending time, nanoseconds since 1970.
+    pub time_ns: u64,
+}
+
+/// Writes the fields a venue wants in a logon beside the common ones.
+pub type LogonFields = Box<dyn Fn(LogonFacts, &mut Out) + Send>;
+
 /// The body of a message being written, from its type on. Never panics: what does not fit is told by
 /// [`Writer::finish`].
 #[derive(Debug, Clone)]
@@ -298,8 +317,18 @@ impl<const N: usize> Writer<N> {
 
     /// Begins a message of this type (35).
     pub fn begin(&mut self, kind: &[u8]) -> &mut Self {
+        self.clear().bytes(35, kind)
+    }
+
+    /// Begins fields that another message is to hold ([`Writer::raw`]).
+    pub fn clear(&mut self) -> &mut Self {
         self.body.clear();
-        self.bytes(35, kind)
+        self
+    }
+
+    /// What was written; `None` when some of it did not fit.
+    pub fn whole(&self) -> Option<&[u8]> {
+        self.body.finish().ok()
     }
 
     /// A field as it is. A value must not hold SOH: [`Writer::data`] is for that.
@@ -325,13 +354,9 @@ impl<const N: usize> Writer<N> {
         self
     }
 
-    /// A decimal number with its own digits.
+    /// A decimal number without the zeros behind the last place that counts.
     pub fn decimal(&mut self, tag: u32, value: Decimal) -> &mut Self {
-        self.body.push_u64(tag.into());
-        self.body.push(b'=');
-        self.body.push_decimal(value);
-        self.body.push(SOH);
-        self
+        self.bytes(tag, Digits::decimal(value).as_bytes())
     }
 
     /// `Y` or `N`.

@@ -44,7 +44,13 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
-    fn take(&mut self, len: usize) -> Option<Block<'a>> {
+    /// Whether nothing is left.
+    pub const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The next `len` bytes: what stands around messages in a datagram, or a message whose length is told outside.
+    pub fn take(&mut self, len: usize) -> Option<Block<'a>> {
         let (block, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
         Some(Block(block))
@@ -79,6 +85,13 @@ impl<'a> Reader<'a> {
         self.group(head.u16(0)?, head.u32(2)?, len_min)
     }
 
+    /// A group as [`Reader::group16`], with the counts of what is inside its blocks behind: groups and texts, of which
+    /// there must be none.
+    pub fn group16_flat(&mut self, len_min: usize) -> Option<Group<'a>> {
+        let head = self.take(8)?;
+        (head.u32(4)? == 0).then(|| self.group(head.u16(0)?, u32::from(head.u16(2)?), len_min))?
+    }
+
     fn group(&mut self, block_len: u16, count: u32, len_min: usize) -> Option<Group<'a>> {
         let len = usize::from(block_len);
         if len < len_min || len == 0 {
@@ -97,9 +110,20 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Block<'_> {
+impl<'a> Block<'a> {
     fn bytes<const N: usize>(self, at: usize) -> Option<[u8; N]> {
         self.0.get(at..)?.first_chunk().copied()
+    }
+
+    /// A text of fixed room: it ends at the first zero byte.
+    pub fn text(self, at: usize, len: usize) -> Option<&'a [u8]> {
+        let room = self.0.get(at..)?.get(..len)?;
+        room.split(|byte| *byte == 0).next()
+    }
+
+    /// A reader of what is in it.
+    pub const fn reader(self) -> Reader<'a> {
+        Reader::new(self.0)
     }
 
     /// One byte.
@@ -120,6 +144,11 @@ impl Block<'_> {
     /// Four bytes.
     pub fn u32(self, at: usize) -> Option<u32> {
         self.bytes(at).map(u32::from_le_bytes)
+    }
+
+    /// Eight bytes.
+    pub fn u64(self, at: usize) -> Option<u64> {
+        self.bytes(at).map(u64::from_le_bytes)
     }
 
     /// Eight signed bytes.
@@ -182,6 +211,21 @@ mod tests {
     }
 
     #[test]
+    fn groups_with_more_counts_and_texts_of_fixed_room() {
+        let bytes = [1, 0, 2, 0, 0, 0, 0, 0, 7, 8];
+        let group = |bytes: &'static [u8]| Reader::new(bytes).group16_flat(1).map(Iterator::count);
+        assert_eq!(Reader::new(&bytes).group16_flat(1).unwrap().len(), 2);
+        assert_eq!(group(&[1, 0, 1, 0, 1, 0, 0, 0, 7]), None, "groups inside");
+        assert_eq!(group(&[1, 0, 1, 0, 0, 0, 1, 0, 7]), None, "texts inside");
+        let block = Reader::new(b"BTC\0xUSDC").take(9).unwrap();
+        assert_eq!(block.text(0, 5), Some(&b"BTC"[..]));
+        assert_eq!(block.text(5, 4), Some(&b"USDC"[..]));
+        assert_eq!(block.text(5, 5), None);
+        assert_eq!(block.reader().take(3).unwrap().u8(2), Some(b'C'));
+        assert_eq!(block.u64(1), Some(u64::from_le_bytes(*b"TC\0xUSDC")));
+    }
+
+    #[test]
     fn what_is_shorter_than_its_fields_is_none() {
         let header = Header {
             block_len: 4,
@@ -213,6 +257,9 @@ mod tests {
                 prop_assert!(group.len() <= bytes.len());
             }
             let _ = reader.group32(len_min).map(Iterator::count);
+            if let Some(group) = reader.group16_flat(len_min) {
+                prop_assert!(group.len() <= bytes.len());
+            }
             let _ = reader.text8();
         }
     }

@@ -18,6 +18,7 @@
 //! A number of more than eight digits before or behind its point, or with a sign, is given to
 //! [`Decimal::parse`], the same as the general path's, so limits and refusals are that function's.
 
+mod bare;
 mod lanes;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)] // one kind of block: SSE2 is there
@@ -111,10 +112,18 @@ impl<'a> Cursor<'a> {
     /// How many digits come next, up to 32; `None` when there is none, or a zero in front.
     #[inline(always)]
     fn digits(&self) -> Option<usize> {
-        let (window, shift) = self.window()?;
-        // The end of the message ends a number as well.
-        let others = u64::from(lanes::others(window)) | 1 << WINDOW;
-        let count = (others >> shift).trailing_zeros() as usize;
+        let count = match self.window() {
+            Some((window, shift)) => {
+                // The end of the message ends a number as well.
+                let others = u64::from(lanes::others(window)) | 1 << WINDOW;
+                (others >> shift).trailing_zeros() as usize
+            }
+            // A message shorter than a window.
+            None => {
+                let digits = self.from(self.at)?.iter();
+                digits.take_while(|byte| byte.is_ascii_digit()).count()
+            }
+        };
         let is_padded = count > 1 && self.from(self.at)?.first() == Some(&b'0');
         (count > 0 && !is_padded).then_some(count)
     }

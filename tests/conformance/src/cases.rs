@@ -5,6 +5,7 @@
 mod account;
 mod entry;
 mod feed;
+mod feeds;
 mod session;
 
 use crate::trial::{Held, Trial};
@@ -32,12 +33,20 @@ pub struct Case {
     pub is_long: bool,
     /// It takes long where time cannot jump.
     pub is_slow: bool,
+    /// Connections that bring the market data.
+    pub feeds: usize,
     /// The case itself; [`Trial::agree`] follows it.
     pub run: fn(&mut Trial<'_, '_>) -> Outcome,
 }
 
 /// Every case.
-pub const CASES: &[&[Case]] = &[feed::CASES, entry::CASES, account::CASES, session::CASES];
+pub const CASES: &[&[Case]] = &[
+    feed::CASES,
+    feeds::CASES,
+    entry::CASES,
+    account::CASES,
+    session::CASES,
+];
 
 /// Every case, in order.
 pub fn all() -> impl Iterator<Item = Case> {
@@ -55,6 +64,7 @@ impl Case {
             what,
             is_long: false,
             is_slow: false,
+            feeds: 1,
             run,
         }
     }
@@ -69,7 +79,20 @@ impl Case {
             what,
             is_long: true,
             is_slow: true,
+            feeds: 1,
             run,
+        }
+    }
+
+    /// With two connections for the market data.
+    const fn twice(
+        id: &'static str,
+        what: &'static str,
+        run: fn(&mut Trial<'_, '_>) -> Outcome,
+    ) -> Self {
+        Self {
+            feeds: 2,
+            ..Self::new(id, what, run)
         }
     }
 

@@ -85,7 +85,7 @@ pub fn run(venue: Tried, minutes: u64, seed: u64) -> Result<Report, String> {
         },
         ..sim_config(&venue, seed)
     };
-    let (mut stage, known) = Virtual::with(&memory, venue, &sim);
+    let (mut stage, known) = Virtual::with(&memory, venue, 1, &sim);
     let links = known.links;
     let mut trial = Trial::new(&mut stage, known);
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);

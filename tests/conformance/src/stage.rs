@@ -7,7 +7,7 @@ mod virtual_time;
 
 pub use memory::Memory;
 pub use sockets::Sockets;
-pub use virtual_time::Virtual;
+pub use virtual_time::{Seat, Virtual};
 
 use crate::script::Shared;
 use crate::venues::Tried;

@@ -11,6 +11,8 @@ pub struct Tried {
     pub name: &'static str,
     /// What is traded there, BASE-QUOTE.
     pub symbols: [&'static str; 2],
+    /// Orders go over FIX, and everything else as ever: the cases of feeds are played without.
+    pub is_fix: bool,
     /// Cases that have no meaning there, each with its reason in the case's verdict: a table, so that none slips in.
     pub not_here: &'static [&'static str],
 }
@@ -18,15 +20,18 @@ pub struct Tried {
 const USDT: [&str; 2] = ["BTC-USDT", "ETH-USDT"];
 const USD: [&str; 2] = ["BTC-USD", "ETH-USD"];
 const USDC: [&str; 2] = ["BTC-USDC", "ETH-USDC"];
+/// As the simulated provider quotes them, whatever it is asked for.
+const FX: [&str; 2] = ["EUR-USD", "GBP-USD"];
 
 /// Every venue the suite knows; those the simulator cannot play yet are told and left out.
-pub const ALL: [Tried; 10] = [
+pub const ALL: [Tried; 11] = [
     tried(
         VenueId::BINANCE,
         "binance",
         USDT,
         &["F07", "F08", "E02", "A06"],
     ),
+    tried(VenueId::BINANCE_USDM, "binance-usdm", USDT, &["F07", "F08"]),
     tried(VenueId::BITFINEX, "bitfinex", USDT, &["F09", "F10", "E03"]),
     tried(VenueId::BYBIT, "bybit", USDT, &["F07", "F08", "F09", "F10"]),
     tried(
@@ -34,7 +39,8 @@ pub const ALL: [Tried; 10] = [
         "coinbase",
         USD,
         &[
-            "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F12", "E02", "E03", "A06",
+            "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F12", "F16", "F17", "F18", "E02",
+            "E03", "A06",
         ],
     ),
     tried(
@@ -70,13 +76,50 @@ const fn tried(
         id,
         name,
         symbols,
+        is_fix: false,
         not_here,
     }
 }
 
+/// Venues whose orders can go over FIX, with FIX; and the gateway, which speaks nothing else.
+pub const OVER_FIX: [Tried; 5] = [
+    over_fix(tried(VenueId::BINANCE, "binance", USDT, &["E02", "A06"])),
+    over_fix(tried(VenueId::COINBASE, "coinbase", USD, &[])),
+    over_fix(tried(VenueId::DERIBIT, "deribit", USDC, &[])),
+    over_fix(tried(VenueId::KRAKEN, "kraken", USD, &["E06"])),
+    over_fix(tried(
+        VenueId::YOFX,
+        "yofx",
+        FX,
+        &[
+            "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F11", "F12", "F13", "F14", "F15",
+            "F16", "F17", "F18", "F19", "A06",
+        ],
+    )),
+];
+
+const fn over_fix(venue: Tried) -> Tried {
+    Tried {
+        is_fix: true,
+        ..venue
+    }
+}
+
 impl Tried {
-    /// A venue by name.
-    pub fn named(name: &str) -> Option<Self> {
-        ALL.into_iter().find(|venue| venue.name == name)
+    /// A venue by its label.
+    pub fn named(label: &str) -> Option<Self> {
+        let mut all = ALL.into_iter().chain(OVER_FIX);
+        all.find(|venue| venue.label() == label)
+    }
+
+    /// Whether the cases of feeds are played without FIX already.
+    pub fn has_feed_of_its_own(&self) -> bool {
+        self.is_fix && self.id != VenueId::YOFX
+    }
+
+    /// What it is called here: `okx`, `coinbase-fix`.
+    pub fn label(&self) -> String {
+        let road = if self.is_fix { "-fix" } else { "" };
+        format!("{}{road}", self.name)
     }
 }

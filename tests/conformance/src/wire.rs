@@ -23,6 +23,8 @@ pub enum Heard {
     Text(String),
     /// A PONG frame.
     Pong,
+    /// Bytes of a FIX session.
+    Bytes(Vec<u8>),
     /// The client said goodbye, or what is no TLS, HTTP or WebSocket.
     Over,
 }
@@ -79,6 +81,8 @@ impl Write for Pipe {
 enum App {
     Http(Vec<u8>),
     WebSocket(Box<WebSocket<Pipe>>),
+    /// Bytes as they are: whoever is behind it frames them.
+    Fix,
 }
 
 /// One connection's server.
@@ -132,6 +136,8 @@ impl Server {
                 socket.get_mut().input.extend(plain);
                 messages(socket, heard);
             }
+            App::Fix if plain.is_empty() => {}
+            App::Fix => heard.push(Heard::Bytes(plain)),
         }
         self.drain();
     }
@@ -147,6 +153,17 @@ impl Server {
         let socket = WebSocket::from_raw_socket(Pipe::default(), Role::Server, None);
         self.app = App::WebSocket(Box::new(socket));
         self.conn = Some(conn);
+    }
+
+    /// This connection came to the venue's FIX port.
+    pub fn speak_fix(&mut self, conn: ConnId) {
+        self.app = App::Fix;
+        self.conn = Some(conn);
+    }
+
+    /// Whether it did.
+    pub const fn is_fix(&self) -> bool {
+        matches!(self.app, App::Fix)
     }
 
     /// Answers a request.
@@ -166,8 +183,13 @@ impl Server {
 
     /// Sends a frame.
     pub fn say(&mut self, frame: Frame) {
-        let App::WebSocket(socket) = &mut self.app else {
-            return;
+        let socket = match (&mut self.app, &frame) {
+            (App::WebSocket(socket), _) => socket,
+            (App::Fix, Frame::Binary(bytes)) => {
+                let bytes = bytes.clone();
+                return self.write(&bytes);
+            }
+            _ => return,
         };
         // Refused after a close from either side: then nobody listens.
         let _ = match frame {

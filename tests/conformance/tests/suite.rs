@@ -31,10 +31,10 @@ fn one(case: &Case, venue: Tried, seed: u64, is_virtual: bool) -> cases::Outcome
         if case.is_long {
             sim.flow.ticks_per_s = 2;
         }
-        let (mut stage, known) = Virtual::with(&memory, venue, &sim);
+        let (mut stage, known) = Virtual::with(&memory, venue, case.feeds, &sim);
         case.play(&mut Trial::new(&mut stage, known))
     } else {
-        let (mut stage, known) = Sockets::new(&memory, venue, seed);
+        let (mut stage, known) = Sockets::new(&memory, venue, case.feeds, seed);
         case.play(&mut Trial::new(&mut stage, known))
     }
 }
@@ -42,13 +42,18 @@ fn one(case: &Case, venue: Tried, seed: u64, is_virtual: bool) -> cases::Outcome
 /// Plays every case of a venue, each on a fresh lane and venue. Returns a line for each that failed, not the first
 /// only.
 fn play(venue: Tried, is_virtual: bool) -> Vec<String> {
-    let name = venue.name;
+    // What the lane logs, by RUST_LOG; asked for by one test after another.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .try_init();
+    let name = venue.label();
     let mut failed = Vec::new();
     if !is_asked("SPINLANE_VENUE", |wanted| wanted == name) {
         return failed;
     }
     for (number, case) in cases::all().enumerate() {
-        if !is_played(&case, is_virtual) {
+        let is_told = case.id.starts_with('F') && venue.has_feed_of_its_own();
+        if !is_played(&case, is_virtual) || is_told {
             continue;
         }
         let start = Instant::now();
@@ -81,8 +86,9 @@ fn sockets() {
     // Cases over sockets wait most of their time: every venue at once.
     let failed: Vec<String> = std::thread::scope(|scope| {
         let threads: Vec<_> = venues::ALL
-            .iter()
-            .map(|venue| scope.spawn(|| play(*venue, false)))
+            .into_iter()
+            .chain(venues::OVER_FIX)
+            .map(|venue| scope.spawn(move || play(venue, false)))
             .collect();
         let lists = threads.into_iter().map(|one| one.join().expect("no panic"));
         lists.flatten().collect()
@@ -106,7 +112,8 @@ macro_rules! virtual_time {
             #[test]
             fn every_venue_has_its_test() {
                 let tests = [$($name),*];
-                assert!(venues::ALL.iter().all(|venue| tests.contains(&venue.name)));
+                let mut all = venues::ALL.into_iter().chain(venues::OVER_FIX);
+                assert!(all.all(|venue| tests.contains(&venue.label().as_str())));
             }
         }
     };
@@ -114,9 +121,15 @@ macro_rules! virtual_time {
 
 virtual_time! {
     binance "binance"
+    binance_usdm "binance-usdm"
     bitfinex "bitfinex"
     bybit "bybit"
     coinbase "coinbase"
+    coinbase_fix "coinbase-fix"
+    binance_fix "binance-fix"
+    deribit_fix "deribit-fix"
+    kraken_fix "kraken-fix"
+    yofx_fix "yofx-fix"
     deribit "deribit"
     huobi "huobi"
     kraken "kraken"

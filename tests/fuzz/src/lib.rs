@@ -13,6 +13,7 @@
 
 pub mod entries;
 pub mod net;
+pub mod sbe;
 pub mod scan;
 pub mod tcp;
 pub mod venues;

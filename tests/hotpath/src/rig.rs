@@ -121,7 +121,7 @@ impl<'r> Maker<'r> {
                 Secrets::default()
             },
             order_window_ms: 5_000,
-            nonce_slot: 0,
+            ..VenueConfig::default()
         };
         let venue = AnyVenue::new(VenueId::BINANCE, config, registry);
         let venue = venue.expect("registered").expect("in this build");
@@ -132,7 +132,7 @@ impl<'r> Maker<'r> {
             .filter(|spec| ports.contains(&spec.port));
         let links = specs.map(|spec| {
             let peers = vec![SocketAddr::from(([127, 0, 0, 1], spec.port))];
-            Link::new(spec.clone(), peers, Arc::clone(&tls), u64::from(spec.port))
+            Link::new(spec.clone(), &peers, Arc::clone(&tls), u64::from(spec.port))
         });
         let links = links.collect();
         (venue, links)

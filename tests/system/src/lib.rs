@@ -26,6 +26,28 @@ use tests_net::{Namespace, Veth};
 /// Longest wait for anything that should come about: two cores shared by every process and test.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Lanes of a spread node: two feeds, an engine, a gateway for both.
+pub const SPREAD: &str = r#"
+[[lane]]
+roles = ["feed"]
+venues = ["binance"]
+idle = "yield"
+
+[[lane]]
+roles = ["feed"]
+venues = ["okx"]
+idle = "yield"
+
+[[lane]]
+roles = ["engine", "journal"]
+idle = "yield"
+
+[[lane]]
+roles = ["gateway"]
+venues = ["binance", "okx"]
+idle = "yield"
+
+"#;
 /// How a rig differs from the default.
 #[derive(Debug, Clone)]
 pub struct Options {

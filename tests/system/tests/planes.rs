@@ -162,12 +162,11 @@ fn a_kill_reaches_the_venues_within_two_seconds() {
 
 /// The values of a keys file: what must be nowhere else. Of a PEM, its lines.
 fn secrets(rig: &Rig, venue: &str) -> Vec<String> {
-    let keys = dp_config::Keys::load(&rig.dir().join(format!("{venue}.toml"))).unwrap();
+    let keys = dp_config::load_keys(&rig.dir().join(format!("{venue}.toml"))).unwrap();
     let pem = keys.ed25519_pem.lines();
     let pem = pem.filter(|line| !line.starts_with("-----"));
-    [&keys.api_key, &keys.api_secret, &keys.passphrase]
+    [&*keys.api_key, &*keys.api_secret, &*keys.passphrase]
         .into_iter()
-        .map(String::as_str)
         .chain(pem)
         .map(|line| line.trim().to_owned())
         .filter(|secret| secret.len() >= 8)

@@ -2,6 +2,7 @@
 //! machine that trades.
 
 #[path = "../../fuzz/src/scan.rs"]
+#[allow(dead_code, reason = "changes of a book are the corpora's")]
 mod scan;
 
 use dp_types::{
@@ -164,12 +165,11 @@ impl<V: Venue> Trader<V> {
             symbols: vec![symbol.to_owned()],
             secrets: Secrets {
                 api_key: key.to_owned(),
-                api_secret: secret.to_owned(),
-                passphrase: passphrase.to_owned(),
+                api_secret: secret.into(),
+                passphrase: passphrase.into(),
                 ..Secrets::default()
             },
             order_window_ms: 5_000,
-            nonce_slot: 0,
             ..VenueConfig::default()
         };
         let mut registry = Registry::new();

@@ -2,30 +2,8 @@
 
 use serde_json::Value;
 use std::time::Duration;
-use tests_system::{Options, Rig, turn, wait_for};
+use tests_system::{Options, Rig, SPREAD, turn, wait_for};
 
-/// Two feeds, an engine, a gateway for both.
-const LANES: &str = r#"
-[[lane]]
-roles = ["feed"]
-venues = ["binance"]
-idle = "yield"
-
-[[lane]]
-roles = ["feed"]
-venues = ["okx"]
-idle = "yield"
-
-[[lane]]
-roles = ["engine", "journal"]
-idle = "yield"
-
-[[lane]]
-roles = ["gateway"]
-venues = ["binance", "okx"]
-idle = "yield"
-
-"#;
 /// The engine's.
 const ENGINE: usize = 2;
 /// The gateway's.
@@ -33,7 +11,7 @@ const GATEWAY: usize = 3;
 
 fn spread() -> Options {
     Options {
-        lanes: LANES.to_owned(),
+        lanes: SPREAD.to_owned(),
         ..Options::default()
     }
 }

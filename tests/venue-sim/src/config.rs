@@ -2,6 +2,7 @@
 
 use crate::core::Core;
 use crate::engine::{Amount, Engine, Fees, FirstIds, Ledger, Spec, UNIT};
+use crate::fix::Agreed;
 use crate::flow::{Flow, FlowConfig};
 use crate::keys::Credential;
 
@@ -101,6 +102,8 @@ pub struct SimConfig {
     pub ping_s: u64,
     /// Seconds after which a connection is cut, where the venue does that (24 h).
     pub lifetime_s: u64,
+    /// Sessions of the liquidity provider's gateway (`yofx`).
+    pub gateway: Agreed,
     /// Idle seconds after which a connection is cut (OKX).
     pub idle_s: u64,
 }
@@ -126,6 +129,7 @@ impl Default for SimConfig {
             ping_s: 20,
             lifetime_s: 86_400,
             idle_s: 30,
+            gateway: Agreed::default(),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::fault::{Fault, Faults, Kind, Link};
 use crate::flow::Flow;
 use crate::keys::Credential;
 use crate::record::Record;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A connection, named by the edge.
 pub type ConnId = u64;
@@ -81,7 +81,9 @@ pub enum Out {
     Close(ConnId, Option<u16>),
     /// Answer a request.
     Reply(RequestId, Response),
-    /// Cut the connection of a request that will never be answered.
+    /// The next piece of an answer that goes on; the first one begins it.
+    Chunk(RequestId, String),
+    /// Cut the connection of a request that will never be answered, or whose answer ends in the middle.
     Hang(RequestId),
 }
 
@@ -115,8 +117,13 @@ pub struct Core {
     /// How far the venue's clock is off, milliseconds.
     pub skew_ms: i64,
     links: BTreeMap<ConnId, (Link, u64)>,
-    silence: Vec<(Link, u64)>,
+    silence: Vec<(Link, Option<ConnId>, u64)>,
+    /// Connections that bring books, oldest first.
+    books: BTreeSet<ConnId>,
     calm_until: u64,
+    /// Events for a second door; none while nobody came through it.
+    tape: Option<Vec<Event>>,
+    fix_faults: Vec<Fault>,
     packed: HashMap<ConnId, Pack>,
     held: HashMap<String, String>,
     out: Vec<Out>,
@@ -146,7 +153,10 @@ impl Core {
             skew_ms: 0,
             links: BTreeMap::new(),
             silence: Vec::new(),
+            books: BTreeSet::new(),
             calm_until: 0,
+            tape: None,
+            fix_faults: Vec::new(),
             packed: HashMap::new(),
             held: HashMap::new(),
             out: Vec::new(),
@@ -176,14 +186,22 @@ impl Core {
             }
             self.out.push(entry.remove());
         }
-        self.silence.retain(|(_, until)| *until > self.now);
+        self.silence.retain(|(.., until)| *until > self.now);
         let mut due = self.faults.due(self.now);
         due.retain(|fault| {
             let is_calm = fault.kind == Kind::Calm;
             if is_calm {
                 self.calm_until = self.now.saturating_add(fault.for_ns);
             }
-            !is_calm
+            let is_session = match fault.kind {
+                Kind::Restart => true,
+                Kind::SeqReset => fault.link == Link::Fix,
+                _ => false,
+            };
+            if is_session && self.tape.is_some() {
+                self.fix_faults.push(fault.clone());
+            }
+            !(is_calm || is_session && fault.link == Link::Fix)
         });
         due
     }
@@ -244,6 +262,7 @@ impl Core {
     pub fn closed(&mut self, conn: ConnId) {
         self.links.remove(&conn);
         self.packed.remove(&conn);
+        self.books.remove(&conn);
     }
 
     /// A connection's kind.
@@ -260,15 +279,42 @@ impl Core {
             .collect()
     }
 
-    /// Whether nothing is sent to a connection now.
-    pub fn is_silent(&self, conn: ConnId) -> bool {
-        self.link(conn)
-            .is_some_and(|kind| self.silence.iter().any(|(link, _)| link.fits(kind)))
+    /// Connections a fault is meant for: of its kind, or the one it counts among those that bring books.
+    pub fn struck(&self, fault: &Fault) -> Vec<ConnId> {
+        match fault.conn {
+            None => self.fitting(fault.link),
+            Some(_) => self.counted(fault).into_iter().collect(),
+        }
     }
 
-    /// Sends nothing on connections of a kind until a time.
-    pub fn silence(&mut self, link: Link, until: u64) {
-        self.silence.push((link, until));
+    fn counted(&self, fault: &Fault) -> Option<ConnId> {
+        let nth = fault.conn?.checked_sub(1)?;
+        self.books.iter().nth(nth).copied()
+    }
+
+    /// Connections that bring books: those a fault's `conn=` counts.
+    pub fn brings_books(&mut self, conns: &[ConnId]) {
+        self.books.extend(conns);
+    }
+
+    /// Whether nothing is sent to a connection now.
+    pub fn is_silent(&self, conn: ConnId) -> bool {
+        self.link(conn).is_some_and(|kind| {
+            let mut all = self.silence.iter();
+            all.any(|(link, only, _)| only.map_or(link.fits(kind), |only| only == conn))
+        })
+    }
+
+    /// Sends nothing on connections of a kind, or on one of them, until a time.
+    pub fn silence(&mut self, fault: &Fault, until: u64) {
+        match fault.conn {
+            None => self.silence.push((fault.link, None, until)),
+            Some(_) => {
+                let only = self.counted(fault);
+                let only = only.map(|conn| (fault.link, Some(conn), until));
+                self.silence.extend(only);
+            }
+        }
     }
 
     /// Sends a text.
@@ -278,6 +324,13 @@ impl Core {
                 *sent = self.now;
             }
             self.out.push(Out::Text(conn, text.into()));
+        }
+    }
+
+    /// Sends bytes that are no frame.
+    pub fn send_bytes(&mut self, conn: ConnId, bytes: Vec<u8>) {
+        if !self.is_silent(conn) {
+            self.out.push(Out::Binary(conn, bytes));
         }
     }
 
@@ -296,12 +349,23 @@ impl Core {
     /// Closes a connection and forgets it.
     pub fn close(&mut self, conn: ConnId, code: Option<u16>) {
         self.links.remove(&conn);
+        self.books.remove(&conn);
         self.out.push(Out::Close(conn, code));
     }
 
     /// Answers a request now.
     pub fn reply(&mut self, request: RequestId, response: Response) {
         self.out.push(Out::Reply(request, response));
+    }
+
+    /// Sends a piece of an answer that goes on.
+    pub fn chunk(&mut self, request: RequestId, text: String) {
+        self.out.push(Out::Chunk(request, text));
+    }
+
+    /// Ends a request's connection in the middle.
+    pub fn hang(&mut self, request: RequestId) {
+        self.out.push(Out::Hang(request));
     }
 
     /// Does something at a later time.
@@ -312,7 +376,8 @@ impl Core {
 
     /// Sends a private event, after those that a fault holds back.
     pub fn send_private(&mut self, conn: ConnId, text: String) {
-        if self.private_floor > self.now {
+        // At the floor itself those held back are still to be sent.
+        if self.private_floor >= self.now {
             self.at(self.private_floor, Out::Text(conn, text));
         } else {
             self.send(conn, text);
@@ -333,7 +398,9 @@ impl Core {
         if conns.is_empty() {
             return;
         }
-        if self.faults.take(Kind::Gap).is_some() {
+        self.brings_books(conns);
+        let lost = self.take_for(Kind::Gap, conns);
+        if lost == conns {
             return;
         }
         let text = self.with_extra_fields(text);
@@ -341,13 +408,14 @@ impl Core {
             self.held.insert(key.to_owned(), text);
             return;
         }
-        let times = if self.faults.take(Kind::Duplicate).is_some() {
-            2
-        } else {
-            1
-        };
+        let doubled = self.take_for(Kind::Duplicate, conns);
         let held = self.held.remove(key);
         for &conn in conns {
+            let times = if lost.contains(&conn) {
+                0
+            } else {
+                1 + u32::from(doubled.contains(&conn))
+            };
             for _ in 0..times {
                 self.send(conn, text.clone());
             }
@@ -355,6 +423,23 @@ impl Core {
                 self.send(conn, held.clone());
             }
         }
+    }
+
+    /// Uses up an armed fault of a kind for a message to these connections. Returns those it strikes: all, or the one
+    /// it counts, if that is among them.
+    fn take_for(&mut self, kind: Kind, conns: &[ConnId]) -> Vec<ConnId> {
+        let books = &self.books;
+        let counted = |fault: &Fault| {
+            let nth = fault.conn?.checked_sub(1)?;
+            books.iter().nth(nth).copied()
+        };
+        let fits = |fault: &Fault| {
+            fault.conn.is_none() || counted(fault).is_some_and(|conn| conns.contains(&conn))
+        };
+        let Some(fault) = self.faults.take_if(kind, fits) else {
+            return Vec::new();
+        };
+        counted(&fault).map_or_else(|| conns.to_vec(), |conn| vec![conn])
     }
 
     /// Answers an order request and tells the private events it caused, in the order the faults want.
@@ -399,7 +484,25 @@ impl Core {
                 self.record.note(order, *what);
             }
         }
+        if let Some(tape) = &mut self.tape {
+            tape.extend_from_slice(&events);
+        }
         events
+    }
+
+    /// From now on what is drained is kept for [`Core::take_tape`] too.
+    pub fn watch(&mut self) {
+        self.tape.get_or_insert_default();
+    }
+
+    /// Takes what was drained since the last call.
+    pub fn take_tape(&mut self) -> Vec<Event> {
+        self.tape.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Takes the immediate faults that are for FIX sessions.
+    pub fn take_fix_faults(&mut self) -> Vec<Fault> {
+        std::mem::take(&mut self.fix_faults)
     }
 
     fn tell_private(&mut self, private: Vec<(ConnId, String)>) {

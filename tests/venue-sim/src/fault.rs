@@ -183,14 +183,24 @@ pub enum Link {
     Public,
     /// Orders and account.
     Private,
-    /// Both.
+    /// FIX sessions for orders; asked for, all of FIX.
+    Fix,
+    /// FIX sessions for market data.
+    FixData,
+    /// All of them.
     All,
 }
 
 impl Link {
     /// Whether a connection of kind `other` is meant.
     pub fn fits(self, other: Self) -> bool {
-        self == Self::All || self == other
+        self == other
+            || match self {
+                Self::All => true,
+                Self::Private => other == Self::Fix,
+                Self::Public | Self::Fix => other == Self::FixData,
+                Self::FixData => false,
+            }
     }
 }
 
@@ -203,6 +213,9 @@ pub struct Fault {
     pub venue: Option<String>,
     /// Which connections.
     pub link: Link,
+    /// Of the connections that bring books only this one, by age, from 1: `gap`, `duplicate`, `disconnect`,
+    /// `silence`.
+    pub conn: Option<usize>,
     /// How many messages.
     pub n: u32,
     /// Error code for `reject`, status for `http-500`.
@@ -227,7 +240,7 @@ pub enum FaultError {
     Kind(String),
     /// A word that is not `key=value` with a known key.
     #[error(
-        "`{0}`: use venue=, link=public|private|all, n=, code=, ms=, for=, at=, every=, executed="
+        "`{0}`: use venue=, link=public|private|fix|all, conn=, n=, code=, ms=, for=, at=, every=, executed="
     )]
     Key(String),
     /// A value that does not parse.
@@ -268,6 +281,7 @@ impl FromStr for Fault {
             kind,
             venue: None,
             link: Link::All,
+            conn: None,
             n: 1,
             code: None,
             ms: 200,
@@ -316,10 +330,12 @@ impl Fault {
                 self.link = match value {
                     "public" => Link::Public,
                     "private" => Link::Private,
+                    "fix" => Link::Fix,
                     "all" => Link::All,
                     _ => return Err(bad()),
                 }
             }
+            "conn" => self.conn = Some(value.parse().map_err(|_| bad())?),
             "n" => self.n = value.parse().map_err(|_| bad())?,
             "code" => self.code = Some(value.parse().map_err(|_| bad())?),
             "ms" => self.ms = value.parse().map_err(|_| bad())?,
@@ -391,10 +407,22 @@ impl Faults {
 
     /// Uses up one armed fault of a kind, if there is one.
     pub fn take(&mut self, kind: Kind) -> Option<Fault> {
-        let at = self
-            .armed
-            .iter()
-            .position(|fault| fault.kind == kind && fault.n > 0)?;
+        self.take_if(kind, |_| true)
+    }
+
+    /// As [`Faults::take`], of those that fit.
+    pub fn take_if(&mut self, kind: Kind, fits: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        self.take_one(kind, |fault| fault.link != Link::Fix && fits(fault))
+    }
+
+    /// Uses one up on a FIX session. Only `link=fix` says that it is meant for one, unless it fits any (`is_any`).
+    pub fn take_fix(&mut self, kind: Kind, is_any: bool) -> Option<Fault> {
+        self.take_one(kind, |fault| is_any || fault.link == Link::Fix)
+    }
+
+    fn take_one(&mut self, kind: Kind, fits: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        let is_it = |fault: &Fault| fault.kind == kind && fault.n > 0 && fits(fault);
+        let at = self.armed.iter().position(is_it)?;
         let fault = self.armed.get_mut(at)?;
         fault.n -= 1;
         let taken = fault.clone();

@@ -22,6 +22,7 @@ pub mod core;
 pub mod edge;
 pub mod engine;
 pub mod fault;
+pub mod fix;
 pub mod flow;
 pub mod keys;
 pub mod record;

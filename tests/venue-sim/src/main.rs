@@ -3,8 +3,9 @@
 use anyhow::Context as _;
 use clap::Parser;
 use spinlane_sim::config::{SimConfig, Symbol};
-use spinlane_sim::edge::{self, Options};
+use spinlane_sim::edge::{self, FIX_SUFFIX, Options};
 use spinlane_sim::fault::{Fault, KINDS};
+use spinlane_sim::fix::Agreed;
 use spinlane_sim::flow::FlowConfig;
 use spinlane_sim::keys::Credential;
 use spinlane_sim::venues::known;
@@ -85,10 +86,25 @@ struct Args {
     /// OKX: seconds without a message after which a connection is cut.
     #[arg(long, default_value_t = SimConfig::default().idle_s)]
     idle_s: u64,
+    /// yofx: names of the client's sessions (SenderCompID).
+    #[arg(long, value_delimiter = ',', default_values_t = Agreed::default().clients)]
+    yofx_clients: Vec<String>,
+    /// yofx: the gateway's own name (TargetCompID).
+    #[arg(long, default_value_t = Agreed::default().gateway)]
+    yofx_name: String,
+    /// yofx: password (554); empty for none.
+    #[arg(long, default_value_t = Agreed::default().password)]
+    yofx_password: String,
+    /// yofx: heartbeat interval that logons have to name, seconds.
+    #[arg(long, default_value_t = Agreed::default().heartbeat_s)]
+    yofx_heartbeat_s: u64,
+    /// yofx: numbers begin anew with every logon.
+    #[arg(long)]
+    yofx_resets: bool,
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     listen: IpAddr,
-    /// Port of a venue, VENUE=PORT; any free one where not given.
+    /// Port of a venue, VENUE=PORT, or of its FIX sessions, VENUE-fix=PORT; any free one where not given.
     #[arg(long, value_delimiter = ',', value_parser = port)]
     port: Vec<(String, u16)>,
     /// Multiplies every documented limit of the venues without one of their own above.
@@ -111,13 +127,13 @@ struct Args {
 fn port(text: &str) -> Result<(String, u16), String> {
     let wrong = || format!("`{text}`: use VENUE=PORT");
     let (venue, port) = text.split_once('=').ok_or_else(wrong)?;
-    known(venue)?;
+    known(venue.strip_suffix(FIX_SUFFIX).unwrap_or(venue))?;
     Ok((venue.to_owned(), port.parse().map_err(|_| wrong())?))
 }
 
 fn after_help() -> String {
     let mut text = String::from(
-        "Faults (kind[:key=value…], keys: venue= link=public|private|all n= code= ms= for=5s at=5s \
+        "Faults (kind[:key=value…], keys: venue= link=public|private|fix|all conn= n= code= ms= for=5s at=5s \
          every=3s executed=true|false):\n",
     );
     for (name, _, what) in KINDS {
@@ -164,6 +180,9 @@ fn options(args: &Args) -> anyhow::Result<Options> {
             .context("--venues")?;
         Ok((name.clone(), port(name)))
     });
+    let fix = args.port.iter();
+    let fix = fix.filter(|(name, _)| name.ends_with(FIX_SUFFIX));
+    let venues = venues.chain(fix.map(|asked| Ok(asked.clone())));
     let venues: anyhow::Result<Vec<(String, u16)>> = venues.collect();
     let tls_dir = args.tls_dir.clone().unwrap_or_else(|| {
         std::env::temp_dir().join(format!("spinlane-sim-{}", std::process::id()))
@@ -195,6 +214,13 @@ fn options(args: &Args) -> anyhow::Result<Options> {
             ping_s: args.ping_s,
             lifetime_s: args.lifetime_s,
             idle_s: args.idle_s,
+            gateway: Agreed {
+                clients: args.yofx_clients.clone(),
+                gateway: args.yofx_name.clone(),
+                password: args.yofx_password.clone(),
+                heartbeat_s: args.yofx_heartbeat_s.clamp(1, 3_600),
+                resets: args.yofx_resets,
+            },
         },
     })
 }

@@ -4,6 +4,7 @@ use dp_types::{Decimal, LinkId, Now, Tsc, UnixNanos};
 use dp_venue_api::{
     Event, Fault, Registry, RestRequest, RestResponse, RestTag, Secrets, Sink, Venue, VenueConfig,
 };
+use dp_wire::fix::{Frame, frame};
 
 /// 2025-10-09T08:53:20Z, the time of the fixtures, milliseconds.
 pub const START_MS: u64 = 1_760_000_000_000;
@@ -25,7 +26,7 @@ pub fn config(symbols: &[&str], secrets: Secrets, order_window_ms: u32) -> Venue
         symbols: symbols.iter().map(|symbol| (*symbol).to_owned()).collect(),
         secrets,
         order_window_ms,
-        nonce_slot: 0,
+        ..VenueConfig::default()
     }
 }
 
@@ -167,6 +168,13 @@ impl Sink for Said {
         self.sent.push((link, text));
     }
 
+    /// FIX messages stand among the texts, `|` for SOH, without the header that is the link's.
+    fn send_fix(&mut self, link: LinkId, kind: &'static str, fields: &[u8]) {
+        let fields = String::from_utf8(fields.to_vec()).expect("fields are UTF-8");
+        let text = format!("35={kind}|{}", fields.replace('\u{1}', "|"));
+        self.sent.push((link, text));
+    }
+
     fn request(&mut self, link: LinkId, request: &RestRequest<'_>) {
         self.requests.push(Request {
             link,
@@ -190,6 +198,55 @@ fn known(value: Option<Decimal>) -> String {
     value.map_or("-".into(), |value| value.to_string())
 }
 
+/// Hears nothing and keeps nothing.
+#[derive(Debug)]
+pub struct Nobody;
+
+impl Sink for Nobody {
+    fn event(&mut self, _: &Event<'_>) {}
+    fn send_text(&mut self, _: LinkId, _: &[u8]) {}
+    fn request(&mut self, _: LinkId, _: &RestRequest<'_>) {}
+    fn reconnect(&mut self, _: LinkId, _: &'static str) {}
+}
+
+/// Which fixtures make a machine allocate, each alone the first message of a machine that is `ready`. `links` are the
+/// beginnings of their names with the link they come by, what has none is left out; `count` runs and counts.
+pub fn allocating<V: Venue>(
+    crate_dir: &str,
+    links: &[(&str, LinkId)],
+    ready: impl Fn() -> Rig<V>,
+    count: fn(&mut dyn FnMut()) -> (u64, u64),
+) -> Vec<String> {
+    let link_of = |name: &str| links.iter().find(|(start, _)| name.starts_with(start));
+    let allocates = |(name, text): &(String, &str)| {
+        let Some((_, link)) = link_of(name) else {
+            return false;
+        };
+        let Rig {
+            mut venue,
+            registry,
+            ..
+        } = ready();
+        let mut bytes = text.as_bytes().to_vec();
+        // What is refused may not allocate either.
+        let counted = count(&mut || {
+            let _ = venue.on_text(&registry, *link, at_ms(1), &mut bytes, &mut Nobody);
+        });
+        counted != (0, 0)
+    };
+    let found = fixtures(crate_dir).into_iter().filter(allocates);
+    found.map(|(name, _)| name).collect()
+}
+
+/// A FIX 4.4 message of these fields, `|` for SOH, the type first.
+pub fn fix_bytes(text: &str) -> Vec<u8> {
+    let body = text.replace('|', "\u{1}");
+    let mut bytes = format!("8=FIX.4.4\u{1}9={}\u{1}{body}", body.len()).into_bytes();
+    let sum = bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+    bytes.extend_from_slice(format!("10={sum:03}\u{1}").as_bytes());
+    bytes
+}
+
 /// A machine and its registry. Times are milliseconds after [`START_MS`].
 pub struct Rig<V> {
     /// The machine.
@@ -208,6 +265,19 @@ impl<V: Venue> Rig<V> {
         let result = self
             .venue
             .on_text(&self.registry, link, at_ms(ms), &mut bytes, &mut said);
+        (said, result)
+    }
+
+    /// A FIX message on a link: its type and fields, `|` for SOH.
+    pub fn fix(&mut self, link: LinkId, ms: u64, text: &str) -> (Said, Result<(), Fault>) {
+        let bytes = fix_bytes(text);
+        let Frame::Message(message, _) = frame(&bytes) else {
+            panic!("{text}: no message");
+        };
+        let mut said = Said::default();
+        let result = self
+            .venue
+            .on_fix(&self.registry, link, at_ms(ms), &message, &mut said);
         (said, result)
     }
 

@@ -1,18 +1,24 @@
-//! Binance to the offline tools.
+//! Binance to the offline tools: spot and USD-M futures.
 
 use super::{Names, Signed, Tool, shape};
 use dp_types::{ClientOrderId, Instrument, LinkId, OrderId, Text, VenueId};
 use dp_venue_api::{Registry, RegistryError, RestTag, VenueConfig};
+use dp_venue_binance::{Machine, Of, Spot, Usdm};
 use serde_json::{Map, Value, json};
+use std::marker::PhantomData;
 
-/// Binance to the tools.
+/// A product of Binance to the tools.
 #[derive(Debug)]
-pub struct BinanceTool;
+pub struct ProductTool<P>(PhantomData<P>);
+/// Spot, and the market data of every product under one name.
+pub type BinanceTool = ProductTool<Spot>;
+/// USD-M futures.
+pub type BinanceUsdmTool = ProductTool<Usdm>;
 
-impl Tool for BinanceTool {
-    type Machine = dp_venue_binance::Binance;
+impl<P: Of> Tool for ProductTool<P> {
+    type Machine = Machine<P>;
     type Rule = dp_venue_binance::sync::BinanceSync;
-    const ID: VenueId = VenueId::BINANCE;
+    const ID: VenueId = P::PRODUCT.id();
     const LINK: LinkId = dp_venue_binance::LINK_MD;
 
     fn machine(
@@ -23,7 +29,7 @@ impl Tool for BinanceTool {
             symbols,
             ..VenueConfig::default()
         };
-        dp_venue_binance::Binance::new(config, registry)
+        Machine::new(config, registry)
     }
 
     fn rule(_instrument: &Instrument) -> Self::Rule {
@@ -31,7 +37,7 @@ impl Tool for BinanceTool {
     }
 
     fn tag_of_url(registry: &Registry, url: &str) -> Option<RestTag> {
-        dp_venue_binance::rest::tag_of_url(registry, url)
+        dp_venue_binance::rest::tag_of_url(P::PRODUCT, registry, url)
     }
 
     fn names(message: &Value, url: Option<&str>, names: &mut Names) {
@@ -58,13 +64,16 @@ impl Tool for BinanceTool {
         ] {
             names.symbol(symbol.as_str());
         }
+        for position in inner["a"]["P"].as_array().into_iter().flatten() {
+            names.symbol(position["s"].as_str());
+        }
         // `btcusdt@depth`: partial books name their symbol only here.
         let in_stream = message["stream"]
             .as_str()
             .and_then(|stream| stream.split('@').next())
             .filter(|name| !name.starts_with('!'));
         names.symbol(in_stream.map(str::to_ascii_uppercase).as_deref());
-        for event in [inner, &inner["event"]] {
+        for event in [inner, &inner["event"], &inner["o"], &inner["a"]] {
             names.asset(event["N"].as_str());
             for balance in event["B"].as_array().into_iter().flatten() {
                 names.asset(balance["a"].as_str());
@@ -144,8 +153,9 @@ impl Tool for BinanceTool {
         }
         let list = |value: &'_ Value| value.as_array().cloned().unwrap_or_default();
         match data["e"].as_str().unwrap_or("") {
-            "ORDER_TRADE_UPDATE" => futures_order(&data["o"]),
-            "ACCOUNT_UPDATE" => {
+            // The machine of the futures reads both by itself.
+            "ORDER_TRADE_UPDATE" if Self::ID == BinanceTool::ID => futures_order(&data["o"]),
+            "ACCOUNT_UPDATE" if Self::ID == BinanceTool::ID => {
                 let balance =
                     |item: &Value| Some(shape::total_json(&item["a"], item["wb"].as_str()?));
                 list(&data["a"]["B"]).iter().filter_map(balance).collect()

@@ -2,12 +2,13 @@
 
 use super::{Names, Signed, Tool};
 use crate::venue_tools::{
-    body_of, clock_ms, method_of, need, request_of, secrets, target_of, text,
+    FixLogon, body_of, clock_ms, method_of, need, request_of, secrets, target_of, text,
 };
 use anyhow::{Context as _, bail};
 use dp_types::{ClientOrderId, Instrument, LinkId, OrderId, Text, VenueId};
 use dp_venue_api::{Registry, RegistryError, RestTag, VenueConfig};
 use dp_venue_coinbase::auth::{Auth, Timestamp};
+use dp_venue_coinbase::fix::logon_payload;
 use dp_venue_coinbase::jwt::{self, JwtKey};
 use dp_venue_coinbase::reject;
 use dp_venue_coinbase::symbols::{Uuid, order_id_text, parse_client_id};
@@ -214,6 +215,15 @@ fn timestamp_of(object: &Map<String, Value>, given: &Value) -> anyhow::Result<St
 /// Signs for the Exchange: a REST request, an authenticated subscribe, or a bare payload.
 fn sign_exchange(object: &Map<String, Value>) -> anyhow::Result<Signed> {
     let auth = Auth::new(&secrets(object)?)?.context("`key` is empty")?;
+    if let Some(logon) = FixLogon::of(object) {
+        let fields = [52, 34, 49, 554].map(|tag| logon.need(tag));
+        let [time, seq, key, passphrase] = fields;
+        let signed = [time?, seq?, key?, passphrase?];
+        let parts = logon_payload(signed, logon.need(56)?);
+        let signature = auth.sign(&parts).as_str().to_owned();
+        let payload = String::from_utf8_lossy(&parts.concat()).into_owned();
+        return Ok(FixLogon::signed(payload, signature, 96));
+    }
     if let Some(mut request) = request_of(object) {
         let url = need(&request, "url")?.to_owned();
         let method = method_of(&request)?;

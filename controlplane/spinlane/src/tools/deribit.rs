@@ -2,7 +2,7 @@
 
 use super::{Names, Signed, Tool};
 use crate::venue_tools::{
-    body_of, clock_ms, method_of, need, request_of, secrets, target_of, text,
+    FixLogon, body_of, clock_ms, method_of, need, request_of, secrets, target_of, text,
 };
 use anyhow::Context as _;
 use dp_types::{ClientOrderId, Instrument, LinkId, OrderId, Text, VenueId};
@@ -166,6 +166,12 @@ fn side(price: &Value, qty: &Value) -> Value {
 fn sign(object: &Map<String, Value>) -> anyhow::Result<Signed> {
     let auth = Auth::new(&secrets(object)?).context("`key` is empty")?;
     let signature_of = |payload: &str| auth.sign(&[payload.as_bytes()]).as_str().to_owned();
+    if let Some(logon) = FixLogon::of(object) {
+        // What is hashed behind it is the secret itself: shown is what goes over the wire.
+        let raw = logon.need(96)?;
+        let password = Auth::logon_password(raw, need(object, "secret")?);
+        return Ok(FixLogon::signed(raw.to_owned(), password, 554));
+    }
     if let Some(mut request) = request_of(object) {
         let target = target_of(need(&request, "url")?).to_owned();
         let (method, body) = (method_of(&request)?, body_of(&request));

@@ -178,7 +178,7 @@ impl Tool for KrakenFuturesTool {
             api_secret: Some(text("secret"))
                 .filter(|secret| !secret.is_empty())
                 .context("`secret` is missing or empty")?
-                .to_owned(),
+                .into(),
             ..Secrets::default()
         })
         .context("`key` is empty")?;

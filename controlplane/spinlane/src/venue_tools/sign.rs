@@ -3,7 +3,7 @@
 use crate::tools::{Signed, Tool as _, with_tool};
 use anyhow::{Context as _, bail};
 use dp_types::VenueId;
-use dp_venue_api::{RestMethod, Secrets};
+use dp_venue_api::{RestMethod, Secret, Secrets};
 use serde_json::{Map, Value, json};
 
 /// Signs one request object; the result has `signed_payload`, `signature` and `request`.
@@ -39,20 +39,13 @@ pub(crate) fn clock_ms(object: &Map<String, Value>) -> Option<u64> {
 pub(crate) fn secrets(object: &Map<String, Value>) -> anyhow::Result<Secrets> {
     let secret = need(object, "secret")?;
     let is_pem = secret.contains("PRIVATE KEY");
+    let [api_secret, ed25519_pem] = if is_pem { ["", secret] } else { [secret, ""] };
     Ok(Secrets {
         // A key is needed to sign at all; the published vectors all have one.
         api_key: need(object, "key")?.to_owned(),
-        api_secret: if is_pem {
-            String::new()
-        } else {
-            secret.to_owned()
-        },
-        passphrase: text(object, "passphrase").to_owned(),
-        ed25519_pem: if is_pem {
-            secret.to_owned()
-        } else {
-            String::new()
-        },
+        api_secret: Secret::new(api_secret)?,
+        passphrase: Secret::new(text(object, "passphrase"))?,
+        ed25519_pem: Secret::new(ed25519_pem)?,
     })
 }
 
@@ -114,10 +107,19 @@ pub(crate) fn sign_kraken(object: &Map<String, Value>) -> anyhow::Result<Signed>
             "" => "unnamed".to_owned(),
             key => key.to_owned(),
         },
-        api_secret: need(object, "secret")?.to_owned(),
+        api_secret: Secret::new(need(object, "secret")?)?,
         ..Secrets::default()
     })
     .context("`key` is empty")?;
+    if let Some(logon) = FixLogon::of(object) {
+        let (seq, nonce) = (logon.need(34)?, logon.need(5025)?);
+        let seq = seq.parse().context("field 34 is no number")?;
+        let names = (logon.need(49)?, logon.need(56)?, logon.need(553)?);
+        let head = dp_venue_kraken::fix::logon_head(seq, names.0, names.1, names.2);
+        let password = auth.sign_logon(&head, nonce).as_str().to_owned();
+        let payload = json!({"head": head, "nonce": nonce}).to_string();
+        return Ok(FixLogon::signed(payload, password, 554));
+    }
     let signed = |path: &str, nonce: &str, body: &str, request| Signed {
         payload: json!({"path": path, "nonce": nonce, "postdata": body}).to_string(),
         signature: auth.sign(path, nonce, body).as_str().to_owned(),
@@ -252,18 +254,51 @@ fn unsigned(query: &str) -> String {
     kept.join("&")
 }
 
-/// What a FIX logon signs: MsgType, SenderCompID, TargetCompID, MsgSeqNum and SendingTime, by SOH.
-fn fix_logon_payload(message: &str) -> Option<String> {
-    let field = |tag: &str| {
-        message
-            .split(['|', '\u{1}'])
-            .find_map(|pair| pair.strip_prefix(tag)?.strip_prefix('='))
+/// A FIX logon that stands in `message`, `|` for SOH where it is more legible.
+pub(crate) struct FixLogon<'a>(&'a str);
+
+impl<'a> FixLogon<'a> {
+    /// `None` when `message` is none.
+    pub(crate) fn of(object: &'a Map<String, Value>) -> Option<Self> {
+        let logon = Self(text(object, "message"));
+        (logon.get(35) == Some("A")).then_some(logon)
+    }
+
+    /// A field.
+    pub(crate) fn get(&self, tag: u32) -> Option<&'a str> {
+        let tag = tag.to_string();
+        let mut pairs = self.0.split(['|', '\u{1}']);
+        pairs.find_map(|pair| pair.strip_prefix(&tag)?.strip_prefix('='))
+    }
+
+    /// A field that must be there.
+    pub(crate) fn need(&self, tag: u32) -> anyhow::Result<&'a str> {
+        let found = self.get(tag);
+        found.with_context(|| format!("the logon has no field {tag}"))
+    }
+
+    /// What was signed and with what result, in the field it belongs in.
+    pub(crate) fn signed(payload: String, signature: String, tag: u32) -> Signed {
+        let mut fields = Map::new();
+        fields.insert(tag.to_string(), json!(signature));
+        Signed {
+            payload,
+            signature,
+            request: Value::Object(fields),
+        }
+    }
+}
+
+/// What a FIX logon signs at Binance: SenderCompID, TargetCompID, MsgSeqNum and SendingTime behind its type, by SOH.
+fn fix_logon_payload(object: &Map<String, Value>) -> Option<String> {
+    let logon = FixLogon::of(object)?;
+    let fields = [49, 56, 34, 52].map(|tag| logon.get(tag));
+    let [Some(sender), Some(target), Some(seq), Some(time)] = fields else {
+        return None;
     };
-    let fields: Option<Vec<_>> = ["35", "49", "56", "34", "52"]
-        .into_iter()
-        .map(field)
-        .collect();
-    Some(fields?.join("\u{1}"))
+    Some(dp_venue_binance::auth::fix_logon_payload([
+        sender, target, seq, time,
+    ]))
 }
 
 /// Percent-encodes what a base64 signature holds beside letters and digits.
@@ -333,7 +368,7 @@ pub(crate) fn sign_binance(object: &Map<String, Value>) -> anyhow::Result<Signed
             request: Value::Object(message),
         });
     }
-    let payload = match (given, fix_logon_payload(text(object, "message"))) {
+    let payload = match (given, fix_logon_payload(object)) {
         ("", Some(payload)) => payload,
         ("", None) => bail!("there is no `request`, no `message` and no `signed_payload` to sign"),
         (given, _) => given.to_owned(),
@@ -359,6 +394,43 @@ mod tests {
     use super::*;
     use crate::tools::tests::capture_path;
     use crate::tools::venue;
+
+    /// The FIX vectors of the venue pages, from a logon without its answer.
+    #[test]
+    fn fix_logons_are_signed() {
+        for (id, key, secret, message, tag, expected) in [
+            (
+                VenueId::COINBASE,
+                "fakekey",
+                "b2J2aW91c2x5LWZha2UtY29pbmJhc2UtZXhjaGFuZ2Utc2VjcmV0LTAxMjM0NTY3ODktYWJjZGVmZ2hpamtsbQ==",
+                "35=A|34=1|49=fakekey|52=20231114-22:13:20.000|56=Coinbase|554=fakepass|",
+                "96",
+                "OV+UMLTeG9t6api8XB/ocEsui44tgcP4WHB1/WgzXnY=",
+            ),
+            (
+                VenueId::KRAKEN,
+                "FAKEAPIKEY",
+                "kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5nE9qa99HAZtuZuj6F1huXg==",
+                "35=A|34=1|49=CLIENT|56=KRAKEN-TRD|553=FAKEAPIKEY|5025=1700000000000|",
+                "554",
+                "rJ7tqP5CMTXpVMrleONscE1mQMsaWwXBHKpp0YfzpR92zWNAY7YJjMPZS77r4e6EPHYcuBNsgK7BtygZsxgPPQ==",
+            ),
+            (
+                VenueId::DERIBIT,
+                "AMANDA",
+                "AMANDASECRECT",
+                "35=A|34=1|49=US|56=DERIBITSERVER|96=1576074319000.MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=|",
+                "554",
+                "7d+lqe93Nuinv3QEgsuls4FF/mbL6NMZVhTPlMSvOQo=",
+            ),
+        ] {
+            let object = json!({"key": key, "secret": secret, "message": message});
+            let signed = sign_object(id, object.as_object().unwrap()).unwrap();
+            assert_eq!(signed["signature"], expected, "{id}");
+            assert_eq!(signed["request"][tag], expected, "{id}");
+            assert!(!signed.to_string().contains(secret), "{id}");
+        }
+    }
 
     /// Every vector of this build's venues from what is left without its answers; the published ones that name no
     /// request have only the payload to sign.

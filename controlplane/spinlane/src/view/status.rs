@@ -206,7 +206,7 @@ impl Status {
         text += &self.kill_text();
         text += &format!(
             "\n{}\n\n{}\n\n{}",
-            self.lane_table() + &self.wire_table(),
+            self.lane_table() + &self.feed_table() + &self.wire_table(),
             self.venue_table(),
             self.book_table()
         );
@@ -270,44 +270,51 @@ impl Status {
 
     /// Lanes that have a card's frames: what the kernel would count for the others. Nothing where there are none.
     fn wire_table(&self) -> String {
-        let columns = [
-            "frames_in",
-            "frames_out",
-            "frames_dropped",
-            "bad_checksums",
-            "tcp_retransmits",
-            "tcp_timeouts",
-            "tcp_sack_blocks",
-            "link_downs",
+        let columns = &[
+            (">in", "frames_in"),
+            (">out", "frames_out"),
+            (">dropped", "frames_dropped"),
+            (">bad", "bad_checksums"),
+            (">resent", "tcp_retransmits"),
+            (">RTO", "tcp_timeouts"),
+            (">SACK", "tcp_sack_blocks"),
+            (">link downs", "link_downs"),
         ];
-        let counter = |lane: &Lane, name| lane.counters.get(name).copied().unwrap_or(0);
-        let mut table = Table::new(&[
-            "wire",
-            ">in",
-            ">out",
-            ">dropped",
-            ">bad",
-            ">resent",
-            ">RTO",
-            ">SACK",
-            ">link downs",
-        ]);
-        let mut lanes = self
-            .lanes
-            .iter()
-            .filter(|lane| counter(lane, "frames_out") > 0)
-            .peekable();
-        if lanes.peek().is_none() {
-            return String::new();
+        self.counter_table("wire", columns, "frames_out")
+    }
+
+    /// Lanes with several feeds of a venue: messages each feed was the first to bring. Nothing where there are none.
+    fn feed_table(&self) -> String {
+        let columns = &[
+            (">first: 0", "feed_0_first"),
+            (">1", "feed_1_first"),
+            (">2", "feed_2_first"),
+            (">3", "feed_3_first"),
+            (">copies", "feed_copies"),
+            (">filled", "holes_filled"),
+            (">races", "races"),
+            (">moves", "link_moves"),
+        ];
+        self.counter_table("feeds", columns, "feed_copies")
+    }
+
+    /// Counters of the lanes in which `sign` has counted anything.
+    fn counter_table(
+        &self,
+        name: &'static str,
+        columns: &[(&'static str, &str)],
+        sign: &str,
+    ) -> String {
+        let counter = |lane: &Lane, name: &str| lane.counters.get(name).copied().unwrap_or(0);
+        let titles = columns.iter().map(|(title, _)| *title);
+        let titles: Vec<&'static str> = std::iter::once(name).chain(titles).collect();
+        let mut table = Table::new(&titles);
+        for lane in self.lanes.iter().filter(|lane| counter(lane, sign) > 0) {
+            let cells = columns.iter().map(|(_, name)| count(counter(lane, name)));
+            table.row(std::iter::once(lane.standing.lane.to_string()).chain(cells));
         }
-        for lane in lanes {
-            let cells = columns.iter().map(|name| count(counter(lane, name)));
-            let cells: Vec<String> = std::iter::once(lane.standing.lane.to_string())
-                .chain(cells)
-                .collect();
-            if let Ok(cells) = <[String; 9]>::try_from(cells) {
-                table.row(cells);
-            }
+        if table.is_empty() {
+            return String::new();
         }
         format!("\n\n{}", table.render())
     }
@@ -396,7 +403,7 @@ fn lanes(region: &Region, now: UnixNanos) -> Vec<Lane> {
 
 /// Every venue whose line was ever written.
 pub fn venues(region: &Region) -> impl Iterator<Item = VenueStatus> + '_ {
-    (1..=10).filter_map(|raw| region.venue(VenueId(raw))?.read())
+    (1..=VenueId::LAST).filter_map(|raw| region.venue(VenueId(raw))?.read())
 }
 
 /// Every instrument with a book.

@@ -6,8 +6,8 @@ use dp_venue_api::Reason;
 use serde_json::Value;
 use spinlane::capture::{Capture, as_json};
 use spinlane::tools::{
-    BinanceTool, BitfinexTool, BybitTool, CoinbaseTool, DeribitTool, HuobiTool, KrakenFuturesTool,
-    KrakenTool, KucoinTool, OkxTool, Tool,
+    BinanceTool, BinanceUsdmTool, BitfinexTool, BybitTool, CoinbaseTool, DeribitTool, HuobiTool,
+    KrakenFuturesTool, KrakenTool, KucoinTool, OkxTool, Tool,
 };
 use spinlane::venue_tools::Decoder;
 use std::collections::BTreeMap;
@@ -39,7 +39,11 @@ impl Kind {
 }
 
 fn run<T: Tool>(mark: Mark) {
-    let name = T::ID.name();
+    run_in::<T>(T::ID.name(), mark);
+}
+
+/// Every recording of a folder, read as a venue's.
+fn run_in<T: Tool>(name: &str, mark: Mark) {
     let Some(dir) = captures::dir(name) else {
         return;
     };
@@ -387,6 +391,12 @@ venues! {
     kraken_futures KrakenFuturesTool
     kucoin KucoinTool
     okx OkxTool
+}
+
+/// Recordings of all the venue's products are in one folder, and the futures' machine reads their accounts itself.
+#[test]
+fn binance_usdm() {
+    run_in::<BinanceUsdmTool>("binance", binance);
 }
 
 /// The check sees what it is there to see.

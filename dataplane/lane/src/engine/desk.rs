@@ -13,7 +13,7 @@ impl Engine<'_> {
             Fact::ReconcileStarted => self.on_reconcile_started(venue, now),
             Fact::Reconciled => self.on_reconciled(venue, now),
             Fact::RateLimited(until) => self.on_rate_limited(venue, until),
-            Fact::FeedLost => self.on_feed_lost(venue, now),
+            Fact::FeedLost(feed) => self.on_feed_lost(venue, feed, now),
             Fact::OrdersLost => self.on_orders_lost(venue, now),
             Fact::PrivateFault => self.on_private_fault(venue),
         }

@@ -20,9 +20,11 @@ pub(super) struct News {
 }
 
 impl Engine<'_> {
-    /// One depth message that this node received at `arrived`, now or a ring ago, and understood at `decoded`.
+    /// One depth message of a feed that this node received at `arrived`, now or a ring ago, and understood at
+    /// `decoded`.
     pub(crate) fn on_book(
         &mut self,
+        feed: u8,
         msg: &BookMsg<'_>,
         now: Now,
         arrived: UnixNanos,
@@ -48,7 +50,14 @@ impl Engine<'_> {
         if late_ns > self.gate.node_limits().book_age_ns_max {
             self.wall.count(Counter::LateBooks);
         }
-        let outcome = slot.keeper.on_msg(msg, instrument, heard);
+        let times = (heard, now.unix);
+        let taken = slot
+            .keeper
+            .on_msg(usize::from(feed), msg, instrument, times);
+        let Some(outcome) = taken.outcome else {
+            self.ask_for_book(id, taken.ask);
+            return;
+        };
         if msg.kind == BookMsgKind::Snapshot && outcome == dp_book::Outcome::Applied {
             self.wall.count(Counter::Snapshots);
         }
@@ -60,9 +69,7 @@ impl Engine<'_> {
             has_moved,
         });
         self.count_outcome(&outcome);
-        if outcome.needs_snapshot() {
-            self.act(Action::Snapshot(id));
-        }
+        self.ask_for_book(id, taken.ask);
         // A book that went stale is news too: quotes resting on it must go.
         if matches!(
             outcome,
@@ -71,6 +78,72 @@ impl Engine<'_> {
             return;
         }
         self.call(id, now, |strategy, view, out| strategy.on_book(view, out));
+    }
+
+    pub(super) fn ask_for_book(&mut self, id: InstrumentId, feed: Option<usize>) {
+        if let Some(feed) = feed {
+            self.act(Action::Snapshot(id, feed as u8));
+        }
+    }
+
+    /// Holes that no other feed has filled in time become gaps; and what the feeds have done is counted.
+    pub(super) fn mind_feeds(&mut self, now: Now) {
+        for at in 0..self.books.len() {
+            let (Some(Some(slot)), Some(instrument)) =
+                (self.books.get_mut(at), self.instruments.get(at))
+            else {
+                continue;
+            };
+            let id = instrument.id;
+            let Some(taken) = slot.keeper.on_time(instrument, now.unix) else {
+                continue;
+            };
+            slot.look();
+            let top = slot.top;
+            self.wall.show_book(id, &top);
+            if let Some(outcome) = taken.outcome {
+                self.count_outcome(&outcome);
+            }
+            self.ask_for_book(id, taken.ask);
+            self.call(id, now, |strategy, view, out| strategy.on_book(view, out));
+        }
+    }
+
+    /// Adds what the feeds have done since the last time.
+    pub(super) fn count_feeds(&mut self) {
+        let Some(before) = self.feeds else { return };
+        let slots = self.books.iter().flatten();
+        let mut sum = dp_book::FeedCounts::default();
+        for counts in slots.filter_map(|slot| slot.keeper.feed_counts()) {
+            for (sum, won) in sum.won.iter_mut().zip(counts.won) {
+                *sum += won;
+            }
+            sum.copies += counts.copies;
+            sum.filled += counts.filled;
+        }
+        let counters = &self.wall.counters;
+        let firsts = Counter::FEED_FIRSTS.into_iter();
+        for ((counter, sum), before) in firsts.zip(sum.won).zip(before.won) {
+            counters.add(counter, sum.saturating_sub(before));
+        }
+        counters.add(
+            Counter::FeedCopies,
+            sum.copies.saturating_sub(before.copies),
+        );
+        counters.add(
+            Counter::HolesFilled,
+            sum.filled.saturating_sub(before.filled),
+        );
+        self.feeds = Some(sum);
+    }
+
+    /// Whether no other feed has told this before.
+    #[inline]
+    fn is_first(&mut self, id: InstrumentId, ask: impl FnOnce(&mut dp_book::Once) -> bool) -> bool {
+        match self.books.get_mut(id.0 as usize) {
+            Some(Some(slot)) => slot.once.as_deref_mut().is_none_or(ask),
+            _ => true,
+        }
     }
 
     /// What others read of the last book message: not before its orders have left, since the lines may be in
@@ -107,6 +180,9 @@ impl Engine<'_> {
 
     pub(super) fn on_trade(&mut self, trade: &TradeMsg, now: Now) {
         self.wall.count(Counter::TradeEvents);
+        if !self.is_first(trade.instrument, |once| once.is_new_trade(trade)) {
+            return;
+        }
         if let Some(instrument) = self.instrument(trade.instrument)
             && self.is_plausible(&instrument, &[trade.price])
         {
@@ -117,8 +193,13 @@ impl Engine<'_> {
         }
     }
 
-    pub(super) fn on_quote(&mut self, quote: &QuoteMsg, now: Now) {
+    pub(super) fn on_quote(&mut self, feed: u8, quote: &QuoteMsg, now: Now) {
         self.wall.count(Counter::QuoteEvents);
+        let is_new =
+            |once: &mut dp_book::Once| once.is_new_quote(usize::from(feed), quote, now.unix);
+        if !self.is_first(quote.instrument, is_new) {
+            return;
+        }
         let Some(instrument) = self.instrument(quote.instrument) else {
             return;
         };
@@ -155,19 +236,13 @@ impl Engine<'_> {
 impl BookSlot {
     /// Takes the best levels for the line; says whether they changed.
     fn refresh(&mut self, msg: &BookMsg<'_>, now: UnixNanos) -> bool {
-        let book = self.keeper.book();
-        let proof = self.keeper.proof();
         let before = (
             self.top.bid_price,
             self.top.bid_qty,
             self.top.ask_price,
             self.top.ask_qty,
         );
-        self.top.set_best(book.best_bid(), book.best_ask());
-        self.top.last_update_id = proof.last_id;
-        self.top.bid_levels = book.level_count(Side::Buy) as u32;
-        self.top.ask_levels = book.level_count(Side::Sell) as u32;
-        self.top.state = book_state(proof.state);
+        self.look();
         self.top.updates += 1;
         self.top.updated = now;
         self.top.venue_ns = msg.venue_ns;
@@ -177,6 +252,16 @@ impl BookSlot {
             self.top.ask_price,
             self.top.ask_qty,
         );
-        proof.state == State::Synced && before != after
+        self.keeper.proof().state == State::Synced && before != after
+    }
+
+    /// Takes what the book is now for the line.
+    pub(super) fn look(&mut self) {
+        let (book, proof) = (self.keeper.book(), self.keeper.proof());
+        self.top.set_best(book.best_bid(), book.best_ask());
+        self.top.last_update_id = proof.last_id;
+        self.top.bid_levels = book.level_count(Side::Buy) as u32;
+        self.top.ask_levels = book.level_count(Side::Sell) as u32;
+        self.top.state = book_state(proof.state);
     }
 }

@@ -21,7 +21,7 @@ pub use venues::VenueState;
 
 use crate::books::AnyKeeper;
 use crate::wall::Wall;
-use dp_book::{Book, Proof};
+use dp_book::{Book, Counts, FeedCounts, FeedPlan, Once, Proof};
 use dp_oms::{Oms, Position, Positions};
 use dp_risk::{Cleared, Gate};
 use dp_shm::{BookTop, InstrumentLimits, KillState, Stage};
@@ -66,8 +66,8 @@ pub enum Action {
     Cancel(Cleared<CancelOrder>),
     /// Cancel everything of an instrument.
     CancelAll(Cleared<InstrumentId>),
-    /// Fetch a snapshot.
-    Snapshot(InstrumentId),
+    /// Fetch a snapshot, or have it pushed: by this feed.
+    Snapshot(InstrumentId, u8),
     /// Ask what became of an order.
     Query(CancelOrder),
     /// Compare open orders and fills.
@@ -89,6 +89,8 @@ struct Seat {
 /// One instrument's book and what was last shown of it.
 struct BookSlot {
     keeper: AnyKeeper,
+    /// Trades and quotes told, where several feeds bring them.
+    once: Option<Box<Once>>,
     top: BookTop,
 }
 
@@ -134,6 +136,8 @@ pub struct Engine<'r> {
     cancel_due: UnixNanos,
     /// What the last book message changed, not shown yet.
     news: Option<News>,
+    /// What several feeds have done for the books, as last counted; `None` while every venue has one.
+    feeds: Option<FeedCounts>,
 }
 
 impl<'r> Engine<'r> {
@@ -168,6 +172,17 @@ impl<'r> Engine<'r> {
             tick_due: UnixNanos(0),
             cancel_due: UnixNanos(0),
             news: None,
+            feeds: None,
+        }
+    }
+
+    /// How a venue's market data comes, before its instruments are known.
+    pub fn set_feeds(&mut self, venue: VenueId, plan: FeedPlan) {
+        if let Some(state) = self.venue_mut(venue) {
+            state.feeds = plan;
+        }
+        if plan.count > 1 {
+            self.feeds.get_or_insert_default();
         }
     }
 
@@ -245,6 +260,7 @@ impl<'r> Engine<'r> {
 
     /// Rules of the instruments are known (again). A book whose increments changed starts over.
     pub fn set_instruments(&mut self, venue: VenueId, instruments: &[Instrument]) {
+        let plan = self.venue(venue).map_or(FeedPlan::ONE, |state| state.feeds);
         for fresh in instruments
             .iter()
             .filter(|instrument| instrument.venue == venue)
@@ -256,9 +272,10 @@ impl<'r> Engine<'r> {
             };
             let decimals = |it: &Instrument| (it.price_decimals, it.qty_decimals);
             if slot.is_none() || decimals(held) != decimals(fresh) {
-                *slot = AnyKeeper::new(fresh).map(|keeper| {
+                *slot = AnyKeeper::new(fresh, plan).map(|keeper| {
                     Box::new(BookSlot {
                         keeper,
+                        once: (plan.count > 1).then(|| Box::new(Once::new(plan.hold_ns))),
                         top: BookTop::default(),
                     })
                 });
@@ -286,6 +303,12 @@ impl<'r> Engine<'r> {
     pub fn book(&self, id: InstrumentId) -> Option<(&Book, Proof)> {
         let slot = self.books.get(id.0 as usize)?.as_ref()?;
         Some((slot.keeper.book(), slot.keeper.proof()))
+    }
+
+    /// What an instrument's book has been through; `None` before its rules are known.
+    pub fn book_counts(&self, id: InstrumentId) -> Option<Counts> {
+        let slot = self.books.get(id.0 as usize)?.as_ref()?;
+        Some(slot.keeper.counts())
     }
 
     /// Rules of the instruments, by id.
@@ -319,15 +342,21 @@ impl<'r> Engine<'r> {
 
     // ---- events -------------------------------------------------------------------------------
 
-    /// One event of a venue machine. `since` is when its message was handed to the machine.
+    /// One event of a venue's own machine. `since` is when its message was handed to the machine.
+    #[inline]
     pub fn on_event(&mut self, event: &Event<'_>, now: Now, since: Tsc) {
+        self.on_event_of(0, event, now, since);
+    }
+
+    /// As [`Engine::on_event`], from one of the feeds that bring a venue's market data; 0 is the venue's own machine.
+    pub fn on_event_of(&mut self, feed: u8, event: &Event<'_>, now: Now, since: Tsc) {
         match event {
             Event::Book(msg) => {
                 let decoded = self.wall.stamp(Stage::Decode, since);
-                self.on_book(msg, now, now.unix, decoded);
+                self.on_book(feed, msg, now, now.unix, decoded);
             }
             Event::Trade(trade) => self.on_trade(trade, now),
-            Event::Quote(quote) => self.on_quote(quote, now),
+            Event::Quote(quote) => self.on_quote(feed, quote, now),
             Event::Order(report) => self.on_order(report, now),
             Event::Fill(report) => self.on_fill(report, now),
             Event::Ack(ack) => self.on_ack(ack, now),

@@ -17,15 +17,14 @@ impl Engine<'_> {
         let Some(instrument) = self.instrument(report.instrument) else {
             return;
         };
-        let is_ours = report
-            .client_id
-            .is_some_and(|id| self.oms.get(id).is_some());
+        let known = report.client_id.and_then(|id| self.oms.get(id));
         if let Some(id) = report.client_id
-            && !is_ours
+            && known.is_none()
         {
             self.on_stranger(id, report, now);
             return;
         }
+        let is_past = known.is_some_and(Order::is_past);
         let mut is_listed = false;
         if let Some(state) = self.venue_of(&instrument) {
             state.silent = 0;
@@ -37,8 +36,8 @@ impl Engine<'_> {
         let illegal = self.oms.tally().illegal;
         let change = self.oms.on_report(report, &instrument, now.unix);
         let held = report.client_id.and_then(|id| self.oms.get(id).copied());
-        if let Some(order) = held.filter(|order| is_listed && order.state.is_final()) {
-            // Over by an earlier word of the venue, and on its list all the same: it must go.
+        if let Some(order) = held.filter(|order| is_listed && is_past && order.state.is_final()) {
+            // Over by a word of the venue before the list was asked for, and on it all the same: it must go.
             self.on_stranger(order.client_id, report, now);
         }
         if self.oms.tally().illegal > illegal {

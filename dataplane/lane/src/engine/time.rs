@@ -54,9 +54,13 @@ impl Engine<'_> {
 
     /// Timers: unanswered requests, settling, strategies, positions at the mark.
     pub fn on_tick(&mut self, now: Now) {
+        if self.feeds.is_some() {
+            self.mind_feeds(now);
+        }
         if now.unix < self.tick_due {
             return;
         }
+        self.count_feeds();
         self.tick_due = now.unix.after(TICK_NS);
         let mut lost = Vec::new();
         self.oms

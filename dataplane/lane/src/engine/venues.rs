@@ -6,7 +6,7 @@
 //! ```
 
 use super::{ASK_AGAIN_NS, Action, Engine, SILENT_MAX};
-use crate::wall::book_state;
+use dp_book::{FeedPlan, Loss};
 use dp_journal::Entry;
 use dp_journal::entry::Reconcile;
 use dp_oms::{Change, Order};
@@ -59,6 +59,8 @@ pub struct VenueState {
     pub(super) silent: u32,
     /// How long the venue's market data is on its way.
     pub(super) delay: Delay,
+    /// How it comes.
+    pub(super) feeds: FeedPlan,
 }
 
 /// Strangers kept track of at once; venues allow fewer open orders.
@@ -124,6 +126,7 @@ impl VenueState {
             strangers: Vec::new(),
             silent: 0,
             delay: Delay::new(),
+            feeds: FeedPlan::ONE,
         }
     }
 
@@ -288,8 +291,8 @@ impl Engine<'_> {
         }
     }
 
-    /// The market data link is gone: its books are not to be trusted.
-    pub fn on_feed_lost(&mut self, venue: VenueId, now: Now) {
+    /// A market data link is gone: its books are not to be trusted, unless other feeds bring them too.
+    pub fn on_feed_lost(&mut self, venue: VenueId, feed: u8, now: Now) {
         for at in 0..self.instruments.len() {
             let Some(instrument) = self.instruments.get(at).copied() else {
                 break;
@@ -297,15 +300,21 @@ impl Engine<'_> {
             if instrument.venue != venue {
                 continue;
             }
-            self.on_book_lost(instrument.id, now);
+            self.on_book_lost(instrument.id, feed, now);
         }
     }
 
-    /// Messages of this book were lost on their way here: it is not to be trusted, and begins anew.
-    pub fn on_book_lost(&mut self, id: InstrumentId, now: Now) {
+    /// Messages of a feed about this book were lost: where no other feed brings it, it is not to be trusted, and
+    /// begins anew.
+    pub fn on_book_lost(&mut self, id: InstrumentId, feed: u8, now: Now) {
         if let Some(Some(slot)) = self.books.get_mut(id.0 as usize) {
-            slot.keeper.reset();
-            slot.top.state = book_state(slot.keeper.proof().state);
+            match slot.keeper.lose(usize::from(feed)) {
+                Loss::Unseen(ask) => {
+                    self.ask_for_book(id, ask);
+                    return;
+                }
+                Loss::Moved | Loss::Whole => slot.look(),
+            }
             let top = slot.top;
             self.wall.show_book(id, &top);
         }

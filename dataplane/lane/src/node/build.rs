@@ -11,6 +11,7 @@ use crate::resolve::Inbox;
 use crate::roles::{EngineLane, EngineParts, Peer, Remote, RemoteSetup};
 use crate::wall::Wall;
 use crate::way::Way;
+use dp_book::FeedPlan;
 use dp_config::Role;
 use dp_host::Witness;
 use dp_journal::{Entry, entry::EpochStart};
@@ -230,6 +231,15 @@ impl<'a> Plan<'a> {
             instruments: registry.instruments().to_vec(),
         };
         let mut engine = Engine::new(wall, setup);
+        for (name, section) in &self.config.venue {
+            if let Some(venue) = VenueId::from_name(name) {
+                let plan = FeedPlan {
+                    count: usize::from(section.feeds),
+                    hold_ns: u64::from(section.feed_hold_ms) * 1_000_000,
+                };
+                engine.set_feeds(venue, plan);
+            }
+        }
         engine.recover(self.recovered, self.clock.now());
         self.region.settle(self.id);
         engine

@@ -2,13 +2,20 @@
 
 use super::{NodeError, Plan, sentence};
 use crate::any_venue::AnyVenue;
+use crate::budget;
+use crate::fix::FixLink;
+use crate::further::{further_feed, is_of_feed, share};
 use crate::link::Link;
 use crate::resolve::{Inbox, Reach, Watched, resolve};
 use crate::way::Way;
-use dp_config::{Keys, Role, host_port};
+use dp_config::{Role, host_port, load_keys};
 use dp_proto::tls::{Roots, client_config};
+use dp_shm::NumbersPage;
 use dp_types::VenueId;
-use dp_venue_api::{LinkRole, LinkSpec, Registry, Secrets, Venue as _, VenueConfig};
+use dp_venue_api::{
+    FixConfig, FixInstrument, FixSpec, LinkRole, LinkSpec, Registry, RegistryError, Secrets,
+    Venue as _, VenueConfig,
+};
 use rustls::ClientConfig;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,6 +25,10 @@ use std::sync::Arc;
 pub(super) struct VenueParts {
     id: VenueId,
     config: VenueConfig,
+    /// Connections that bring its market data.
+    feeds: usize,
+    /// Time between two races of its hosts' addresses beside a running link.
+    race_ns: u64,
     tls: Arc<ClientConfig>,
 }
 
@@ -45,12 +56,16 @@ impl Plan<'_> {
             .venue
             .get(name)
             .ok_or_else(|| sentence(format!("venue.{name}: no such section")))?;
-        let keys = match &section.keys_file {
+        let secrets = match &section.keys_file {
             // Without keys a machine keeps to market data.
-            Some(path) if self.lane.has(Role::Gateway) => Keys::load(path)?,
-            _ => Keys::default(),
+            Some(path) if self.lane.has(Role::Gateway) => load_keys(path)?,
+            _ => Secrets::default(),
         };
         let endpoint = |key: &str, text: &str| {
+            if text.is_empty() {
+                // A road this venue has not: the configuration has been checked.
+                return Ok((String::new(), 0));
+            }
             host_port(text).map_err(|why| sentence(format!("venue.{name}.{key}: {why}")))
         };
         let config = VenueConfig {
@@ -58,18 +73,21 @@ impl Plan<'_> {
             public: endpoint("public", &section.public)?,
             private: endpoint("private", &section.private)?,
             symbols: section.symbols.clone(),
-            secrets: Secrets {
-                api_key: keys.api_key,
-                api_secret: keys.api_secret,
-                passphrase: keys.passphrase,
-                ed25519_pem: keys.ed25519_pem,
-            },
+            secrets,
             order_window_ms: section.order_window_ms,
             nonce_slot: 0,
+            is_further_feed: false,
+            fix: match &section.fix {
+                Some(fix) => Some(fix_config(name, fix)?),
+                None => None,
+            },
+            budget: budget::of(self.config, usize::from(self.id.0), name),
         };
         Ok(VenueParts {
             id,
             config,
+            feeds: usize::from(section.feeds),
+            race_ns: u64::from(section.race_s) * 1_000_000_000,
             tls: tls_config(name, section)?,
         })
     }
@@ -106,26 +124,68 @@ impl Plan<'_> {
     ) -> Result<Vec<(AnyVenue, Vec<Link>)>, NodeError> {
         let mut machines = Vec::new();
         for parts in venues {
-            let (id, tls) = (parts.id, parts.tls);
-            let machine = AnyVenue::new(id, parts.config, registry)
-                .map_err(|error| sentence(format!("venue.{id}: {error}")))?
-                .ok_or_else(|| sentence(format!("venue.{id}: this build has no machine for it")))?;
-            let mut links = self.links(&machine, &tls)?;
+            let (id, how) = (parts.id, (&parts.tls, parts.race_ns));
+            let has_fix = parts.config.fix.is_some();
+            let known = |made: Result<Option<AnyVenue>, RegistryError>| {
+                made.map_err(|error| sentence(format!("venue.{id}: {error}")))?
+                    .ok_or_else(|| sentence(no_machine(id, has_fix)))
+            };
+            let has_feeds = self.lane.has(Role::Feed);
+            let feeds = if has_feeds { parts.feeds } else { 1 };
+            let mut config = parts.config;
+            let (own, of_feed) = budget::of_feeds(config.budget, feeds);
+            config.budget = own;
+            let machine = known(AnyVenue::new(id, config.clone(), registry))?;
+            config.budget = of_feed;
+            let mut further = Vec::new();
+            for feed in 1..feeds {
+                let machine = known(further_feed(&machine, &config, feed as u8, registry))?;
+                let mut links = self.links(&machine, how, (feed, feeds))?;
+                links.retain(|link| is_of_feed(&machine, link.spec.id));
+                further.push((machine, links));
+            }
+            let mut links = self.links(&machine, how, (0, feeds))?;
             let is_market = |link: &Link| machine.link_role(link.spec.id) == LinkRole::Market;
-            links.retain(|link| !is_market(link) || self.lane.has(Role::Feed));
+            links.retain(|link| !is_market(link) || has_feeds);
             machines.push((machine, links));
+            machines.append(&mut further);
         }
         Ok(machines)
     }
 
-    fn links(&self, machine: &AnyVenue, tls: &Arc<ClientConfig>) -> Result<Vec<Link>, NodeError> {
+    fn links(
+        &self,
+        machine: &AnyVenue,
+        (tls, race_ns): (&Arc<ClientConfig>, u64),
+        (feed, feeds): (usize, usize),
+    ) -> Result<Vec<Link>, NodeError> {
         let seed = self.clock.now().unix.0 ^ u64::from(std::process::id()) << 32;
         let link = |(at, spec): (usize, &LinkSpec)| {
-            let peers = self.addresses(spec).map_err(sentence)?;
-            let seed = seed ^ (u64::from(self.id.0) << 16 | at as u64);
-            Ok(Link::new(spec.clone(), peers, Arc::clone(tls), seed))
+            let mut peers = self.addresses(spec).map_err(sentence)?;
+            if machine.link_role(spec.id) == LinkRole::Market {
+                peers = share(&peers, feed, feeds);
+            }
+            let seed = seed ^ (u64::from(self.id.0) << 16 | (feed << 8 | at) as u64);
+            let mut link = Link::new(spec.clone(), &peers, Arc::clone(tls), seed);
+            link.set_races(race_ns);
+            Ok(match machine.fix_spec(spec.id) {
+                Some(session) => link.with_fix(self.fix(machine.id(), spec, session)?),
+                None => link,
+            })
         };
         machine.links().iter().enumerate().map(link).collect()
+    }
+
+    /// A FIX session, with the numbers an earlier run left it.
+    fn fix(&self, venue: VenueId, link: &LinkSpec, session: FixSpec) -> Result<FixLink, NodeError> {
+        if session.resets {
+            return Ok(FixLink::new(session, None));
+        }
+        let name = format!("{} {}", session.sender, session.target);
+        let mut path = self.config.node.shm.clone().into_os_string();
+        path.push(format!("-fix-{venue}-{}", link.name));
+        let page = NumbersPage::open(Path::new(&path), &name)?;
+        Ok(FixLink::new(session, Some(page)))
     }
 
     /// Addresses of a link's host that the lane can reach. Errors: one sentence.
@@ -140,6 +200,50 @@ impl Plan<'_> {
             Way::AfXdp(_) => Reach::Ipv4,
         }
     }
+}
+
+fn no_machine(id: VenueId, has_fix: bool) -> String {
+    if has_fix {
+        format!("venue.{id}.fix: this build sends no orders over FIX there; leave the section out")
+    } else {
+        format!("venue.{id}: this build has no machine for it")
+    }
+}
+
+/// A venue's FIX with everything looked up.
+fn fix_config(name: &str, fix: &dp_config::Fix) -> Result<FixConfig, NodeError> {
+    let endpoint = |key: &str, text: &str| {
+        host_port(text).map_err(|why| sentence(format!("venue.{name}.fix.{key}: {why}")))
+    };
+    let instrument = |it: &dp_config::FixInstrument| {
+        let [tick, lot, qty_min] = it.steps().map_err(sentence)?;
+        Ok(FixInstrument {
+            symbol: it.symbol.clone(),
+            base: it.base.clone(),
+            quote: it.quote.clone(),
+            tick,
+            lot,
+            qty_min,
+        })
+    };
+    Ok(FixConfig {
+        entry: endpoint("entry", &fix.entry)?,
+        market: match &fix.market {
+            Some(market) => Some(endpoint("market", market)?),
+            None => None,
+        },
+        sender: fix.sender.clone(),
+        target: fix.target.clone(),
+        market_sender: fix.market_sender.clone(),
+        market_target: fix.market_target.clone(),
+        heartbeat_s: fix.heartbeat_s,
+        resets: fix.resets,
+        instruments: fix
+            .instrument
+            .iter()
+            .map(instrument)
+            .collect::<Result<_, NodeError>>()?,
+    })
 }
 
 fn tls_config(name: &str, section: &dp_config::Venue) -> Result<Arc<ClientConfig>, NodeError> {

@@ -196,18 +196,19 @@ impl<'r> EngineLane<'r> {
                     gather(&mut wire.told, head.asks, asks);
                 }
                 let msg = head.with(&self.bids, &self.asks);
-                self.engine.on_book(&msg, now, arrival.unix, start);
+                self.engine
+                    .on_book(arrival.feed, &msg, now, arrival.unix, start);
                 return arrival.tsc;
             }
             // Never without its head, which has taken it.
             Told::Levels(_) => return start,
-            Told::Trade(trade, arrival) => (Event::Trade(*trade), arrival.tsc),
-            Told::Quote(quote, arrival) => (Event::Quote(*quote), arrival.tsc),
-            Told::Order(report, arrived) => (Event::Order(*report), *arrived),
-            Told::Fill(report, arrived) => (Event::Fill(*report), *arrived),
-            Told::Ack(ack, arrived) => (Event::Ack(*ack), *arrived),
-            Told::BookLost(instrument) => {
-                self.engine.on_book_lost(*instrument, now);
+            Told::Trade(trade, arrival) => (Event::Trade(*trade), arrival.tsc, arrival.feed),
+            Told::Quote(quote, arrival) => (Event::Quote(*quote), arrival.tsc, arrival.feed),
+            Told::Order(report, arrived) => (Event::Order(*report), *arrived, 0),
+            Told::Fill(report, arrived) => (Event::Fill(*report), *arrived, 0),
+            Told::Ack(ack, arrived) => (Event::Ack(*ack), *arrived, 0),
+            Told::BookLost(instrument, feed) => {
+                self.engine.on_book_lost(*instrument, *feed, now);
                 return start;
             }
             Told::Fact(venue, fact) => {
@@ -233,8 +234,8 @@ impl<'r> EngineLane<'r> {
                 return start;
             }
         };
-        let (event, arrived) = event;
-        self.engine.on_event(&event, now, start);
+        let (event, arrived, feed) = event;
+        self.engine.on_event_of(feed, &event, now, start);
         arrived
     }
 
@@ -265,7 +266,7 @@ impl<'r> EngineLane<'r> {
             Action::Amend(amend) => (venue_of(amend.instrument), false),
             Action::Cancel(cancel) => (venue_of(cancel.instrument), false),
             Action::CancelAll(instrument) => (venue_of(**instrument), false),
-            Action::Snapshot(instrument) => (venue_of(*instrument), true),
+            Action::Snapshot(instrument, _) => (venue_of(*instrument), true),
             Action::Query(order) => (venue_of(order.instrument), false),
             Action::Reconcile(venue) | Action::Reopen(venue) => (Some(*venue), false),
         };

@@ -35,6 +35,8 @@ pub struct Arrival {
     pub unix: UnixNanos,
     /// In TSC cycles, which are one count on all cores.
     pub tsc: Tsc,
+    /// Which of the feeds that bring the venue's market data they came by.
+    pub feed: u8,
 }
 
 /// A depth message without its levels, which follow it: bids, then asks, each in [`LEVELS`] a value.
@@ -103,8 +105,8 @@ pub enum Told {
     Trade(TradeMsg, Arrival),
     /// A best quote.
     Quote(QuoteMsg, Arrival),
-    /// Depth messages of this book were lost.
-    BookLost(InstrumentId),
+    /// Depth messages of this book were lost, from this feed.
+    BookLost(InstrumentId, u8),
     /// About one of our orders.
     Order(OrderReport, Tsc),
     /// An execution.

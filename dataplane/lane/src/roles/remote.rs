@@ -11,7 +11,7 @@ use crate::wall::Wall;
 use dp_shm::spsc::{Receiver, Sender};
 use dp_shm::twin::Words as _;
 use dp_shm::{BeatLine, Command, CommandNote, Counter, Stage};
-use dp_types::limit::{INSTRUMENTS_MAX, LIVE_ORDERS_MAX};
+use dp_types::limit::{FEEDS_MAX, INSTRUMENTS_MAX, LIVE_ORDERS_MAX};
 use dp_types::{
     BookMsg, CancelOrder, Epoch, Instrument, InstrumentId, Now, RawLevel, Tsc, UnixNanos, VenueId,
 };
@@ -24,6 +24,8 @@ const ENGINE_SILENT_NS: u64 = 2_000_000_000;
 const OUTCOME_SLOTS: u64 = LIVE_ORDERS_MAX as u64 + 8;
 /// Facts kept until there is room: every kind of every venue.
 const OWED_MAX: usize = 64;
+/// Books lost at once, from any feed.
+const LOST_MAX: usize = INSTRUMENTS_MAX * FEEDS_MAX;
 
 const _: () = assert!(OUTCOME_SLOTS < PRIVATE_SLOTS);
 
@@ -61,8 +63,8 @@ pub struct Remote<'r> {
     caused: Tsc,
     good_until: UnixNanos,
     live: Vec<CancelOrder>,
-    /// Books the ring had no room for, not told yet.
-    lost: Vec<InstrumentId>,
+    /// Books the ring had no room for, and of which feed, not told yet.
+    lost: Vec<(InstrumentId, u8)>,
     /// Facts the ring had no room for.
     owed: Vec<(VenueId, Fact)>,
     stopped: Vec<(VenueId, UnixNanos)>,
@@ -84,7 +86,7 @@ impl<'r> Remote<'r> {
             caused: Tsc(0),
             good_until: UnixNanos(0),
             live: Vec::with_capacity(LIVE_ORDERS_MAX),
-            lost: Vec::with_capacity(INSTRUMENTS_MAX),
+            lost: Vec::with_capacity(LOST_MAX),
             owed: Vec::with_capacity(OWED_MAX),
             stopped: Vec::with_capacity(16),
         }
@@ -104,8 +106,8 @@ impl<'r> Remote<'r> {
             }
             self.owed.remove(0);
         }
-        while let Some(book) = self.lost.last().copied() {
-            if !self.has_room(1) || self.told.push(Told::BookLost(book)).is_err() {
+        while let Some((book, feed)) = self.lost.last().copied() {
+            if !self.has_room(1) || self.told.push(Told::BookLost(book, feed)).is_err() {
                 return false;
             }
             self.lost.pop();
@@ -113,22 +115,22 @@ impl<'r> Remote<'r> {
         true
     }
 
-    fn lose(&mut self, book: InstrumentId) {
+    fn lose(&mut self, book: InstrumentId, feed: u8) {
         self.wall.count(Counter::RingLosses);
-        if !self.lost.contains(&book) && self.lost.len() < INSTRUMENTS_MAX {
-            self.lost.push(book);
+        if !self.lost.contains(&(book, feed)) && self.lost.len() < LOST_MAX {
+            self.lost.push((book, feed));
         }
     }
 
-    fn book(&mut self, msg: &BookMsg<'_>, now: Now) {
+    fn book(&mut self, feed: u8, msg: &BookMsg<'_>, now: Now) {
         let pieces = |levels: &[RawLevel]| levels.len().div_ceil(LEVELS) as u64;
         let need = 1 + pieces(msg.bids) + pieces(msg.asks);
         let is_behind = !self.lost.is_empty() && !self.tell_owed();
         if is_behind || !self.has_room(need) {
-            self.lose(msg.instrument);
+            self.lose(msg.instrument, feed);
             return;
         }
-        let arrival = self.arrival(now);
+        let arrival = self.arrival(feed, now);
         // There is room: nothing comes back.
         let _ = self.told.stage(Told::Book(BookHead::of(msg), arrival));
         for side in [msg.bids, msg.asks] {
@@ -159,10 +161,11 @@ impl<'r> Remote<'r> {
         is_told
     }
 
-    const fn arrival(&self, now: Now) -> Arrival {
+    const fn arrival(&self, feed: u8, now: Now) -> Arrival {
         Arrival {
             unix: now.unix,
             tsc: self.arrived,
+            feed,
         }
     }
 }
@@ -196,19 +199,19 @@ impl Desk for Remote<'_> {
     }
 
     #[inline]
-    fn event(&mut self, event: &Event<'_>, now: Now, since: Tsc) -> bool {
+    fn event(&mut self, feed: u8, event: &Event<'_>, now: Now, since: Tsc) -> bool {
         match event {
             Event::Book(msg) => {
                 self.wall.stamp(Stage::Decode, since);
-                self.book(msg, now);
+                self.book(feed, msg, now);
                 true
             }
             Event::Trade(trade) => {
-                self.passing(Told::Trade(*trade, self.arrival(now)));
+                self.passing(Told::Trade(*trade, self.arrival(feed, now)));
                 true
             }
             Event::Quote(quote) => {
-                self.passing(Told::Quote(*quote, self.arrival(now)));
+                self.passing(Told::Quote(*quote, self.arrival(feed, now)));
                 true
             }
             Event::Order(report) => self.private(Told::Order(*report, self.arrived)),

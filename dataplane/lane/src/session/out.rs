@@ -44,13 +44,18 @@ impl<T: Transport> Sessions<T> {
     }
 
     fn flush_outbox(&mut self, desk: &mut impl Desk, seat_at: usize, now: Now) {
-        let mut faults: [Option<(LinkId, LinkFault)>; 4] = [None; 4];
+        let mut faults: [Option<(LinkId, LinkFault)>; 4] = [const { None }; 4];
         let seat = &mut self.seats[seat_at];
         for (item, text) in seat.outbox.items() {
             let (link_id, result) = match item {
                 Item::Text { link, .. } => {
                     let held = seat.links.iter_mut().find(|held| held.spec.id == link);
                     (link, held.map_or(Ok(()), |held| held.send_text(text)))
+                }
+                Item::Fix { link, kind, .. } => {
+                    let held = seat.links.iter_mut().find(|held| held.spec.id == link);
+                    let sent = held.map_or(Ok(()), |held| held.send_fix(kind, text, now.unix));
+                    (link, sent)
                 }
                 Item::Reconnect { link, why } => (link, Err(LinkFault::Wish(why))),
                 Item::Connect { link, .. } => {
@@ -126,12 +131,35 @@ impl<T: Transport> Sessions<T> {
         self.seats[seat_at].links[link_at].sent();
     }
 
+    /// Says goodbye on every link that has a word for it.
+    pub(crate) fn log_out(&mut self, desk: &mut impl Desk, now: Now) {
+        for seat_at in 0..self.seats.len() {
+            for link_at in 0..self.seats[seat_at].links.len() {
+                self.seats[seat_at].links[link_at].log_out(now.unix);
+                self.send_link(desk, seat_at, link_at, now);
+            }
+        }
+    }
+
+    /// Whether an answer to a goodbye is waited for.
+    pub(crate) fn is_leaving(&self) -> bool {
+        let mut links = self.seats.iter().flat_map(|seat| &seat.links);
+        links.any(Link::is_leaving)
+    }
+
     fn seat_of(&self, instrument: InstrumentId) -> Option<usize> {
-        self.seat_at(self.registry.get(instrument)?.venue)
+        self.seat_at(self.registries[0].get(instrument)?.venue)
     }
 
     fn seat_at(&self, venue: VenueId) -> Option<usize> {
         self.seats.iter().position(|seat| seat.venue.id() == venue)
+    }
+
+    /// The feed of an instrument's venue that is asked for its book.
+    fn seat_of_feed(&self, instrument: InstrumentId, feed: u8) -> Option<usize> {
+        let venue = self.registries[0].get(instrument)?.venue;
+        let mut seats = self.seats.iter();
+        seats.position(|seat| seat.venue.id() == venue && seat.feed == feed)
     }
 
     /// Carries one action out. Orders take the short way: encode, frame, seal, send, at once.
@@ -197,8 +225,8 @@ impl<T: Transport> Sessions<T> {
                 }
             }
             Action::CancelAll(instrument) => self.cancel_all(desk, **instrument, now),
-            Action::Snapshot(instrument) => {
-                let Some(at) = self.seat_of(*instrument) else {
+            Action::Snapshot(instrument, feed) => {
+                let Some(at) = self.seat_of_feed(*instrument, *feed) else {
                     return;
                 };
                 let _ = self.speak(desk, at, now, |venue, registry, sink| {
@@ -290,12 +318,12 @@ impl<T: Transport> Sessions<T> {
     ) -> Result<(), EntryError> {
         let seat = &mut self.seats[seat_at];
         let start = tsc();
-        let registry = &self.registry;
+        let registry = &self.registries[usize::from(seat.feed)];
         let (result, _) = tell(
             &mut seat.venue,
             &mut seat.outbox,
             desk,
-            (now, start),
+            (seat.feed, now, start),
             |venue, sink| say(venue, registry, sink),
         );
         if result.is_ok() {

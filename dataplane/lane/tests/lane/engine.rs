@@ -1,6 +1,7 @@
 //! The engine alone: venues, strategy and time are fakes, shared memory is real. What it would send is read
 //! off its actions; nothing leaves.
 
+use dp_book::FeedPlan;
 use dp_journal::{Entry, Reader};
 use dp_lane::{Action, Engine, Setup, Wall};
 use dp_risk::{Limits, NodeLimits};
@@ -15,8 +16,8 @@ use dp_types::{
 };
 use dp_venue_api::Event;
 
-const VENUE: VenueId = VenueId::OKX;
-const ID: InstrumentId = InstrumentId(0);
+pub(crate) const VENUE: VenueId = VenueId::OKX;
+pub(crate) const ID: InstrumentId = InstrumentId(0);
 const SECOND: u64 = 1_000_000_000;
 const WINDOW_NS: u64 = SECOND;
 
@@ -46,13 +47,13 @@ fn instrument() -> Instrument {
     }
 }
 
-struct Memory {
-    region: Region,
+pub(crate) struct Memory {
+    pub(crate) region: Region,
     _dir: tempfile::TempDir,
 }
 
 impl Memory {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let shape = Shape::new(1, 4, 256, 256);
         let (region, _) = Region::open_or_create(&dir.path().join("shm"), &shape).unwrap();
@@ -61,17 +62,22 @@ impl Memory {
 }
 
 /// An engine, its clock and what it asked for.
-struct Desk<'r> {
+pub(crate) struct Desk<'r> {
     region: &'r Region,
-    engine: Engine<'r>,
+    pub(crate) engine: Engine<'r>,
     now: u64,
     book_id: i64,
-    actions: Vec<Action>,
+    pub(crate) actions: Vec<Action>,
 }
 
 impl<'r> Desk<'r> {
     /// An engine of this epoch that took over what the region tells.
     fn new(region: &'r Region, epoch: u16) -> Self {
+        Self::with_feeds(region, epoch, FeedPlan::ONE)
+    }
+
+    /// As [`Desk::new`], with so many feeds.
+    pub(crate) fn with_feeds(region: &'r Region, epoch: u16, plan: FeedPlan) -> Self {
         let epoch = Epoch(epoch);
         let now = u64::from(epoch.0) * 1_000 * SECOND;
         region.begin_run(epoch, SECOND, UnixNanos(now));
@@ -97,6 +103,7 @@ impl<'r> Desk<'r> {
             tsc: Tsc(0),
         };
         engine.recover(&recovered, at);
+        engine.set_feeds(VENUE, plan);
         engine.set_instruments(VENUE, &[instrument()]);
         let limits = Limits {
             order_qty_max: Qty(10),
@@ -113,14 +120,14 @@ impl<'r> Desk<'r> {
         }
     }
 
-    fn at(&self) -> Now {
+    pub(crate) fn at(&self) -> Now {
         Now {
             unix: UnixNanos(self.now),
             tsc: Tsc(0),
         }
     }
 
-    fn pass(&mut self, ns: u64) {
+    pub(crate) fn pass(&mut self, ns: u64) {
         self.now += ns;
         let now = self.at();
         self.engine.read_words(now);
@@ -128,7 +135,7 @@ impl<'r> Desk<'r> {
         self.drain();
     }
 
-    fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         while let Some(action) = self.engine.next_action() {
             self.actions.push(action);
         }
@@ -200,11 +207,11 @@ impl<'r> Desk<'r> {
         id
     }
 
-    fn has(&self, is_it: impl Fn(&Action) -> bool) -> usize {
+    pub(crate) fn has(&self, is_it: impl Fn(&Action) -> bool) -> usize {
         self.actions.iter().filter(|action| is_it(action)).count()
     }
 
-    fn count(&self, counter: Counter) -> u64 {
+    pub(crate) fn count(&self, counter: Counter) -> u64 {
         self.engine.wall.counters.get(counter)
     }
 
@@ -218,7 +225,7 @@ impl<'r> Desk<'r> {
     }
 }
 
-const fn whole(value: i64) -> Decimal {
+pub(crate) const fn whole(value: i64) -> Decimal {
     Decimal {
         mantissa: value,
         exponent: 0,

@@ -193,7 +193,7 @@ impl<'r> Pair<'r> {
             cum: Some(Decimal::ZERO),
             venue_ns: VenueNanos(1),
         };
-        assert!(self.remote.event(&Event::Order(report), now, Tsc(0)));
+        assert!(self.remote.event(0, &Event::Order(report), now, Tsc(0)));
         self.turn();
     }
 
@@ -221,7 +221,7 @@ fn hear_book(remote: &mut Remote<'_>, id: InstrumentId, book_id: i64, now: Now) 
         asks: &asks,
         venue_ns: VenueNanos(0),
     };
-    assert!(remote.event(&Event::Book(msg), now, Tsc(0)));
+    assert!(remote.event(0, &Event::Book(msg), now, Tsc(0)));
 }
 
 const fn at(unix: u64) -> Now {

@@ -90,6 +90,10 @@ impl State {
         self.phase == Phase::Up
     }
 
+    pub(super) const fn on_closed(&mut self) {
+        self.phase = Phase::Down;
+    }
+
     fn enter(&mut self, phase: Phase, now: UnixNanos) {
         self.phase = phase;
         self.since = now;

@@ -7,6 +7,8 @@ pub enum EntryLink {
     WebSocket,
     /// REST only.
     Rest,
+    /// A FIX session.
+    Fix,
 }
 
 /// One venue's abilities. `false` means we cannot or do not use it; the venue's README says which.

@@ -4,6 +4,7 @@
 //!        lane (I/O, time)                       venue machine (pure)
 //!   link opened / closed ──────────▶ on_open / on_closed
 //!   WebSocket text      ──────────▶ on_text      ──▶ Sink::event      (market data, reports)
+//!   FIX message         ──────────▶ on_fix       ──▶ Sink::send_fix
 //!   HTTP answer         ──────────▶ on_response  ──▶ Sink::send_text  (subscribe, login, orders)
 //!   time                ──────────▶ on_deadline  ──▶ Sink::request    (REST)
 //!   order, amend, cancel ─────────▶ new_order …  ──▶ Sink::reconnect  (the link is no good)
@@ -18,6 +19,8 @@ mod capability;
 mod event;
 mod execution;
 mod in_flight;
+mod latest;
+pub mod limits;
 mod link;
 mod reason;
 mod registry;
@@ -25,11 +28,15 @@ mod sign;
 mod venue;
 
 pub use capability::{Capabilities, EntryLink};
+pub use dp_secret::{Keys as Secrets, Locked, Secret, Zeroizing, scrub};
 pub use event::{Control, DecodeError, Event, Fault, RequestAck};
 pub use execution::{Named, Standing, Trade};
 pub use in_flight::InFlight;
-pub use link::{LinkKind, LinkRole, LinkSpec, RestMethod, RestRequest, RestResponse, RestTag};
+pub use latest::Latest;
+pub use link::{
+    FixSpec, LinkKind, LinkRole, LinkSpec, RestMethod, RestRequest, RestResponse, RestTag,
+};
 pub use reason::Reason;
 pub use registry::{Registry, RegistryError};
 pub use sign::{Hash, HmacKey};
-pub use venue::{EntryError, ReadCounts, Secrets, Sink, Venue, VenueConfig};
+pub use venue::{EntryError, FixConfig, FixInstrument, ReadCounts, Sink, Venue, VenueConfig};

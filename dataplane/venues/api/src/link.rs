@@ -1,6 +1,7 @@
 //! Connections a venue machine asks for and what goes over them.
 
 use dp_types::LinkId;
+use dp_wire::fix::LogonFields;
 
 /// What runs on a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +10,44 @@ pub enum LinkKind {
     WebSocket,
     /// HTTP/1.1 keep-alive over TLS, one request at a time, in order.
     Http,
+    /// A FIX session over TLS: [`crate::Venue::fix_spec`] says which.
+    Fix,
+}
+
+/// The session of a FIX link. The session's own messages (logon, heartbeats, numbers) are the link's; the venue machine
+/// writes and reads the others.
+pub struct FixSpec {
+    /// What a message begins with (8): `FIX.4.4`, `FIXT.1.1`.
+    pub version: String,
+    /// Default application version (1137), for FIXT.
+    pub appl_version: Option<String>,
+    /// Our name (49).
+    pub sender: String,
+    /// The venue's (56).
+    pub target: String,
+    /// Heartbeat interval (108), seconds.
+    pub heartbeat_s: u32,
+    /// Numbers begin at 1 with every connection. Otherwise they are kept, through the end of the process too.
+    pub resets: bool,
+    /// Second of the UTC day at which kept numbers begin at 1 all the same.
+    pub rollover_s: Option<u32>,
+    /// The venue sends again what was missed. Where it does not, a missing message ends the link.
+    pub resends: bool,
+    /// How far the venue's sending time may be from ours, seconds; 0 = any.
+    pub clock_skew_s: u32,
+    /// What the venue wants in a logon: names, signature, flags.
+    pub logon: LogonFields,
+}
+
+impl core::fmt::Debug for FixSpec {
+    /// Names only: a logon holds secrets.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(
+            f,
+            "FixSpec({} {} -> {})",
+            self.version, self.sender, self.target
+        )
+    }
 }
 
 /// One connection a venue wants open. All but held ones are opened at start and reopened when lost. Venues number
@@ -23,7 +62,7 @@ pub struct LinkSpec {
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// WebSocket target with query; empty for HTTP.
+    /// WebSocket target with query; else empty.
     pub path: String,
     /// Short name for people: `md`, `orders`, `rest`.
     pub name: &'static str,

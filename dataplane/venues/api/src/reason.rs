@@ -56,7 +56,7 @@ reasons! {
     /// How many contracts are open.
     OpenInterest = "open interest" [];
     /// Sums over time or accounts: volumes of a day, ratios of long and short, sensitivities.
-    Statistics = "statistics" ["ticker of a day", "greeks"];
+    Statistics = "statistics" ["ticker of a day", "greeks", "a trade whose taker is not told"];
     /// A ticker that tells no price of its own: the book and the trades tell sooner.
     Ticker = "ticker" ["a ticker without sizes"];
     /// Somebody's position was closed by the venue: the trade itself is told as one.
@@ -97,7 +97,7 @@ reasons! {
         "a login on a link of market data", "user data stream on", "the user data subscription ended",
         "the private stream runs", "the spot account is known", "a confirmation of nothing we asked",
         "a book was left, to be entered anew", "a private channel was left, to be entered anew",
-        "a control answer", "listen keys are retired",
+        "a control answer", "listen keys are retired", "a listen key is kept alive",
     ];
     /// The venue or the connection is up, busy or under maintenance.
     Status = "status of the venue" [
@@ -141,9 +141,11 @@ reasons! {
     ];
     /// Another message tells the same, sooner or with more in it.
     Twin = "told by another message" [
-        "a second book channel of this instrument", "a second book feed of this instrument",
+        "the private stream tells how it ended", "a second book channel of this instrument", "a second book feed of this instrument",
         "a second book of this instrument", "a book of retail orders", "an older best quote",
         "a trade that was told before", "a snapshot nobody waits for",
+        "a snapshot of some levels", "a snapshot that began before the hole", "a snapshot whose beginning was missed",
+        "a mark in the round of snapshots",
         "a batch was taken: its orders tell how it went", "a cancellation: orders# tells the same",
         "a cancel of several orders was refused", "all cancelled; each is streamed",
         "all are cancelled: the user channel tells each",
@@ -154,18 +156,18 @@ reasons! {
         "a balance without what is free of it", "a wallet before what is free in it is known: asked for",
         "an order accepted and not live yet", "an order on its way to the book",
         "an order that is not on the book yet", "an order event without its order",
-        "an update of an order whose beginning was not seen", "a change of an order that does not rest",
-        "a market order is done", "received: it does not rest yet", "a stop order was activated",
+        "an update of an order whose beginning was not seen",
+
         "a stop order was activated: we send none", "stop orders: we send none",
         "order list: we place none", "block trade: not of the book",
-        "rfq match: it was never on the book", "the retired feed of single orders",
+        "rfq match: it was never on the book", "a request for quotes: it is not on the book", "the retired feed of single orders",
     ];
     /// Words for people.
     Notice = "notice" [
         "a notice", "a notification", "an info", "an alert for people", "an error without words",
     ];
     /// The venue wants us to slow down.
-    Rate = "refused for rate" [];
+    Rate = "refused for rate" ["a request for missing packets was refused"];
     /// An answer to nothing we ask, or to something no longer waited for.
     Unasked = "not asked for" [
         "a REST answer without its URL", "a REST answer of a retired generation",

@@ -1,8 +1,15 @@
-//! HMAC over SHA-2: the signature of all but one of the ten venues. The key is hashed once, when it is made.
+//! HMAC over SHA-2: the signature of all but one of the ten venues. The key is hashed once, when it is made, and what
+//! is left of it is in locked pages; what signing leaves on the stack is overwritten.
 //!
 //! Source: RFC 2104; the vectors of RFC 4231 are the tests.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use dp_secret::{Locked, Zeroizing, scrub};
 use ring::hmac;
+use std::sync::Arc;
+
+/// Words of the stack that making or using a key may leave something in.
+const STACK_WORDS: usize = 256;
 
 /// Which hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +24,7 @@ pub enum Hash {
 
 /// A key, ready to sign. Neither printed nor compared: it is a secret.
 #[derive(Clone)]
-pub struct HmacKey(hmac::Key);
+pub struct HmacKey(Arc<Locked<hmac::Key>>);
 
 impl core::fmt::Debug for HmacKey {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -33,11 +40,32 @@ impl HmacKey {
             Hash::Sha384 => hmac::HMAC_SHA384,
             Hash::Sha512 => hmac::HMAC_SHA512,
         };
-        Self(hmac::Key::new(algorithm, secret))
+        let key = Self::locked(algorithm, secret);
+        scrub::<STACK_WORDS>();
+        Self(Arc::new(key))
+    }
+
+    /// Prepares a key that the venue issued in base64. `None`: it is none.
+    pub fn of_base64(hash: Hash, secret: &str) -> Option<Self> {
+        let secret = Zeroizing::new(BASE64_STANDARD.decode(secret.trim()).ok()?);
+        Some(Self::new(hash, &secret))
     }
 
     /// Signs the parts as if they were one text: 32, 48 or 64 bytes. Cost: no allocation.
     pub fn sign(&self, parts: &[&[u8]]) -> impl AsRef<[u8]> + use<> {
+        let tag = self.tag(parts);
+        scrub::<STACK_WORDS>();
+        tag
+    }
+
+    // Of frames of their own, so that what they leave is below their caller's.
+    #[inline(never)]
+    fn locked(algorithm: hmac::Algorithm, secret: &[u8]) -> Locked<hmac::Key> {
+        Locked::of(hmac::Key::new(algorithm, secret))
+    }
+
+    #[inline(never)]
+    fn tag(&self, parts: &[&[u8]]) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.0);
         for part in parts {
             context.update(part);

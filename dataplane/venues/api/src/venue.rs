@@ -1,13 +1,16 @@
 //! The [`Venue`] trait, what goes in and what comes out.
 
+use crate::limits::Budget;
 use crate::{
-    Capabilities, DecodeError, Event, Fault, LinkRole, LinkSpec, Registry, RestRequest,
-    RestResponse,
+    Capabilities, DecodeError, Event, Fault, FixSpec, LinkRole, LinkSpec, Registry, RestRequest,
+    RestResponse, Secrets,
 };
 use core::ops::{Add, Sub};
 use dp_types::{
-    AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
+    AmendOrder, CancelOrder, Decimal, InstrumentId, LinkId, NewOrder, Now, OrderId, Text,
+    UnixNanos, VenueId,
 };
+use dp_wire::fix::Message;
 
 /// Where a venue machine's outputs go. One implementation is the live lane, others are tests,
 /// replay and `spinlane venue decode`.
@@ -20,28 +23,14 @@ pub trait Sink {
     fn request(&mut self, link: LinkId, request: &RestRequest<'_>);
     /// The link is no good: close it and open it again with back-off.
     fn reconnect(&mut self, link: LinkId, why: &'static str);
+    /// One application message to send on a FIX link: its type (35), and its fields, each with its SOH. Numbers, names
+    /// and times are the link's.
+    fn send_fix(&mut self, link: LinkId, kind: &'static str, fields: &[u8]) {
+        let _ = (link, kind, fields);
+    }
     /// A held link ([`LinkSpec::is_held`]) may be opened now, once, with this WebSocket target.
     fn connect(&mut self, link: LinkId, path: &str) {
         let _ = (link, path);
-    }
-}
-
-/// API key material. Never printed: `Debug` shows the venue's part names only.
-#[derive(Clone, Default)]
-pub struct Secrets {
-    /// The key's public name.
-    pub api_key: String,
-    /// HMAC secret, as the venue issued it.
-    pub api_secret: String,
-    /// Passphrase, where the venue has one.
-    pub passphrase: String,
-    /// Ed25519 private key, PKCS#8 PEM, where the venue takes one (Binance `session.logon`); empty = none.
-    pub ed25519_pem: String,
-}
-
-impl core::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Secrets(hidden)")
     }
 }
 
@@ -62,8 +51,56 @@ pub struct VenueConfig {
     /// what waits longer on its way is refused there. Above 0; a 0 counts as 1. Cancels have none, or the
     /// venue's longest.
     pub order_window_ms: u32,
-    /// Which of the nodes that share the keys this is, from 0 to 7: goes into nonces, so that two never collide.
+    /// Which of the machines that share the keys this is, from 0 to 7 (nodes, and their further feeds): goes into
+    /// nonces, so that two never collide.
     pub nonce_slot: u8,
+    /// What the machine may use of the venue's limits; by default all.
+    pub budget: Budget,
+    /// The machine is a further feed of a venue that has one: it brings market data and nothing else, and asks for
+    /// whole books only when it is told to.
+    pub is_further_feed: bool,
+    /// Orders go over FIX.
+    pub fix: Option<FixConfig>,
+}
+
+/// A venue's FIX, as configured. What is empty is the venue's own.
+#[derive(Debug, Clone, Default)]
+pub struct FixConfig {
+    /// Order entry, host and port.
+    pub entry: (String, u16),
+    /// Market data, host and port, where it comes over FIX too.
+    pub market: Option<(String, u16)>,
+    /// Our name (49).
+    pub sender: String,
+    /// The venue's name (56).
+    pub target: String,
+    /// The names of the session of market data, where they are others.
+    pub market_sender: String,
+    /// As above.
+    pub market_target: String,
+    /// Heartbeat interval, seconds; 0 = the venue's usual one.
+    pub heartbeat_s: u32,
+    /// Numbers begin at 1 with every connection, where the venue leaves the choice.
+    pub resets: bool,
+    /// What is traded, where the venue does not list it.
+    pub instruments: Vec<FixInstrument>,
+}
+
+/// An instrument of a venue that lists none.
+#[derive(Debug, Clone, Default)]
+pub struct FixInstrument {
+    /// As the venue writes it (55).
+    pub symbol: String,
+    /// Base asset.
+    pub base: String,
+    /// Quote asset.
+    pub quote: String,
+    /// Smallest price step.
+    pub tick: Decimal,
+    /// Smallest quantity step.
+    pub lot: Decimal,
+    /// Smallest order.
+    pub qty_min: Decimal,
 }
 
 /// Why a request was not written. Nothing left the machine.
@@ -138,13 +175,24 @@ pub trait Venue {
         }
     }
 
+    /// Whether market data with keys is another than without: further feeds are then given the keys too.
+    fn has_keyed_feed(&self) -> bool {
+        false
+    }
+
     /// The link new orders leave by: one whose peer does not read takes none, and one that does not answer is
     /// opened anew.
     fn entry_link(&self) -> LinkId {
         LinkId(2)
     }
 
-    /// A link's handshake is complete.
+    /// The session of a link of [`crate::LinkKind::Fix`]; asked for once, when the link is made.
+    fn fix_spec(&self, link: LinkId) -> Option<FixSpec> {
+        let _ = link;
+        None
+    }
+
+    /// A link's handshake is complete; of a FIX link, both have logged on.
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink);
     /// One whole WebSocket text message. The bytes are parsed in place.
     fn on_text(
@@ -168,6 +216,20 @@ pub trait Venue {
     ) -> Result<(), Fault> {
         let _ = (registry, link, now, bytes, out);
         Err(DecodeError::Shape("a binary message").into())
+    }
+    /// One application message of a FIX link, or a refusal (3) of one of ours.
+    ///
+    /// Errors: as [`Venue::on_text`]; by default that this venue speaks no FIX.
+    fn on_fix(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        message: &Message<'_>,
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let _ = (registry, link, now, message, out);
+        Err(DecodeError::Shape("a FIX message").into())
     }
     /// One REST answer.
     fn on_response(

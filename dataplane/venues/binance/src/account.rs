@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! x                 X                          evidence for
-//! NEW, REPLACED     NEW / PARTIALLY_FILLED     Ack / PartiallyFilled
+//! NEW, REPLACED     NEW / PARTIALLY_FILLED     Ack / PartiallyFilled (futures say AMENDMENT)
 //! TRADE             PARTIALLY_FILLED, FILLED   a fill, then PartiallyFilled / Filled
 //! CANCELED          CANCELED                   Cancelled
 //! EXPIRED           EXPIRED                    Expired (IOC, FOK remainder, price-range rule: PriceBand)
@@ -15,12 +15,14 @@
 //! Source: venue page, sections 4.2 and 4.3, read 2026-11-20; fixtures `account_*.json`.
 
 use crate::feed::{at, instrument, millis};
+use crate::product::Market;
 use crate::symbols::parse_client_id;
+use crate::usdm::Terms;
 use dp_types::{
     AssetId, Balance, ClientOrderId, Decimal, FillReport, InstrumentId, Liquidity, OrderId,
     OrderReport, OrderState, RejectReason, Side, TradeId, VenueNanos,
 };
-use dp_venue_api::{DecodeError, Event, Named, Registry, Sink, Standing, Trade};
+use dp_venue_api::{DecodeError, Event, Latest, Named, Sink, Standing, Trade};
 use dp_wire::json::Value;
 
 /// The text of a field, empty when absent.
@@ -29,14 +31,14 @@ pub(crate) fn text<'a>(value: Value<'a>, key: &str) -> &'a str {
 }
 
 /// The instrument, or a word that it is not ours.
-fn followed(
-    registry: &Registry,
+pub(crate) fn followed(
+    market: Market<'_>,
     value: Value<'_>,
     key: &'static str,
     out: &mut impl Sink,
 ) -> Result<Option<InstrumentId>, DecodeError> {
     let symbol = value.str(key).map_err(at(key))?;
-    let found = instrument(registry, symbol).ok();
+    let found = instrument(market, symbol).ok();
     if found.is_none() {
         out.event(&Event::Ignored("an instrument we do not follow"));
     }
@@ -106,7 +108,14 @@ pub(crate) const TRADE: &[u8] = b"TRADE";
 pub(crate) fn is_execution(word: &[u8]) -> bool {
     matches!(
         word,
-        b"NEW" | b"REPLACED" | TRADE | b"CANCELED" | b"EXPIRED" | b"TRADE_PREVENTION" | b"REJECTED"
+        b"NEW"
+            | b"REPLACED"
+            | b"AMENDMENT"
+            | TRADE
+            | b"CANCELED"
+            | b"EXPIRED"
+            | b"TRADE_PREVENTION"
+            | b"REJECTED"
     )
 }
 
@@ -120,11 +129,11 @@ pub(crate) const fn own_name<'a>(name: &'a [u8], original: &'a [u8]) -> &'a [u8]
 /// Errors: whatever cannot be read or is not known; the caller compares with the venue then. What was read
 /// before it (a fill before the state it led to, a state whose cause is unknown) is out.
 pub(crate) fn on_report(
-    registry: &Registry,
+    market: Market<'_>,
     data: Value<'_>,
     out: &mut impl Sink,
 ) -> Result<(), DecodeError> {
-    let Some(instrument) = followed(registry, data, "s", out)? else {
+    let Some(instrument) = followed(market, data, "s", out)? else {
         return Ok(());
     };
     let name = data.str("c").map_err(at("c"))?;
@@ -143,7 +152,7 @@ pub(crate) fn on_report(
         cum: Some(decimal("z")?),
     };
     if word == TRADE {
-        let trade = trade(registry, data, venue_ns)?;
+        let trade = trade(market, data, venue_ns)?;
         out.event(&Event::Fill(named.fill(&trade)));
     }
     let status = data.str("X").map_err(at("X"))?;
@@ -163,13 +172,13 @@ pub(crate) fn on_report(
     }
 }
 
-fn trade(registry: &Registry, data: Value<'_>, venue_ns: VenueNanos) -> Result<Trade, DecodeError> {
+fn trade(market: Market<'_>, data: Value<'_>, venue_ns: VenueNanos) -> Result<Trade, DecodeError> {
     Ok(Trade {
         id: TradeId(u128::from(data.u64("t").map_err(at("t"))?)),
         price: data.decimal("L").map_err(at("L"))?,
         qty: data.decimal("l").map_err(at("l"))?,
         fee: fee(data, "n")?,
-        fee_asset: asset(registry, text(data, "N")),
+        fee_asset: asset(market, text(data, "N")),
         liquidity: liquidity(data.bool("m").map_err(at("m"))?),
         venue_ns,
     })
@@ -184,8 +193,8 @@ fn fee(data: Value<'_>, key: &'static str) -> Result<Decimal, DecodeError> {
 }
 
 /// The asset of this name, or none.
-pub(crate) fn asset(registry: &Registry, name: &str) -> AssetId {
-    registry.find_asset(name).unwrap_or(AssetId::NONE)
+pub(crate) fn asset(market: Market<'_>, name: &str) -> AssetId {
+    market.find_asset(name).unwrap_or(AssetId::NONE)
 }
 
 pub(crate) const fn liquidity(is_maker: bool) -> Liquidity {
@@ -198,36 +207,36 @@ pub(crate) const fn liquidity(is_maker: bool) -> Liquidity {
 
 /// Balances of `outboundAccountPosition` (changed ones).
 pub(crate) fn on_balances(
-    registry: &Registry,
+    market: Market<'_>,
     data: Value<'_>,
     out: &mut impl Sink,
 ) -> Result<(), DecodeError> {
     for item in data.array("B").map_err(at("B"))? {
-        out.event(&Event::Balance(balance(registry, item, ["a", "f", "l"])?));
+        out.event(&Event::Balance(balance(market, item, ["a", "f", "l"])?));
     }
     Ok(())
 }
 
 /// Balances of the account query (all that are not zero).
 pub(crate) fn on_account(
-    registry: &Registry,
+    market: Market<'_>,
     root: Value<'_>,
     out: &mut impl Sink,
 ) -> Result<(), DecodeError> {
     for item in root.array("balances").map_err(at("balances"))? {
-        let balance = balance(registry, item, ["asset", "free", "locked"])?;
+        let balance = balance(market, item, ["asset", "free", "locked"])?;
         out.event(&Event::Balance(balance));
     }
     Ok(())
 }
 
 fn balance(
-    registry: &Registry,
+    market: Market<'_>,
     item: Value<'_>,
     [name, free, locked]: [&'static str; 3],
 ) -> Result<Balance, DecodeError> {
     Ok(Balance {
-        asset: asset(registry, item.str(name).map_err(at(name))?),
+        asset: asset(market, item.str(name).map_err(at(name))?),
         free: item.decimal(free).map_err(at(free))?,
         locked: item.decimal(locked).map_err(at(locked))?,
     })
@@ -235,11 +244,11 @@ fn balance(
 
 /// An order as queries and lists show it; `Ok(None)` when it is of an instrument we do not follow.
 pub(crate) fn on_listed(
-    registry: &Registry,
+    market: Market<'_>,
     item: Value<'_>,
     out: &mut impl Sink,
 ) -> Result<Option<OrderReport>, DecodeError> {
-    let Some(instrument) = followed(registry, item, "symbol", out)? else {
+    let Some(instrument) = followed(market, item, "symbol", out)? else {
         return Ok(None);
     };
     let (state, reason) = evidence(item.str("status").map_err(at("status"))?.as_bytes(), b"")?;
@@ -267,17 +276,25 @@ pub(crate) fn on_listed(
 /// A fill of `myTrades`; returns its id and its order's. The list names orders by the venue's id only: `client_id` is ours
 /// where it was asked for one order, else [`Names`] finds it.
 pub(crate) fn on_listed_fill(
-    registry: &Registry,
+    market: Market<'_>,
     client_id: Option<ClientOrderId>,
     item: Value<'_>,
     out: &mut impl Sink,
 ) -> Result<(u64, OrderId), DecodeError> {
     let trade_id = item.u64("id").map_err(at("id"))?;
     let order_id = order_id(item, "orderId")?;
-    let Some(instrument) = followed(registry, item, "symbol", out)? else {
+    let Some(instrument) = followed(market, item, "symbol", out)? else {
         return Ok((trade_id, order_id));
     };
-    let is_buyer = item.bool("isBuyer").map_err(at("isBuyer"))?;
+    // Spot's names, and futures'.
+    let either = |spot: &'static str, futures: &'static str| {
+        let value = item
+            .get(spot)
+            .or(item.get(futures))
+            .and_then(Value::as_bool);
+        value.ok_or(DecodeError::Field(spot))
+    };
+    let is_buyer = either("isBuyer", "buyer")?;
     out.event(&Event::Fill(FillReport {
         instrument,
         client_id,
@@ -288,8 +305,8 @@ pub(crate) fn on_listed_fill(
         qty: item.decimal("qty").map_err(at("qty"))?,
         cum: None,
         fee: fee(item, "commission")?,
-        fee_asset: asset(registry, text(item, "commissionAsset")),
-        liquidity: liquidity(item.bool("isMaker").map_err(at("isMaker"))?),
+        fee_asset: asset(market, text(item, "commissionAsset")),
+        liquidity: liquidity(either("isMaker", "maker")?),
         venue_ns: millis(item, "time")?,
     }));
     Ok((trade_id, order_id))
@@ -334,10 +351,14 @@ impl Names {
     }
 }
 
-/// A sink that learns the names of orders as they pass and puts them on fills that lack one.
+/// A sink that learns the names and terms of orders as they pass and puts names on fills that lack one.
 #[derive(Debug)]
 pub(crate) struct Naming<'a, S> {
     pub(crate) names: &'a mut Names,
+    /// What a change of an order tells anew, where one does.
+    pub(crate) terms: Option<&'a mut Latest<Terms>>,
+    /// A request of ours was taken.
+    pub(crate) was_taken: bool,
     pub(crate) out: &'a mut S,
 }
 
@@ -345,12 +366,25 @@ impl<S: Sink> Sink for Naming<'_, S> {
     #[inline]
     fn event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Ack(ack) => self.names.learn(ack.order_id, ack.client_id),
+            Event::Ack(ack) => {
+                self.was_taken |= ack.reason == RejectReason::None;
+                self.names.learn(ack.order_id, ack.client_id);
+            }
             Event::Order(OrderReport {
                 order_id,
                 client_id: Some(client_id),
+                side,
+                price,
+                qty,
                 ..
-            }) => self.names.learn(*order_id, *client_id),
+            }) => {
+                self.names.learn(*order_id, *client_id);
+                if let (Some(terms), Some(side), Some(price), Some(qty)) =
+                    (&mut self.terms, *side, *price, *qty)
+                {
+                    terms.note(*client_id, Terms { side, price, qty });
+                }
+            }
             Event::Fill(fill) if fill.client_id.is_none() => {
                 let client_id = self.names.find(fill.order_id);
                 return self
@@ -369,5 +403,8 @@ impl<S: Sink> Sink for Naming<'_, S> {
     }
     fn reconnect(&mut self, link: dp_types::LinkId, why: &'static str) {
         self.out.reconnect(link, why);
+    }
+    fn connect(&mut self, link: dp_types::LinkId, path: &str) {
+        self.out.connect(link, path);
     }
 }

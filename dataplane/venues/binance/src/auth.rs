@@ -13,9 +13,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dp_venue_api::{Hash, HmacKey, Secrets};
+use dp_venue_api::{Hash, HmacKey, Locked, Secrets, Zeroizing, scrub};
 use ring::signature::Ed25519KeyPair;
 
+/// Words of the stack that an Ed25519 signature may leave something in.
+const STACK_WORDS: usize = 1024;
 /// Longest signature: 64 bytes of Ed25519 in base64.
 pub const SIGNATURE_MAX: usize = 88;
 /// Longest key name we take: the venue's have 64 characters.
@@ -24,7 +26,7 @@ pub const API_KEY_MAX: usize = 128;
 /// How requests are signed.
 enum Signer {
     Hmac(HmacKey),
-    Ed25519(Box<Ed25519KeyPair>),
+    Ed25519(Locked<Ed25519KeyPair>),
 }
 
 /// Key material, ready to sign. `Debug` shows nothing of it.
@@ -99,15 +101,15 @@ impl Signature {
 
 impl Signer {
     fn of_pem(pem: &str) -> Result<Self, AuthError> {
-        let base64: String = pem
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.starts_with("-----"))
-            .collect();
-        let der = STANDARD.decode(base64).map_err(|_| AuthError::Pem)?;
+        let lines = pem.lines().map(str::trim);
+        let lines = lines.filter(|line| !line.starts_with("-----"));
+        let mut base64 = Zeroizing::new(String::with_capacity(pem.len()));
+        base64.extend(lines);
+        let der = STANDARD.decode(base64.as_bytes());
+        let der = Zeroizing::new(der.map_err(|_| AuthError::Pem)?);
         // "Maybe unchecked": the venue's own tool writes PKCS#8 without the public half.
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map_err(|_| AuthError::Pem)?;
-        Ok(Self::Ed25519(Box::new(pair)))
+        Ok(Self::Ed25519(Locked::of(pair)))
     }
 
     fn of_secret(secret: &str) -> Self {
@@ -118,7 +120,11 @@ impl Signer {
     fn sign(&self, payload: &[u8]) -> Signature {
         match self {
             Self::Hmac(key) => Signature::hex(key.sign(&[payload]).as_ref()),
-            Self::Ed25519(pair) => Signature::base64(pair.sign(payload).as_ref()),
+            Self::Ed25519(pair) => {
+                let signature = pair.sign(payload);
+                scrub::<STACK_WORDS>();
+                Signature::base64(signature.as_ref())
+            }
         }
     }
 }
@@ -219,12 +225,14 @@ pub fn sign_params(secret: &str, params: &[(&str, &str)]) -> Result<Signed, Auth
     sign(secret, &pairs.join("&"))
 }
 
-/// Signs a FIX Logon: sender, target, sequence number and sending time as in the message's header.
-pub fn sign_fix_logon(
-    secret: &str,
-    [sender, target, sequence, time]: [&str; 4],
-) -> Result<Signed, AuthError> {
-    sign(secret, &["A", sender, target, sequence, time].join("\u{1}"))
+/// What a FIX logon's signature is over: sender, target, sequence number and sending time as in its header.
+pub fn fix_logon_payload([sender, target, sequence, time]: [&str; 4]) -> String {
+    ["A", sender, target, sequence, time].join("\u{1}")
+}
+
+/// Signs a FIX logon; the fields are those of [`fix_logon_payload`].
+pub fn sign_fix_logon(secret: &str, fields: [&str; 4]) -> Result<Signed, AuthError> {
+    sign(secret, &fix_logon_payload(fields))
 }
 
 #[cfg(test)]
@@ -242,7 +250,7 @@ mod tests {
         Secrets {
             api_key: key.into(),
             api_secret: secret.into(),
-            passphrase: String::new(),
+            passphrase: dp_venue_api::Secret::default(),
             ed25519_pem: pem.into(),
         }
     }

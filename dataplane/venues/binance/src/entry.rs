@@ -18,13 +18,14 @@ use crate::account::{self, text};
 use crate::auth::{API_KEY_MAX, Auth};
 use crate::feed::{Heard, Notice, Stop, absent, at};
 use crate::limits::usages;
-use crate::reject::{reason, reason_of};
+use crate::product::{Market, Product};
+use crate::reject::reason_of;
 use crate::symbols::{RequestId, client_id_text, trimmed};
 use dp_types::{
     AmendOrder, CancelOrder, ClientOrderId, Decimal, Instrument, InstrumentId, NewOrder, Now,
-    OrderId, OrderKind, OrderReport, OrderState, RejectReason, Side, Tif, VenueNanos,
+    OrderId, OrderKind, OrderReport, OrderState, RejectReason, Side, VenueNanos,
 };
-use dp_venue_api::{DecodeError, Event, Fault, Registry, RequestAck, Sink};
+use dp_venue_api::{DecodeError, Event, Fault, RequestAck, Sink};
 use dp_wire::buf::{Buf, Overflow};
 use dp_wire::json::Value;
 use dp_wire::json::write::string;
@@ -117,7 +118,7 @@ impl<'a> Request<'a> {
         self
     }
 
-    fn decimal(&mut self, name: &str, value: Decimal) -> &mut Self {
+    pub(crate) fn decimal(&mut self, name: &str, value: Decimal) -> &mut Self {
         let mut digits = [0; Decimal::TEXT_MAX];
         self.text(name, trimmed(value).write(&mut digits))
     }
@@ -128,7 +129,7 @@ impl<'a> Request<'a> {
     }
 
     /// The order by the venue's id, which it finds fastest, or by ours.
-    fn order(&mut self, order: &CancelOrder) -> &mut Self {
+    pub(crate) fn order(&mut self, order: &CancelOrder) -> &mut Self {
         match u64::try_from(order.order_id.0) {
             Ok(id) if id != 0 => self.number("orderId", id),
             _ => self.client_id("origClientOrderId", order.client_id),
@@ -148,18 +149,10 @@ impl<'a> Request<'a> {
     }
 }
 
-const fn side_text(side: Side) -> &'static str {
+pub(crate) const fn side_text(side: Side) -> &'static str {
     match side {
         Side::Buy => "BUY",
         Side::Sell => "SELL",
-    }
-}
-
-const fn tif_text(tif: Tif) -> &'static str {
-    match tif {
-        Tif::Gtc => "GTC",
-        Tif::Ioc => "IOC",
-        Tif::Fok => "FOK",
     }
 }
 
@@ -173,7 +166,7 @@ pub(crate) fn window(window_ms: u32) -> u64 {
     u64::from(window_ms.clamp(1, WINDOW_MS_MAX))
 }
 
-/// Writes a new order. Post-only is a type of its own here; market orders have no price and no TIF.
+/// Writes a new order of its instrument's product; market orders have no price and no TIF.
 ///
 /// Cost: no allocation. Errors: [`Overflow`] cannot happen with keys [`Auth`] takes.
 pub fn write_new(
@@ -185,6 +178,7 @@ pub fn write_new(
     out: &mut Buf<MESSAGE_MAX>,
 ) -> Result<(), Overflow> {
     let id = RequestId::New(order.client_id, order.instrument);
+    let (type_text, tif) = Product::of(instrument.venue).words(order.kind, order.tif);
     let mut request = Request::new(out, id, "order.place", signing);
     request
         .client_id("newClientOrderId", order.client_id)
@@ -197,17 +191,12 @@ pub fn write_new(
     request
         .text("side", side_text(order.side))
         .text("symbol", instrument.symbol.as_str());
-    if order.kind == OrderKind::Limit {
-        request.text("timeInForce", tif_text(order.tif));
+    if let Some(tif) = tif {
+        request.text("timeInForce", tif);
     }
-    request.number("timestamp", now.unix.millis()).text(
-        "type",
-        match order.kind {
-            OrderKind::Limit => "LIMIT",
-            OrderKind::PostOnly => "LIMIT_MAKER",
-            OrderKind::Market => "MARKET",
-        },
-    );
+    request
+        .number("timestamp", now.unix.millis())
+        .text("type", type_text);
     request.end()
 }
 
@@ -336,7 +325,7 @@ impl Refusal {
 
 /// Reads `{"code","msg","data"}`; `None` when it is not there. An own status that is not of HTTP
 /// (stream control errors 0 to 3) keeps its code.
-pub(crate) fn refusal(error: Value<'_>, status: u16) -> Option<Refusal> {
+pub(crate) fn refusal(product: Product, error: Value<'_>, status: u16) -> Option<Refusal> {
     let code = error
         .get("code")
         .and_then(Value::as_i64)
@@ -346,8 +335,9 @@ pub(crate) fn refusal(error: Value<'_>, status: u16) -> Option<Refusal> {
         .get("data")
         .and_then(|data| data.get("retryAfter"))
         .and_then(Value::as_u64);
-    let reason = match reason_of(status, code, message) {
-        RejectReason::None => reason(code, message),
+    let named = product.reason(code, message);
+    let reason = match reason_of(status, code, named) {
+        RejectReason::None => named,
         reason => reason,
     };
     Some(Refusal {
@@ -396,7 +386,7 @@ pub(crate) const fn bare_report(
 
 /// An answer of the WebSocket API. Errors: a refusal of a request that is not ours, or a broken answer.
 pub(crate) fn on_reply(
-    registry: &Registry,
+    market: Market<'_>,
     root: Value<'_>,
     out: &mut impl Sink,
 ) -> Result<Heard, Fault> {
@@ -410,11 +400,11 @@ pub(crate) fn on_reply(
     };
     if (200..300).contains(&status) {
         let result = root.get("result").ok_or(DecodeError::Field("result"))?;
-        heard.notice = on_success(registry, request, result, out)?;
+        heard.notice = on_success(market, request, result, out)?;
         return Ok(heard);
     }
     let error = root.get("error").ok_or(DecodeError::Field("error"))?;
-    let refused = refusal(error, status).ok_or(DecodeError::Field("error"))?;
+    let refused = refusal(market.product, error, status).ok_or(DecodeError::Field("error"))?;
     heard.is_full = refused.code == TOO_MANY_ORDERS;
     if is_rate_stop(status, refused.code) {
         heard.stop = Some(Stop {
@@ -433,7 +423,7 @@ pub(crate) fn on_reply(
         {
             return Err(refused.fault());
         }
-        Some(request) => heard.notice = on_refusal(registry, request, refused, out),
+        Some(request) => heard.notice = on_refusal(market, request, refused, out),
     }
     Ok(heard)
 }
@@ -445,7 +435,11 @@ fn ack(client_id: ClientOrderId, result: Value<'_>) -> RequestAck {
     accepted(
         client_id,
         number(order, "orderId"),
-        number(result, "transactTime"),
+        result
+            .get("transactTime")
+            .or(result.get("updateTime")) // of futures
+            .and_then(Value::as_u64)
+            .unwrap_or(0),
     )
 }
 
@@ -461,7 +455,7 @@ pub(crate) fn accepted(client_id: ClientOrderId, order_id: u64, ms: u64) -> Requ
 }
 
 fn on_success(
-    registry: &Registry,
+    market: Market<'_>,
     request: Option<RequestId>,
     result: Value<'_>,
     out: &mut impl Sink,
@@ -469,15 +463,16 @@ fn on_success(
     match request {
         Some(RequestId::New(client, _)) => {
             out.event(&Event::Ack(ack(client, result)));
-            // Ours ask for ACK; RESULT and FULL say where the order stands as well.
-            if result.get("status").is_some() {
-                account::on_listed(registry, result, out)?;
+            // Ours ask for ACK; RESULT and FULL say where the order stands as well. Futures' ACK has the words of
+            // a RESULT, and says NEW whatever became of it.
+            if market.product == Product::Spot && result.get("status").is_some() {
+                account::on_listed(market, result, out)?;
             }
         }
         Some(RequestId::Amend(client, _) | RequestId::Cancel(client, _)) => {
             out.event(&Event::Ack(ack(client, result)));
         }
-        Some(RequestId::Query(client, _)) => return on_queried(registry, client, result, out),
+        Some(RequestId::Query(client, _)) => return on_queried(market, client, result, out),
         Some(RequestId::CancelAll(_)) => {
             out.event(&Event::Ignored("all cancelled; each is streamed"));
         }
@@ -491,11 +486,12 @@ fn on_success(
             out.event(&Event::Ignored("user data stream on"));
             return Ok(Notice::UserStreamOn);
         }
+        Some(RequestId::Probe) => out.event(&Event::Ignored("a pong")),
         None if text(result, "symbol").is_empty() || result.get("status").is_none() => {
             out.event(&Event::Ignored("an answer to a request that is not ours"));
         }
         None => {
-            account::on_listed(registry, result, out)?;
+            account::on_listed(market, result, out)?;
         }
     }
     Ok(Notice::None)
@@ -503,12 +499,12 @@ fn on_success(
 
 /// An order that was asked about is here: its report, and a wish for its fills if there are any.
 pub(crate) fn on_queried(
-    registry: &Registry,
+    market: Market<'_>,
     client: ClientOrderId,
     item: Value<'_>,
     out: &mut impl Sink,
 ) -> Result<Notice, DecodeError> {
-    let report = account::on_listed(registry, item, out)?;
+    let report = account::on_listed(market, item, out)?;
     Ok(match report {
         Some(report) if report.cum.is_some_and(|cum| !cum.is_zero()) => {
             Notice::Found(report.instrument, client, report.order_id)
@@ -519,7 +515,7 @@ pub(crate) fn on_queried(
 
 /// A request of ours was refused.
 fn on_refusal(
-    registry: &Registry,
+    market: Market<'_>,
     request: RequestId,
     refused: Refusal,
     out: &mut impl Sink,
@@ -547,10 +543,12 @@ fn on_refusal(
         }
         RequestId::Amend(client, _) | RequestId::Cancel(client, _) => out.event(&ack(client)),
         RequestId::Query(client, instrument) if reason == RejectReason::UnknownOrder => {
-            absent(registry, instrument, client, out);
+            absent(&market, instrument, client, out);
         }
         // No answer about the order: an Ack would read as one.
-        RequestId::Query(..) => out.event(&Event::Ignored("a query was refused")),
+        RequestId::Query(..) | RequestId::Probe => {
+            out.event(&Event::Ignored("a query was refused"));
+        }
         RequestId::CancelAll(_) if reason == RejectReason::UnknownOrder => {
             out.event(&Event::Ignored("nothing was open"));
         }

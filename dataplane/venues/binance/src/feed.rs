@@ -8,6 +8,7 @@
 //!     lastUpdateId bids asks          Book (snapshot), the symbol from S or `symbol`
 //!     e = serverShutdown              Control::ClosingSoon
 //!     e = executionReport ...         account.rs (user data, also inside {"subscriptionId","event"})
+//!     e = ORDER_TRADE_UPDATE ...      account.rs, usdm/account.rs (user data of futures)
 //!     e = anything else               Ignored, with its reason
 //! {"id","status",...}                 entry.rs (WebSocket API answers)
 //! {"result","id"}, {"code","msg"}     answers to stream control messages
@@ -16,13 +17,15 @@
 //! between messages: what a message means for the session comes back as [`Heard`].
 //! Source: venue page, sections 3 and 9, read 2026-11-20; fixtures `feed_*.json`.
 
-use crate::limits::{USAGES_MAX, Usage};
+pub use crate::heard::{Heard, Notice, Stop};
+use crate::product::{Market, Product};
 use crate::rest::{self, Ask};
-use crate::{ID, account, entry, sbe, scan};
+use crate::usdm;
+use crate::{account, entry, sbe, scan};
 use dp_types::limit::MSG_LEVELS_MAX;
 use dp_types::{
-    BookMsg, BookMsgKind, ClientOrderId, InstrumentId, LinkId, OrderId, QuoteMsg, RawLevel,
-    RejectReason, Side, TradeId, TradeMsg, VenueNanos,
+    BookMsg, BookMsgKind, ClientOrderId, InstrumentId, LinkId, QuoteMsg, RawLevel, RejectReason,
+    Side, Text, TradeId, TradeMsg, VenueNanos,
 };
 use dp_venue_api::{Control, DecodeError, Event, Fault, ReadCounts, Registry, RegistryError, Sink};
 use dp_wire::json::{Doc, JsonError, Value};
@@ -59,70 +62,19 @@ fn time(ms: Value<'_>, field: &'static str) -> Result<VenueNanos, DecodeError> {
 }
 
 /// The instrument a symbol names.
-pub(crate) fn instrument(registry: &Registry, symbol: &str) -> Result<InstrumentId, DecodeError> {
-    registry
-        .find(ID, symbol.as_bytes())
+pub(crate) fn instrument(market: Market<'_>, symbol: &str) -> Result<InstrumentId, DecodeError> {
+    market
+        .listed(symbol.as_bytes())
         .ok_or(DecodeError::UnknownSymbol)
 }
 
 /// The instrument of a message's own symbol field.
 pub(crate) fn own_instrument(
-    registry: &Registry,
+    market: Market<'_>,
     value: Value<'_>,
     key: &'static str,
 ) -> Result<InstrumentId, DecodeError> {
-    instrument(registry, value.str(key).map_err(at(key))?)
-}
-
-/// What a message means for the session, beside the events it made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Heard {
-    /// What to do about it.
-    pub notice: Notice,
-    /// The venue refused for rate.
-    pub stop: Option<Stop>,
-    /// The venue refused a new order because the count of orders is used up.
-    pub is_full: bool,
-    /// The venue's own counts.
-    pub usages: [Option<Usage>; USAGES_MAX],
-}
-
-/// Something the session acts on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Notice {
-    /// Nothing.
-    #[default]
-    None,
-    /// The venue will close this link.
-    ClosingSoon,
-    /// The user data subscription ended.
-    StreamEnded,
-    /// `session.logon` accepted.
-    LoggedOn,
-    /// The user data subscription is on.
-    UserStreamOn,
-    /// Logon or subscription refused, or the key was revoked.
-    Refused(RejectReason),
-    /// One order was found; its fills are worth asking for.
-    Found(InstrumentId, ClientOrderId, OrderId),
-}
-
-/// A refusal for rate (429) or a ban (418).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stop {
-    /// A ban.
-    pub is_ban: bool,
-    /// Unix milliseconds the venue named; 0 = it did not.
-    pub until_ms: u64,
-}
-
-impl From<Notice> for Heard {
-    fn from(notice: Notice) -> Self {
-        Self {
-            notice,
-            ..Self::default()
-        }
-    }
+    instrument(market, value.str(key).map_err(at(key))?)
 }
 
 /// Room for the levels of one message, taken once.
@@ -144,6 +96,7 @@ impl Default for Levels {
 /// A message decoder without state but its counts: a scanner, a parser and room for levels.
 #[derive(Debug)]
 pub struct Decoder {
+    product: Product,
     doc: Doc,
     levels: Levels,
     counts: ReadCounts,
@@ -155,15 +108,28 @@ const WARM_BYTES: usize = 128 << 10;
 
 impl Default for Decoder {
     fn default() -> Self {
+        Self::new(Product::Spot)
+    }
+}
+
+impl Decoder {
+    /// A decoder of one product's messages.
+    pub fn new(product: Product) -> Self {
         Self {
+            product,
             doc: Doc::with_limit(WARM_BYTES, dp_types::limit::HTTP_BODY_MAX),
             levels: Levels::default(),
             counts: ReadCounts::default(),
         }
     }
-}
 
-impl Decoder {
+    const fn market<'r>(&self, registry: &'r Registry) -> Market<'r> {
+        Market {
+            registry,
+            product: self.product,
+        }
+    }
+
     /// How messages were read since the start.
     pub const fn counts(&self) -> ReadCounts {
         self.counts
@@ -179,7 +145,7 @@ impl Decoder {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<Heard, Fault> {
-        if let Some(heard) = scan::text(registry, text, &mut self.levels, out) {
+        if let Some(heard) = scan::text(self.market(registry), text, &mut self.levels, out) {
             self.counts.scanned += 1;
             return Ok(heard);
         }
@@ -197,7 +163,7 @@ impl Decoder {
         out: &mut impl Sink,
     ) -> Result<(), DecodeError> {
         self.counts.scanned += 1;
-        sbe::message(registry, bytes, &mut self.levels, out)
+        sbe::message(self.market(registry), bytes, &mut self.levels, out)
     }
 
     /// [`Decoder::text`] without the scanner: what it falls back to, and its oracle.
@@ -210,6 +176,7 @@ impl Decoder {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<Heard, Fault> {
+        let market = self.market(registry);
         let Self { doc, levels, .. } = self;
         let tree = doc.parse(text).map_err(of_json)?;
         let root = tree.root();
@@ -217,19 +184,19 @@ impl Decoder {
         if let Some(data) = root.get("data")
             && let Some(stream) = root.get("stream").and_then(Value::as_str)
         {
-            return on_push(registry, link, stream, data, levels, out);
+            return on_push(market, link, stream, data, levels, out);
         }
         if let Some(event) = root.get("event") {
-            return on_push(registry, link, "", event, levels, out);
+            return on_push(market, link, "", event, levels, out);
         }
         if root.get("status").is_some_and(|s| s.as_u64().is_some()) {
-            return entry::on_reply(registry, root, out);
+            return entry::on_reply(market, root, out);
         }
         if root.get("e").is_some() || root.get("u").is_some() || root.get("lastUpdateId").is_some()
         {
-            return on_push(registry, link, "", root, levels, out);
+            return on_push(market, link, "", root, levels, out);
         }
-        on_control(root, out)
+        on_control(market.product, root, out)
     }
 
     /// Decodes the body of a successful REST answer to `ask`. Cold. Errors: [`DecodeError`].
@@ -240,16 +207,21 @@ impl Decoder {
         body: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<rest::Answer, DecodeError> {
-        let Self { doc, levels, .. } = self;
+        let Self {
+            product,
+            doc,
+            levels,
+            ..
+        } = self;
         let tree = doc.parse(body).map_err(of_json)?;
-        rest::read(registry, ask, tree.root(), levels, out)
+        rest::read(*product, registry, ask, tree.root(), levels, out)
     }
 
     /// The venue's code and message of a REST refusal; `None` when the body is not the venue's.
     /// The message is cut to what names the reason.
     pub(crate) fn refusal(&mut self, body: &mut [u8], status: u16) -> Option<entry::Refusal> {
         let tree = self.doc.parse(body).ok()?;
-        entry::refusal(tree.root(), status)
+        entry::refusal(self.product, tree.root(), status)
     }
 }
 
@@ -273,12 +245,12 @@ pub fn decode_any(
         }
     };
     for symbol in symbols {
-        match register(registry, &symbol) {
+        match register(decoder.product, registry, &symbol) {
             Ok(_) | Err(RegistryError::Full) => {}
             Err(RegistryError::TooLong) => return Err(DecodeError::UnknownSymbol.into()),
         }
     }
-    let ask = url.and_then(|url| rest::ask_of_url(registry, url));
+    let ask = url.and_then(|url| rest::ask_of_url(decoder.product, registry, url));
     let Some(ask) = ask else {
         return decoder.text(registry, LinkId::default(), text, out);
     };
@@ -291,10 +263,11 @@ pub fn decode_any(
 
 /// Adds a symbol with bare increments, or finds it.
 pub(crate) fn register(
+    product: Product,
     registry: &mut Registry,
     symbol: &str,
 ) -> Result<InstrumentId, RegistryError> {
-    registry.register(ID, symbol, DECIMALS_BARE, DECIMALS_BARE)
+    registry.register(product.id(), symbol, DECIMALS_BARE, DECIMALS_BARE)
 }
 
 /// Increments until a symbol's rules are known: no symbol of this venue prints more than 8 decimals, and
@@ -316,14 +289,15 @@ fn symbols(root: Value<'_>) -> Vec<String> {
     let mut found: Vec<String> = listed.into_iter().flatten().filter_map(of).collect();
     found.extend(of(data));
     if found.is_empty() && data.get("lastUpdateId").is_some() {
-        found.extend(root.str("stream").ok().and_then(stream_symbol));
+        let stream = root.str("stream").ok().and_then(stream_symbol);
+        found.extend(stream.map(|symbol| symbol.to_string()));
     }
     found
 }
 
 /// `btcusdt@depth20` → `BTCUSDT`.
-fn stream_symbol(stream: &str) -> Option<String> {
-    Some(stream.split_once('@')?.0.to_ascii_uppercase())
+fn stream_symbol(stream: &str) -> Option<Text<31>> {
+    Text::new(stream.split_once('@')?.0).map(Text::to_ascii_uppercase)
 }
 
 /// Whether a stream carries the top levels only: `@depth5`, `@depth10`, `@depth20`.
@@ -334,7 +308,7 @@ fn is_partial(stream: &str) -> bool {
 }
 
 fn on_push(
-    registry: &Registry,
+    market: Market<'_>,
     link: LinkId,
     stream: &str,
     data: Value<'_>,
@@ -342,14 +316,14 @@ fn on_push(
     out: &mut impl Sink,
 ) -> Result<Heard, Fault> {
     let Some(kind) = data.get("e") else {
-        on_nameless(registry, stream, data, levels, out)?;
+        on_nameless(market, stream, data, levels, out)?;
         return Ok(Heard::default());
     };
     match kind.as_str().ok_or(DecodeError::Field("e"))? {
-        "depthUpdate" => on_depth(registry, is_partial(stream), data, levels, out)?,
-        "bookTicker" => on_quote(registry, data, out)?,
-        "trade" => on_trade(registry, "t", data, out)?,
-        "aggTrade" => on_trade(registry, "l", data, out)?,
+        "depthUpdate" => on_depth(market, is_partial(stream), data, levels, out)?,
+        "bookTicker" => on_quote(market, data, out)?,
+        "trade" => on_trade(market, "t", data, out)?,
+        "aggTrade" => on_trade(market, "l", data, out)?,
         "serverShutdown" => {
             out.event(&Event::Control(Control::ClosingSoon(link)));
             return Ok(Notice::ClosingSoon.into());
@@ -358,8 +332,34 @@ fn on_push(
             out.event(&Event::Ignored("the user data subscription ended"));
             return Ok(Notice::StreamEnded.into());
         }
-        "executionReport" => account::on_report(registry, data, out)?,
-        "outboundAccountPosition" => account::on_balances(registry, data, out)?,
+        "executionReport" => account::on_report(market, data, out)?,
+        "outboundAccountPosition" => account::on_balances(market, data, out)?,
+        other if market.product == Product::Usdm => return on_futures(market, other, data, out),
+        other => out.event(&Event::Ignored(ignored(other))),
+    }
+    Ok(Heard::default())
+}
+
+/// What the account of futures is told.
+fn on_futures(
+    market: Market<'_>,
+    kind: &str,
+    data: Value<'_>,
+    out: &mut impl Sink,
+) -> Result<Heard, Fault> {
+    match kind {
+        "ORDER_TRADE_UPDATE" => {
+            let order = data.get("o").ok_or(DecodeError::Field("o"))?;
+            account::on_report(market, order, out)?;
+        }
+        "ACCOUNT_UPDATE" => usdm::account::on_update(market, data, out)?,
+        "TRADE_LITE" => out.event(&Event::Ignored(
+            "an execution before its fee is known: told when it is",
+        )),
+        "listenKeyExpired" => {
+            out.event(&Event::Ignored("the user data subscription ended"));
+            return Ok(Notice::StreamEnded.into());
+        }
         other => out.event(&Event::Ignored(ignored(other))),
     }
     Ok(Heard::default())
@@ -367,22 +367,22 @@ fn on_push(
 
 /// Messages without `e`: best quotes of spot, partial depth of spot, arrays of all symbols.
 fn on_nameless(
-    registry: &Registry,
+    market: Market<'_>,
     stream: &str,
     data: Value<'_>,
     levels: &mut Levels,
     out: &mut impl Sink,
 ) -> Result<(), DecodeError> {
     if data.get("B").is_some() {
-        return on_quote(registry, data, out);
+        return on_quote(market, data, out);
     }
     if data.get("lastUpdateId").is_some() {
         let id = match (data.get("symbol").and_then(Value::as_str), stream) {
-            (Some(symbol), _) => instrument(registry, symbol)?,
+            (Some(symbol), _) => instrument(market, symbol)?,
             (None, "") => return Err(DecodeError::Shape("depth without a symbol")),
             (None, stream) => {
                 let symbol = stream_symbol(stream).ok_or(DecodeError::Field("stream"))?;
-                instrument(registry, &symbol)?
+                instrument(market, symbol.as_str())?
             }
         };
         return on_snapshot(id, data, levels, out);
@@ -435,7 +435,7 @@ fn id_of(value: Option<Value<'_>>, field: &'static str) -> Result<i64, DecodeErr
 
 /// One diff event. Cost: one pass over its fields, one over its levels.
 fn on_depth(
-    registry: &Registry,
+    market: Market<'_>,
     is_partial: bool,
     data: Value<'_>,
     levels: &mut Levels,
@@ -459,7 +459,7 @@ fn on_depth(
         slot.get_or_insert(value);
     }
     let symbol = symbol.and_then(Value::as_str);
-    let instrument = instrument(registry, symbol.ok_or(DecodeError::Field("s"))?)?;
+    let instrument = instrument(market, symbol.ok_or(DecodeError::Field("s"))?)?;
     read_levels(bids, "b", &mut levels.bids)?;
     read_levels(asks, "a", &mut levels.asks)?;
     let last_id = id_of(last, "u")?;
@@ -517,7 +517,7 @@ pub(crate) fn on_snapshot(
     Ok(())
 }
 
-fn on_quote(registry: &Registry, data: Value<'_>, out: &mut impl Sink) -> Result<(), DecodeError> {
+fn on_quote(market: Market<'_>, data: Value<'_>, out: &mut impl Sink) -> Result<(), DecodeError> {
     let side = |price: &'static str, qty: &'static str| {
         Ok(RawLevel {
             price: data.decimal(price).map_err(at(price))?,
@@ -525,7 +525,7 @@ fn on_quote(registry: &Registry, data: Value<'_>, out: &mut impl Sink) -> Result
         })
     };
     out.event(&Event::Quote(QuoteMsg {
-        instrument: own_instrument(registry, data, "s")?,
+        instrument: own_instrument(market, data, "s")?,
         update_id: id_of(data.get("u"), "u")?,
         bid: side("b", "B")?,
         ask: side("a", "A")?,
@@ -536,14 +536,14 @@ fn on_quote(registry: &Registry, data: Value<'_>, out: &mut impl Sink) -> Result
 
 /// A trade; `m` says that the buyer rested, so the aggressor sold.
 fn on_trade(
-    registry: &Registry,
+    market: Market<'_>,
     id_key: &'static str,
     data: Value<'_>,
     out: &mut impl Sink,
 ) -> Result<(), DecodeError> {
     let is_buyer_maker = data.bool("m").map_err(at("m"))?;
     let trade = TradeMsg {
-        instrument: own_instrument(registry, data, "s")?,
+        instrument: own_instrument(market, data, "s")?,
         trade_id: TradeId(u128::from(data.u64(id_key).map_err(at(id_key))?)),
         taker: if is_buyer_maker {
             Side::Sell
@@ -564,8 +564,8 @@ fn on_trade(
 }
 
 /// Answers to SUBSCRIBE and its like, refusals without an envelope, strays of other interfaces.
-fn on_control(root: Value<'_>, out: &mut impl Sink) -> Result<Heard, Fault> {
-    if let Some(refusal) = entry::refusal(root, 400) {
+fn on_control(product: Product, root: Value<'_>, out: &mut impl Sink) -> Result<Heard, Fault> {
+    if let Some(refusal) = entry::refusal(product, root, 400) {
         if entry::is_rate_stop(400, refusal.code) {
             out.event(&Event::Ignored("refused for rate"));
             let stop = Stop {
@@ -608,7 +608,7 @@ fn ignored(kind: &str) -> &'static str {
         "balanceUpdate" => "a deposit, withdrawal or transfer; the balance is told apart",
         "externalLockUpdate" => "a lock from outside trading",
         "listStatus" => "order list: we place none",
-        "listenKeyExpired" => "listen keys are retired",
+        "listenKeyExpired" => "listen keys are retired", // on spot
         "ORDER_TRADE_UPDATE" | "TRADE_LITE" | "ACCOUNT_UPDATE" => "a futures account",
         "trade_all" | "ticker_all" => "options",
         _ => "an event we do not use",

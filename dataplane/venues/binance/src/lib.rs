@@ -1,4 +1,5 @@
-//! Binance spot as one sans-IO machine: market data, order entry, account, reconciliation.
+//! Binance as one sans-IO machine a product, spot and USD-M futures: market data, order entry, account,
+//! reconciliation.
 //!
 //! ```text
 //! link 0 rest    exchangeInfo → InstrumentsReady · book snapshots · reconciliation
@@ -7,9 +8,10 @@
 //!
 //! every link is replaced before the venue's 24 h end; its pings are WebSocket frames
 //! ```
+//! So it is on spot; what futures have otherwise, or beside it, is in `usdm`, and `product` says which is which.
 //! It does not own books: depth goes to a keeper, which asks back through `request_snapshot`. Request ids
 //! say what an answer is about; the only memory of orders is a cache of their names. It never resends an
-//! order. The decoder also reads the venue's US and futures market data, for replay.
+//! order. The decoder also reads the venue's US and COIN-M market data, for replay.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -25,7 +27,10 @@ pub mod account;
 pub mod auth;
 pub mod entry;
 pub mod feed;
+pub mod fix;
+mod heard;
 pub mod limits;
+pub mod product;
 pub mod reject;
 pub mod rest;
 mod sbe;
@@ -34,32 +39,41 @@ mod session;
 pub mod symbols;
 pub mod sync;
 pub mod template;
+pub mod usdm;
 
 use crate::feed::Decoder;
+use crate::product::Product;
 use crate::session::{Op, Session};
 use crate::symbols::order_id_text;
+use core::marker::PhantomData;
 use dp_types::{
     AmendOrder, CancelOrder, Instrument, InstrumentId, LinkId, NewOrder, Now, OrderId, Text,
     UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Event, Fault, LinkSpec, ReadCounts, Registry,
+    Capabilities, EntryError, EntryLink, Event, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
     RegistryError, RestResponse, Sink, Venue, VenueConfig,
 };
 
-/// This venue.
+/// Spot.
 pub const ID: VenueId = VenueId::BINANCE;
+/// USD-M futures.
+pub const ID_USDM: VenueId = VenueId::BINANCE_USDM;
 /// REST.
 pub const LINK_REST: LinkId = LinkId(0);
 /// Market streams.
 pub const LINK_MD: LinkId = LinkId(1);
-/// WebSocket API: order entry and user stream.
+/// WebSocket API: order entry, and on spot the user stream.
 pub const LINK_ORDERS: LinkId = LinkId(2);
+/// User stream of futures.
+pub const LINK_USER: LinkId = LinkId(3);
+/// REST of futures for what must not wait behind snapshots and lists.
+pub const LINK_CANCELS: LinkId = LinkId(4);
 
 /// The asset fees are paid in when the account holds it.
 const FEE_ASSET: &str = "BNB";
 
-/// What the venue offers and we use.
+/// What the venue offers on spot and we use.
 pub const CAPABILITIES: Capabilities = Capabilities {
     entry: EntryLink::WebSocket,
     amend_price: false, // cancel and place: the place in the queue is lost either way
@@ -77,14 +91,42 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_depth: 0,
 };
 
-/// The Binance machine.
+/// The machine of a product.
 #[derive(Debug)]
-pub struct Binance {
+pub struct Machine<P> {
     decoder: Decoder,
     session: Session,
+    product: PhantomData<P>,
 }
 
-impl Binance {
+/// Which product a machine is for.
+pub trait Of {
+    /// The product.
+    const PRODUCT: Product;
+}
+
+/// Of spot.
+#[derive(Debug)]
+pub struct Spot;
+
+/// Of USD-M futures.
+#[derive(Debug)]
+pub struct Usdm;
+
+impl Of for Spot {
+    const PRODUCT: Product = Product::Spot;
+}
+
+impl Of for Usdm {
+    const PRODUCT: Product = Product::Usdm;
+}
+
+/// Binance spot.
+pub type Binance = Machine<Spot>;
+/// Binance USD-M futures.
+pub type BinanceUsdm = Machine<Usdm>;
+
+impl<P: Of> Machine<P> {
     /// Builds the machine and registers its symbols.
     ///
     /// Errors: [`RegistryError`] when the registry is full or a symbol is too long. Unusable keys are told when the
@@ -93,12 +135,13 @@ impl Binance {
         let instruments = config
             .symbols
             .iter()
-            .map(|symbol| feed::register(registry, symbol))
+            .map(|symbol| feed::register(P::PRODUCT, registry, symbol))
             .collect::<Result<Vec<_>, _>>()?;
         registry.asset(FEE_ASSET)?;
         Ok(Self {
-            decoder: Decoder::default(),
-            session: Session::new(config, &instruments),
+            decoder: Decoder::new(P::PRODUCT),
+            session: Session::new(P::PRODUCT, config, &instruments),
+            product: PhantomData,
         })
     }
 }
@@ -107,13 +150,24 @@ fn known(registry: &Registry, id: InstrumentId) -> Result<&Instrument, EntryErro
     registry.get(id).ok_or(EntryError::UnknownInstrument)
 }
 
-impl Venue for Binance {
+impl<P: Of> Venue for Machine<P> {
     fn id(&self) -> VenueId {
-        ID
+        P::PRODUCT.id()
     }
 
     fn capabilities(&self) -> &'static Capabilities {
-        &CAPABILITIES
+        match P::PRODUCT {
+            Product::Spot => &CAPABILITIES,
+            Product::Usdm => &usdm::CAPABILITIES,
+        }
+    }
+
+    fn link_role(&self, link: LinkId) -> LinkRole {
+        match link {
+            LINK_MD => LinkRole::Market,
+            LINK_ORDERS | LINK_USER => LinkRole::Orders,
+            _ => LinkRole::Rest,
+        }
     }
 
     fn links(&self) -> &[LinkSpec] {
@@ -132,7 +186,9 @@ impl Venue for Binance {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        let Self { decoder, session } = self;
+        let Self {
+            decoder, session, ..
+        } = self;
         session.on_text(decoder, registry, link, now, text, out)
     }
 
@@ -144,7 +200,9 @@ impl Venue for Binance {
         bytes: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        let Self { decoder, session } = self;
+        let Self {
+            decoder, session, ..
+        } = self;
         if session.knows_rules(link) {
             decoder.binary(registry, bytes, out)?;
         } else {
@@ -165,7 +223,9 @@ impl Venue for Binance {
         response: RestResponse<'_>,
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        let Self { decoder, session } = self;
+        let Self {
+            decoder, session, ..
+        } = self;
         session.on_response(decoder, registry, now, response, out)
     }
 
@@ -222,10 +282,20 @@ impl Venue for Binance {
             |signing, window_ms, message| {
                 entry::write_new(instrument, order, now, window_ms, signing, message)
             },
-        )
+        )?;
+        if P::PRODUCT == Product::Usdm {
+            let terms = usdm::Terms {
+                side: order.side,
+                price: instrument.price_decimal(order.price),
+                qty: instrument.qty_decimal(order.qty),
+            };
+            self.session.note_terms(order.client_id, terms);
+        }
+        Ok(())
     }
 
-    /// Reduces the quantity in place. Errors: [`EntryError::Unsupported`] for a new price.
+    /// Spot reduces the quantity in place; futures change price and quantity. Errors: [`EntryError::Unsupported`] for
+    /// what the product cannot, and for an order so old that its terms are forgotten.
     fn amend_order(
         &mut self,
         registry: &Registry,
@@ -234,6 +304,15 @@ impl Venue for Binance {
         out: &mut impl Sink,
     ) -> Result<(), EntryError> {
         let instrument = known(registry, amend.instrument)?;
+        if P::PRODUCT == Product::Usdm {
+            let terms = self.session.terms(amend)?;
+            self.session.admit(Op::Amend, now)?;
+            return self.session.send(out, |signing, window_ms, message| {
+                usdm::entry::write_modify(
+                    instrument, amend, &terms, now, window_ms, signing, message,
+                )
+            });
+        }
         let (None, Some(qty)) = (amend.price, amend.qty) else {
             return Err(EntryError::Unsupported);
         };
@@ -276,6 +355,9 @@ impl Venue for Binance {
         out: &mut impl Sink,
     ) -> Result<(), EntryError> {
         let instrument = known(registry, instrument)?;
+        if P::PRODUCT == Product::Usdm {
+            return self.session.cancel_all_by_rest(instrument, now, out);
+        }
         self.session.admit(Op::Cancel, now)?;
         self.session.send(out, |signing, _, message| {
             entry::write_cancel_all(instrument, now, signing, message)

@@ -7,20 +7,19 @@
 //! 429 / 418                nothing leaves, cancels included, until the time the venue names
 //! 429 with -1015           no new order for the shortest order window; cancels go on
 //! ```
-//! The venue counts in windows aligned to its clock. A token bucket of N per window lets almost 2N pass in
-//! an unlucky one; here the last window is counted in tenths, and one tenth more, so that no span of a
-//! window's length ever holds more than its limit. The defaults are replaced by the values of `exchangeInfo` and corrected by the
-//! `rateLimits` of each answer, never downwards: the venue gives capacity back for fills, we don't count on it.
+//! The venue counts in windows aligned to its clock; ours hold in any span. The defaults are replaced by the values of
+//! `exchangeInfo`. What the `rateLimits` of an answer count beyond us, others of the address or account have used; it
+//! is not corrected downwards: the venue gives capacity back for fills, we don't count on it.
 //! Source: venue page, section 6, read 2026-11-20.
 
+use crate::product::Product;
 use dp_types::UnixNanos;
+use dp_venue_api::limits::{Budget, Parts, Stops, lacking};
 use dp_wire::json::Value;
 
 const SECOND_NS: u64 = 1_000_000_000;
 const MINUTE_NS: u64 = 60 * SECOND_NS;
 const DAY_NS: u64 = 86_400 * SECOND_NS;
-/// Parts of a window that are counted apart.
-const PARTS: u64 = 10;
 /// Share of the weight only cancels may use: one in this many.
 const RESERVE_SHARE: u32 = 5;
 /// A refusal for rate without a time: the weight's own window.
@@ -29,71 +28,6 @@ const STOP_NS: u64 = MINUTE_NS;
 const BAN_NS: u64 = 2 * MINUTE_NS;
 /// The venue's longest ban, three days: a later time is a wrong one.
 const BAN_NS_MAX: u64 = 3 * DAY_NS;
-
-/// A limit over any span of `window_ns`.
-#[derive(Debug, Clone, Copy)]
-pub struct Window {
-    limit: u32,
-    window_ns: u64,
-    counts: [u32; PARTS as usize + 1],
-    /// Number of the newest part, counted from 1970.
-    newest: u64,
-}
-
-impl Window {
-    /// An empty window. `window_ns` is raised to [`PARTS`] so that a part is never empty.
-    pub const fn new(limit: u32, window_ns: u64) -> Self {
-        let window_ns = if window_ns < PARTS { PARTS } else { window_ns };
-        Self {
-            limit,
-            window_ns,
-            counts: [0; PARTS as usize + 1],
-            newest: 0,
-        }
-    }
-
-    /// Forgets parts that have left the window. Time that runs backwards forgets nothing.
-    fn advance(&mut self, now: UnixNanos) {
-        let part = now.0 / (self.window_ns / PARTS);
-        let gone = part.saturating_sub(self.newest);
-        if gone == 0 {
-            return;
-        }
-        let gone =
-            usize::try_from(gone).map_or(self.counts.len(), |gone| gone.min(self.counts.len()));
-        self.counts.rotate_right(gone);
-        if let Some(fresh) = self.counts.get_mut(..gone) {
-            fresh.fill(0);
-        }
-        self.newest = part;
-    }
-
-    /// Units counted in the window that ends at `now`.
-    pub fn used(&mut self, now: UnixNanos) -> u32 {
-        self.advance(now);
-        self.counts
-            .iter()
-            .fold(0, |sum, count| sum.saturating_add(*count))
-    }
-
-    fn fits(&mut self, now: UnixNanos, cost: u32, reserve: u32) -> bool {
-        self.used(now).saturating_add(cost).saturating_add(reserve) <= self.limit
-    }
-
-    fn charge(&mut self, now: UnixNanos, cost: u32) {
-        self.advance(now);
-        if let Some(count) = self.counts.first_mut() {
-            *count = count.saturating_add(cost);
-        }
-    }
-
-    /// Takes the venue's own limit and count.
-    fn tell(&mut self, now: UnixNanos, usage: Usage) {
-        self.limit = usage.limit;
-        let missing = usage.count.saturating_sub(self.used(now));
-        self.charge(now, missing);
-    }
-}
 
 /// One entry of `rateLimits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,33 +102,54 @@ impl Usage {
 /// Everything that limits us at this venue.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    weight: Window,
-    orders: [Window; 2],
-    stopped_until: UnixNanos,
+    weight: Parts,
+    orders: [Parts; 2],
+    stops: Stops,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            weight: Window::new(6_000, MINUTE_NS),
-            orders: [
-                Window::new(50, 10 * SECOND_NS),
-                Window::new(160_000, DAY_NS),
-            ],
-            stopped_until: UnixNanos(0),
-        }
-    }
+/// What a budget is too small for, if for anything.
+pub fn lacks(budget: Budget) -> Option<&'static str> {
+    let too_small = [Product::Spot, Product::Usdm].map(|product| lacks_of(product, budget));
+    too_small.into_iter().flatten().next()
+}
+
+fn lacks_of(product: Product, budget: Budget) -> Option<&'static str> {
+    let now = UnixNanos(0);
+    let fresh = || Limits::new(product, budget);
+    let (allowed, weights) = (product.allowed(), product.weights());
+    let mut trading = fresh();
+    let orders = (0..allowed.weight)
+        .take_while(|_| trading.new_order(now))
+        .count();
+    let [(shortest, _), _] = allowed.orders;
+    lacking(&[
+        (orders > 0 && budget.account.holds(shortest), "a new order"),
+        (trading.cancel(now), "a cancel after new orders"),
+        (fresh().request(now, weights.depth), "a book"),
+        (
+            fresh().request(now, weights.open_orders),
+            "a list of open orders",
+        ),
+    ])
 }
 
 impl Limits {
+    /// A product's defaults, as far as they are ours; nothing used.
+    pub fn new(product: Product, budget: Budget) -> Self {
+        let allowed = product.allowed();
+        Self {
+            weight: Parts::new(allowed.weight, MINUTE_NS, budget.address),
+            orders: allowed
+                .orders
+                .map(|(limit, window_ns)| Parts::new(limit, window_ns, budget.account)),
+            stops: Stops::NONE,
+        }
+    }
+
     /// Takes room for a request of this weight that is no cancel.
     pub fn request(&mut self, now: UnixNanos, weight: u32) -> bool {
-        let reserve = self.weight.limit / RESERVE_SHARE;
-        if now < self.stopped_until || !self.weight.fits(now, weight, reserve) {
-            return false;
-        }
-        self.weight.charge(now, weight);
-        true
+        let reserve = self.weight.limit() / RESERVE_SHARE;
+        !self.stops.holds(now) && self.weight.take(now, weight, reserve)
     }
 
     /// Takes room for a new order.
@@ -211,18 +166,13 @@ impl Limits {
     /// The venue says that the shortest order window is full, whatever we counted.
     pub fn full_of_orders(&mut self, now: UnixNanos) {
         if let Some(window) = self.orders.first_mut() {
-            let left = window.limit.saturating_sub(window.used(now));
-            window.charge(now, left);
+            window.fill(now);
         }
     }
 
     /// Takes room for a cancel or a mass cancel: no order count, and the reserve is theirs.
     pub fn cancel(&mut self, now: UnixNanos) -> bool {
-        if now < self.stopped_until || !self.weight.fits(now, 1, 0) {
-            return false;
-        }
-        self.weight.charge(now, 1);
-        true
+        !self.stops.holds(now) && self.weight.take(now, 1, 0)
     }
 
     /// Takes the venue's own limits and counts.
@@ -235,9 +185,9 @@ impl Limits {
             };
             if let Some(window) = windows
                 .iter_mut()
-                .find(|window| window.window_ns == usage.window_ns)
+                .find(|window| window.window_ns() == usage.window_ns)
             {
-                window.tell(now, *usage);
+                window.tell(now, usage.limit, usage.count, None);
             }
         }
     }
@@ -248,26 +198,25 @@ impl Limits {
         let until = until
             .filter(|until| until.since(now) > 0 && until.since(now) <= BAN_NS_MAX)
             .unwrap_or(default);
-        self.stopped_until = self.stopped_until.max(until);
-        self.stopped_until
+        self.stops.hold(until)
     }
 
     /// Until when nothing may be sent.
     pub const fn stopped_until(&self) -> UnixNanos {
-        self.stopped_until
+        self.stops.until()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use dp_venue_api::limits::Share;
 
     const T0: UnixNanos = UnixNanos(1_760_000_000_000_000_000);
 
     #[test]
     fn fifty_orders_then_none_until_the_window_has_passed() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Product::Spot, Budget::WHOLE);
         let passed = (0..100).filter(|_| limits.new_order(T0)).count();
         assert_eq!(passed, 50);
         assert!(limits.cancel(T0), "cancels have no order count");
@@ -277,7 +226,7 @@ mod tests {
 
     #[test]
     fn too_many_orders_holds_orders_and_nothing_else() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Product::Spot, Budget::WHOLE);
         limits.full_of_orders(T0);
         assert!(!limits.new_order(T0));
         assert!(limits.cancel(T0), "what rests must go");
@@ -287,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_fifth_of_the_weight_is_kept_for_cancels() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Product::Spot, Budget::WHOLE);
         let snapshots = (0..200).filter(|_| limits.request(T0, 50)).count();
         assert_eq!(snapshots, 96, "4800 of 6000");
         assert!(!limits.new_order(T0));
@@ -296,7 +245,7 @@ mod tests {
 
     #[test]
     fn the_venue_knows_better() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Product::Spot, Budget::WHOLE);
         let usage = Usage {
             is_orders: true,
             window_ns: 10 * SECOND_NS,
@@ -312,44 +261,52 @@ mod tests {
 
     #[test]
     fn a_stop_holds_everything() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Product::Spot, Budget::WHOLE);
         let named = T0.after(5 * SECOND_NS);
         assert_eq!(limits.stop(T0, false, Some(named)), named);
         assert!(!limits.cancel(T0) && !limits.new_order(T0) && !limits.request(T0, 1));
         assert!(limits.cancel(named) && limits.new_order(named));
         assert_eq!(limits.stop(named, true, None), named.after(BAN_NS));
         let absurd = Some(UnixNanos(u64::MAX));
-        assert_eq!(Limits::default().stop(T0, false, absurd), T0.after(STOP_NS));
+        assert_eq!(
+            Limits::new(Product::Spot, Budget::WHOLE).stop(T0, false, absurd),
+            T0.after(STOP_NS)
+        );
     }
 
-    proptest! {
-        /// Law: whatever the pace and cost, no span of the window's length holds more than its limit.
-        #[test]
-        fn never_more_than_the_limit_in_any_window(
-            steps in proptest::collection::vec((0u64..400_000_000, 1u32..4), 1..400),
-        ) {
-            let mut window = Window::new(9, SECOND_NS);
-            let (mut now, mut passed) = (T0.0, Vec::new());
-            for (step, cost) in steps {
-                now += step;
-                if window.fits(UnixNanos(now), cost, 0) {
-                    window.charge(UnixNanos(now), cost);
-                    passed.push((now, cost));
-                }
-            }
-            for (at, (start, _)) in passed.iter().enumerate() {
-                let inside = passed.iter().skip(at).take_while(|(time, _)| time - start < SECOND_NS);
-                prop_assert!(inside.map(|(_, cost)| cost).sum::<u32>() <= 9);
-            }
-        }
+    #[test]
+    fn a_share_is_a_smaller_venue_and_others_cost_only_what_is_not_theirs() {
+        let half = Budget::of(Share::percent(50));
+        let mut limits = Limits::new(Product::Spot, half);
+        let taken = |limits: &mut Limits| (0..90).filter(|_| limits.new_order(T0)).count();
+        assert_eq!(taken(&mut limits), 25);
+        let usage = Usage {
+            is_orders: true,
+            window_ns: 10 * SECOND_NS,
+            limit: 100,
+            count: 75,
+        };
+        limits.tell(T0, &[Some(usage)]);
+        assert_eq!(taken(&mut limits), 25, "others have used their fifty");
+        assert_eq!((0..9_000).filter(|_| limits.request(T0, 1)).count(), 2_350);
+        assert_eq!((0..9_000).filter(|_| limits.cancel(T0)).count(), 600);
+        let usage = Usage { count: 99, ..usage };
+        let mut limits = Limits::new(Product::Spot, half);
+        limits.tell(T0, &[Some(usage)]);
+        assert_eq!(taken(&mut limits), 1, "others have used more");
+    }
 
-        #[test]
-        fn time_in_any_order_never_panics(times: Vec<u64>, window_ns: u64) {
-            let mut window = Window::new(3, window_ns);
-            for time in times {
-                window.charge(UnixNanos(time), 1);
-                let _ = window.used(UnixNanos(time));
-            }
-        }
+    #[test]
+    fn a_budget_holds_a_list_or_says_so() {
+        let of = |percent| lacks_of(Product::Spot, Budget::of(Share::percent(percent)));
+        assert_eq!((of(100), of(2)), (None, None));
+        assert_eq!(of(1), Some("a new order"));
+        let address = Share::percent(1);
+        let narrow = Budget {
+            address,
+            ..Budget::WHOLE
+        };
+        assert_eq!(lacks_of(Product::Spot, narrow), Some("a book"));
+        assert_eq!(lacks(narrow), Some("a book"), "of either product");
     }
 }

@@ -68,15 +68,16 @@ fn engine(code: i32, message: &str) -> RejectReason {
     }
 }
 
-/// Our name for a status (HTTP, or of a WebSocket API answer) and the error that came with it.
-pub fn reason_of(status: u16, code: i32, message: &str) -> RejectReason {
+/// Our name for a status (HTTP, or of a WebSocket API answer) and the error that came with it, whose own name is
+/// `named`.
+pub fn reason_of(status: u16, code: i32, named: RejectReason) -> RejectReason {
     match status {
         200..=299 => RejectReason::None,
         429 | 418 => RejectReason::RateLimit,
         // 5xx settles nothing, but the overload refusal says in its code that nothing was done.
         500..=599 if code == -1008 => RejectReason::VenueDown,
         0 | 500..=599 => RejectReason::UnknownOutcome,
-        _ => match (reason(code, message), status) {
+        _ => match (named, status) {
             (RejectReason::None, 401) => RejectReason::Auth,
             (RejectReason::None, 403) => RejectReason::Permission,
             (RejectReason::None, _) => RejectReason::Other,
@@ -138,7 +139,7 @@ mod tests {
 
     #[test]
     fn status_decides_what_is_known() {
-        let of = |status, code| reason_of(status, code, "");
+        let of = |status, code| reason_of(status, code, reason(code, ""));
         assert_eq!(of(200, 0), RejectReason::None);
         assert_eq!(of(0, 0), RejectReason::UnknownOutcome);
         assert_eq!(of(503, -1000), RejectReason::UnknownOutcome);
@@ -157,7 +158,8 @@ mod tests {
         fn only_success_is_none(code: i32, message: String, status: u16) {
             prop_assert_eq!(reason(code, &message) == RejectReason::None, code == 0);
             let is_success = (200..300).contains(&status);
-            prop_assert_eq!(reason_of(status, code, &message) == RejectReason::None, is_success);
+            let named = reason(code, &message);
+            prop_assert_eq!(reason_of(status, code, named) == RejectReason::None, is_success);
         }
     }
 }

@@ -11,15 +11,18 @@
 use crate::account::{self, text};
 use crate::feed::{Levels, Notice, at, on_snapshot};
 use crate::limits::{USAGES_MAX, Usage, usages};
+use crate::product::{Market, Product};
 use crate::symbols::{parse_client_id, trimmed};
-use crate::{ID, LINK_REST, entry};
+use crate::usdm;
+use crate::{LINK_CANCELS, LINK_REST, entry};
 use dp_types::{
-    ClientOrderId, Decimal, Instrument, InstrumentId, Notional, NumError, OrderId, Price, Qty,
+    ClientOrderId, Decimal, Instrument, InstrumentId, LinkId, Notional, NumError, OrderId, Price,
+    Qty,
 };
 use dp_venue_api::{DecodeError, Registry, RegistryError, RestMethod, RestRequest, RestTag, Sink};
 use dp_wire::json::Value;
 
-/// Levels a side of the snapshots we ask for, and their weight.
+/// Levels a side of the snapshots we ask for.
 pub const DEPTH_LIMIT: usize = 1_000;
 /// Trades on one page.
 pub const TRADES_LIMIT: usize = 1_000;
@@ -71,6 +74,16 @@ pub enum Ask {
     Order(InstrumentId, ClientOrderId),
     /// A page (0 to [`ORDER_PAGES_MAX`]) of the trades of one order of ours.
     OrderTrades(InstrumentId, ClientOrderId, u8),
+    /// Positions of futures, in this run of reconciliation.
+    Positions(u32),
+    /// A key for the user stream of futures.
+    ListenKey,
+    /// That it stays alive.
+    KeepAlive,
+    /// A cancel of everything of an instrument.
+    CancelAll(InstrumentId),
+    /// The dead man's switch of an instrument, put off.
+    DeadMan(InstrumentId),
 }
 
 impl Ask {
@@ -90,6 +103,11 @@ impl Ask {
             Self::Account(run) => (5, run as u64),
             Self::Order(id, client) => (6, pack(id, client)),
             Self::OrderTrades(id, client, page) => (7 | (page as u64 & 0xf) << 4, pack(id, client)),
+            Self::Positions(run) => (8, run as u64),
+            Self::ListenKey => (9, 0),
+            Self::KeepAlive => (10, 0),
+            Self::CancelAll(id) => (11, id.0 as u64),
+            Self::DeadMan(id) => (12, id.0 as u64),
         };
         RestTag(kind | number << 8)
     }
@@ -122,18 +140,46 @@ impl Ask {
             }),
             5 => Self::Account(number()?),
             6 => Self::Order(id, client),
+            8 => Self::Positions(number()?),
+            9 if wide == 0 => Self::ListenKey,
+            10 if wide == 0 => Self::KeepAlive,
+            11 => Self::CancelAll(InstrumentId(number()?)),
+            12 => Self::DeadMan(InstrumentId(number()?)),
             _ => return None,
         })
     }
 
     /// Weight of the request at the venue.
-    pub const fn weight(self) -> u32 {
+    pub(crate) const fn weight(self, product: Product) -> u32 {
+        let weights = product.weights();
         match self {
-            Self::Rules(_) | Self::Account(_) | Self::Trades(_) => 20,
-            Self::Depth(..) => 50,
-            Self::OpenOrders(_) => 80,
-            Self::Order(..) => 4,
-            Self::OrderTrades(..) => 5,
+            Self::Rules(_) => weights.rules,
+            Self::Depth(..) => weights.depth,
+            Self::OpenOrders(_) => weights.open_orders,
+            Self::Trades(_) => weights.trades,
+            Self::Account(_) => weights.account,
+            Self::Order(..) => weights.order,
+            Self::OrderTrades(..) => weights.order_trades,
+            Self::Positions(_) => 5,
+            Self::ListenKey | Self::KeepAlive | Self::CancelAll(_) => 1,
+            Self::DeadMan(_) => 10,
+        }
+    }
+
+    /// The link it goes by: what is urgent does not wait behind lists and snapshots.
+    const fn link(self) -> LinkId {
+        match self {
+            Self::CancelAll(_) | Self::DeadMan(_) => LINK_CANCELS,
+            _ => LINK_REST,
+        }
+    }
+
+    const fn method(self) -> RestMethod {
+        match self {
+            Self::ListenKey | Self::DeadMan(_) => RestMethod::Post,
+            Self::KeepAlive => RestMethod::Put,
+            Self::CancelAll(_) => RestMethod::Delete,
+            _ => RestMethod::Get,
         }
     }
 }
@@ -154,9 +200,9 @@ pub fn symbol_of_url(url: &str) -> Option<String> {
 
 /// What a recorded answer was the answer to, from its URL (spot, US and futures hosts; replay, tools). `None`
 /// when the URL is not one we ask, or names a symbol that is not in the registry.
-pub fn ask_of_url(registry: &Registry, url: &str) -> Option<Ask> {
+pub fn ask_of_url(product: Product, registry: &Registry, url: &str) -> Option<Ask> {
     let path = url.split('?').next()?;
-    let instrument = || registry.find(ID, query_field(url, "symbol=")?.as_bytes());
+    let instrument = || registry.find(product.id(), query_field(url, "symbol=")?.as_bytes());
     let client = || {
         query_field(url, "origClientOrderId=")
             .and_then(|id| parse_client_id(id.as_bytes()))
@@ -172,24 +218,31 @@ pub fn ask_of_url(registry: &Registry, url: &str) -> Option<Ask> {
             page: 0,
         }),
         "account" => Ask::Account(RECORDED),
+        "userTrades" if product == Product::Usdm => Ask::Trades(TradesPage {
+            run: RECORDED,
+            id: instrument()?,
+            page: 0,
+        }),
+        "balance" if product == Product::Usdm => Ask::Account(RECORDED),
+        "positionRisk" if product == Product::Usdm => Ask::Positions(RECORDED),
         "order" => Ask::Order(instrument()?, client()),
         _ => return None,
     })
 }
 
 /// The tag under which the machine reads a recorded answer; `None` as [`ask_of_url`].
-pub fn tag_of_url(registry: &Registry, url: &str) -> Option<RestTag> {
-    ask_of_url(registry, url).map(Ask::tag)
+pub fn tag_of_url(product: Product, registry: &Registry, url: &str) -> Option<RestTag> {
+    ask_of_url(product, registry, url).map(Ask::tag)
 }
 
-/// Queues a GET; signed targets come with the key's name.
-pub(crate) fn get(ask: Ask, target: &str, api_key: Option<&str>, out: &mut impl Sink) {
+/// Queues a question; signed targets, and those about a listen key, come with the key's name.
+pub(crate) fn ask(ask: Ask, target: &str, api_key: Option<&str>, out: &mut impl Sink) {
     let header = api_key.map(|key| ("X-MBX-APIKEY", key));
     out.request(
-        LINK_REST,
+        ask.link(),
         &RestRequest {
             tag: ask.tag(),
-            method: RestMethod::Get,
+            method: ask.method(),
             target,
             headers: header.as_slice(),
             body: &[],
@@ -198,7 +251,7 @@ pub(crate) fn get(ask: Ask, target: &str, api_key: Option<&str>, out: &mut impl 
 }
 
 /// What an answer said, beside its events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// How many instruments have rules now, and the venue's limits.
     Rules(usize, [Option<Usage>; USAGES_MAX]),
@@ -212,25 +265,42 @@ pub enum Answer {
     Account,
     /// One order; its fills may be worth asking for.
     Order(Notice),
+    /// Positions went out.
+    Positions,
+    /// What a listen key opens.
+    Key(String),
+    /// It was done, and there is nothing in it.
+    Done,
 }
 
 /// Reads the body of a successful answer. Errors: [`DecodeError`].
 pub(crate) fn read(
+    product: Product,
     registry: &mut Registry,
     ask: Ask,
     root: Value<'_>,
     levels: &mut Levels,
     out: &mut impl Sink,
 ) -> Result<Answer, DecodeError> {
+    if let Ask::Rules(_) = ask {
+        return Ok(Answer::Rules(rules(product, registry, root)?, usages(root)));
+    }
+    let market = Market { registry, product };
     match ask {
-        Ask::Rules(_) => Ok(Answer::Rules(rules(registry, root)?, usages(root))),
+        Ask::Rules(_) => Ok(Answer::Done), // read above: it writes
+        Ask::Positions(_) => {
+            usdm::account::on_positions(market, root, out)?;
+            Ok(Answer::Positions)
+        }
+        Ask::ListenKey => Ok(Answer::Key(usdm::user::target(root)?)),
+        Ask::KeepAlive | Ask::CancelAll(_) | Ask::DeadMan(_) => Ok(Answer::Done),
         Ask::Depth(id, _) => {
             on_snapshot(id, root, levels, out)?;
             Ok(Answer::Depth)
         }
         Ask::OpenOrders(_) => {
             for item in root.as_array().ok_or(DecodeError::Shape("no list"))? {
-                account::on_listed(registry, item, out)?;
+                account::on_listed(market, item, out)?;
             }
             Ok(Answer::OpenOrders)
         }
@@ -243,7 +313,7 @@ pub(crate) fn read(
             let mut result = Ok(());
             for item in root.as_array().ok_or(DecodeError::Shape("no list"))? {
                 // One that cannot be read hides no other.
-                match account::on_listed_fill(registry, client, item, out) {
+                match account::on_listed_fill(market, client, item, out) {
                     Ok((trade_id, order_id)) => {
                         newest = newest.max(trade_id);
                         last = order_id;
@@ -255,23 +325,24 @@ pub(crate) fn read(
             result.map(|()| Answer::Trades(count, newest, last))
         }
         Ask::Account(_) => {
-            account::on_account(registry, root, out)?;
+            match product {
+                Product::Spot => account::on_account(market, root, out)?,
+                Product::Usdm => usdm::account::on_balances(market, root, out)?,
+            }
             Ok(Answer::Account)
         }
-        Ask::Order(_, client) => Ok(Answer::Order(entry::on_queried(
-            registry, client, root, out,
-        )?)),
+        Ask::Order(_, client) => Ok(Answer::Order(entry::on_queried(market, client, root, out)?)),
     }
 }
 
 /// Registers the rules of every listed instrument we follow; returns how many there were.
 ///
 /// Errors: an instrument of ours whose numbers cannot be read.
-fn rules(registry: &mut Registry, root: Value<'_>) -> Result<usize, DecodeError> {
+fn rules(product: Product, registry: &mut Registry, root: Value<'_>) -> Result<usize, DecodeError> {
     let mut count = 0;
     for item in root.array("symbols").map_err(at("symbols"))? {
         let symbol = item.str("symbol").map_err(at("symbol"))?;
-        let id = registry.find(ID, symbol.as_bytes());
+        let id = registry.find(product.id(), symbol.as_bytes());
         let Some(&known) = id.and_then(|id| registry.get(id)) else {
             continue;
         };
@@ -433,10 +504,15 @@ mod tests {
             Ask::Order(InstrumentId(1023), client),
             Ask::OrderTrades(InstrumentId(0), client, 0),
             Ask::OrderTrades(InstrumentId(1023), client, ORDER_PAGES_MAX),
+            Ask::Positions(7),
+            Ask::ListenKey,
+            Ask::KeepAlive,
+            Ask::CancelAll(InstrumentId(1023)),
+            Ask::DeadMan(InstrumentId(0)),
         ] {
             assert_eq!(Ask::of(ask.tag()), Some(ask));
         }
-        for raw in [0, 8, 255, 0x11, 1 << 60 | 2, 1 << 60 | 3, u64::MAX] {
+        for raw in [0, 13, 265, 255, 0x11, 1 << 60 | 2, 1 << 60 | 3, u64::MAX] {
             assert_eq!(Ask::of(RestTag(raw)), None);
         }
     }
@@ -444,8 +520,8 @@ mod tests {
     #[test]
     fn urls_name_their_answers() {
         let mut registry = Registry::new();
-        let id = crate::feed::register(&mut registry, "BTCUSDT").unwrap();
-        let of = |url: &str| ask_of_url(&registry, url);
+        let id = crate::feed::register(Product::Spot, &mut registry, "BTCUSDT").unwrap();
+        let of = |url: &str| ask_of_url(Product::Spot, &registry, url);
         for url in [
             "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000",
             "https://www.binance.com/api/v1/depth?symbol=BTCUSDT&limit=1000",

@@ -11,11 +11,12 @@
 //! Source: venue page, section 3 (SBE market streams), schema 1 version 0, read 2026-11-21.
 
 use crate::feed::{Levels, instrument};
+use crate::product::Market;
 use dp_types::limit::MSG_LEVELS_MAX;
 use dp_types::{
     BookMsg, BookMsgKind, Decimal, QuoteMsg, RawLevel, Side, TradeId, TradeMsg, VenueNanos,
 };
-use dp_venue_api::{DecodeError, Event, Registry, Sink};
+use dp_venue_api::{DecodeError, Event, Sink};
 use dp_wire::sbe::{Block, Group, Header, Reader};
 
 /// The schema of the market streams.
@@ -91,7 +92,7 @@ impl Exponents {
 ///
 /// Cost: one pass, no allocation once warm. Errors: [`DecodeError`]; nothing of the message is told then.
 pub(crate) fn message(
-    registry: &Registry,
+    market: Market<'_>,
     bytes: &[u8],
     levels: &mut Levels,
     out: &mut impl Sink,
@@ -102,9 +103,9 @@ pub(crate) fn message(
         return Err(DecodeError::Shape("a binary message of another schema"));
     }
     match header.template {
-        TRADES => trades(registry, reader, &header, out),
-        BEST_BID_ASK => quote(registry, reader, &header, out),
-        DEPTH_20 | DEPTH_DIFF => depth(registry, reader, &header, levels, out),
+        TRADES => trades(market, reader, &header, out),
+        BEST_BID_ASK => quote(market, reader, &header, out),
+        DEPTH_20 | DEPTH_DIFF => depth(market, reader, &header, levels, out),
         _ => {
             out.event(&Event::Ignored("a binary message we did not ask for"));
             Ok(())
@@ -113,16 +114,16 @@ pub(crate) fn message(
 }
 
 fn symbol(
-    registry: &Registry,
+    market: Market<'_>,
     reader: &mut Reader<'_>,
 ) -> Result<dp_types::InstrumentId, DecodeError> {
     let symbol = reader.text8().ok_or(CUT)?;
     let symbol = core::str::from_utf8(symbol).map_err(|_| DecodeError::Field("symbol"))?;
-    instrument(registry, symbol)
+    instrument(market, symbol)
 }
 
 fn trades(
-    registry: &Registry,
+    market: Market<'_>,
     mut reader: Reader<'_>,
     header: &Header,
     out: &mut impl Sink,
@@ -131,7 +132,7 @@ fn trades(
     let venue_ns = time(root, 8)?;
     let exponents = Exponents::read(root, 16)?;
     let group = reader.group32(25).ok_or(CUT)?;
-    let instrument = symbol(registry, &mut reader)?;
+    let instrument = symbol(market, &mut reader)?;
     let trade = |block: Block<'_>| {
         let id = block.i64(0).and_then(|id| u64::try_from(id).ok());
         let RawLevel { price, qty } = exponents.level(block, 8)?;
@@ -160,7 +161,7 @@ fn trades(
 }
 
 fn quote(
-    registry: &Registry,
+    market: Market<'_>,
     mut reader: Reader<'_>,
     header: &Header,
     out: &mut impl Sink,
@@ -168,7 +169,7 @@ fn quote(
     let root = reader.root(header, 50).ok_or(CUT)?;
     let exponents = Exponents::read(root, 16)?;
     let quote = QuoteMsg {
-        instrument: symbol(registry, &mut reader)?,
+        instrument: symbol(market, &mut reader)?,
         update_id: id(root, 8)?,
         bid: exponents.level(root, 18)?,
         ask: exponents.level(root, 34)?,
@@ -179,7 +180,7 @@ fn quote(
 }
 
 fn depth(
-    registry: &Registry,
+    market: Market<'_>,
     mut reader: Reader<'_>,
     header: &Header,
     levels: &mut Levels,
@@ -197,7 +198,7 @@ fn depth(
     exponents.levels(reader.group16(16).ok_or(CUT)?, &mut levels.bids)?;
     exponents.levels(reader.group16(16).ok_or(CUT)?, &mut levels.asks)?;
     let book = BookMsg {
-        instrument: symbol(registry, &mut reader)?,
+        instrument: symbol(market, &mut reader)?,
         kind,
         first_id: id(root, 8)?,
         last_id: id(root, last_at)?,

@@ -4,24 +4,24 @@
 mod market;
 mod orders;
 
-use crate::ID;
 use crate::feed::{Heard, Levels};
+use crate::product::Market;
 use dp_types::{InstrumentId, VenueNanos};
-use dp_venue_api::{Registry, Sink};
+use dp_venue_api::Sink;
 use dp_wire::scan::Cursor;
 
 /// Reads one message and tells its events. `None` when it is of no hot shape: nothing was told then.
 #[inline]
 pub(crate) fn text(
-    registry: &Registry,
+    market: Market<'_>,
     text: &[u8],
     levels: &mut Levels,
     out: &mut impl Sink,
 ) -> Option<Heard> {
-    if market::text(registry, text, levels, out) {
+    if market::text(market, text, levels, out) {
         return Some(Heard::default());
     }
-    orders::text(registry, text, out)
+    orders::text(market, text, out)
 }
 
 #[inline]
@@ -36,7 +36,7 @@ fn id(at: &mut Cursor<'_>) -> Option<i64> {
 
 /// `"s":"..."` of an instrument we know.
 #[inline]
-fn instrument(registry: &Registry, at: &mut Cursor<'_>) -> Option<InstrumentId> {
+fn instrument(market: Market<'_>, at: &mut Cursor<'_>) -> Option<InstrumentId> {
     at.need(br#""s":""#)?;
-    registry.find(ID, at.text()?)
+    market.listed(at.text()?)
 }

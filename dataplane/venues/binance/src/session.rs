@@ -1,6 +1,7 @@
 //! Links and their upkeep: logon, user stream, snapshots, reconciliation, planned reconnects.
 //!
 //! ```text
+//! (spot; what futures do beside it is in `usdm`)
 //! rest      open ─▶ exchangeInfo ─▶ InstrumentsReady          (market data before that is passed over)
 //! md        open ─▶ Subscribed: the streams are in its URL, nothing is ever sent on it
 //! orders    open ─▶ session.logon (Ed25519) ─▶ userDataStream.subscribe ─▶ LoggedIn ─▶ orders
@@ -13,6 +14,8 @@
 
 mod answers;
 mod books;
+mod futures;
+mod link;
 mod reconcile;
 mod rules;
 
@@ -21,13 +24,16 @@ use crate::auth::{Auth, AuthError};
 use crate::entry::{self, MESSAGE_MAX, Signing};
 use crate::feed::{Decoder, Heard, Notice, Stop};
 use crate::limits::Limits;
+use crate::product::Product;
 use crate::rest::{self, Ask};
 use crate::session::books::BookState;
+use crate::session::link::WsLink;
 use crate::session::reconcile::Run;
 use crate::session::rules::Rules;
 use crate::symbols::client_id_text;
 use crate::template::Templates;
-use crate::{LINK_MD, LINK_ORDERS, LINK_REST};
+use crate::usdm::{self, Futures};
+use crate::{LINK_CANCELS, LINK_MD, LINK_ORDERS, LINK_REST, LINK_USER};
 use dp_types::{
     CancelOrder, Instrument, InstrumentId, LinkId, Now, OrderId, RejectReason, UnixNanos,
 };
@@ -36,8 +42,9 @@ use dp_venue_api::{
 };
 use dp_wire::buf::{Buf, Overflow};
 
-const SECOND_NS: u64 = 1_000_000_000;
-/// The venue pings every 20 s and cuts us when a minute passes without a pong: silence this long is death.
+pub(crate) const SECOND_NS: u64 = 1_000_000_000;
+/// The venue pings every 20 s and cuts us when a minute passes without a pong: silence this long is death. Futures
+/// ping every 3 min, so we ask (`usdm`).
 const SILENCE_NS_MAX: u64 = 60 * SECOND_NS;
 /// The venue cuts every WebSocket at 24 h; we go before, and not with both links at once.
 const MD_LIFE_NS: u64 = (23 * 60 + 50) * 60 * SECOND_NS;
@@ -45,11 +52,11 @@ const ORDERS_LIFE_NS: u64 = (23 * 60 + 40) * 60 * SECOND_NS;
 /// How long logon and subscription may take together.
 const READY_WAIT_NS: u64 = 10 * SECOND_NS;
 /// Pause before a failed REST request is tried again.
-const RETRY_NS: u64 = SECOND_NS;
+pub(crate) const RETRY_NS: u64 = SECOND_NS;
 /// How long a REST answer may take before it counts as lost. A request that is lost or was never sent is
 /// answered by status 0, so this is for the case that not even that comes: long enough for a request that
 /// waits in the link's queue behind four others of 10 s each, so that none is asked twice that still counts.
-const ANSWER_WAIT_NS: u64 = 45 * SECOND_NS;
+pub(crate) const ANSWER_WAIT_NS: u64 = 45 * SECOND_NS;
 /// Weight of a logon or a user stream subscription.
 const LOGON_WEIGHT: u32 = 2;
 /// Weight of an amend and of a query over the WebSocket API.
@@ -58,42 +65,6 @@ const AMEND_WEIGHT: u32 = 4;
 pub(crate) const NO_RULES: &str = "rules are not known yet";
 /// Streams of one symbol.
 const STREAMS: [&str; 3] = ["@depth@100ms", "@trade", "@bookTicker"];
-
-/// One WebSocket link.
-#[derive(Debug, Clone, Copy, Default)]
-struct WsLink {
-    is_open: bool,
-    /// Logged on with the user stream running (orders).
-    is_ready: bool,
-    ready_by: Option<UnixNanos>,
-    /// When to try the logon again that a limit held back.
-    retry_at: Option<UnixNanos>,
-    replace_at: Option<UnixNanos>,
-}
-
-impl WsLink {
-    fn opened(now: Now, life_ns: u64) -> Self {
-        Self {
-            is_open: true,
-            replace_at: Some(now.unix.after(life_ns)),
-            ..Self::default()
-        }
-    }
-
-    fn on_deadline(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
-        let is_due = |at: Option<UnixNanos>| at.is_some_and(|at| at <= now.unix);
-        let why = if is_due(self.replace_at) {
-            out.event(&Event::Control(Control::ClosingSoon(link)));
-            "replaced before the venue's 24 h end"
-        } else if is_due(self.ready_by) {
-            "logon or user stream was not confirmed in time"
-        } else {
-            return;
-        };
-        *self = Self::default();
-        out.reconnect(link, why);
-    }
-}
 
 /// A followed symbol.
 #[derive(Debug, Clone, Copy)]
@@ -111,6 +82,7 @@ struct Followed {
 /// Everything but the decoder.
 #[derive(Debug)]
 pub(crate) struct Session {
+    product: Product,
     links: Vec<LinkSpec>,
     auth: Option<Auth>,
     auth_error: Option<AuthError>,
@@ -134,6 +106,8 @@ pub(crate) struct Session {
     in_flight: InFlight,
     run: Option<Run>,
     runs: u32,
+    /// What only futures have; `None` on spot.
+    futures: Option<Box<Futures>>,
 }
 
 fn min_of(deadlines: impl IntoIterator<Item = Option<UnixNanos>>) -> Option<UnixNanos> {
@@ -141,16 +115,16 @@ fn min_of(deadlines: impl IntoIterator<Item = Option<UnixNanos>>) -> Option<Unix
 }
 
 /// `/stream?streams=btcusdt@depth@100ms/btcusdt@trade/...`: subscribed by connecting.
-fn md_path(symbols: &[String]) -> String {
+fn md_path(product: Product, symbols: &[String]) -> String {
     let streams: Vec<_> = symbols
         .iter()
         .flat_map(|symbol| STREAMS.map(|stream| format!("{}{stream}", symbol.to_ascii_lowercase())))
         .collect();
-    format!("/stream?streams={}", streams.join("/"))
+    product.streams_path().to_owned() + &streams.join("/")
 }
 
 impl Session {
-    pub(crate) fn new(config: VenueConfig, instruments: &[InstrumentId]) -> Self {
+    pub(crate) fn new(product: Product, config: VenueConfig, instruments: &[InstrumentId]) -> Self {
         let (auth, auth_error) = match Auth::new(&config.secrets) {
             Ok(auth) => (auth, None),
             Err(error) => (None, Some(error)),
@@ -164,25 +138,52 @@ impl Session {
             name,
             silence_ns_max: match kind {
                 LinkKind::WebSocket => SILENCE_NS_MAX,
-                LinkKind::Http => 0,
+                LinkKind::Http | LinkKind::Fix => 0,
             },
             is_held: false,
         };
-        let path = md_path(&config.symbols);
+        let path = md_path(product, &config.symbols);
         let mut links = vec![
             link(
                 LINK_REST,
                 LinkKind::Http,
-                config.rest,
+                config.rest.clone(),
                 String::new(),
                 "rest",
             ),
-            link(LINK_MD, LinkKind::WebSocket, config.public, path, "md"),
+            link(
+                LINK_MD,
+                LinkKind::WebSocket,
+                config.public.clone(),
+                path,
+                "md",
+            ),
         ];
         if auth.is_some() {
-            let path = "/ws-api/v3?returnRateLimits=true".to_owned();
+            let path = product.orders_path().to_owned();
             let (kind, host) = (LinkKind::WebSocket, config.private);
             links.push(link(LINK_ORDERS, kind, host, path, "orders"));
+        }
+        let is_futures = product == Product::Usdm;
+        if is_futures && auth.is_some() {
+            links.push(LinkSpec {
+                is_held: true, // until there is a listen key
+                silence_ns_max: usdm::USER_SILENCE_NS,
+                ..link(
+                    LINK_USER,
+                    LinkKind::WebSocket,
+                    config.public,
+                    String::new(),
+                    "user",
+                )
+            });
+            links.push(link(
+                LINK_CANCELS,
+                LinkKind::Http,
+                config.rest,
+                String::new(),
+                "cancels",
+            ));
         }
         let followed = |&id: &InstrumentId| Followed {
             id,
@@ -191,13 +192,14 @@ impl Session {
             trade_seen: 0,
         };
         Self {
+            product,
             links,
             auth,
             auth_error,
             order_window_ms: config.order_window_ms,
             followed: instruments.iter().map(followed).collect(),
-            rules: Rules::All(rules::target(&config.symbols)),
-            limits: Limits::default(),
+            rules: Rules::All(rules::target(product, &config.symbols)),
+            limits: Limits::new(product, config.budget),
             names: Names::default(),
             message: Box::default(),
             templates: Templates::default(),
@@ -211,6 +213,7 @@ impl Session {
             in_flight: InFlight::new(ANSWER_WAIT_NS),
             run: None,
             runs: 0,
+            futures: is_futures.then(Box::default),
         }
     }
 
@@ -245,6 +248,8 @@ impl Session {
                 self.has_session = false;
                 self.log_on(now, out);
             }
+            LINK_USER => self.user_opened(now, out),
+            LINK_CANCELS => self.cancels_opened(registry, now, out),
             _ => {}
         }
     }
@@ -261,6 +266,7 @@ impl Session {
             LINK_REST => {
                 self.is_rest_open = false;
                 self.in_flight.clear();
+                self.key_lost(now);
                 if let Some(run) = &mut self.run {
                     run.at = now.unix;
                 }
@@ -287,7 +293,10 @@ impl Session {
             LINK_ORDERS => {
                 self.orders = WsLink::default();
                 self.has_session = false;
+                self.not_logged_in();
             }
+            LINK_USER => self.user_closed(now, out),
+            LINK_CANCELS => self.cancels_closed(now),
             _ => {}
         }
     }
@@ -308,6 +317,9 @@ impl Session {
         self.orders.ready_by = Some(now.unix.after(READY_WAIT_NS));
         let written = match (auth.has_session(), self.has_session) {
             (true, false) => entry::write_logon(auth, now, &mut self.message),
+            (false, _) if self.product == Product::Usdm => {
+                usdm::entry::write_proof(auth, now, &mut self.message)
+            }
             (true, true) => entry::write_user_stream(Signing::Session, now, &mut self.message),
             (false, _) => entry::write_user_stream(Signing::Each(auth), now, &mut self.message),
         };
@@ -324,12 +336,14 @@ impl Session {
             self.orders.replace_at,
             self.orders.ready_by,
             self.orders.retry_at,
+            self.futures_deadline(),
         ]);
         if !self.is_rest_open {
             return links; // the rest waits for the link
         }
         let run_at = self.run.map(|run| run.at);
-        min_of([links, self.rules_at, self.snapshots_at, run_at])
+        let key_at = self.key_at();
+        min_of([links, self.rules_at, self.snapshots_at, run_at, key_at])
     }
 
     pub(crate) fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
@@ -338,6 +352,7 @@ impl Session {
         if self.orders.retry_at.is_some_and(|at| at <= now.unix) {
             self.log_on(now, out);
         }
+        self.futures_due(registry, now, out);
         self.run_due(registry, now, out);
     }
 
@@ -347,6 +362,9 @@ impl Session {
             return;
         }
         let is_due = |at: Option<UnixNanos>| at.is_some_and(|at| at <= now.unix);
+        if is_due(self.key_at()) {
+            self.ask_key(now, out);
+        }
         if is_due(self.rules_at) {
             self.ask_rules(registry, now, out);
         }
@@ -380,9 +398,14 @@ impl Session {
         }
         let mut naming = Naming {
             names: &mut self.names,
+            terms: self.futures.as_mut().map(|it| &mut it.terms),
+            was_taken: false,
             out,
         };
-        let heard = decoder.text(registry, link, text, &mut naming)?;
+        let heard = decoder.text(registry, link, text, &mut naming);
+        let was_taken = naming.was_taken;
+        self.futures_heard(link, was_taken, now);
+        let heard = heard?;
         if heard != Heard::default() {
             self.act(registry, link, heard, now, out);
         }
@@ -408,16 +431,15 @@ impl Session {
             Notice::None => {}
             Notice::ClosingSoon => out.reconnect(link, "the venue shuts this server down"),
             Notice::StreamEnded if link == LINK_ORDERS => self.log_on(now, out),
-            Notice::StreamEnded => {}
+            Notice::StreamEnded => self.key_expired(now, out),
             Notice::LoggedOn => {
                 self.has_session = true;
-                self.log_on(now, out);
+                match self.product {
+                    Product::Spot => self.log_on(now, out),
+                    Product::Usdm => self.orders_ready(now, out),
+                }
             }
-            Notice::UserStreamOn => {
-                self.orders.is_ready = self.orders.is_open;
-                self.orders.ready_by = None;
-                out.event(&Event::Control(Control::LoggedIn(link)));
-            }
+            Notice::UserStreamOn => self.orders_ready(now, out),
             Notice::Refused(reason) => {
                 self.orders = WsLink::default();
                 out.event(&Event::Control(Control::LoginRefused(reason)));
@@ -427,6 +449,13 @@ impl Session {
                 self.ask_order_trades(registry, (instrument, client, order), None, now, out);
             }
         }
+    }
+
+    /// The order link may be used; on futures, once the user stream runs too.
+    fn orders_ready(&mut self, now: Now, out: &mut impl Sink) {
+        self.orders.is_ready = self.orders.is_open;
+        self.orders.ready_by = None;
+        self.tell_logged_in(now, out);
     }
 
     fn stop(&mut self, stop: Stop, now: Now, out: &mut impl Sink) {
@@ -473,11 +502,13 @@ impl Session {
 
     /// Checks the link and takes room. Errors: [`EntryError`]; nothing was taken then.
     pub(crate) fn admit(&mut self, op: Op, now: Now) -> Result<(), EntryError> {
-        if !self.orders.is_ready {
+        if !self.is_logged_in() {
             return Err(EntryError::NotReady);
         }
         let may = match op {
             Op::New => self.limits.new_order(now.unix),
+            // Futures count a change as an order.
+            Op::Amend if self.product == Product::Usdm => self.limits.new_order(now.unix),
             Op::Amend => self.limits.request(now.unix, AMEND_WEIGHT),
             Op::Cancel => self.limits.cancel(now.unix),
         };
@@ -513,7 +544,7 @@ impl Session {
                 return Err(EntryError::RateLimited);
             }
         }
-        if !self.limits.request(now.unix, ask.weight()) {
+        if !self.limits.request(now.unix, ask.weight(self.product)) {
             return Err(EntryError::RateLimited);
         }
         if self.orders.is_ready {
@@ -529,9 +560,9 @@ impl Session {
                 String::from_utf8_lossy(client.as_bytes()),
                 now.unix.millis()
             );
-            let target = auth.sign_target("/api/v3/order", &query);
+            let target = auth.sign_target(self.product.paths().order, &query);
             self.in_flight.add(ask.tag(), now.unix);
-            rest::get(ask, &target, Some(auth.api_key()), out);
+            rest::ask(ask, &target, Some(auth.api_key()), out);
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use dp_wire::digits::Digits;
 use dp_wire::ids::parse_base36;
 
 /// Marks our client order ids.
-const CLIENT_PREFIX: &str = "sl-";
+pub(crate) const CLIENT_PREFIX: &str = "sl-";
 /// Longest client order id we write: the prefix and 45 bits in base 36.
 pub const CLIENT_ID_MAX: usize = 3 + 9;
 
@@ -47,8 +47,10 @@ pub enum RequestId {
     CancelAll(InstrumentId),
     /// `session.logon`.
     Logon,
-    /// The user data subscription.
+    /// The user data subscription; on futures, the proof that a key may sign.
     UserStream,
+    /// A question for a sign of life.
+    Probe,
 }
 
 /// Longest request id: kind, 45 bits, 32 bits, two dashes.
@@ -66,6 +68,7 @@ impl RequestId {
             Self::CancelAll(id) => (b'x', None, Some(id)),
             Self::Logon => (b'l', None, None),
             Self::UserStream => (b'u', None, None),
+            Self::Probe => (b'p', None, None),
         };
         text.push(kind);
         for number in [client.map(|id| id.0), instrument.map(|id| u64::from(id.0))]
@@ -95,6 +98,7 @@ impl RequestId {
             b'x' => id(number()?).map(Self::CancelAll),
             b'l' => Some(Self::Logon),
             b'u' => Some(Self::UserStream),
+            b'p' => Some(Self::Probe),
             _ => None,
         }?;
         // Canonical or not ours: nothing may follow.
@@ -206,6 +210,7 @@ mod tests {
                 RequestId::CancelAll(id),
                 RequestId::Logon,
                 RequestId::UserStream,
+                RequestId::Probe,
             ] {
                 let text = request.text();
                 prop_assert_eq!(RequestId::parse(text.finish().unwrap()), Some(request));
@@ -214,7 +219,7 @@ mod tests {
 
         #[test]
         fn any_text_is_an_id_or_none(
-            text in prop_oneof![any::<String>(), "[nacqxlu]?(-?[0-9a-z]{0,9}){0,3}"]
+            text in prop_oneof![any::<String>(), "[nacqxlup]?(-?[0-9a-z]{0,9}){0,3}"]
         ) {
             let text = text.as_bytes();
             let _ = parse_client_id(text);

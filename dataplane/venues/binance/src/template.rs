@@ -11,6 +11,7 @@
 
 use crate::auth::{Auth, SIGNATURE_MAX};
 use crate::entry::{self, MESSAGE_MAX, Signing};
+use crate::product::Product;
 use dp_types::{
     AmendOrder, CancelOrder, Instrument, InstrumentId, NewOrder, Now, OrderKind, Qty, Side, Tif,
 };
@@ -39,12 +40,12 @@ struct Orders {
     cancel: Signed<4>,
 }
 
-/// Type and TIF of the orders with a price, in the order of their templates.
-const KINDS: [(&str, Option<&str>); 4] = [
-    ("LIMIT_MAKER", None),
-    ("LIMIT", Some("GTC")),
-    ("LIMIT", Some("IOC")),
-    ("LIMIT", Some("FOK")),
+/// The orders with a price, in the order of their templates.
+const KINDS: [(OrderKind, Tif); 4] = [
+    (OrderKind::PostOnly, Tif::Gtc),
+    (OrderKind::Limit, Tif::Gtc),
+    (OrderKind::Limit, Tif::Ioc),
+    (OrderKind::Limit, Tif::Fok),
 ];
 
 /// The value of a parameter.
@@ -171,7 +172,9 @@ impl Orders {
     fn new(instrument: &Instrument, window_ms: u32, auth: Option<&Auth>) -> Self {
         let (id, symbol) = (instrument.id, Value::Text(instrument.symbol.as_str()));
         let window = ("recvWindow", Value::Number(entry::window(window_ms)));
-        let new = |side, (kind, tif): (&str, Option<&str>)| {
+        let product = Product::of(instrument.venue);
+        let new = |side, (kind, tif): (OrderKind, Tif)| {
+            let (kind, tif) = product.words(kind, tif);
             let mut params = vec![
                 ("newClientOrderId", Value::Field("sl-")),
                 ("newOrderRespType", Value::Text("ACK")),

@@ -17,7 +17,7 @@ use dp_venue_binance::sync::BinanceSync;
 use dp_venue_binance::{LINK_MD, LINK_ORDERS, LINK_REST};
 use rig::{Keys, Rig, fixture};
 use std::hint::black_box;
-use tests_venues::rig::at_ms;
+use tests_venues::rig::{allocating, at_ms};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -134,6 +134,70 @@ fn decode_and_apply_touch_no_allocator() {
     assert_eq!(count, (0, 0));
 }
 
+/// Futures: user data by the general parser, orders, changes and cancels.
+#[test]
+fn futures_touch_no_allocator() {
+    for keys in [Keys::Ed25519, Keys::Hmac] {
+        let mut rig = rig::ready_usdm(keys);
+        let instrument = *rig.registry.get(InstrumentId(0)).unwrap();
+        let mut lane = Lane {
+            keeper: Keeper::new(BinanceSync),
+            instrument,
+            count: 0,
+        };
+        let names = [
+            "usdm_new_ack",
+            "usdm_order_new",
+            "usdm_trade_lite",
+            "usdm_account_update",
+            "usdm_order_fill",
+            "usdm_cancel_ack",
+            "usdm_order_cancelled",
+            "usdm_reject_post_only",
+        ];
+        let mut messages: Vec<_> = names.map(|name| fixture(name).as_bytes().to_vec()).into();
+        let id = ClientOrderId::new(Epoch(1), LaneId(0), 1).unwrap();
+        let order = NewOrder {
+            instrument: InstrumentId(0),
+            client_id: id,
+            side: Side::Buy,
+            kind: OrderKind::PostOnly,
+            tif: Tif::Gtc,
+            price: Price(65_000_100),
+            qty: Qty(1_000_000),
+        };
+        let amend = AmendOrder {
+            instrument: InstrumentId(0),
+            client_id: id,
+            order_id: OrderId(5),
+            price: Some(Price(64_000_100)),
+            qty: None,
+        };
+        let cancel = CancelOrder {
+            instrument: InstrumentId(0),
+            client_id: id,
+            order_id: OrderId(5),
+        };
+        let rig::UsdmRig {
+            venue, registry, ..
+        } = &mut rig;
+        let count = allocations(|| {
+            let (now, lane) = (at_ms(1), &mut lane);
+            venue.new_order(registry, &order, now, lane).unwrap();
+            venue.amend_order(registry, &amend, now, lane).unwrap();
+            venue.cancel_order(registry, &cancel, now, lane).unwrap();
+            for bytes in &mut messages {
+                venue
+                    .on_text(registry, dp_venue_binance::LINK_USER, now, bytes, lane)
+                    .unwrap();
+            }
+            black_box(venue.next_deadline());
+        });
+        assert!(lane.count >= 13, "{}", lane.count);
+        assert_eq!(count, (0, 0));
+    }
+}
+
 fn order_entry(keys: Keys) -> (u64, u64) {
     let mut rig = rig::ready(keys);
     let mut lane = Lane::new(&rig);
@@ -181,4 +245,44 @@ fn order_entry(keys: Keys) -> (u64, u64) {
 fn order_entry_touches_no_allocator() {
     assert_eq!(order_entry(Keys::Ed25519), (0, 0));
     assert_eq!(order_entry(Keys::Hmac), (0, 0));
+}
+
+/// Refusals, amends, cancels and signs of life too.
+#[test]
+fn no_fixture_touches_the_allocator() {
+    let links = [
+        ("feed_", LINK_MD),
+        ("entry_", LINK_ORDERS),
+        ("account_", LINK_ORDERS),
+    ];
+    let dir = env!("CARGO_MANIFEST_DIR");
+    let found = allocating(
+        dir,
+        &links,
+        || rig::ready(Keys::Ed25519),
+        |work| allocations(work),
+    );
+    // What an order had filled is asked by REST: cold.
+    assert_eq!(found, ["entry_query_partial"]);
+}
+
+/// The binary streams, of which each message is read in one pass.
+#[test]
+fn binary_messages_touch_no_allocator() {
+    let mut rig = rig::ready(Keys::Ed25519);
+    let mut lane = Lane::new(&rig);
+    let mut messages = [
+        include_bytes!("../../../../tests/fuzz/corpus/sbe/depth_diff").to_vec(),
+        include_bytes!("../../../../tests/fuzz/corpus/sbe/depth_20").to_vec(),
+        include_bytes!("../../../../tests/fuzz/corpus/sbe/trades").to_vec(),
+        include_bytes!("../../../../tests/fuzz/corpus/sbe/quote").to_vec(),
+    ];
+    let count = allocations(|| {
+        for bytes in &mut messages {
+            rig.venue
+                .on_binary(&rig.registry, LINK_MD, at_ms(1), bytes, &mut lane)
+                .unwrap();
+        }
+    });
+    assert_eq!((lane.count, count), (5, (0, 0)), "two of them trades");
 }

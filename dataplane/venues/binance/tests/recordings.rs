@@ -6,6 +6,7 @@ use dp_book::{Keeper, State};
 use dp_types::{Level, LinkId, QuoteMsg, RawLevel, UnixNanos};
 use dp_venue_api::{Event, Registry, RestRequest, Sink};
 use dp_venue_binance::feed::{Decoder, decode_any};
+use dp_venue_binance::product::Product;
 use dp_venue_binance::sync::BinanceSync;
 use std::collections::{BTreeMap, VecDeque};
 use tests_venues::captures::{self, records};
@@ -102,7 +103,12 @@ fn session(name: &str, symbols: usize, idle: usize) {
     let Some(dir) = captures::dir("binance") else {
         return;
     };
-    let mut decoder = Decoder::default();
+    let is_futures = name.starts_with("usdm");
+    let mut decoder = Decoder::new(if is_futures {
+        Product::Usdm
+    } else {
+        Product::Spot
+    });
     let mut books = Books::default();
     let mut registry = Registry::new();
     let mut frames = 0;

@@ -17,8 +17,8 @@
 use crate::ID;
 use dp_types::limit::MSG_LEVELS_MAX;
 use dp_types::{
-    BookMsg, BookMsgKind, Decimal, InstrumentId, L3Msg, NumError, OrderId, RawLevel, RawOrder,
-    Side, TradeId, TradeMsg, VenueNanos,
+    BookMsg, BookMsgKind, Decimal, InstrumentId, L3Msg, NumError, OrderAct, OrderId, RawLevel,
+    RawOrder, Side, TradeId, TradeMsg, VenueNanos,
 };
 use dp_venue_api::{Control, DecodeError, Event, Registry, Sink};
 use dp_wire::json::{Items, JsonError, Value};
@@ -268,6 +268,7 @@ impl Room {
             return Err(DecodeError::TooMuch("orders"));
         }
         self.orders.push(RawOrder {
+            act: OrderAct::Rests,
             id,
             side,
             price,
@@ -327,6 +328,8 @@ impl Room {
             instrument,
             kind,
             last_id: stamp.seq,
+            has_hole: false,
+            has_more: false,
             checksum,
             orders: &self.orders,
             venue_ns: stamp.venue_ns,
@@ -362,6 +365,23 @@ pub(crate) fn on_book(
     };
     room.tell_book(instrument, kind, (checksum, WHOLE), stamp, out);
     Ok(kind == BookMsgKind::Snapshot)
+}
+
+/// One level of a book, read already.
+pub(crate) fn on_level(
+    instrument: InstrumentId,
+    side: Side,
+    level: RawLevel,
+    stamp: Stamp,
+    room: &mut Room,
+    out: &mut impl Sink,
+) {
+    room.clear();
+    match side {
+        Side::Buy => room.bids.push(level),
+        Side::Sell => room.asks.push(level),
+    }
+    room.tell_book(instrument, BookMsgKind::Delta, (None, WHOLE), stamp, out);
 }
 
 /// Says that this book has missed the number `missed`.

@@ -32,6 +32,7 @@ pub mod feed;
 pub mod limits;
 pub mod reject;
 pub mod rest;
+mod scan;
 mod sent;
 mod session;
 pub mod symbols;
@@ -123,6 +124,25 @@ fn amend_side(price: Price, known: Option<Known>) -> Option<Side> {
     }
 }
 
+impl Bitfinex {
+    /// [`Venue::on_text`] without the scanner: what it falls back to, and its oracle.
+    ///
+    /// Errors: as there.
+    pub fn parse_text(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let Self { doc, session, .. } = self;
+        session.heard(link, now);
+        let tree = doc.parse_exact(text).map_err(feed::of_json)?;
+        session.on_message(registry, link, now, tree.root(), out)
+    }
+}
+
 impl Venue for Bitfinex {
     fn id(&self) -> VenueId {
         ID
@@ -157,16 +177,12 @@ impl Venue for Bitfinex {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        let Self {
-            doc,
-            session,
-            counts,
-            ..
-        } = self;
-        counts.parsed += 1;
-        session.heard(link, now);
-        let tree = doc.parse_exact(text).map_err(feed::of_json)?;
-        session.on_message(registry, link, now, tree.root(), out)
+        if self.session.scan(link, now, text, out) {
+            self.counts.scanned += 1;
+            return Ok(());
+        }
+        self.counts.parsed += 1;
+        self.parse_text(registry, link, now, text, out)
     }
 
     fn read_counts(&self) -> ReadCounts {
@@ -311,8 +327,8 @@ impl Venue for Bitfinex {
             .get(instrument)
             .ok_or(EntryError::UnknownInstrument)?;
         let today = Day::of_millis(now.unix.millis());
-        for batch in live.chunks(entry::BATCH_MAX) {
-            for (by_venue, count) in [(true, batch.len()), (false, 0)] {
+        for batch in live.chunks(self.session.batch_max()) {
+            for (by_venue, count) in [(true, batch.len() as u32), (false, 0)] {
                 self.session
                     .send_order(OrderOp::Cancel, count, now, out, |sent, text| {
                         let names = batch.iter().map(|order| Name::of(order, sent, today));

@@ -272,7 +272,7 @@ impl Session {
             books,
             room: Room::default(),
             trades: Trades::default(),
-            limits: Limits::new(),
+            limits: Limits::new(config.budget),
             sent: Sent::new(),
             message: Vec::with_capacity(MESSAGE_BYTES),
             is_rest_open: false,
@@ -469,12 +469,17 @@ impl Session {
         out.send_text(LINK_PRIVATE, &self.message);
     }
 
+    /// Orders one cancel may name.
+    pub(crate) const fn batch_max(&self) -> usize {
+        self.limits.batch_max()
+    }
+
     /// Checks link and limits, then writes and sends. Nothing leaves when it errs, or when `write` says that
     /// there is nothing to send.
     pub(crate) fn send_order(
         &mut self,
         op: OrderOp,
-        count: usize,
+        count: u32,
         now: Now,
         out: &mut impl Sink,
         write: impl FnOnce(&mut Sent, &mut Vec<u8>) -> bool,

@@ -15,9 +15,8 @@
 //! [`SyncRule::checksum_otherwise`].
 //! Source: venue page, sections 1.2 and 3.3, read 2026-11-21.
 
-use core::cmp::Reverse;
-use dp_book::{Book, Bootstrap, Chain, Gap, Ids, Step, SyncRule};
-use dp_types::{BookMsg, Decimal, Instrument, Level, RawOrder, Side};
+use dp_book::{Book, Bootstrap, Chain, Copies, Gap, Ids, L3Book, OrdersRule, Step, SyncRule};
+use dp_types::{BookMsg, Decimal, Instrument, Level, OrderId, Side};
 use dp_wire::buf::Buf;
 
 /// Levels a side the checksum covers; of a raw book, orders.
@@ -118,6 +117,11 @@ impl SyncRule for BitfinexSync {
         Chain::Unchained
     }
 
+    /// Numbers are of the connection.
+    fn copies(&self) -> Copies {
+        Copies::Timed
+    }
+
     fn bootstrap(&self) -> Bootstrap {
         Bootstrap::Pushed
     }
@@ -142,44 +146,69 @@ impl SyncRule for BitfinexSync {
     }
 }
 
-/// The checksum of a raw book, for whoever keeps one: `id:amount` in place of `price:amount`, orders of one price
-/// by their ids. Sorts both sides, best first.
-///
-/// Errors: `None` when an id is none of this venue's.
-pub fn orders_checksum(bids: &mut [RawOrder], asks: &mut [RawOrder]) -> Option<u32> {
-    bids.sort_by_key(|order| (Reverse(Magnitude::of(order.price)), order.id.0));
-    asks.sort_by_key(|order| (Magnitude::of(order.price), order.id.0));
-    let mut text = Buf::<TEXT_MAX>::new();
-    for at in 0..CHECKSUM_LEVELS {
-        for order in [bids.get(at), asks.get(at)].into_iter().flatten() {
-            let id = u64::try_from(order.id.0).ok()?;
-            push_part(&mut text, |text| text.push_u64(id));
-            push_part(&mut text, |text| {
-                push_amount(order.side, order.qty, Spelling::Wire, text);
-            });
+/// Single orders, of the best prices first: by their ids within one price, whatever their places in the queue.
+fn best_orders(book: &L3Book, side: Side) -> ([(OrderId, Level); CHECKSUM_LEVELS], usize) {
+    let mut best = [(OrderId(0), Level::default()); CHECKSUM_LEVELS];
+    let mut held = 0;
+    let mut orders = book.orders(side);
+    for (_, _, count) in book.levels(side) {
+        if held >= CHECKSUM_LEVELS {
+            break;
+        }
+        let start = held;
+        // Of a price only the lowest ids are wanted: the others fall out at the end.
+        for order in orders.by_ref().take(count as usize) {
+            let place = best
+                .get(start..held)
+                .map_or(0, |held| held.partition_point(|one| one.0.0 < order.0.0));
+            held = (held + 1).min(CHECKSUM_LEVELS);
+            if let Some(moved) = best.get_mut(start + place..held)
+                && !moved.is_empty()
+            {
+                moved.rotate_right(1);
+                if let Some(slot) = moved.first_mut() {
+                    *slot = order;
+                }
+            }
         }
     }
-    text.finish().ok().map(crc32fast::hash)
+    (best, held)
 }
 
-/// A decimal's value in units of 10^-18, to be compared with others: all of them fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Magnitude(i128);
+impl OrdersRule for BitfinexSync {
+    fn bootstrap(&self) -> Bootstrap {
+        Bootstrap::Pushed
+    }
 
-impl Magnitude {
-    fn of(value: Decimal) -> Self {
-        let power = i32::from(value.exponent) + 18; // 0..=36 by the decimal's own bounds
-        let scale = 10i128.saturating_pow(power.unsigned_abs());
-        Self(i128::from(value.mantissa).saturating_mul(scale))
+    /// As of levels, but `id:amount` in place of `price:amount`.
+    fn checksum(&self, book: &L3Book) -> Option<u32> {
+        let mut text = Buf::<TEXT_MAX>::new();
+        let [bids, asks] = [Side::Buy, Side::Sell].map(|side| best_orders(book, side));
+        for at in 0..CHECKSUM_LEVELS {
+            for (side, (orders, held)) in [(Side::Buy, &bids), (Side::Sell, &asks)] {
+                let Some((id, level)) = orders.get(at).filter(|_| at < *held) else {
+                    continue;
+                };
+                let id = u64::try_from(id.0).ok()?;
+                let qty =
+                    Decimal::from_increments(level.qty.0, self.qty_decimals, level.qty_printed);
+                push_part(&mut text, |text| text.push_u64(id));
+                push_part(&mut text, |text| {
+                    push_amount(side, qty, Spelling::Wire, text);
+                });
+            }
+        }
+        text.finish().ok().map(crc32fast::hash)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dp_book::{Keeper, Outcome};
+    use dp_book::{Keeper, OrdersKeeper, Outcome};
     use dp_types::{
-        BookMsgKind, InstrumentId, OrderId, RawLevel, Text, UnixNanos, VenueId, VenueNanos,
+        BookMsgKind, InstrumentId, L3Msg, OrderAct, RawLevel, RawOrder, Text, UnixNanos, VenueId,
+        VenueNanos,
     };
 
     fn decimal(text: &str) -> Decimal {
@@ -230,7 +259,9 @@ mod tests {
 
     fn checksum(bids: &[(&str, &str)], asks: &[(&str, &str)]) -> i32 {
         let keeper = keeper(bids, asks);
-        keeper.rule().checksum(keeper.book()).unwrap().cast_signed()
+        SyncRule::checksum(keeper.rule(), keeper.book())
+            .unwrap()
+            .cast_signed()
     }
 
     const TINY: (&[(&str, &str)], &[(&str, &str)]) = (
@@ -246,21 +277,47 @@ mod tests {
         );
         assert_eq!(whole, -228_054_655);
         assert_eq!(checksum(TINY.0, TINY.1), 428_902_169);
+    }
+
+    /// The venue page's raw book, and two orders of one price: the lower id first, wherever it stands.
+    #[test]
+    fn the_checksum_of_single_orders() {
         let order = |id, side, price, qty| RawOrder {
+            act: OrderAct::Rests,
             id: OrderId(id),
             side,
             price: decimal(price),
             qty: decimal(qty),
         };
-        let mut bids = [
+        let told = |orders: &[RawOrder], checksum: i32| {
+            let rule = BitfinexSync::new(&instrument());
+            let snapshot = L3Msg {
+                instrument: InstrumentId(0),
+                kind: BookMsgKind::Snapshot,
+                last_id: -1,
+                has_hole: false,
+                has_more: false,
+                checksum: Some(checksum.cast_unsigned()),
+                orders,
+                venue_ns: VenueNanos(0),
+            };
+            OrdersKeeper::new(rule, 100).on_msg(&snapshot, &instrument(), UnixNanos(1))
+        };
+        let page = [
             order(190_000_000_003, Side::Buy, "64999", "0.2"),
             order(190_000_000_001, Side::Buy, "65000", "1.5"),
+            order(190_000_000_002, Side::Sell, "65001", "0.8"),
         ];
-        let mut asks = [order(190_000_000_002, Side::Sell, "65001", "0.8")];
-        assert_eq!(
-            orders_checksum(&mut bids, &mut asks).map(u32::cast_signed),
-            Some(1_595_431_981)
-        );
+        assert_eq!(told(&page, 1_595_431_981), Outcome::Applied);
+        assert!(matches!(told(&page, 1), Outcome::BadChecksum { .. }));
+        // Thirty orders of one price: the 25 lowest ids count.
+        let many: Vec<_> = (1..=30u128)
+            .rev()
+            .map(|id| order(id, Side::Buy, "10", "1"))
+            .collect();
+        let text: Vec<_> = (1..=25).map(|id| format!("{id}:1")).collect();
+        let sum = crc32fast::hash(text.join(":").as_bytes()).cast_signed();
+        assert_eq!(told(&many, sum), Outcome::Applied);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use dp_venue_bitfinex::sync::BitfinexSync;
 use dp_venue_bitfinex::{LINK_MARKET, LINK_PRIVATE};
 use rig::{Rig, fixture};
 use std::hint::black_box;
-use tests_venues::rig::at_ms;
+use tests_venues::rig::{allocating, at_ms};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -189,4 +189,17 @@ fn order_entry_touches_no_allocator() {
     });
     assert_eq!(lane.count, 7, "five messages of orders, two pings");
     assert_eq!(count, (0, 0));
+}
+
+/// Refusals, amends, cancels and signs of life too.
+#[test]
+fn no_fixture_touches_the_allocator() {
+    let links = [
+        ("feed_", LINK_MARKET),
+        ("entry_", LINK_PRIVATE),
+        ("account_", LINK_PRIVATE),
+    ];
+    let dir = env!("CARGO_MANIFEST_DIR");
+    let found = allocating(dir, &links, rig::ready, |work| allocations(work));
+    assert_eq!(found, [""; 0]);
 }

@@ -14,7 +14,7 @@
 //! Source: venue page, sections 4.1, 4.2A and 5, read 2026-11-20.
 
 use crate::feed::{at, count, text};
-use crate::limits::{Budget, Refused};
+use crate::limits::OrderOp;
 use crate::reject;
 use crate::symbols::{
     Category, parse_base36, parse_client_id, parse_id, push_base36, push_client_id, wire_name,
@@ -24,6 +24,7 @@ use dp_types::{
     AmendOrder, CancelOrder, ClientOrderId, Decimal, Instrument, InstrumentId, NewOrder, Now,
     OrderId, OrderKind, OrderReport, OrderState, RejectReason, Side, Tif, VenueNanos,
 };
+use dp_venue_api::limits::Refused;
 use dp_venue_api::{DecodeError, Event, Registry, RequestAck, Sink};
 use dp_wire::json::Value;
 
@@ -246,9 +247,11 @@ pub(crate) fn code_of(value: Value<'_>, key: &'static str) -> Result<i32, Decode
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// Whose.
-    pub(crate) budget: Option<Budget>,
+    pub(crate) op: Option<OrderOp>,
     /// Requests a window of this account holds; 0 when not told.
     pub(crate) limit: u32,
+    /// What is left of them, if told.
+    pub(crate) left: Option<u32>,
     /// What was refused for rate.
     pub(crate) refused: Option<Refused>,
     /// When the window ends, Unix milliseconds; 0 when not told.
@@ -257,25 +260,23 @@ pub(crate) struct Usage {
 
 fn usage(kind: Option<RequestKind>, code: i32, root: Value<'_>) -> Usage {
     let header = root.get("header");
-    let number = |key| {
-        header
-            .and_then(|header| count(header, key).ok())
-            .unwrap_or(0)
-    };
-    let budget = kind.map(|kind| match kind {
-        RequestKind::New(..) => Budget::New,
-        RequestKind::Amend(_) => Budget::Amend,
-        RequestKind::Cancel(_) => Budget::Cancel,
-        RequestKind::Batch => Budget::BatchCancel,
+    let told = |key| header.and_then(|header| count(header, key).ok());
+    let number = |key| told(key).unwrap_or(0);
+    let op = kind.map(|kind| match kind {
+        RequestKind::New(..) => OrderOp::New,
+        RequestKind::Amend(_) => OrderOp::Amend,
+        RequestKind::Cancel(_) => OrderOp::Cancel,
+        RequestKind::Batch => OrderOp::BatchCancel,
     });
-    let refused = match budget {
+    let refused = match op {
         _ if !reject::is_rate_stop(code) => None,
-        Some(Budget::Cancel | Budget::BatchCancel) => Some(Refused::Cancel),
+        Some(OrderOp::Cancel | OrderOp::BatchCancel) => Some(Refused::Cancel),
         _ => Some(Refused::Other),
     };
     Usage {
-        budget,
+        op,
         limit: u32::try_from(number("X-Bapi-Limit")).unwrap_or(0),
+        left: told("X-Bapi-Limit-Status").and_then(|left| u32::try_from(left).ok()),
         refused,
         reset_ms: number("X-Bapi-Limit-Reset-Timestamp"),
     }

@@ -38,13 +38,14 @@ pub mod limits;
 pub mod reject;
 pub mod rest;
 mod retired;
+mod scan;
 mod session;
 pub mod symbols;
 pub mod sync;
 
 pub use session::{BOOK_DEPTH, DEAD_MAN_WINDOW_S};
 
-use crate::limits::Budget;
+use crate::limits::OrderOp;
 use crate::session::Session;
 use crate::symbols::order_id_text;
 use dp_types::limit::{HTTP_BODY_MAX, WS_MSG_MAX};
@@ -124,6 +125,42 @@ impl Bybit {
     }
 }
 
+impl Bybit {
+    /// [`Venue::on_text`] without the scanner: what it falls back to, and its oracle.
+    ///
+    /// Errors: as there.
+    pub fn parse_text(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let Self {
+            doc,
+            session,
+            quoted,
+            ..
+        } = self;
+        session.heard(link);
+        if retired::is_retired(text) {
+            if text.len() > WS_MSG_MAX {
+                return Err(DecodeError::TooMuch("message size").into());
+            }
+            retired::quote_numbers(text, quoted);
+            let tree = doc.parse(quoted).map_err(feed::of_json)?;
+            return Ok(session.on_retired(registry, tree.root(), out)?);
+        }
+        let tree = doc.parse(text).map_err(feed::of_json)?;
+        let root = tree.root();
+        match root.get("topic").and_then(Value::as_str) {
+            Some(topic) => session.on_push(registry, topic, root, out),
+            None => session.on_reply(registry, link, now, root, out),
+        }
+    }
+}
+
 impl Venue for Bybit {
     fn id(&self) -> VenueId {
         ID
@@ -157,29 +194,12 @@ impl Venue for Bybit {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        let Self {
-            doc,
-            session,
-            quoted,
-            counts,
-            ..
-        } = self;
-        counts.parsed += 1;
-        session.heard(link);
-        if retired::is_retired(text) {
-            if text.len() > WS_MSG_MAX {
-                return Err(DecodeError::TooMuch("message size").into());
-            }
-            retired::quote_numbers(text, quoted);
-            let tree = doc.parse(quoted).map_err(feed::of_json)?;
-            return Ok(session.on_retired(registry, tree.root(), out)?);
+        if self.session.scan(registry, link, text, out) {
+            self.counts.scanned += 1;
+            return Ok(());
         }
-        let tree = doc.parse(text).map_err(feed::of_json)?;
-        let root = tree.root();
-        match root.get("topic").and_then(Value::as_str) {
-            Some(topic) => session.on_push(registry, topic, root, out),
-            None => session.on_reply(registry, link, now, root, out),
-        }
+        self.counts.parsed += 1;
+        self.parse_text(registry, link, now, text, out)
     }
 
     fn read_counts(&self) -> ReadCounts {
@@ -248,7 +268,7 @@ impl Venue for Bybit {
             .get(order.instrument)
             .ok_or(EntryError::UnknownInstrument)?;
         self.session
-            .send_order(Budget::New, 1, now, out, |_, window_ms, text| {
+            .send_order(OrderOp::New, 1, now, out, |_, window_ms, text| {
                 entry::write_new(instrument, order, now, window_ms, text);
             })
     }
@@ -264,7 +284,7 @@ impl Venue for Bybit {
             .get(amend.instrument)
             .ok_or(EntryError::UnknownInstrument)?;
         self.session
-            .send_order(Budget::Amend, 1, now, out, |number, window_ms, text| {
+            .send_order(OrderOp::Amend, 1, now, out, |number, window_ms, text| {
                 entry::write_amend(instrument, amend, number, now, window_ms, text);
             })
     }
@@ -280,7 +300,7 @@ impl Venue for Bybit {
             .get(cancel.instrument)
             .ok_or(EntryError::UnknownInstrument)?;
         self.session
-            .send_order(Budget::Cancel, 1, now, out, |number, _, text| {
+            .send_order(OrderOp::Cancel, 1, now, out, |number, _, text| {
                 entry::write_cancel(instrument, cancel, number, now, text);
             })
     }
@@ -302,11 +322,11 @@ impl Venue for Bybit {
         if self.session.ask_cancel_all(known, now, out) {
             return Ok(());
         }
-        for batch in live.chunks(self.session.category().batch_max()) {
-            let count = batch.len();
-            let budget = Budget::BatchCancel;
+        for batch in live.chunks(self.session.batch_max()) {
+            let count = batch.len() as u32;
+            let op = OrderOp::BatchCancel;
             self.session
-                .send_order(budget, count, now, out, |number, _, text| {
+                .send_order(op, count, now, out, |number, _, text| {
                     entry::write_batch_cancel(known, batch, number, now, text);
                 })?;
         }

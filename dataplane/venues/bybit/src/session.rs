@@ -21,7 +21,7 @@ pub use dead_man::DEAD_MAN_WINDOW_S;
 
 use crate::auth::{Auth, LOGIN_LIFE_MS, LOGIN_MAX};
 use crate::feed::{Depth, Levels};
-use crate::limits::{Budget, Limits};
+use crate::limits::{Limits, OrderOp};
 use crate::symbols::Category;
 use crate::{LINK_ORDERS, LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
 use dead_man::PRIVATE_ACTIVE_S;
@@ -163,7 +163,7 @@ impl Session {
             followed: followed.collect(),
             books,
             levels: Levels::default(),
-            limits: Limits::new(traded),
+            limits: Limits::new(traded, config.budget),
             message: Vec::with_capacity(MESSAGE_BYTES),
             number: 0,
             is_rest_open: false,
@@ -344,12 +344,17 @@ impl Session {
         }
     }
 
+    /// Orders a batch of cancels may name.
+    pub(crate) fn batch_max(&self) -> usize {
+        self.limits.batch_max(self.category().batch_max())
+    }
+
     /// Checks links and limits, then writes and sends: `write` gets a number of its own, the validity window in
     /// milliseconds, and room. Nothing leaves when it errs.
     pub(crate) fn send_order(
         &mut self,
-        budget: Budget,
-        count: usize,
+        op: OrderOp,
+        count: u32,
         now: Now,
         out: &mut impl Sink,
         write: impl FnOnce(u64, u32, &mut Vec<u8>),
@@ -357,7 +362,7 @@ impl Session {
         if !(self.orders.is_ready && self.private.is_ready) {
             return Err(EntryError::NotReady);
         }
-        if !self.limits.order(now.unix, budget, count) {
+        if !self.limits.order(now.unix, op, count) {
             return Err(EntryError::RateLimited);
         }
         let number = self.next_number();

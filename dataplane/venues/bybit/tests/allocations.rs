@@ -16,7 +16,7 @@ use dp_venue_bybit::sync::BybitSync;
 use dp_venue_bybit::{LINK_ORDERS, LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
 use rig::{Rig, fixture};
 use std::hint::black_box;
-use tests_venues::rig::at_ms;
+use tests_venues::rig::{allocating, at_ms};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -177,4 +177,17 @@ fn order_entry_touches_no_allocator() {
     });
     assert_eq!(lane.count, 4 + 2 + 3, "orders, a book anew, pings");
     assert_eq!(count, (0, 0));
+}
+
+/// Refusals, amends, cancels and signs of life too.
+#[test]
+fn no_fixture_touches_the_allocator() {
+    let links = [
+        ("feed_", LINK_PUBLIC),
+        ("entry_", LINK_ORDERS),
+        ("account_", LINK_PRIVATE),
+    ];
+    let dir = env!("CARGO_MANIFEST_DIR");
+    let found = allocating(dir, &links, rig::ready, |work| allocations(work));
+    assert_eq!(found, [""; 0]);
 }

@@ -11,7 +11,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dp_types::Now;
-use dp_venue_api::{Hash, HmacKey, RestMethod, Secrets};
+use dp_venue_api::{Hash, HmacKey, RestMethod, Secret, Secrets};
 use dp_wire::buf::Buf;
 
 /// Bytes of a signature in base64: 32 bytes in groups of three.
@@ -32,7 +32,7 @@ pub enum AuthError {
 /// Key material, ready to sign. `Debug` shows nothing of it.
 pub struct Auth {
     api_key: String,
-    passphrase: String,
+    passphrase: Secret,
     key: HmacKey,
 }
 
@@ -82,13 +82,11 @@ impl Auth {
         if secrets.api_key.is_empty() {
             return Ok(None);
         }
-        let secret = STANDARD
-            .decode(secrets.api_secret.trim())
-            .map_err(|_| AuthError::Secret)?;
+        let key = HmacKey::of_base64(Hash::Sha256, &secrets.api_secret);
         Ok(Some(Self {
             api_key: secrets.api_key.clone(),
             passphrase: secrets.passphrase.clone(),
-            key: HmacKey::new(Hash::Sha256, &secret),
+            key: key.ok_or(AuthError::Secret)?,
         }))
     }
 
@@ -178,7 +176,7 @@ mod tests {
             api_key: "fakekey".into(),
             api_secret: SECRET.into(),
             passphrase: "fake\"pass".into(),
-            ed25519_pem: String::new(),
+            ..Secrets::default()
         })
         .unwrap()
         .unwrap()

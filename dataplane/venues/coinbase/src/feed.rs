@@ -328,8 +328,6 @@ pub(crate) fn on_ticker(
 /// Why a message of the Exchange is of no use to us.
 pub(crate) fn ignored(kind: &str) -> &'static str {
     match kind {
-        "received" => "received: it does not rest yet",
-        "activate" => "a stop order was activated",
         "status" => "status: rules are read from the list of products",
         "auction" | "auctionfeed" => "auction",
         "rfq_match" => "rfq match: it was never on the book",

@@ -11,9 +11,10 @@
 //! both are bounded. It never resends an order.
 //!
 //! Read but not used live: the full channel's single orders ([`dp_venue_api::Event::L3`]), which nothing subscribes
-//! to, and Advanced Trade's market data and orders, which no link speaks; [`jwt`] signs for it. Not here: FIX, amends
-//! (the venue's `PUT /orders` is not open to all `[U]`), batches and a dead man's switch (REST has none), balances
-//! between two reconciliations.
+//! to, and Advanced Trade's market data and orders, which no link speaks; [`jwt`] signs for it. Orders can go over FIX
+//! instead of REST ([`fix`], `dp_venue_fix::FixEntry`). Not here: FIX market data, amends over REST (the venue's `PUT
+//! /orders` is not open to all `[U]`), batches, a dead man's switch over REST (it has none), balances between two
+//! reconciliations.
 #![forbid(unsafe_code)]
 // Bytes from outside never panic.
 #![cfg_attr(
@@ -31,10 +32,12 @@ pub mod auth;
 pub mod decimal;
 pub mod entry;
 pub mod feed;
+pub mod fix;
 pub mod jwt;
 pub mod limits;
 pub mod reject;
 pub mod rest;
+mod scan;
 mod session;
 pub mod symbols;
 pub mod sync;
@@ -123,6 +126,24 @@ fn known(registry: &Registry, id: InstrumentId) -> Result<&Instrument, EntryErro
     registry.get(id).ok_or(EntryError::UnknownInstrument)
 }
 
+impl Coinbase {
+    /// [`Venue::on_text`] without the scanner: what it falls back to, and its oracle.
+    ///
+    /// Errors: as there.
+    pub fn parse_text(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let tree = self.doc.parse(text).map_err(feed::of_json)?;
+        self.session
+            .on_message(registry, link, now, tree.root(), out)
+    }
+}
+
 impl Venue for Coinbase {
     fn id(&self) -> VenueId {
         ID
@@ -134,6 +155,11 @@ impl Venue for Coinbase {
 
     fn links(&self) -> &[LinkSpec] {
         self.session.links()
+    }
+
+    /// `level2` is for those who sign, `level2_batch` for all.
+    fn has_keyed_feed(&self) -> bool {
+        true
     }
 
     fn entry_link(&self) -> LinkId {
@@ -152,10 +178,12 @@ impl Venue for Coinbase {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
+        if self.session.scan(registry, text, out) {
+            self.counts.scanned += 1;
+            return Ok(());
+        }
         self.counts.parsed += 1;
-        let tree = self.doc.parse(text).map_err(feed::of_json)?;
-        self.session
-            .on_message(registry, link, now, tree.root(), out)
+        self.parse_text(registry, link, now, text, out)
     }
 
     fn read_counts(&self) -> ReadCounts {

@@ -7,13 +7,13 @@
 //! public    10 a second, bursts of 15, of the address
 //! messages  8 a second, bursts of 20, of the address: subscriptions
 //! ```
-//! The venue names a rate and a burst, which is a bucket that refills; kept here as the time at which it would be
-//! full again (GCRA): one number, exact, no timer. Refills are counted a twentieth slower than the venue's, because
-//! requests can close up on the way. HTTP 429 says "wait" and not how long: nothing goes out for a second, a cancel
+//! The venue names a rate and a burst, which is a bucket that refills, a twentieth slower than the venue's: requests can
+//! close up on the way. HTTP 429 says "wait" and not how long: nothing goes out for a second, a cancel
 //! included, since it would be refused from the same bucket.
 //! Source: venue page, section A6.
 
 use dp_types::UnixNanos;
+use dp_venue_api::limits::{Bucket, Budget, Share, Stops, lacking, named_ns};
 
 /// Left in the private bucket by new orders.
 const KEPT_FROM_ORDERS: u32 = 10;
@@ -21,38 +21,10 @@ const KEPT_FROM_ORDERS: u32 = 10;
 const KEPT_FROM_QUESTIONS: u32 = 20;
 /// How long we hold still when the venue refused for rate.
 const STOP_NS: u64 = 1_000_000_000;
-/// The longest stop we believe.
-const STOP_S_MAX: u32 = 3_600;
 
-/// A bucket of requests.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    /// One request is back after so long.
-    interval_ns: u64,
-    burst: u32,
-    /// When it is full again.
-    full_at: UnixNanos,
-}
-
-impl Bucket {
-    const fn new(per_second: u64, burst: u32) -> Self {
-        Self {
-            interval_ns: 1_050_000_000 / per_second,
-            burst,
-            full_at: UnixNanos(0),
-        }
-    }
-
-    /// Takes one request if `kept` more would still fit.
-    fn take(&mut self, now: UnixNanos, kept: u32) -> bool {
-        let size_ns = self.interval_ns * u64::from(self.burst);
-        let after = self.full_at.max(now).after(self.interval_ns);
-        let fits = after.since(now) + self.interval_ns * u64::from(kept) <= size_ns;
-        if fits {
-            self.full_at = after;
-        }
-        fits
-    }
+/// A bucket of `burst` requests that refills at `per_second`.
+const fn bucket(per_second: u64, burst: u32, share: Share) -> Bucket {
+    Bucket::new(burst, 1_050_000_000 / per_second, share)
 }
 
 /// A kind of request.
@@ -79,52 +51,73 @@ pub struct Limits {
     fills: Bucket,
     public: Bucket,
     messages: Bucket,
-    stopped_until: UnixNanos,
-    cancels_stopped_until: UnixNanos,
+    /// What new orders and questions leave in the private bucket.
+    kept: [u32; 2],
+    stops: Stops,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            private: Bucket::new(15, 30),
-            fills: Bucket::new(10, 20),
-            public: Bucket::new(10, 15),
-            messages: Bucket::new(8, 20),
-            stopped_until: UnixNanos(0),
-            cancels_stopped_until: UnixNanos(0),
-        }
-    }
+/// What a budget is too small for, if for anything.
+pub fn lacks(budget: Budget) -> Option<&'static str> {
+    let now = UnixNanos(0);
+    let mut limits = Limits::new(budget);
+    lacking(&[
+        (limits.take(now, Kind::Question), "a question about orders"),
+        (limits.take(now, Kind::New), "a new order"),
+        (
+            budget.account.holds(KEPT_FROM_ORDERS),
+            "a cancel after new orders",
+        ),
+        // A book is asked for anew by leaving its channel and entering it.
+        (
+            limits.take(now, Kind::Subscribe) && limits.take(now, Kind::Subscribe),
+            "a book",
+        ),
+    ])
 }
 
 impl Limits {
+    /// Our share of full buckets.
+    pub const fn new(budget: Budget) -> Self {
+        Self {
+            private: bucket(15, 30, budget.account),
+            fills: bucket(10, 20, budget.account),
+            public: bucket(10, 15, budget.address),
+            messages: bucket(8, 20, budget.address),
+            kept: [
+                budget.account.of(KEPT_FROM_ORDERS),
+                budget.account.of(KEPT_FROM_QUESTIONS),
+            ],
+            stops: Stops::NONE,
+        }
+    }
+
     /// Takes room for one request.
     pub fn take(&mut self, now: UnixNanos, kind: Kind) -> bool {
-        let (bucket, kept, stopped_until) = match kind {
-            Kind::New => (&mut self.private, KEPT_FROM_ORDERS, self.stopped_until),
-            Kind::Cancel => (&mut self.private, 0, self.cancels_stopped_until),
-            Kind::Question => (&mut self.private, KEPT_FROM_QUESTIONS, self.stopped_until),
-            Kind::Fills => (&mut self.fills, 0, self.stopped_until),
-            Kind::Public => (&mut self.public, 0, self.stopped_until),
-            Kind::Subscribe => (&mut self.messages, 0, UnixNanos(0)),
+        let [from_orders, from_questions] = self.kept;
+        let is_held = self.stops.holds(now);
+        let (bucket, kept, is_held) = match kind {
+            Kind::New => (&mut self.private, from_orders, is_held),
+            Kind::Cancel => (&mut self.private, 0, self.stops.holds_cancels(now)),
+            Kind::Question => (&mut self.private, from_questions, is_held),
+            Kind::Fills => (&mut self.fills, 0, is_held),
+            Kind::Public => (&mut self.public, 0, is_held),
+            Kind::Subscribe => (&mut self.messages, 0, false),
         };
-        now >= stopped_until && bucket.take(now, kept)
+        !is_held && bucket.take(now, 1, kept)
     }
 
     /// The venue refused for rate: holds everything for a second, or as long as it named; cancels for the second
     /// only. Returns when the longer ends.
     pub fn stop(&mut self, now: UnixNanos, retry_after_s: Option<u32>) -> UnixNanos {
-        let named_s = retry_after_s.map_or(0, |s| s.min(STOP_S_MAX));
-        let stop_ns = STOP_NS.max(u64::from(named_s) * 1_000_000_000);
-        self.cancels_stopped_until = self.cancels_stopped_until.max(now.after(STOP_NS));
-        self.stopped_until = self.stopped_until.max(now.after(stop_ns));
-        self.stopped_until
+        self.stops.hold_cancels(now.after(STOP_NS));
+        self.stops
+            .hold(now.after(STOP_NS.max(named_ns(retry_after_s))))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     const T0: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
 
@@ -134,7 +127,7 @@ mod tests {
 
     #[test]
     fn questions_leave_room_for_orders_and_orders_for_cancels() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Budget::WHOLE);
         assert_eq!(count(&mut limits, T0, Kind::Question), 10);
         assert_eq!(count(&mut limits, T0, Kind::New), 10);
         assert_eq!(count(&mut limits, T0, Kind::Cancel), 10);
@@ -147,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_stop_holds_everything_for_a_second_and_cancels_no_longer() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Budget::WHOLE);
         let until = limits.stop(T0, Some(30));
         assert_eq!(until, T0.after(30_000_000_000));
         let soon = T0.after(STOP_NS - 1);
@@ -161,26 +154,17 @@ mod tests {
         assert_eq!(named, until.after(3_600_000_000_000));
     }
 
-    proptest! {
-        /// Law: whatever the pace, no span holds more than the burst and what the venue's rate gives back in it.
-        #[test]
-        fn never_more_than_the_venues_bucket(
-            steps in proptest::collection::vec(0u64..200_000_000, 1..400),
-        ) {
-            let mut bucket = Bucket::new(15, 30);
-            let (mut now, mut passed) = (T0.0, Vec::new());
-            for step in steps {
-                now += step;
-                if bucket.take(UnixNanos(now), 0) {
-                    passed.push(now);
-                }
-            }
-            for (at, first) in passed.iter().enumerate() {
-                for (more, last) in passed.iter().enumerate().skip(at) {
-                    let count = (more - at + 1) as u64;
-                    prop_assert!(count <= 30 + (last - first) * 15 / 1_000_000_000 + 1);
-                }
-            }
-        }
+    #[test]
+    fn a_share_keeps_its_part_for_cancels() {
+        let mut limits = Limits::new(Budget::of(Share::percent(50)));
+        assert_eq!(count(&mut limits, T0, Kind::Question), 5);
+        assert_eq!(count(&mut limits, T0, Kind::New), 5);
+        assert_eq!(count(&mut limits, T0, Kind::Cancel), 5);
+        let later = T0.after(1_050_000_000);
+        assert_eq!(count(&mut limits, later, Kind::Cancel), 7, "and a half");
+        let of = |percent| lacks(Budget::of(Share::percent(percent)));
+        assert_eq!((of(100), of(10)), (None, None));
+        assert_eq!(of(5), Some("a question about orders"));
+        assert_eq!(of(9), Some("a new order"));
     }
 }

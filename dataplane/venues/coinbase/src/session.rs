@@ -22,11 +22,10 @@ use crate::auth::Auth;
 use crate::entry::Unanswered;
 use crate::feed::Levels;
 use crate::feed::advanced::Count;
-use crate::feed::full::Full;
 use crate::limits::{Kind, Limits};
 use crate::rest::{self, Ask};
 use crate::{LINK_ENTRY, LINK_PUBLIC, LINK_REST, LINK_USER};
-use dp_types::{InstrumentId, LinkId, Now, RejectReason, TradeId, UnixNanos};
+use dp_types::{InstrumentId, LinkId, Now, RawOrder, RejectReason, TradeId, UnixNanos};
 use dp_venue_api::{Control, Event, InFlight, LinkKind, LinkSpec, Registry, Sink, VenueConfig};
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -106,7 +105,8 @@ pub(crate) struct Session {
     symbols: Vec<InstrumentId>,
     books: Vec<BookState>,
     levels: Levels,
-    full: Full,
+    /// Room for a piece of a book of single orders.
+    orders: Vec<RawOrder>,
     count: Count,
     tracks: Tracks,
     limits: Limits,
@@ -183,10 +183,10 @@ impl Session {
             symbols: instruments.to_vec(),
             books,
             levels: Levels::default(),
-            full: Full::default(),
+            orders: Vec::new(),
             count: Count::default(),
             tracks: Tracks::default(),
-            limits: Limits::default(),
+            limits: Limits::new(config.budget),
             message: Vec::with_capacity(MESSAGE_BYTES),
             target: Vec::with_capacity(128),
             is_rest_open: false,

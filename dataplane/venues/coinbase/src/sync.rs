@@ -6,10 +6,11 @@
 //! Advanced   l2_data                sequence_num counts every message of the connection: `feed` turns it into
 //!                                   ids of each book, so that a hole makes every book on it stale
 //! ```
+//! full       single orders: the product's sequence rises by one over all messages; the book is fetched
 //! There is no checksum and no id of one product on `level2`: nothing proves a single book.
 //! Source: venue page, sections A3 and B3.
 
-use dp_book::{Bootstrap, Chain, SyncRule};
+use dp_book::{Bootstrap, Chain, Copies, OrdersRule, SyncRule};
 use dp_types::{BookMsg, Instrument};
 
 /// The rule of one instrument's book: the same for all.
@@ -32,8 +33,23 @@ impl SyncRule for CoinbaseSync {
         }
     }
 
+    /// No numbers, or those of the connection.
+    fn copies(&self) -> Copies {
+        Copies::Timed
+    }
+
     fn bootstrap(&self) -> Bootstrap {
         Bootstrap::Pushed
+    }
+}
+
+impl OrdersRule for CoinbaseSync {
+    fn bootstrap(&self) -> Bootstrap {
+        Bootstrap::Rest
+    }
+
+    fn is_counted(&self) -> bool {
+        true
     }
 }
 

@@ -16,7 +16,7 @@ use dp_venue_coinbase::sync::CoinbaseSync;
 use dp_venue_coinbase::{LINK_ENTRY, LINK_PUBLIC, LINK_USER};
 use rig::{Rig, fixture};
 use std::hint::black_box;
-use tests_venues::rig::at_ms;
+use tests_venues::rig::{allocating, at_ms};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -224,4 +224,19 @@ fn order_entry_touches_no_allocator() {
     });
     assert_eq!((lane.requests, lane.events), (5, 7));
     assert_eq!(count, (0, 0));
+}
+
+/// Refusals, amends, cancels and signs of life too.
+#[test]
+fn no_fixture_touches_the_allocator() {
+    let links = [
+        ("feed_", LINK_PUBLIC),
+        ("advanced_", LINK_PUBLIC),
+        ("account_", LINK_USER),
+    ];
+    let dir = env!("CARGO_MANIFEST_DIR");
+    let found = allocating(dir, &links, rig::ready, |work| allocations(work));
+    // Tables are taken with the first message of their kind; a refused subscription is cold.
+    let first = ["advanced_snapshot", "advanced_update", "feed_error"];
+    assert_eq!(found, first);
 }

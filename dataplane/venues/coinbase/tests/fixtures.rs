@@ -41,7 +41,6 @@ fn market_data() {
         &["Quote -1 0.45054140 @ 65000.00 / 0.20000000 @ 65000.02"],
     );
     check("feed_ticker_2021", &["Ignored a ticker without sizes"]);
-    check("feed_match", &["Trade 370843402 sell 0.34 @ 65000.00"]);
     check("feed_last_match", &["Trade 370843401 buy 0.001 @ 65000.01"]);
     check("feed_heartbeat", &["Heartbeat"]);
     check("feed_subscriptions", &["Ignored subscriptions"]);
@@ -51,10 +50,7 @@ fn market_data() {
 fn single_orders_shrink_with_each_match() {
     let mut rig = rig::ready();
     for (name, expected) in [
-        (
-            "feed_received",
-            &["Ignored received: it does not rest yet"][..],
-        ),
+        ("feed_received", &["L3 Delta 10 checksum None 0 orders"][..]),
         ("feed_open", &["L3 Delta 11 checksum None 1 orders"]),
         (
             "feed_match",
@@ -65,8 +61,6 @@ fn single_orders_shrink_with_each_match() {
         ),
         ("feed_change", &["L3 Delta 13 checksum None 1 orders"]),
         ("feed_done", &["L3 Delta 14 checksum None 1 orders"]),
-        // It is gone: nothing is left to shrink.
-        ("feed_match", &["Trade 370843402 sell 0.34 @ 65000.00"]),
     ] {
         tell(&mut rig, name, expected);
     }
@@ -74,7 +68,7 @@ fn single_orders_shrink_with_each_match() {
 
 /// What the events hold of one order, message by message.
 #[test]
-fn sizes_of_single_orders() {
+fn what_is_told_of_single_orders() {
     use dp_venue_api::{Event, RestRequest, Sink, Venue as _};
     #[derive(Default)]
     struct Orders(Vec<String>);
@@ -84,7 +78,10 @@ fn sizes_of_single_orders() {
                 let orders = message.orders.iter().map(|order| {
                     let id = dp_venue_coinbase::symbols::order_id_text(order.id);
                     let side = order.side.name();
-                    format!("{id} {side} {} @ {}", order.qty, order.price)
+                    format!(
+                        "{id} {side} {:?} {} @ {}",
+                        order.act, order.qty, order.price
+                    )
                 });
                 self.0.push(orders.collect::<Vec<_>>().join(", "));
             }
@@ -102,7 +99,7 @@ fn sizes_of_single_orders() {
             .on_text(&rig.registry, LINK_PUBLIC, now, &mut bytes, &mut orders)
             .unwrap();
     }
-    let expected = ["1.34", "1.00", "0.80", "0"];
+    let expected = ["Rests 1.34", "Trades 0.34", "Becomes 0.80", "Rests 0"];
     let expected = expected.map(|qty| format!("{MAKER} buy {qty} @ 65000.00"));
     assert_eq!(orders.0, expected);
 }
@@ -115,21 +112,6 @@ fn books_by_rest() {
     let (said, result) = rig.response(1, tag, 200, fixture("rest_book3"));
     assert_eq!(result, Ok(()));
     assert_eq!(said.events, ["L3 Snapshot 13 checksum None 2 orders"]);
-    // An order that was fetched shrinks as one that was heard of does; one that was not does not rest.
-    tell(
-        &mut rig,
-        "feed_match",
-        &[
-            "Trade 370843402 sell 0.34 @ 65000.00",
-            "L3 Delta 12 checksum None 1 orders",
-        ],
-    );
-    let other = fixture("feed_change").replace(MAKER, "d50ec984-77a8-460a-b958-66f114b0de9c");
-    let (said, _) = rig.text(LINK_PUBLIC, 2, &other);
-    assert_eq!(
-        said.events,
-        ["Ignored a change of an order that does not rest"]
-    );
     let (said, result) = rig.response(3, tag, 200, fixture("rest_book2"));
     assert_eq!(result, Ok(()));
     assert_eq!(

@@ -3,16 +3,20 @@
 //! ```text
 //! login  timestamp (ms) \n nonce \n data                            → params.signature of public/auth
 //! REST   timestamp (ms) \n nonce \n METHOD \n target \n body \n     → sig of the Authorization field
+//! FIX    milliseconds . base64(32 bytes), then the secret            → 554, base64(SHA-256)
 //! ```
 //! Orders go over the logged-in link and carry no signature. A login lasts for `expires_in` seconds and is renewed
 //! by another one: no token is kept. Two logins never share a nonce, nor do two nodes that share a key
 //! ([`Nonces`]). Source: venue page, section 5, read 2026-11-20.
 
 use crate::symbols::{push_base36, push_u64};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dp_types::{LinkId, Now};
 use dp_venue_api::{Hash, HmacKey, RestMethod, Secrets};
 use dp_wire::buf::{Buf, Overflow};
 use dp_wire::json::write::Object;
+use ring::digest;
 
 /// Hex digits of a signature.
 pub const SIGNATURE_LEN: usize = 64;
@@ -72,6 +76,22 @@ impl Auth {
     /// Signs the parts as if they were one text. Cost: no allocation.
     pub fn sign(&self, parts: &[&[u8]]) -> Signature {
         Signature::of(self.key.sign(parts).as_ref())
+    }
+
+    /// RawData (96) of a FIX logon: its time, and a nonce of 32 bytes that only the key's holder could foretell. No
+    /// two nodes (`slot`) make the same one.
+    pub fn logon_data(&self, unix_ms: u64, slot: u8) -> String {
+        let time = unix_ms.to_string();
+        let nonce = self.key.sign(&[b"nonce", &[slot], time.as_bytes()]);
+        format!("{time}.{}", STANDARD.encode(nonce))
+    }
+
+    /// Password (554) of a FIX logon with this RawData.
+    pub fn logon_password(raw: &str, secret: &str) -> String {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(raw.as_bytes());
+        hash.update(secret.as_bytes());
+        STANDARD.encode(hash.finish())
     }
 
     /// The login message, answered under the id `id`, signed at `unix_ms` with this nonce.

@@ -106,8 +106,8 @@ pub(crate) fn trade_id(value: Value<'_>) -> Result<TradeId, DecodeError> {
 /// Room for the levels of one message, taken once.
 #[derive(Debug)]
 pub struct Levels {
-    bids: Vec<RawLevel>,
-    asks: Vec<RawLevel>,
+    pub(crate) bids: Vec<RawLevel>,
+    pub(crate) asks: Vec<RawLevel>,
 }
 
 impl Default for Levels {

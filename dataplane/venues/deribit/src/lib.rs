@@ -23,8 +23,11 @@
 //! It does not own books: depth goes to a keeper, which asks back through `request_snapshot`. It does not remember
 //! orders, but for the terms an edit must repeat: request ids say what an answer is about. It never resends an order.
 //!
-//! Not here: FIX, Starbase, mass quotes, combos' legs, trigger orders, `public/hello`, credits as the account's own
-//! tier has them.
+//! Orders can go over FIX instead ([`fix`]), and market data comes by multicast in the venue's data centres
+//! ([`multicast`]).
+//!
+//! Not here: Starbase's order entry, mass quotes, combos' legs, trigger orders, `public/hello`, credits as the account's
+//! own tier has them.
 #![forbid(unsafe_code)]
 // Bytes from outside never panic.
 #![cfg_attr(
@@ -41,10 +44,14 @@ pub mod account;
 pub mod auth;
 pub mod entry;
 pub mod feed;
+pub mod fix;
 pub mod limits;
+pub mod multicast;
 pub mod reject;
 pub mod rest;
 mod resting;
+mod rules;
+mod scan;
 mod session;
 pub mod symbols;
 pub mod sync;
@@ -126,6 +133,24 @@ impl Deribit {
     }
 }
 
+impl Deribit {
+    /// [`Venue::on_text`] without the scanner: what it falls back to, and its oracle.
+    ///
+    /// Errors: as there.
+    pub fn parse_text(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let Self { doc, session, .. } = self;
+        let tree = doc.parse_exact(text).map_err(feed::of_json)?;
+        session.on_message(registry, link, now, tree.root(), out)
+    }
+}
+
 impl Venue for Deribit {
     fn id(&self) -> VenueId {
         ID
@@ -137,6 +162,11 @@ impl Venue for Deribit {
 
     fn links(&self) -> &[LinkSpec] {
         self.session.links()
+    }
+
+    /// Raw books are for those who log in; their numbers are not those of books told every 100 ms.
+    fn has_keyed_feed(&self) -> bool {
+        true
     }
 
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
@@ -151,10 +181,12 @@ impl Venue for Deribit {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
+        if self.session.scan(registry, text, out) {
+            self.counts.scanned += 1;
+            return Ok(());
+        }
         self.counts.parsed += 1;
-        let Self { doc, session, .. } = self;
-        let tree = doc.parse_exact(text).map_err(feed::of_json)?;
-        session.on_message(registry, link, now, tree.root(), out)
+        self.parse_text(registry, link, now, text, out)
     }
 
     fn on_response(

@@ -10,77 +10,34 @@
 //! 30,000 for a subscription) and tells nothing of what is left. Too many requests end the session, and with it,
 //! by cancel on disconnect, every order: so we stay well below, and hold still for as long as all pools take to
 //! fill when it happened all the same. Cancels go on at their pace even then: what they might cost, the session, would
-//! cancel the rest. A pool is one number, the time at which it will be full again.
+//! cancel the rest.
 //!
 //! These are the venue's defaults; accounts that trade more are given more, which `get_account_summary` tells and
-//! we do not read. Machines that share an account share its pools: each keeps these by itself.
+//! we do not read. What is asked without a login is counted by address, so of pools that serve both we use the part
+//! that is ours by either.
 //! Source: venue page, section 6, read 2026-11-20.
 
 use dp_types::UnixNanos;
+use dp_venue_api::limits::{Bucket, Budget, lacking, named_ns};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Matching-engine requests at once, and kept of them for cancels.
-const MATCHING_BURST: u64 = 16;
-const MATCHING_KEPT: u64 = 4;
+const MATCHING_BURST: u32 = 16;
+const MATCHING_KEPT: u32 = 4;
 const MATCHING_NS: u64 = SECOND_NS / 4;
 /// Other requests at once, and kept of them for what must be answered.
-const OTHER_BURST: u64 = 80;
-const OTHER_KEPT: u64 = 16;
+const OTHER_BURST: u32 = 80;
+const OTHER_KEPT: u32 = 16;
 const OTHER_NS: u64 = SECOND_NS / 16;
 /// Subscriptions at once.
-pub(crate) const SUBSCRIBE_BURST: u64 = 8;
+pub(crate) const SUBSCRIBE_BURST: u32 = 8;
 const SUBSCRIBE_NS: u64 = SECOND_NS / 2;
+/// What it takes to enter a book anew: its channel is left first.
+pub(crate) const BOOK_MESSAGES: u32 = 2;
 
 /// How long we hold still after a refusal: until the slowest of the venue's pools (50,000 at 10,000 a second) is
 /// full, and a second.
 const STOP_NS: u64 = 6 * SECOND_NS;
-/// The longest stop we believe.
-const STOP_S_MAX: u32 = 3_600;
-
-/// A pool of requests that flow back evenly.
-#[derive(Debug, Clone, Copy)]
-struct Pool {
-    /// When it is full.
-    full_at: UnixNanos,
-    burst: u64,
-    /// Time for one request to come back.
-    request_ns: u64,
-}
-
-impl Pool {
-    const fn new(burst: u64, request_ns: u64) -> Self {
-        Self {
-            full_at: UnixNanos(0),
-            burst,
-            request_ns,
-        }
-    }
-
-    /// Takes `count` requests unless less than `kept` would be left; all or none.
-    fn take(&mut self, now: UnixNanos, count: u64, kept: u64) -> bool {
-        let full_at = self.after(now, count);
-        let room = self.burst.saturating_sub(kept);
-        let fits = full_at.since(now) <= self.request_ns.saturating_mul(room);
-        if fits {
-            self.full_at = full_at;
-        }
-        fits
-    }
-
-    /// Takes one whatever is left.
-    fn force(&mut self, now: UnixNanos) {
-        self.full_at = self.after(now, 1);
-    }
-
-    fn empty(&mut self, now: UnixNanos) {
-        self.full_at = self.full_at.max(now.after(self.request_ns * self.burst));
-    }
-
-    fn after(&self, now: UnixNanos, count: u64) -> UnixNanos {
-        let cost_ns = self.request_ns.saturating_mul(count);
-        self.full_at.max(now).after(cost_ns)
-    }
-}
 
 /// A kind of matching-engine request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,35 +51,53 @@ pub enum OrderOp {
 /// Every limit of one machine.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    matching: Pool,
-    other: Pool,
-    subscribe: Pool,
+    matching: Bucket,
+    other: Bucket,
+    subscribe: Bucket,
+    /// Our share of [`MATCHING_KEPT`] and [`OTHER_KEPT`].
+    kept: [u32; 2],
     stopped_until: UnixNanos,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            matching: Pool::new(MATCHING_BURST, MATCHING_NS),
-            other: Pool::new(OTHER_BURST, OTHER_NS),
-            subscribe: Pool::new(SUBSCRIBE_BURST, SUBSCRIBE_NS),
-            stopped_until: UnixNanos(0),
-        }
-    }
+/// What a budget is too small for, if for anything.
+pub fn lacks(budget: Budget) -> Option<&'static str> {
+    let now = UnixNanos(0);
+    let mut limits = Limits::new(budget);
+    lacking(&[
+        (limits.order(now, OrderOp::Enter), "a new order"),
+        (
+            budget.account.holds(MATCHING_KEPT),
+            "a cancel after new orders",
+        ),
+        (limits.rest(now), "a list of orders"),
+        (limits.subscribe.take(now, BOOK_MESSAGES, 0), "a book"),
+    ])
 }
 
 impl Limits {
+    /// Our share of full pools.
+    pub fn new(budget: Budget) -> Self {
+        let both = budget.account.min(budget.address);
+        Self {
+            matching: Bucket::new(MATCHING_BURST, MATCHING_NS, budget.account),
+            other: Bucket::new(OTHER_BURST, OTHER_NS, both),
+            subscribe: Bucket::new(SUBSCRIBE_BURST, SUBSCRIBE_NS, both),
+            kept: [budget.account.of(MATCHING_KEPT), both.of(OTHER_KEPT)],
+            stopped_until: UnixNanos(0),
+        }
+    }
+
     /// Takes room for one order request.
     pub fn order(&mut self, now: UnixNanos, op: OrderOp) -> bool {
         match op {
-            OrderOp::Enter => !self.is_stopped(now) && self.matching.take(now, 1, MATCHING_KEPT),
+            OrderOp::Enter => !self.is_stopped(now) && self.matching.take(now, 1, self.kept[0]),
             OrderOp::Cancel => self.matching.take(now, 1, 0),
         }
     }
 
     /// Takes room for one REST request.
     pub fn rest(&mut self, now: UnixNanos) -> bool {
-        !self.is_stopped(now) && self.other.take(now, 1, OTHER_KEPT)
+        !self.is_stopped(now) && self.other.take(now, 1, self.kept[1])
     }
 
     /// Takes room for one request a link cannot do without: a login, a heartbeat's interval, cancel on disconnect.
@@ -132,22 +107,27 @@ impl Limits {
 
     /// Counts an answer to the venue's test request, which must go out whatever is left.
     pub fn test(&mut self, now: UnixNanos) {
-        self.other.force(now);
+        self.other.force(now, 1);
     }
 
-    /// Takes room for `count` subscribe or unsubscribe requests.
-    pub fn subscribe(&mut self, now: UnixNanos, count: u64) -> bool {
-        !self.is_stopped(now) && self.subscribe.take(now, count, 0)
+    /// Takes room for `count` subscribe or unsubscribe requests. Those of a link are not parted: more than our share of a
+    /// burst go when all of it is there, and are paid for afterwards.
+    pub fn subscribe(&mut self, now: UnixNanos, count: u32) -> bool {
+        let at_once = count.min(self.subscribe.burst());
+        let may = !self.is_stopped(now) && self.subscribe.take(now, at_once, 0);
+        if may {
+            self.subscribe.force(now, count - at_once);
+        }
+        may
     }
 
     /// The venue refused for rate: nothing but cancels and answers to its tests goes out until its pools are full again, or as
     /// long as it named. Returns until when.
     pub fn stop(&mut self, now: UnixNanos, retry_after_s: Option<u32>) -> UnixNanos {
         for pool in [&mut self.matching, &mut self.other, &mut self.subscribe] {
-            pool.empty(now);
+            pool.empty(now, 0);
         }
-        let named_s = retry_after_s.map_or(0, |s| s.min(STOP_S_MAX));
-        let stop_ns = STOP_NS.max(u64::from(named_s) * SECOND_NS);
+        let stop_ns = STOP_NS.max(named_ns(retry_after_s));
         self.stopped_until = self.stopped_until.max(now.after(stop_ns));
         self.stopped_until
     }
@@ -165,13 +145,13 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use dp_venue_api::limits::Share;
 
     const T0: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
 
     #[test]
     fn twelve_orders_at_once_then_four_cancels_then_four_a_second() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Budget::WHOLE);
         let count = |limits: &mut Limits, at, op| (0..50).filter(|_| limits.order(at, op)).count();
         assert_eq!(count(&mut limits, T0, OrderOp::Enter), 12);
         assert_eq!(count(&mut limits, T0, OrderOp::Cancel), 4, "the reserve");
@@ -183,7 +163,7 @@ mod tests {
 
     #[test]
     fn links_are_kept_up_when_lists_have_taken_their_share() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Budget::WHOLE);
         assert_eq!((0..200).filter(|_| limits.rest(T0)).count(), 64);
         assert_eq!((0..200).filter(|_| limits.upkeep(T0)).count(), 16);
         limits.test(T0);
@@ -193,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_stop_holds_everything_until_the_venues_pools_are_full() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Budget::WHOLE);
         assert_eq!(limits.stop(T0, Some(1)), T0.after(STOP_NS));
         let until = limits.stop(T0, Some(30));
         assert_eq!(until, T0.after(30 * SECOND_NS));
@@ -213,27 +193,28 @@ mod tests {
         );
     }
 
-    proptest! {
-        /// Law: in no span of time does more pass than the burst and what flows back in it.
-        #[test]
-        fn never_more_than_burst_and_rate(
-            steps in proptest::collection::vec((0u64..400_000_000, 1u64..4), 1..300),
-        ) {
-            let mut pool = Pool::new(7, 100_000_000);
-            let (mut now, mut passed) = (T0, Vec::new());
-            for (step, count) in steps {
-                now = now.after(step);
-                if pool.take(now, count, 0) {
-                    passed.push((now, count));
-                }
-            }
-            for (at, (from, _)) in passed.iter().enumerate() {
-                let mut sum = 0;
-                for (until, count) in passed.iter().skip(at) {
-                    sum += count;
-                    prop_assert!(sum <= 7 + until.since(*from) / 100_000_000 + 1);
-                }
-            }
-        }
+    #[test]
+    fn a_share_is_a_smaller_and_slower_account() {
+        let mut limits = Limits::new(Budget::of(Share::percent(50)));
+        let count = |limits: &mut Limits, at, op| (0..50).filter(|_| limits.order(at, op)).count();
+        assert_eq!(count(&mut limits, T0, OrderOp::Enter), 6);
+        assert_eq!(count(&mut limits, T0, OrderOp::Cancel), 2, "the reserve");
+        assert_eq!(count(&mut limits, T0.after(SECOND_NS), OrderOp::Cancel), 2);
+        assert!(
+            limits.subscribe(T0, 7),
+            "a link's subscriptions go together"
+        );
+        assert!(
+            !limits.subscribe(T0.after(4 * SUBSCRIBE_NS), 1),
+            "and are paid for"
+        );
+        let of = |percent| lacks(Budget::of(Share::percent(percent)));
+        assert_eq!((of(100), of(25)), (None, None));
+        assert_eq!(of(24), Some("a cancel after new orders"));
+        let narrow = Budget {
+            address: Share::percent(24),
+            ..Budget::WHOLE
+        };
+        assert_eq!(lacks(narrow), Some("a book"));
     }
 }

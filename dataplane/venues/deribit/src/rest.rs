@@ -17,9 +17,10 @@
 use crate::account::text;
 use crate::auth::{Auth, Nonces};
 use crate::feed::{at, optional};
+use crate::rules::{Rules, Ticks};
 use crate::symbols::parse_client_id;
 use crate::{ID, LINK_REST};
-use dp_types::{ClientOrderId, Decimal, Instrument, InstrumentId, Now, NumError, Price};
+use dp_types::{ClientOrderId, Instrument, InstrumentId, Now};
 use dp_venue_api::{DecodeError, Registry, RestMethod, RestRequest, RestTag, Sink};
 use dp_wire::json::Value;
 
@@ -204,111 +205,43 @@ fn instrument(registry: &mut Registry, item: Value<'_>) -> Result<usize, DecodeE
     Ok(1)
 }
 
-/// Books may hold orders from before tick or lot were made coarser, so increments are finer than the rules: prices
-/// by two places, amounts by six but to no more than eight.
-const PRICE_DECIMALS_FINER: u8 = 2;
-const QTY_DECIMALS_FINER: u8 = 6;
-const QTY_DECIMALS_MAX: u8 = 8;
-
-/// `decimals` and `by` more, but to no more than `max` unless the rule itself is finer.
-const fn finer(decimals: u8, by: u8, max: u8) -> u8 {
-    let more = decimals.saturating_add(by);
-    let capped = if more > max { max } else { more };
-    if capped > decimals { capped } else { decimals }
-}
-
-fn number(field: &'static str) -> impl Fn(NumError) -> DecodeError {
-    move |error| DecodeError::Number { field, error }
-}
-
-/// The places that count of a number printed as a double: `10.0` has none.
-fn places(value: Decimal) -> u8 {
-    let mut value = value;
-    while value.exponent < 0 && value.mantissa % 10 == 0 {
-        value.mantissa /= 10;
-        value.exponent += 1;
-    }
-    value.decimals()
-}
-
-/// The tick of an instrument, and the places of its finest one.
-///
-/// Where the tick grows with the price (options: 0.0001, and 0.0005 above 0.005) we quote by the coarsest, which is
-/// right at every price as long as each is a multiple of the finer ones, as they all are; what cheap options lose in
-/// fineness, dear ones do not pay in refusals.
-fn ticks(item: Value<'_>) -> Result<(Decimal, u8), DecodeError> {
-    let mut tick = item.decimal("tick_size").map_err(at("tick_size"))?;
-    let mut finest = places(tick);
-    for step in item.array("tick_size_steps").into_iter().flatten() {
-        let own = step.decimal("tick_size").map_err(at("tick_size_steps"))?;
-        finest = finest.max(places(own));
-        let units = |value: Decimal| value.to_increments(10).unwrap_or(0);
-        if units(own) > units(tick) {
-            tick = own;
-        }
-    }
-    Ok((tick, finest))
-}
-
-/// One instrument's rules over what we knew of it. Quantities are the venue's amounts, not its contracts.
+/// One instrument's rules over what we knew of it.
 fn rules(
     registry: &mut Registry,
     known: Instrument,
     item: Value<'_>,
 ) -> Result<Instrument, DecodeError> {
-    let (tick, price_places) = ticks(item)?;
-    let amount_min = item
-        .decimal("min_trade_amount")
-        .map_err(at("min_trade_amount"))?;
+    let mut ticks = Ticks::new(item.decimal("tick_size").map_err(at("tick_size"))?);
+    for step in item.array("tick_size_steps").into_iter().flatten() {
+        ticks.also(step.decimal("tick_size").map_err(at("tick_size_steps"))?);
+    }
+    let settled = match text(item, "settlement_currency") {
+        "" => item.str("quote_currency").map_err(at("quote_currency"))?,
+        name => name,
+    };
     let is_future = text(item, "kind") == "future";
-    let contract = optional(item, "contract_size")?.filter(|_| is_future);
-    let lot = contract.unwrap_or(amount_min);
-    let qty_places = places(lot).max(places(amount_min));
-    let mut made = Instrument {
-        price_decimals: finer(price_places, PRICE_DECIMALS_FINER, 18),
-        qty_decimals: finer(qty_places, QTY_DECIMALS_FINER, QTY_DECIMALS_MAX),
+    let rules = Rules {
+        ticks,
+        amount_min: item
+            .decimal("min_trade_amount")
+            .map_err(at("min_trade_amount"))?,
+        contract: optional(item, "contract_size")?.filter(|_| is_future),
         is_live: item.get("is_active").and_then(Value::as_bool) == Some(true),
         venue_code: item
             .get("instrument_id")
             .and_then(Value::as_u64)
             .unwrap_or(0),
-        ..known
+        assets: Some((
+            item.str("base_currency").map_err(at("base_currency"))?,
+            settled,
+        )),
     };
-    made.tick = made.price(tick).map_err(number("tick_size"))?;
-    if made.tick <= Price(0) {
-        return Err(DecodeError::Field("tick_size")); // 0 would mean that there are no rules
-    }
-    made.lot = made.qty(lot).map_err(number("contract_size"))?;
-    made.qty_min = made.qty(amount_min).map_err(number("min_trade_amount"))?;
-    let mut asset = |name: &str| {
-        registry
-            .asset(name)
-            .map_err(|_| DecodeError::TooMuch("assets"))
-    };
-    made.base = asset(item.str("base_currency").map_err(at("base_currency"))?)?;
-    let settled = match text(item, "settlement_currency") {
-        "" => item.str("quote_currency").map_err(at("quote_currency"))?,
-        name => name,
-    };
-    made.quote = asset(settled)?;
-    Ok(made)
+    rules.over(known, registry)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn increments_are_finer_than_the_rules_within_bounds() {
-        let decimal = |text: &str| Decimal::parse(text.as_bytes()).unwrap();
-        assert_eq!(places(decimal("10.0")), 0);
-        assert_eq!(places(decimal("0.0")), 0);
-        assert_eq!(places(decimal("0.5")), 1);
-        assert_eq!(places(decimal("1.0e-5")), 5);
-        let qty = |lot| finer(lot, QTY_DECIMALS_FINER, QTY_DECIMALS_MAX);
-        assert_eq!((qty(0), qty(2), qty(8), qty(10)), (6, 8, 8, 10));
-        assert_eq!((finer(1, 2, 18), finer(17, 2, 18)), (3, 18));
-    }
 
     #[test]
     fn tags_come_back() {

@@ -207,7 +207,7 @@ impl Session {
             books,
             levels: Levels::default(),
             resting: Resting::default(),
-            limits: Limits::default(),
+            limits: Limits::new(config.budget),
             message: Vec::with_capacity(MESSAGE_BYTES),
             is_rest_open: false,
             md: WsLink::default(),
@@ -318,16 +318,23 @@ impl Session {
         out: &mut impl Sink,
         write: impl FnOnce(u32, &mut Vec<u8>),
     ) -> Result<(), EntryError> {
-        if !self.orders.is_ready {
-            return Err(EntryError::NotReady);
-        }
-        if !self.limits.order(now.unix, op) {
-            return Err(EntryError::RateLimited);
-        }
+        self.admit(op, now)?;
         self.message.clear();
         write(self.order_window_ms, &mut self.message);
         out.send_text(LINK_ORDERS, &self.message);
         Ok(())
+    }
+
+    /// Takes room for a request about an order, whichever road it leaves by.
+    pub(crate) fn admit(&mut self, op: OrderOp, now: Now) -> Result<(), EntryError> {
+        if !self.orders.is_ready {
+            return Err(EntryError::NotReady);
+        }
+        if self.limits.order(now.unix, op) {
+            Ok(())
+        } else {
+            Err(EntryError::RateLimited)
+        }
     }
 
     /// A new order goes out with these terms.
@@ -339,7 +346,7 @@ impl Session {
 
     /// What an amend must tell anew. Errors: [`EntryError::Unsupported`] when it is not known any more.
     pub(crate) fn terms(&self, amend: &AmendOrder) -> Result<Terms, EntryError> {
-        let known = self.resting.terms(amend.client_id);
+        let known = self.resting.of(amend.client_id);
         known.ok_or(EntryError::Unsupported)
     }
 }

@@ -25,7 +25,7 @@ pub fn currency(symbol: &str) -> &str {
 }
 
 /// Marks our labels.
-const CLIENT_PREFIX: &[u8] = b"sl";
+pub(crate) const CLIENT_PREFIX: &[u8] = b"sl";
 
 /// Appends a client order id as the venue gets it.
 pub fn push_client_id(id: ClientOrderId, out: &mut Vec<u8>) {

@@ -7,6 +7,8 @@
 //! Change ids are the venue's own count over all books and jump; they are compared for equality and for nothing
 //! else, so a change that only looks as if it straddled the snapshot is a gap too. There is no checksum. That a
 //! level is new, changed or deleted is said by the venue beside it, and `feed` refuses what contradicts itself.
+//! By multicast a book is a snapshot of the round and the changes beside it, which were there before: what the snapshot
+//! contains is dropped, and the first change behind it must follow it ([`MulticastSync`]).
 //! Source: venue page, section 3, read 2026-11-20; fixtures `feed_book_*.json`.
 
 use dp_book::{Bootstrap, Chain, Gap, Ids, Step, SyncRule};
@@ -43,10 +45,54 @@ impl SyncRule for DeribitSync {
     }
 }
 
+/// The rule of the same books told by multicast: the snapshot comes when its turn comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MulticastSync;
+
+impl SyncRule for MulticastSync {
+    fn chain(&self, _msg: &BookMsg<'_>) -> Chain {
+        Chain::Linked
+    }
+
+    fn bootstrap(&self) -> Bootstrap {
+        Bootstrap::Either
+    }
+
+    fn judge(&self, ids: Ids, msg: &BookMsg<'_>) -> Step {
+        if ids.is_fresh && msg.last_id <= ids.last {
+            return Step::Drop;
+        }
+        DeribitSync.judge(ids, msg)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use dp_types::{BookMsgKind, InstrumentId, VenueNanos};
+
+    #[test]
+    fn what_a_snapshot_of_the_round_contains_is_dropped() {
+        let judge = |is_fresh, (prev_id, last_id)| {
+            let message = BookMsg {
+                instrument: InstrumentId(0),
+                kind: BookMsgKind::Delta,
+                first_id: last_id,
+                last_id,
+                prev_id,
+                checksum: None,
+                bids: &[],
+                asks: &[],
+                venue_ns: VenueNanos(0),
+            };
+            MulticastSync.judge(Ids { last: 10, is_fresh }, &message)
+        };
+        let gap = |got| Step::Gap(Gap { expected: 10, got });
+        assert_eq!(judge(true, (8, 10)), Step::Drop);
+        assert_eq!(judge(true, (10, 95)), Step::Apply);
+        assert_eq!(judge(true, (9, 95)), gap(9), "no straddling");
+        assert_eq!(judge(false, (8, 10)), gap(8), "only behind a snapshot");
+    }
 
     #[test]
     fn only_the_very_next_change_continues_a_book() {

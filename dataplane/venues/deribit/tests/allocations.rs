@@ -16,7 +16,7 @@ use dp_venue_deribit::sync::DeribitSync;
 use dp_venue_deribit::{LINK_MD, LINK_ORDERS};
 use rig::{Rig, fixture};
 use std::hint::black_box;
-use tests_venues::rig::at_ms;
+use tests_venues::rig::{allocating, at_ms};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -163,4 +163,17 @@ fn order_entry_and_upkeep_touch_no_allocator() {
     });
     assert_eq!(lane.count, 10, "six of orders, a subscription anew twice");
     assert_eq!(count, (0, 0));
+}
+
+/// Refusals, amends, cancels and signs of life too.
+#[test]
+fn no_fixture_touches_the_allocator() {
+    let links = [
+        ("feed_", LINK_MD),
+        ("entry_", LINK_ORDERS),
+        ("account_", LINK_ORDERS),
+    ];
+    let dir = env!("CARGO_MANIFEST_DIR");
+    let found = allocating(dir, &links, rig::ready, |work| allocations(work));
+    assert_eq!(found, [""; 0]);
 }

@@ -14,7 +14,6 @@
 //! Source: venue page, sections 4.1 and 4.3, read 2026-11-20.
 
 use crate::feed::{id, text};
-use crate::limits::Refused;
 use crate::reject::{self, REFUSED};
 use crate::symbols::{
     parse_base36, parse_client_id, parse_id, push_base36, push_client_id, write_id,
@@ -23,6 +22,7 @@ use dp_types::{
     CancelOrder, ClientOrderId, Instrument, InstrumentId, NewOrder, OrderId, OrderKind,
     OrderReport, OrderState, RejectReason, Side, Tif, VenueNanos,
 };
+use dp_venue_api::limits::Refused;
 use dp_venue_api::{DecodeError, Event, Registry, RequestAck, Sink};
 use dp_wire::digits::Digits;
 use dp_wire::json::Value;

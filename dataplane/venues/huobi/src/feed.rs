@@ -133,8 +133,8 @@ pub(crate) fn text<'a>(value: Value<'a>, key: &str) -> &'a str {
 /// Room for the levels of one message, taken once.
 #[derive(Debug)]
 pub struct Levels {
-    bids: Vec<RawLevel>,
-    asks: Vec<RawLevel>,
+    pub(crate) bids: Vec<RawLevel>,
+    pub(crate) asks: Vec<RawLevel>,
 }
 
 impl Default for Levels {

@@ -35,6 +35,7 @@ pub mod gunzip;
 pub mod limits;
 pub mod reject;
 pub mod rest;
+mod scan;
 mod session;
 pub mod symbols;
 pub mod sync;
@@ -127,6 +128,24 @@ impl Huobi {
     }
 }
 
+impl Huobi {
+    /// [`Venue::on_text`] without the scanner: what it falls back to, and its oracle.
+    ///
+    /// Errors: as there.
+    pub fn parse_text(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &[u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let tree = self.doc.parse_exact(text).map_err(feed::of_json)?;
+        self.session
+            .on_message(registry, link, now, tree.root(), out)
+    }
+}
+
 impl Venue for Huobi {
     fn id(&self) -> VenueId {
         ID
@@ -160,10 +179,12 @@ impl Venue for Huobi {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
+        if self.session.scan(registry, text, out) {
+            self.counts.scanned += 1;
+            return Ok(());
+        }
         self.counts.parsed += 1;
-        let tree = self.doc.parse_exact(text).map_err(feed::of_json)?;
-        self.session
-            .on_message(registry, link, now, tree.root(), out)
+        self.parse_text(registry, link, now, text, out)
     }
 
     fn on_binary(
@@ -174,11 +195,21 @@ impl Venue for Huobi {
         bytes: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        self.counts.parsed += 1;
-        let text = self.gunzip.inflate(bytes)?;
-        let tree = self.doc.parse_exact(text).map_err(feed::of_json)?;
-        self.session
-            .on_message(registry, link, now, tree.root(), out)
+        let Self {
+            gunzip,
+            doc,
+            session,
+            counts,
+            ..
+        } = self;
+        let inflated = gunzip.inflate(bytes);
+        if inflated.is_ok_and(|text| session.scan(registry, text, out)) {
+            counts.scanned += 1;
+            return Ok(());
+        }
+        counts.parsed += 1;
+        let tree = doc.parse_exact(inflated?).map_err(feed::of_json)?;
+        session.on_message(registry, link, now, tree.root(), out)
     }
 
     fn on_response(

@@ -1,85 +1,28 @@
 //! What we may send: exact sliding windows per operation of the user, per link, per REST endpoint.
 //!
-//! The venue counts over all keys of a user in windows of 2 s, and each socket's requests in one of its own. A token
-//! bucket of N per 2 s lets almost 2N pass in an unlucky 2 s; here the time of the last N requests is kept, which
-//! allows the full burst and never more. New orders and cancels have pools of their own; what they share is the
-//! trade socket, of which [`CANCEL_RESERVE`] requests a second are kept for cancels.
+//! The venue counts over all keys of a user in windows of 2 s, and each socket's requests in one of its own. New
+//! orders and cancels have pools of their own; what they share is the trade socket, of which [`CANCEL_RESERVE`]
+//! requests a second are kept for cancels. Public requests are counted by address.
 //! Source: venue page, section 6, read 2026-11-20.
 
 use dp_types::UnixNanos;
+use dp_venue_api::limits::{Budget, Refused, Share, Stops, Times, lacking, named_ns};
 
 /// New orders, and cancels of one order.
-const ORDER_COUNT: usize = 100;
+const ORDER_COUNT: u32 = 100;
 /// Cancels of several orders.
-const BATCH_COUNT: usize = 50;
+const BATCH_COUNT: u32 = 50;
 /// Their window: 2 s, and a fortieth more because requests can close up on the way.
 const WINDOW_NS: u64 = 2_050_000_000;
 /// Requests of one private socket a second. Unverified for the trade socket: the page has it of private ones.
-const LINK_COUNT: usize = 50;
+const LINK_COUNT: u32 = 50;
 const LINK_WINDOW_NS: u64 = 1_025_000_000;
 /// Public REST requests in as long.
-const PUBLIC_COUNT: usize = 10;
+const PUBLIC_COUNT: u32 = 10;
 /// Of these, how many a new order leaves for cancels.
-pub const CANCEL_RESERVE: usize = 10;
+pub const CANCEL_RESERVE: u32 = 10;
 /// How long we hold still when the venue refused for rate: its window.
 const STOP_NS: u64 = 2_000_000_000;
-/// The longest stop we believe: its windows are seconds.
-const STOP_S_MAX: u32 = 3_600;
-
-/// The times of the last `N` requests: at most `N` in any window.
-#[derive(Debug, Clone)]
-pub struct Window {
-    times: Box<[u64]>,
-    next: usize,
-    window_ns: u64,
-}
-
-impl Window {
-    /// An empty window of `count` requests (raised to 1) per `window_ns`. Allocates once.
-    pub fn new(count: usize, window_ns: u64) -> Self {
-        Self {
-            times: vec![0; count.max(1)].into_boxed_slice(),
-            next: 0,
-            window_ns,
-        }
-    }
-
-    /// Whether `cost` more requests fit at `now`. A cost above the window never fits.
-    fn fits(&self, now: UnixNanos, cost: usize) -> bool {
-        if cost == 0 {
-            return true;
-        }
-        if cost > self.times.len() {
-            return false;
-        }
-        // The slot the last of them would take holds the oldest time that must have left the
-        // window.
-        let slot = (self.next + cost - 1) % self.times.len();
-        match self.times.get(slot) {
-            Some(0) => true,
-            Some(&time) => time.saturating_add(self.window_ns) <= now.0,
-            None => false,
-        }
-    }
-
-    fn charge(&mut self, now: UnixNanos, cost: usize) {
-        for _ in 0..cost.min(self.times.len()) {
-            if let Some(slot) = self.times.get_mut(self.next) {
-                *slot = now.0.max(1); // 0 marks a slot never used
-            }
-            self.next = (self.next + 1) % self.times.len();
-        }
-    }
-
-    /// Takes `cost` requests, all or none.
-    pub fn take(&mut self, now: UnixNanos, cost: usize) -> bool {
-        let fits = self.fits(now, cost);
-        if fits {
-            self.charge(now, cost);
-        }
-        fits
-    }
-}
 
 /// A kind of order request; each has its own pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,15 +33,6 @@ pub enum OrderOp {
     Cancel,
     /// `cancel` of several.
     BatchCancel,
-}
-
-/// What the venue refused for rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// A cancel.
-    Cancel,
-    /// Something else, or nobody knows what.
-    Other,
 }
 
 /// A pool of REST requests.
@@ -117,45 +51,50 @@ pub enum RestPool {
 /// Every limit of one machine.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    new: Window,
-    cancel: Window,
-    batch_cancel: Window,
+    new: Times,
+    cancel: Times,
+    batch_cancel: Times,
     /// The trade socket.
-    link: Window,
-    rest: [Window; 4],
-    stopped_until: UnixNanos,
-    cancels_stopped_until: UnixNanos,
+    link: Times,
+    rest: [Times; 4],
+    stops: Stops,
 }
 
-impl Default for Limits {
-    /// All memory is taken here.
-    fn default() -> Self {
-        Self {
-            new: Window::new(ORDER_COUNT, WINDOW_NS),
-            cancel: Window::new(ORDER_COUNT, WINDOW_NS),
-            batch_cancel: Window::new(BATCH_COUNT, WINDOW_NS),
-            link: Window::new(LINK_COUNT, LINK_WINDOW_NS),
-            rest: [
-                Window::new(PUBLIC_COUNT, LINK_WINDOW_NS),
-                Window::new(50, WINDOW_NS),
-                Window::new(20, WINDOW_NS),
-                Window::new(1, WINDOW_NS),
-            ],
-            stopped_until: UnixNanos(0),
-            cancels_stopped_until: UnixNanos(0),
-        }
-    }
+/// What a budget is too small for, if for anything.
+pub fn lacks(budget: Budget) -> Option<&'static str> {
+    lacking(&[
+        (budget.account.holds(BATCH_COUNT), "a new order"),
+        (budget.address.holds(PUBLIC_COUNT), "the rules of symbols"),
+    ])
 }
 
 impl Limits {
+    /// Our windows; all memory is taken here.
+    pub fn new(budget: Budget) -> Self {
+        let user = |count| Times::new(count, WINDOW_NS, budget.account);
+        Self {
+            new: user(ORDER_COUNT),
+            cancel: user(ORDER_COUNT),
+            batch_cancel: user(BATCH_COUNT),
+            link: Times::new(LINK_COUNT, LINK_WINDOW_NS, Share::WHOLE),
+            rest: [
+                Times::new(PUBLIC_COUNT, LINK_WINDOW_NS, budget.address),
+                user(50),
+                user(20),
+                user(1),
+            ],
+            stops: Stops::NONE,
+        }
+    }
+
     /// Takes room for an order request.
     pub fn order(&mut self, now: UnixNanos, op: OrderOp) -> bool {
-        let (window, stopped_until, kept) = match op {
-            OrderOp::New => (&mut self.new, self.stopped_until, CANCEL_RESERVE),
-            OrderOp::Cancel => (&mut self.cancel, self.cancels_stopped_until, 0),
-            OrderOp::BatchCancel => (&mut self.batch_cancel, self.cancels_stopped_until, 0),
+        let (window, is_held, kept) = match op {
+            OrderOp::New => (&mut self.new, self.stops.holds(now), CANCEL_RESERVE),
+            OrderOp::Cancel => (&mut self.cancel, self.stops.holds_cancels(now), 0),
+            OrderOp::BatchCancel => (&mut self.batch_cancel, self.stops.holds_cancels(now), 0),
         };
-        if now < stopped_until || !window.fits(now, 1) || !self.link.fits(now, 1 + kept) {
+        if is_held || !window.fits(now, 1, 0) || !self.link.fits(now, 1, kept) {
             return false;
         }
         window.charge(now, 1);
@@ -165,16 +104,16 @@ impl Limits {
 
     /// A new trade socket starts with its full allowance.
     pub fn link_opened(&mut self) {
-        self.link.times.fill(0);
+        self.link.clear();
     }
 
     /// Takes room for one REST request.
     pub fn rest(&mut self, now: UnixNanos, pool: RestPool) -> bool {
-        now >= self.stopped_until
+        !self.stops.holds(now)
             && self
                 .rest
                 .get_mut(pool as usize)
-                .is_some_and(|window| window.take(now, 1))
+                .is_some_and(|window| window.take(now, 1, 0))
     }
 
     /// The venue refused for rate: holds everything but cancels until its next window, or as long as it
@@ -187,31 +126,28 @@ impl Limits {
         retry_after_s: Option<u32>,
     ) -> UnixNanos {
         if refused == Refused::Cancel {
-            self.cancels_stopped_until = now.after(STOP_NS);
+            self.stops.hold_cancels(now.after(STOP_NS));
         }
-        let named_s = retry_after_s.map_or(0, |s| s.min(STOP_S_MAX));
-        let stop_ns = STOP_NS.max(u64::from(named_s) * 1_000_000_000);
-        self.stopped_until = self.stopped_until.max(now.after(stop_ns));
-        self.stopped_until
+        self.stops
+            .hold(now.after(STOP_NS.max(named_ns(retry_after_s))))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     const T0: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
 
     #[test]
     fn new_orders_leave_room_for_cancels_on_the_socket() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Budget::WHOLE);
         let count = (0..60).filter(|_| limits.order(T0, OrderOp::New)).count();
-        assert_eq!(count, LINK_COUNT - CANCEL_RESERVE);
+        assert_eq!(count as u32, LINK_COUNT - CANCEL_RESERVE);
         let count = (0..60)
             .filter(|_| limits.order(T0, OrderOp::Cancel))
             .count();
-        assert_eq!(count, CANCEL_RESERVE);
+        assert_eq!(count as u32, CANCEL_RESERVE);
         assert!(!limits.order(T0, OrderOp::BatchCancel));
         assert!(limits.order(T0.after(LINK_WINDOW_NS), OrderOp::BatchCancel));
         limits.link_opened();
@@ -220,11 +156,11 @@ mod tests {
 
     #[test]
     fn a_hundred_of_a_kind_in_its_window() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Budget::WHOLE);
         let mut passed = 0;
         for at in 0..200 {
             let now = T0.after(at * 10_000_000); // 2 s in all: the socket would take 100
-            passed += usize::from(limits.order(now, OrderOp::Cancel));
+            passed += u32::from(limits.order(now, OrderOp::Cancel));
         }
         assert_eq!(passed, ORDER_COUNT);
         assert!(!limits.order(T0.after(2_000_000_000), OrderOp::Cancel));
@@ -233,7 +169,7 @@ mod tests {
 
     #[test]
     fn public_requests_are_ten_a_second() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Budget::WHOLE);
         let mut take = |now| limits.rest(now, RestPool::Public);
         assert_eq!((0..20).filter(|_| take(T0)).count(), 10);
         assert!(take(T0.after(LINK_WINDOW_NS)));
@@ -241,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_stop_holds_everything_but_cancels_for_a_window() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Budget::WHOLE);
         assert_eq!(limits.stop(T0, Refused::Other, Some(1)), T0.after(STOP_NS));
         let until = limits.stop(T0, Refused::Other, Some(30));
         assert_eq!(until, T0.after(30_000_000_000));
@@ -255,30 +191,23 @@ mod tests {
 
     #[test]
     fn a_refused_cancel_holds_cancels_for_a_window_and_no_longer() {
-        let mut limits = Limits::default();
+        let mut limits = Limits::new(Budget::WHOLE);
         limits.stop(T0, Refused::Cancel, Some(3_600));
         assert!(!limits.order(T0, OrderOp::Cancel));
         assert!(limits.order(T0.after(STOP_NS), OrderOp::Cancel));
         assert!(!limits.order(T0.after(STOP_NS), OrderOp::New));
     }
 
-    proptest! {
-        /// Law: whatever the pace, no span of the window's length holds more than its count.
-        #[test]
-        fn never_more_than_the_count_in_any_window(
-            steps in proptest::collection::vec(0u64..300_000_000, 1..400),
-        ) {
-            let mut window = Window::new(7, 1_000_000_000);
-            let (mut now, mut passed) = (T0.0, Vec::new());
-            for step in steps {
-                now += step;
-                if window.take(UnixNanos(now), 1) {
-                    passed.push(now);
-                }
-            }
-            for span in passed.windows(8) {
-                prop_assert!(span[7] - span[0] >= 1_000_000_000);
-            }
-        }
+    #[test]
+    fn a_share_is_a_smaller_user_with_sockets_of_its_own() {
+        let mut limits = Limits::new(Budget::of(Share::percent(10)));
+        let taken = |limits: &mut Limits, op| (0..60).filter(|_| limits.order(T0, op)).count();
+        assert_eq!(taken(&mut limits, OrderOp::New), 10);
+        assert_eq!(taken(&mut limits, OrderOp::Cancel), 10);
+        assert!(limits.rest(T0, RestPool::Public) && !limits.rest(T0, RestPool::Public));
+        let of = |percent| lacks(Budget::of(Share::percent(percent)));
+        assert_eq!((of(100), of(10)), (None, None));
+        assert_eq!(of(9), Some("the rules of symbols"));
+        assert_eq!(of(1), Some("a new order"));
     }
 }

@@ -275,7 +275,7 @@ impl Session {
             symbols: instruments.to_vec(),
             books,
             levels: Levels::default(),
-            limits: Limits::default(),
+            limits: Limits::new(config.budget),
             message: Vec::with_capacity(MESSAGE_BYTES),
             number: 0,
             is_rest_open: false,

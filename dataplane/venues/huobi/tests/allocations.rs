@@ -16,7 +16,7 @@ use dp_venue_huobi::sync::HuobiSync;
 use dp_venue_huobi::{LINK_FEED, LINK_ORDERS, LINK_TRADES, LINK_USER};
 use rig::{Rig, fixture, gzip};
 use std::hint::black_box;
-use tests_venues::rig::at_ms;
+use tests_venues::rig::{allocating, at_ms};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -208,4 +208,17 @@ fn order_entry_and_snapshots_touch_no_allocator() {
     });
     assert_eq!(lane.count, 7, "six messages of orders, one request");
     assert_eq!(count, (0, 0));
+}
+
+/// Refusals, amends, cancels and signs of life too.
+#[test]
+fn no_fixture_touches_the_allocator() {
+    let links = [
+        ("feed_", LINK_FEED),
+        ("entry_", LINK_ORDERS),
+        ("account_", LINK_USER),
+    ];
+    let dir = env!("CARGO_MANIFEST_DIR");
+    let found = allocating(dir, &links, rig::ready, |work| allocations(work));
+    assert_eq!(found, [""; 0]);
 }

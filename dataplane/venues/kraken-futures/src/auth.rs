@@ -67,12 +67,10 @@ impl Auth {
         if secrets.api_key.is_empty() {
             return None;
         }
-        let secret = STANDARD
-            .decode(secrets.api_secret.trim())
-            .unwrap_or_default();
+        let key = HmacKey::of_base64(Hash::Sha512, &secrets.api_secret);
         Some(Self {
             api_key: secrets.api_key.clone(),
-            key: HmacKey::new(Hash::Sha512, &secret),
+            key: key.unwrap_or_else(|| HmacKey::new(Hash::Sha512, b"")),
         })
     }
 

@@ -16,7 +16,6 @@
 
 use crate::account::order_id_if_told;
 use crate::feed::{some, text, time};
-use crate::limits::Refused;
 use crate::reject::{self, Refusal};
 use crate::requests::{Kind, Requests};
 use crate::symbols::{client_id_text, parse_client_id, push_u64};
@@ -24,6 +23,7 @@ use dp_types::{
     AmendOrder, CancelOrder, ClientOrderId, Decimal, Instrument, NewOrder, Now, OrderId, OrderKind,
     OrderReport, OrderState, RejectReason, Side, Tif, VenueNanos,
 };
+use dp_venue_api::limits::Refused;
 use dp_venue_api::{DecodeError, Event, Fault, Registry, RequestAck, Sink};
 use dp_wire::json::Value;
 use dp_wire::time::TimeText;

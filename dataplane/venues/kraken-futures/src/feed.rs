@@ -15,8 +15,8 @@ use crate::ID;
 use crate::symbols::{parse_order_id, parse_trade_id};
 use dp_types::limit::MSG_LEVELS_MAX;
 use dp_types::{
-    BookMsg, BookMsgKind, Decimal, InstrumentId, L3Msg, NumError, QuoteMsg, RawLevel, RawOrder,
-    Side, TradeMsg, VenueNanos,
+    BookMsg, BookMsgKind, Decimal, InstrumentId, L3Msg, NumError, OrderAct, QuoteMsg, RawLevel,
+    RawOrder, Side, TradeMsg, VenueNanos,
 };
 use dp_venue_api::{DecodeError, Event, Registry, Sink};
 use dp_wire::json::{JsonError, Value};
@@ -216,6 +216,8 @@ pub(crate) fn on_level3(
             instrument,
             kind,
             last_id: -1,
+            has_hole: false,
+            has_more: false,
             checksum: checksum(data)?,
             orders,
             venue_ns: time(data, "timestamp")?,
@@ -227,6 +229,7 @@ pub(crate) fn on_level3(
 fn order(item: Value<'_>, side: Side) -> Result<RawOrder, DecodeError> {
     let qty = item.decimal("order_qty").map_err(at("order_qty"))?;
     Ok(RawOrder {
+        act: OrderAct::Rests,
         id: parse_order_id(text(item, "order_id").as_bytes())
             .ok_or(DecodeError::Field("order_id"))?,
         side,

@@ -38,6 +38,7 @@ pub mod reject;
 pub mod requests;
 pub mod rest;
 mod rules;
+mod scan;
 mod session;
 pub mod symbols;
 pub mod sync;
@@ -122,6 +123,25 @@ impl KrakenFutures {
     }
 }
 
+impl KrakenFutures {
+    /// [`Venue::on_text`] without the scanner: what it falls back to, and its oracle.
+    ///
+    /// Errors: as there.
+    pub fn parse_text(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let Self { doc, session, .. } = self;
+        session.heard(link, now);
+        let tree = doc.parse_exact(text).map_err(feed::of_json)?;
+        session.on_message(registry, link, now, tree.root(), out)
+    }
+}
+
 impl Venue for KrakenFutures {
     fn id(&self) -> VenueId {
         ID
@@ -147,11 +167,12 @@ impl Venue for KrakenFutures {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
+        if self.session.scan(registry, link, now, text, out) {
+            self.counts.scanned += 1;
+            return Ok(());
+        }
         self.counts.parsed += 1;
-        let Self { doc, session, .. } = self;
-        session.heard(link, now);
-        let tree = doc.parse_exact(text).map_err(feed::of_json)?;
-        session.on_message(registry, link, now, tree.root(), out)
+        self.parse_text(registry, link, now, text, out)
     }
 
     fn on_response(
@@ -273,7 +294,7 @@ impl Venue for KrakenFutures {
         registry
             .get(instrument)
             .ok_or(EntryError::UnknownInstrument)?;
-        live.chunks(entry::BATCH_MAX)
+        live.chunks(self.session.batch_max())
             .try_for_each(|batch| self.cancel(batch, now, out))
     }
 
@@ -295,7 +316,7 @@ impl KrakenFutures {
     ) -> Result<(), EntryError> {
         let (op, kind) = match batch {
             [one] => (Op::Cancel, Kind::Cancel(one.client_id)),
-            batch => (Op::BatchCancel(batch.len()), Kind::Batch),
+            batch => (Op::BatchCancel(batch.len() as u32), Kind::Batch),
         };
         self.session.send_order(op, kind, now, out, |_, to, text| {
             entry::write_cancel(batch, to, text);

@@ -174,7 +174,7 @@ impl Session {
             symbols: instruments.to_vec(),
             levels: Levels::default(),
             orders: Orders::default(),
-            limits: Limits::default(),
+            limits: Limits::new(config.budget),
             requests: Requests::default(),
             message: Vec::with_capacity(MESSAGE_BYTES),
             is_rest_open: false,
@@ -345,6 +345,11 @@ impl Session {
         if is_due(self.dead_man_at) {
             self.arm_dead_man(now, out);
         }
+    }
+
+    /// Orders a batch of cancels may name.
+    pub(crate) fn batch_max(&self) -> usize {
+        self.limits.batch_max()
     }
 
     /// Checks link and limits, then writes and sends: `write` gets the validity window, the token with the

@@ -11,7 +11,7 @@
 //! in front. It is the spot market's rule; that derivatives follow it is stated by one source.
 //! Source: venue page, sections 3 and 4; `kraken.md`, section 3.1; read 2026-11-20.
 
-use dp_book::{Book, Bootstrap, Chain, SyncRule};
+use dp_book::{Book, Bootstrap, Chain, Copies, SyncRule};
 use dp_types::{BookMsg, Decimal, Instrument, Level};
 use dp_wire::buf::Buf;
 
@@ -61,6 +61,11 @@ impl SyncRule for KrakenFuturesSync {
         } else {
             Chain::Unchained
         }
+    }
+
+    /// No numbers on the feed we subscribe.
+    fn copies(&self) -> Copies {
+        Copies::Timed
     }
 
     fn bootstrap(&self) -> Bootstrap {

@@ -16,7 +16,7 @@ use dp_venue_kraken_futures::sync::KrakenFuturesSync;
 use dp_venue_kraken_futures::{LINK_PRIVATE, LINK_PUBLIC};
 use rig::{Rig, fixture};
 use std::hint::black_box;
-use tests_venues::rig::at_ms;
+use tests_venues::rig::{allocating, at_ms};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -176,4 +176,17 @@ fn order_entry_touches_no_allocator() {
         "five messages of orders, two pings, a look at what is open"
     );
     assert_eq!(count, (0, 0));
+}
+
+/// Refusals, amends, cancels and signs of life too.
+#[test]
+fn no_fixture_touches_the_allocator() {
+    let links = [
+        ("feed_", LINK_PUBLIC),
+        ("entry_", LINK_PRIVATE),
+        ("account_", LINK_PRIVATE),
+    ];
+    let dir = env!("CARGO_MANIFEST_DIR");
+    let found = allocating(dir, &links, rig::ready, |work| allocations(work));
+    assert_eq!(found, [""; 0]);
 }

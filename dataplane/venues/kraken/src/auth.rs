@@ -48,10 +48,10 @@ impl Auth {
         if secrets.api_key.is_empty() {
             return None;
         }
-        let secret = STANDARD.decode(&secrets.api_secret).unwrap_or_default();
+        let key = HmacKey::of_base64(Hash::Sha512, &secrets.api_secret);
         Some(Self {
             api_key: secrets.api_key.clone(),
-            key: HmacKey::new(Hash::Sha512, &secret),
+            key: key.unwrap_or_else(|| HmacKey::new(Hash::Sha512, b"")),
         })
     }
 
@@ -62,13 +62,23 @@ impl Auth {
 
     /// `API-Sign` of a request: its path, its nonce, and the body exactly as sent, which holds the nonce too.
     pub fn sign(&self, path: &str, nonce: &str, body: &str) -> Signature {
+        self.sign_hashed(path, [nonce, body])
+    }
+
+    /// Password of a FIX logon: of its head ([`crate::fix::logon_head`]) and its nonce.
+    pub fn sign_logon(&self, head: &str, nonce: &str) -> Signature {
+        self.sign_hashed("", [head, nonce])
+    }
+
+    /// Signs `start` and a hash of the two others.
+    fn sign_hashed(&self, start: &str, [one, other]: [&str; 2]) -> Signature {
         let mut hash = digest::Context::new(&digest::SHA256);
-        hash.update(nonce.as_bytes());
-        hash.update(body.as_bytes());
+        hash.update(one.as_bytes());
+        hash.update(other.as_bytes());
         let hash = hash.finish();
         let mut text = [b'='; SIGNATURE_LEN];
         // 64 bytes always make 88 characters; the error arm cannot be reached.
-        let signed = self.key.sign(&[path.as_bytes(), hash.as_ref()]);
+        let signed = self.key.sign(&[start.as_bytes(), hash.as_ref()]);
         let _ = STANDARD.encode_slice(signed, &mut text);
         Signature(text)
     }

@@ -16,8 +16,8 @@ use crate::ID;
 use crate::symbols::pack_id;
 use dp_types::limit::MSG_LEVELS_MAX;
 use dp_types::{
-    BookMsg, BookMsgKind, Decimal, InstrumentId, L3Msg, NumError, OrderId, QuoteMsg, RawLevel,
-    RawOrder, Side, TradeId, TradeMsg, VenueNanos,
+    BookMsg, BookMsgKind, Decimal, InstrumentId, L3Msg, NumError, OrderAct, OrderId, QuoteMsg,
+    RawLevel, RawOrder, Side, TradeId, TradeMsg, VenueNanos,
 };
 use dp_venue_api::{DecodeError, Event, Registry, Sink};
 use dp_wire::json::{JsonError, Value};
@@ -241,6 +241,8 @@ pub(crate) fn on_orders(
             instrument: instrument(registry, data)?,
             kind,
             last_id: -1,
+            has_hole: false,
+            has_more: false,
             checksum: checksum(data)?,
             orders: &levels.orders,
             venue_ns: timestamp(data, "timestamp")?,
@@ -253,6 +255,7 @@ fn order(item: Value<'_>, side: Side) -> Result<RawOrder, DecodeError> {
     let id = item.str("order_id").map_err(at("order_id"))?;
     let qty = item.decimal("order_qty").map_err(at("order_qty"))?;
     Ok(RawOrder {
+        act: OrderAct::Rests,
         id: OrderId(pack_id(id.as_bytes()).ok_or(DecodeError::Field("order_id"))?),
         side,
         price: item.decimal("limit_price").map_err(at("limit_price"))?,

@@ -11,7 +11,7 @@
 //! It does not own books: depth goes to a keeper, which asks back through `request_snapshot`. It never resends an
 //! order. It does remember orders, in a bounded table: the venue's updates are sparse (`orders`).
 //!
-//! WebSocket v1 is read (`v1`), because recordings of it exist, and never spoken. Not here: FIX, level 3 books live
+//! WebSocket v1 is read (`v1`), because recordings of it exist, and never spoken. Orders can go over FIX instead ([`fix`]). Not here: level 3 books live
 //! (they decode), margin, batches of new orders (the venue refuses all for one bad), fill-or-kill (not told of for
 //! the WebSocket), status changes of a pair while running (the venue's refusals say them), the rate counter the
 //! venue can stream (its field is not documented).
@@ -31,10 +31,12 @@ pub mod account;
 pub mod auth;
 pub mod entry;
 pub mod feed;
+pub mod fix;
 pub mod limits;
 pub mod orders;
 pub mod reject;
 pub mod rest;
+mod scan;
 mod session;
 pub mod symbols;
 pub mod sync;
@@ -117,6 +119,25 @@ impl Kraken {
     }
 }
 
+impl Kraken {
+    /// [`Venue::on_text`] without the scanner: what it falls back to, and its oracle.
+    ///
+    /// Errors: as there.
+    pub fn parse_text(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let Self { doc, session, .. } = self;
+        session.heard(link, now);
+        let tree = doc.parse_exact(text).map_err(feed::of_json)?;
+        session.on_message(registry, link, now, tree.root(), out)
+    }
+}
+
 impl Venue for Kraken {
     fn id(&self) -> VenueId {
         ID
@@ -142,11 +163,12 @@ impl Venue for Kraken {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
+        if self.session.scan(registry, link, now, text, out) {
+            self.counts.scanned += 1;
+            return Ok(());
+        }
         self.counts.parsed += 1;
-        let Self { doc, session, .. } = self;
-        session.heard(link, now);
-        let tree = doc.parse_exact(text).map_err(feed::of_json)?;
-        session.on_message(registry, link, now, tree.root(), out)
+        self.parse_text(registry, link, now, text, out)
     }
 
     fn read_counts(&self) -> ReadCounts {

@@ -6,35 +6,42 @@
 //! REST     one counter: +1, lists of trades +2
 //! ```
 //! The venue counts cancels and amends by the age of their order: those of an order that just came cost most. New
-//! orders and amends leave [`RESERVE`] of the counter free, so that what rests can be taken off. All numbers are
+//! orders and amends leave a fifth of the counter free, so that what rests can be taken off. All numbers are
 //! those of the lowest tier: an account of a higher one is served better than we use. The limit of open orders
 //! on a pair is not modelled: the venue refuses those above it, and nothing else happens.
 //! Source: venue page, section 6, read 2026-11-20; what is marked [U] there is marked here.
 
 use dp_types::{InstrumentId, UnixNanos};
+use dp_venue_api::limits::{Bucket, Budget, lacking, named_ns};
 
 const SECOND_NS: u64 = 1_000_000_000;
-/// Counters are kept in thousandths.
-const ONE: u64 = 1_000;
-
 /// Where an instrument's counter ends: tier Starter. (Intermediate 125, Pro 180.)
-pub const THRESHOLD: u64 = 60;
-/// What it falls by in a second, in thousandths; [U]. (Intermediate 2.34, Pro 3.75.)
-const DECAY_MILLI: u64 = 1_000;
-/// What new orders and amends leave for cancels: a fifth.
-pub const RESERVE: u64 = THRESHOLD / 5;
-/// Where the REST counter ends, and what it falls by in a second, in thousandths: tier Starter.
-const REST_MAX: u64 = 15;
-const REST_DECAY_MILLI: u64 = 333;
+pub const THRESHOLD: u32 = 60;
+/// How long it takes to fall by one; [U]. (Intermediate 2.34 a second, Pro 3.75.)
+const DECAY_NS: u64 = SECOND_NS;
+/// Share of it that new orders and amends leave for cancels: one in this many, and room for one cancel at least.
+const RESERVE_SHARE: u32 = 5;
+/// Where the REST counter ends, and how long it takes to fall by one: tier Starter, 0.333 a second.
+const REST_MAX: u32 = 15;
+const REST_DECAY_NS: u64 = 1_000 * SECOND_NS / 333 + 1;
 /// How long REST is left alone when the venue locked us out.
 const LOCKOUT_NS: u64 = 15 * 60 * SECOND_NS;
-/// The longest stop we believe.
-const STOP_S_MAX: u32 = 3_600;
 
+/// What the dearest cancel costs.
+const CANCEL_COST_MAX: u32 = 8;
+/// What the dearest REST request costs: both lists an order may be on.
+const REST_COST_MAX: u32 = 3;
 /// What a cancel costs, by age of its order: below so many seconds, so much.
-const CANCEL_COSTS: [(u64, u64); 6] = [(5, 8), (10, 6), (15, 5), (45, 4), (90, 2), (300, 1)];
+const CANCEL_COSTS: [(u64, u32); 6] = [
+    (5, CANCEL_COST_MAX),
+    (10, 6),
+    (15, 5),
+    (45, 4),
+    (90, 2),
+    (300, 1),
+];
 /// What an amend costs beside its 1.
-const AMEND_COSTS: [(u64, u64); 3] = [(5, 3), (10, 2), (15, 1)];
+const AMEND_COSTS: [(u64, u32); 3] = [(5, 3), (10, 2), (15, 1)];
 
 /// A kind of order request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,10 +51,10 @@ pub enum OrderOp {
     /// `amend_order`, of an order touched so many nanoseconds ago.
     Amend(u64),
     /// Cancels that cost so much together ([`cancel_cost`]).
-    Cancel(u64),
+    Cancel(u32),
 }
 
-fn by_age(costs: &[(u64, u64)], age_ns: u64) -> u64 {
+fn by_age(costs: &[(u64, u32)], age_ns: u64) -> u32 {
     let young = costs
         .iter()
         .find(|(seconds, _)| age_ns < seconds * SECOND_NS);
@@ -55,73 +62,39 @@ fn by_age(costs: &[(u64, u64)], age_ns: u64) -> u64 {
 }
 
 /// What the cancel of an order costs that was placed or amended so many nanoseconds ago.
-pub fn cancel_cost(age_ns: u64) -> u64 {
+pub fn cancel_cost(age_ns: u64) -> u32 {
     by_age(&CANCEL_COSTS, age_ns)
-}
-
-/// A counter that falls with time.
-#[derive(Debug, Clone, Copy)]
-struct Counter {
-    milli: u64,
-    decay_milli: u64,
-    at: UnixNanos,
-}
-
-impl Counter {
-    const fn new(decay_milli: u64) -> Self {
-        Self {
-            milli: 0,
-            decay_milli,
-            at: UnixNanos(0),
-        }
-    }
-
-    fn fall(&mut self, now: UnixNanos) {
-        let fallen = u128::from(now.since(self.at)) * u128::from(self.decay_milli);
-        let fallen = u64::try_from(fallen / u128::from(SECOND_NS)).unwrap_or(u64::MAX);
-        // What is less than a thousandth stays for the next time.
-        if fallen > 0 {
-            self.milli = self.milli.saturating_sub(fallen);
-            self.at = now;
-        }
-    }
-
-    /// Adds `cost` where the sum stays within `max`.
-    fn take(&mut self, now: UnixNanos, cost: u64, max: u64) -> bool {
-        self.fall(now);
-        let sum = self.milli.saturating_add(cost * ONE);
-        let fits = sum <= max * ONE;
-        if fits {
-            self.milli = sum;
-        }
-        fits
-    }
-
-    /// The venue says it is full: so it is, and not before `max - until` has fallen is there room again.
-    fn fill(&mut self, now: UnixNanos, max: u64, until: u64) -> UnixNanos {
-        self.milli = max * ONE;
-        self.at = now;
-        now.after((max - until.min(max)) * ONE * SECOND_NS / self.decay_milli.max(1))
-    }
 }
 
 /// Every limit of one machine.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    instruments: Vec<(InstrumentId, Counter)>,
-    rest: Counter,
+    instruments: Vec<(InstrumentId, Bucket)>,
+    /// What is left for cancels.
+    reserve: u32,
+    rest: Bucket,
     rest_stopped_until: UnixNanos,
 }
 
+/// What a budget is too small for, if for anything.
+pub fn lacks(budget: Budget) -> Option<&'static str> {
+    let (now, id) = (UnixNanos(0), InstrumentId(0));
+    let mut limits = Limits::new(&[id], budget);
+    let orders = (0..THRESHOLD).take_while(|_| limits.order(now, id, OrderOp::New));
+    lacking(&[
+        (orders.count() > 0, "a new order and the cancel of one"),
+        (limits.rest(now, REST_COST_MAX), "a question about an order"),
+    ])
+}
+
 impl Limits {
-    /// Counters for these instruments; all memory is taken here.
-    pub fn new(instruments: &[InstrumentId]) -> Self {
+    /// Our share of the counters of these instruments; all memory is taken here.
+    pub fn new(instruments: &[InstrumentId], budget: Budget) -> Self {
+        let counter = Bucket::new(THRESHOLD, DECAY_NS, budget.account);
         Self {
-            instruments: instruments
-                .iter()
-                .map(|&id| (id, Counter::new(DECAY_MILLI)))
-                .collect(),
-            rest: Counter::new(REST_DECAY_MILLI),
+            instruments: instruments.iter().map(|&id| (id, counter)).collect(),
+            reserve: (counter.burst() / RESERVE_SHARE).max(CANCEL_COST_MAX),
+            rest: Bucket::new(REST_MAX, REST_DECAY_NS, budget.account),
             rest_stopped_until: UnixNanos(0),
         }
     }
@@ -132,17 +105,17 @@ impl Limits {
         let Some((_, counter)) = self.instruments.iter_mut().find(|(own, _)| *own == id) else {
             return false;
         };
-        let (cost, max) = match op {
-            OrderOp::New => (1, THRESHOLD - RESERVE),
-            OrderOp::Amend(age_ns) => (1 + by_age(&AMEND_COSTS, age_ns), THRESHOLD - RESERVE),
-            OrderOp::Cancel(cost) => (cost, THRESHOLD),
+        let (cost, kept) = match op {
+            OrderOp::New => (1, self.reserve),
+            OrderOp::Amend(age_ns) => (1 + by_age(&AMEND_COSTS, age_ns), self.reserve),
+            OrderOp::Cancel(cost) => (cost, 0),
         };
-        counter.take(now, cost, max)
+        counter.take(now, cost, kept)
     }
 
     /// Takes room for one signed REST request.
-    pub fn rest(&mut self, now: UnixNanos, cost: u64) -> bool {
-        now >= self.rest_stopped_until && self.rest.take(now, cost, REST_MAX)
+    pub fn rest(&mut self, now: UnixNanos, cost: u32) -> bool {
+        now >= self.rest_stopped_until && self.rest.take(now, cost, 0)
     }
 
     /// The venue refused an order request for rate: its counter is full, whatever our model said. All of them,
@@ -150,8 +123,7 @@ impl Limits {
     pub fn order_refused(&mut self, now: UnixNanos, id: Option<InstrumentId>) -> UnixNanos {
         let refused = self.instruments.iter_mut();
         let refused = refused.filter(|(own, _)| id.is_none_or(|id| id == *own));
-        let until =
-            refused.map(|(_, counter)| counter.fill(now, THRESHOLD, THRESHOLD - RESERVE - 1));
+        let until = refused.map(|(_, counter)| counter.empty(now, self.reserve + 1));
         until.max().unwrap_or(now)
     }
 
@@ -163,10 +135,9 @@ impl Limits {
         is_lockout: bool,
         retry_after_s: Option<u32>,
     ) -> UnixNanos {
-        let named_ns = retry_after_s.map_or(0, |s| u64::from(s.min(STOP_S_MAX)) * SECOND_NS);
         let lockout_ns = if is_lockout { LOCKOUT_NS } else { 0 };
-        let until = self.rest.fill(now, REST_MAX, REST_MAX / 2);
-        self.rest_stopped_until = until.max(now.after(named_ns.max(lockout_ns)));
+        let until = self.rest.empty(now, self.rest.burst().div_ceil(2));
+        self.rest_stopped_until = until.max(now.after(named_ns(retry_after_s).max(lockout_ns)));
         self.rest_stopped_until
     }
 }
@@ -174,7 +145,7 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use dp_venue_api::limits::Share;
 
     const ID: InstrumentId = InstrumentId(3);
     const T0: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
@@ -182,11 +153,11 @@ mod tests {
 
     #[test]
     fn new_orders_leave_the_reserve_to_cancels() {
-        let mut limits = Limits::new(&[ID]);
+        let mut limits = Limits::new(&[ID], Budget::WHOLE);
         let passed = (0..100)
             .filter(|_| limits.order(T0, ID, OrderOp::New))
             .count();
-        assert_eq!(passed as u64, THRESHOLD - RESERVE);
+        assert_eq!(passed as u32, THRESHOLD - THRESHOLD / RESERVE_SHARE);
         assert!(!limits.order(T0, ID, OrderOp::Amend(u64::MAX)));
         assert!(limits.order(T0, ID, YOUNG), "twelve are left");
         assert!(!limits.order(T0, ID, YOUNG));
@@ -221,7 +192,7 @@ mod tests {
     #[test]
     fn a_refusal_fills_the_counter_of_its_instrument() {
         let other = InstrumentId(4);
-        let mut limits = Limits::new(&[ID, other]);
+        let mut limits = Limits::new(&[ID, other], Budget::WHOLE);
         let until = limits.order_refused(T0, Some(ID));
         assert_eq!(until, T0.after(13 * SECOND_NS));
         assert!(limits.order(T0, other, OrderOp::New));
@@ -238,7 +209,7 @@ mod tests {
 
     #[test]
     fn rest_has_a_counter_of_its_own_and_a_lockout_lasts() {
-        let mut limits = Limits::new(&[]);
+        let mut limits = Limits::new(&[], Budget::WHOLE);
         let passed = (0..100).filter(|_| limits.rest(T0, 2)).count();
         assert_eq!(passed, 7);
         let until = limits.rest_refused(T0, false, Some(60));
@@ -249,23 +220,25 @@ mod tests {
         assert!(!limits.rest(T0.after(LOCKOUT_NS - 1), 1) && limits.rest(until, 1));
     }
 
-    proptest! {
-        /// Law: whatever the pace, the venue's counter by its own rule never passes its threshold.
-        #[test]
-        fn never_above_the_threshold(
-            steps in proptest::collection::vec((0u64..3_000_000_000, 0u64..10), 1..300),
-        ) {
-            let mut limits = Limits::new(&[ID]);
-            let (mut now, mut exact) = (T0, 0u128);
-            for (step, cost) in steps {
-                now = now.after(step);
-                // In 10^-12: thousandths a nanosecond are exact.
-                exact = exact.saturating_sub(u128::from(step) * u128::from(DECAY_MILLI));
-                if limits.order(now, ID, OrderOp::Cancel(cost)) {
-                    exact += u128::from(cost) * u128::from(ONE) * u128::from(SECOND_NS);
-                }
-                prop_assert!(exact <= u128::from(THRESHOLD * ONE) * u128::from(SECOND_NS));
-            }
-        }
+    #[test]
+    fn a_share_is_a_smaller_and_slower_counter_with_room_for_a_cancel() {
+        let mut limits = Limits::new(&[ID], Budget::of(Share::percent(30)));
+        let taken = |limits: &mut Limits, now| {
+            let orders = 0..THRESHOLD;
+            orders
+                .filter(|_| limits.order(now, ID, OrderOp::New))
+                .count()
+        };
+        assert_eq!(taken(&mut limits, T0), 10);
+        assert!(limits.order(T0, ID, YOUNG) && !limits.order(T0, ID, YOUNG));
+        assert_eq!(
+            taken(&mut limits, T0.after(41 * SECOND_NS)),
+            4,
+            "twelve back"
+        );
+        let of = |percent| lacks(Budget::of(Share::percent(percent)));
+        assert_eq!((of(100), of(20)), (None, None));
+        assert_eq!(of(19), Some("a question about an order"));
+        assert_eq!(of(13), Some("a new order and the cancel of one"));
     }
 }

@@ -127,7 +127,7 @@ impl Ask {
     }
 
     /// What it adds to the venue's counter of REST calls.
-    pub(crate) const fn cost(self) -> u64 {
+    pub(crate) const fn cost(self) -> u32 {
         match self {
             Self::Pairs => 0, // public
             Self::Fills(_) | Self::OrderFills(..) => 2,

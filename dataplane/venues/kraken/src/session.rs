@@ -275,7 +275,7 @@ impl Session {
             books,
             levels: Levels::default(),
             orders: Orders::default(),
-            limits: Limits::new(instruments),
+            limits: Limits::new(instruments, config.budget),
             message: Vec::with_capacity(MESSAGE_BYTES),
             number: 0,
             is_rest_open: false,

@@ -75,7 +75,7 @@ pub fn find_pair(registry: &Registry, pair: &str) -> Option<InstrumentId> {
 }
 
 /// Marks our client order ids.
-const CLIENT_PREFIX: &[u8] = b"sl";
+pub(crate) const CLIENT_PREFIX: &[u8] = b"sl";
 
 /// Appends a client order id as the venue gets it.
 pub fn push_client_id(id: ClientOrderId, out: &mut Vec<u8>) {

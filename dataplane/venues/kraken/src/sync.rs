@@ -8,11 +8,13 @@
 //!            price and quantity as printed, without the point and without zeros in front
 //!            65000.1 x 0.25000000, 65000.0 x 0.50000000  →  65000125000000 65000050000000  →  2851171180
 //! ```
+//! level3     single orders: the checksum is over every order of the ten best prices, in their queues; a price that leaves
+//!            the depth goes without a word, one that enters brings all its orders
 //! WebSocket v1 prints other digits (more zeros) and makes its checksum the same way from those.
 //! Source: venue page, sections 3.1 and 3.2, read 2026-11-20; fixtures `feed_book_*.json`.
 
-use dp_book::{Book, Bootstrap, Chain, SyncRule};
-use dp_types::{BookMsg, Decimal, Instrument, Level};
+use dp_book::{Book, Bootstrap, Chain, Copies, L3Book, OrdersRule, SyncRule};
+use dp_types::{BookMsg, Decimal, Instrument, L3Msg, Level, Side};
 use dp_wire::buf::Buf;
 
 /// Levels a side the checksum covers, whatever the depth.
@@ -68,6 +70,11 @@ impl SyncRule for KrakenSync {
         Chain::Unchained
     }
 
+    /// No numbers.
+    fn copies(&self) -> Copies {
+        Copies::Timed
+    }
+
     fn bootstrap(&self) -> Bootstrap {
         Bootstrap::Pushed
     }
@@ -87,11 +94,45 @@ impl SyncRule for KrakenSync {
     }
 }
 
+/// Prices a side whose single orders we keep: the smallest the venue offers, and what the checksum proves.
+pub const ORDERS_DEPTH: usize = 10;
+
+impl OrdersRule for KrakenSync {
+    fn bootstrap(&self) -> Bootstrap {
+        Bootstrap::Pushed
+    }
+
+    fn levels_max(&self, _snapshot: &L3Msg<'_>) -> Option<usize> {
+        Some(ORDERS_DEPTH)
+    }
+
+    fn checksum(&self, book: &L3Book) -> Option<u32> {
+        let mut sum = crc32fast::Hasher::new();
+        for side in [Side::Sell, Side::Buy] {
+            let orders = book.levels(side).take(CHECKSUM_LEVELS);
+            let count: u32 = orders.map(|(_, _, count)| count).sum();
+            for (_, level) in book.orders(side).take(count as usize) {
+                let mut text = Buf::<40>::new();
+                for number in self.printed(&level) {
+                    if number.mantissa != 0 {
+                        text.push_u64(number.mantissa.unsigned_abs());
+                    }
+                }
+                sum.update(text.as_bytes());
+            }
+        }
+        Some(sum.finalize())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dp_book::{Keeper, Outcome};
-    use dp_types::{BookMsgKind, InstrumentId, RawLevel, Text, UnixNanos, VenueId, VenueNanos};
+    use dp_book::{Keeper, OrdersKeeper, Outcome};
+    use dp_types::{
+        BookMsgKind, InstrumentId, OrderAct, OrderId, RawLevel, RawOrder, Text, UnixNanos, VenueId,
+        VenueNanos,
+    };
 
     const ASKS: [(&str, &str); 10] = [
         ("65000.1", "0.25000000"),
@@ -137,6 +178,49 @@ mod tests {
         Instrument::bare(InstrumentId(0), VenueId::KRAKEN, symbol, 5, 8)
     }
 
+    /// The venue page's snapshot of single orders, section 3.2: two of them share a price.
+    #[test]
+    fn the_checksum_of_single_orders() {
+        let order = |id, side, price: &str, qty: &str| RawOrder {
+            act: OrderAct::Rests,
+            id: OrderId(id),
+            side,
+            price: decimal(price),
+            qty: decimal(qty),
+        };
+        let orders = [
+            order(1, Side::Buy, "65000.0", "0.50000000"),
+            order(2, Side::Buy, "64999.9", "0.12000000"),
+            order(3, Side::Sell, "65000.1", "0.25000000"),
+            order(4, Side::Sell, "65000.1", "0.10000000"),
+            order(5, Side::Sell, "65000.2", "1.00000000"),
+        ];
+        let mut keeper = OrdersKeeper::new(KrakenSync::new(&instrument()), 100);
+        let snapshot = L3Msg {
+            instrument: InstrumentId(0),
+            kind: BookMsgKind::Snapshot,
+            last_id: -1,
+            has_hole: false,
+            has_more: false,
+            checksum: Some(4_193_277_946),
+            orders: &orders,
+            venue_ns: VenueNanos(0),
+        };
+        let now = UnixNanos(1);
+        assert_eq!(
+            keeper.on_msg(&snapshot, &instrument(), now),
+            Outcome::Applied
+        );
+        // Where the two stand in their queue counts.
+        let [one, two, three, four, five] = orders;
+        let other = L3Msg {
+            orders: &[one, two, four, three, five],
+            ..snapshot
+        };
+        let told = keeper.on_msg(&other, &instrument(), now);
+        assert!(matches!(told, Outcome::BadChecksum { .. }));
+    }
+
     fn feed(
         keeper: &mut Keeper<KrakenSync>,
         kind: BookMsgKind,
@@ -161,7 +245,7 @@ mod tests {
     fn of(bids: &[RawLevel], asks: &[RawLevel]) -> u32 {
         let mut keeper = Keeper::new(KrakenSync::new(&instrument()));
         feed(&mut keeper, BookMsgKind::Snapshot, None, bids, asks);
-        keeper.rule().checksum(keeper.book()).unwrap()
+        SyncRule::checksum(keeper.rule(), keeper.book()).unwrap()
     }
 
     #[test]

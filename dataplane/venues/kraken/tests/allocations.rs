@@ -13,7 +13,7 @@ use dp_venue_kraken::sync::KrakenSync;
 use dp_venue_kraken::{LINK_PRIVATE, LINK_PUBLIC};
 use rig::{BTC, Rig, cancel, client, fixture, new_order};
 use std::hint::black_box;
-use tests_venues::rig::at_ms;
+use tests_venues::rig::{allocating, at_ms};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -168,4 +168,18 @@ fn order_entry_touches_no_allocator() {
     });
     assert_eq!(lane.count, 12);
     assert_eq!(count, (0, 0));
+}
+
+/// Refusals, amends, cancels and signs of life too.
+#[test]
+fn no_fixture_touches_the_allocator() {
+    let links = [
+        ("feed_", LINK_PUBLIC),
+        ("entry_", LINK_PRIVATE),
+        ("account_", LINK_PRIVATE),
+    ];
+    let dir = env!("CARGO_MANIFEST_DIR");
+    let found = allocating(dir, &links, rig::with_order, |work| allocations(work));
+    // An order that was never named is asked about by REST: cold.
+    assert_eq!(found, ["account_stray"]);
 }

@@ -134,7 +134,7 @@ mod tests {
             api_key: "5c2db93503aa674c74a31734".into(),
             api_secret: "f03a5284-5c39-4aaa-9b20-dea10bdcf8e3".into(),
             passphrase: "QWIxMjM0NTY3OCkoKiZeJSQjQA==".into(),
-            ed25519_pem: String::new(),
+            ..Secrets::default()
         })
         .unwrap()
     }

@@ -138,6 +138,8 @@ pub(crate) struct Session {
     md: Stream,
     user: Stream,
     orders: OrderLink,
+    /// Books come by another feed too: they are asked for when the keeper wants one.
+    is_further_feed: bool,
     symbols_at: Option<UnixNanos>,
     are_symbols_ready: bool,
     /// Rates are asked for from this instrument on, and when.
@@ -213,7 +215,7 @@ impl Session {
             },
             books,
             levels: Levels::default(),
-            limits: Limits::default(),
+            limits: Limits::new(config.budget),
             message: Vec::with_capacity(MESSAGE_BYTES),
             number: 0,
             is_rest_open: false,
@@ -221,6 +223,7 @@ impl Session {
             md: Stream::new(false, true),
             user: Stream::new(true, has_keys),
             orders: OrderLink::new(has_keys),
+            is_further_feed: config.is_further_feed,
             symbols_at: start,
             are_symbols_ready: false,
             fees_at: has_keys.then_some((0, UnixNanos(0))),

@@ -16,7 +16,7 @@ use dp_venue_kucoin::sync::KucoinSync;
 use dp_venue_kucoin::{LINK_MD, LINK_ORDERS, LINK_USER};
 use rig::{Rig, fixture};
 use std::hint::black_box;
-use tests_venues::rig::at_ms;
+use tests_venues::rig::{allocating, at_ms};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -183,4 +183,17 @@ fn order_entry_touches_no_allocator() {
         black_box(venue.next_deadline());
     });
     assert_eq!((lane.count, count), (2, (0, 0)));
+}
+
+/// Refusals, amends, cancels and signs of life too.
+#[test]
+fn no_fixture_touches_the_allocator() {
+    let links = [
+        ("feed_", LINK_MD),
+        ("entry_", LINK_ORDERS),
+        ("account_", LINK_USER),
+    ];
+    let dir = env!("CARGO_MANIFEST_DIR");
+    let found = allocating(dir, &links, rig::ready, |work| allocations(work));
+    assert_eq!(found, [""; 0]);
 }

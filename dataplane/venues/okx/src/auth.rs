@@ -10,7 +10,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dp_venue_api::{Hash, HmacKey, RestMethod, Secrets};
+use dp_venue_api::{Hash, HmacKey, RestMethod, Secret, Secrets};
 use dp_wire::buf::{Buf, Overflow};
 use dp_wire::json::write::Object;
 use dp_wire::time::TimeText;
@@ -25,7 +25,7 @@ const LOGIN_PATH: &str = "/users/self/verify";
 /// Key material, ready to sign. `Debug` shows nothing of it.
 pub struct Auth {
     api_key: String,
-    passphrase: String,
+    passphrase: Secret,
     key: HmacKey,
 }
 
@@ -127,7 +127,7 @@ mod tests {
             api_key: key.into(),
             api_secret: secret.into(),
             passphrase: passphrase.into(),
-            ed25519_pem: String::new(),
+            ..Secrets::default()
         })
         .unwrap()
     }

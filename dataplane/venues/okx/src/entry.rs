@@ -13,7 +13,6 @@
 
 use crate::account::{id, text};
 use crate::feed::millis;
-use crate::limits::Refused;
 use crate::reject;
 use crate::symbols::{
     InstType, parse_base36, parse_client_id, push_base36, push_client_id, write_u64,
@@ -22,6 +21,7 @@ use dp_types::{
     AmendOrder, CancelOrder, ClientOrderId, Decimal, Instrument, InstrumentId, NewOrder, Now,
     OrderId, OrderKind, OrderReport, OrderState, RejectReason, Side, Tif, VenueNanos,
 };
+use dp_venue_api::limits::Refused;
 use dp_venue_api::{DecodeError, Event, Registry, RequestAck, Sink};
 use dp_wire::json::Value;
 

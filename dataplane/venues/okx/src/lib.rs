@@ -347,7 +347,7 @@ impl Venue for Okx {
             let number = self.session.next_number();
             let op = OrderOp::BatchCancel;
             self.session
-                .send_order(instrument, op, batch.len(), now, out, |_, text| {
+                .send_order(instrument, op, batch.len() as u32, now, out, |_, text| {
                     entry::write_batch_cancel(known, batch, number, text);
                     text
                 })?;

@@ -16,7 +16,7 @@ use dp_venue_okx::sync::OkxSync;
 use dp_venue_okx::{LINK_PRIVATE, LINK_PUBLIC};
 use rig::{Rig, fixture};
 use std::hint::black_box;
-use tests_venues::rig::at_ms;
+use tests_venues::rig::{allocating, at_ms};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -169,4 +169,17 @@ fn order_entry_touches_no_allocator() {
     // The pings' deadline also re-arms the dead man's switch: REST, cold, on the same call.
     let rest_only = count.0 <= 2;
     assert!(rest_only, "{count:?}");
+}
+
+/// Refusals, amends, cancels and signs of life too.
+#[test]
+fn no_fixture_touches_the_allocator() {
+    let links = [
+        ("feed_", LINK_PUBLIC),
+        ("entry_", LINK_PRIVATE),
+        ("account_", LINK_PRIVATE),
+    ];
+    let dir = env!("CARGO_MANIFEST_DIR");
+    let found = allocating(dir, &links, rig::ready, |work| allocations(work));
+    assert_eq!(found, [""; 0]);
 }

@@ -73,10 +73,10 @@ fn inflict(it: &mut Trial<'_, '_>, fault: &str) -> Result<bool, String> {
 }
 
 /// Why a fault in the order of book messages has no meaning, where it has none.
-const UNPROVEN: &str = "books have neither numbers nor checksums: nothing could show it";
+pub(super) const UNPROVEN: &str = "books have neither numbers nor checksums: nothing could show it";
 
 /// Whether anything proves a book. Where nothing does, the venue promises that a living connection loses nothing.
-fn is_proven(it: &mut Trial<'_, '_>) -> Result<bool, String> {
+pub(super) fn is_proven(it: &mut Trial<'_, '_>) -> Result<bool, String> {
     it.come_up()?;
     let book = it.stage().engine().book(TRADED);
     let is_numbered = book.is_some_and(|(_, proof)| proof.last_id >= 0);

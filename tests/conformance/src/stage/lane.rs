@@ -3,28 +3,43 @@
 use super::Known;
 use crate::script::{Actor, Shared};
 use crate::venues::Tried;
-use dp_lane::{AnyVenue, Engine, Lane, Link, OnInstruments, Parts, Setup, Wall};
+use dp_book::FeedPlan;
+use dp_lane::{
+    AnyVenue, Engine, FixLink, Lane, Link, OnInstruments, Parts, Setup, Wall, further_feed,
+    is_of_feed,
+};
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::Region;
 use dp_strategy::Strategy;
 use dp_transport::{Clock, Idle, Transport};
-use dp_types::{Epoch, LaneId, Qty, StrategyId};
-use dp_venue_api::{Registry, Secrets, Venue as _, VenueConfig};
+use dp_types::{Decimal, Epoch, LaneId, Qty, StrategyId, VenueId};
+use dp_venue_api::limits::Budget;
+use dp_venue_api::{FixConfig, FixInstrument, Registry, Secret, Secrets, Venue as _, VenueConfig};
 use spinlane_sim::keys::Credential;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-const EPOCH: Epoch = Epoch(1);
 const LANE: LaneId = LaneId(0);
 /// How long after it was written an order may still be taken.
 const ORDER_WINDOW_MS: u32 = 5_000;
+/// How long a hole in one feed waits for another.
+const FEED_HOLD_NS: u64 = 100_000_000;
 
 /// Where the venue is and who vouches for it.
 pub struct Place<'a> {
     pub venue: Tried,
     pub symbols: Vec<String>,
     pub port: u16,
+    /// Of its FIX sessions, where orders go over them.
+    pub fix_port: Option<u16>,
     pub ca_pem: &'a str,
+    /// Connections that bring the market data.
+    pub feeds: usize,
+    /// Addresses of its host that are none of its own.
+    pub decoys: &'a [SocketAddr],
+    /// Another one of each node that shares the key.
+    pub epoch: Epoch,
+    pub budget: Budget,
 }
 
 /// Builds the lane. The region is fresh.
@@ -34,26 +49,45 @@ pub fn build<'r, T: Transport>(
     clock: Clock,
     place: &Place<'_>,
 ) -> (Lane<'r, T>, Known<'r>) {
-    region.begin_run(EPOCH, clock.tsc_hz(), clock.now().unix);
-    region.lease().hold_always(EPOCH);
+    region.begin_run(place.epoch, clock.tsc_hz(), clock.now().unix);
+    region.lease().hold_always(place.epoch);
     let script = Shared::default();
     let mut registry = Registry::new();
-    let venue = AnyVenue::new(place.venue.id, config(place), &mut registry)
+    let venue_config = config(place);
+    let venue = AnyVenue::new(place.venue.id, venue_config.clone(), &mut registry)
         .expect("registered")
         .expect("in this build");
     let capabilities = venue.capabilities();
     let tls = client_config(Roots::Ca(place.ca_pem.as_bytes()), None).expect("our own CA");
-    let peer = SocketAddr::from(([127, 0, 0, 1], place.port));
-    let link = |(at, spec): (usize, &dp_venue_api::LinkSpec)| {
-        Link::new(spec.clone(), vec![peer], Arc::clone(&tls), at as u64 + 1)
+    let link_of = |machine: &AnyVenue, at: usize, spec: &dp_venue_api::LinkSpec| {
+        let mut peers = place.decoys.to_vec();
+        peers.push(SocketAddr::from(([127, 0, 0, 1], spec.port)));
+        let link = Link::new(spec.clone(), &peers, Arc::clone(&tls), at as u64 + 1);
+        match machine.fix_spec(spec.id) {
+            Some(session) => link.with_fix(FixLink::new(session, None)),
+            None => link,
+        }
     };
-    let links: Vec<Link> = venue.links().iter().enumerate().map(link).collect();
+    let links_of = |machine: &AnyVenue| -> Vec<Link> {
+        let specs = machine.links().iter().enumerate();
+        specs.map(|(at, spec)| link_of(machine, at, spec)).collect()
+    };
+    let links = links_of(&venue);
     let count = links.len();
+    let mut venues = Vec::new();
+    for feed in 1..place.feeds {
+        let further = further_feed(&venue, &venue_config, feed as u8, &mut registry);
+        let further = further.expect("registered").expect("in this build");
+        let mut links = links_of(&further);
+        links.retain(|link| is_of_feed(&further, link.spec.id));
+        venues.push((further, links));
+    }
+    venues.insert(0, (venue, links));
     let writer = region.lane_writer(LANE).expect("one writer");
-    let engine = Engine::new(
-        Wall::new(region, writer, LANE, EPOCH),
+    let mut engine = Engine::new(
+        Wall::new(region, writer, LANE, place.epoch),
         Setup {
-            epoch: EPOCH,
+            epoch: place.epoch,
             lane: LANE,
             limits: dp_risk::NodeLimits {
                 collar_bps: 5_000,
@@ -66,13 +100,20 @@ pub fn build<'r, T: Transport>(
             instruments: registry.instruments().to_vec(),
         },
     );
+    engine.set_feeds(
+        place.venue.id,
+        FeedPlan {
+            count: place.feeds,
+            hold_ns: FEED_HOLD_NS,
+        },
+    );
     let lane = Lane::new(Parts {
         id: LANE,
         transport,
         clock,
         engine,
         registry,
-        venues: vec![(venue, links)],
+        venues,
         idle: Idle::Park,
         addresses: dp_lane::inbox(),
         on_instruments: on_instruments(place, &script),
@@ -99,16 +140,55 @@ fn config(place: &Place<'_>) -> VenueConfig {
         secrets: Secrets {
             api_key: key.api_key.clone(),
             api_secret: if known.has_base64_secret {
-                key.secret_base64()
+                key.secret_base64().into()
             } else {
-                key.api_secret.clone()
+                key.api_secret.as_str().into()
             },
-            passphrase: key.passphrase.clone(),
-            ..Secrets::default()
+            passphrase: key.passphrase.as_str().into(),
+            ed25519_pem: if known.has_ed25519 && place.fix_port.is_some() {
+                key.ed25519_pem().into()
+            } else {
+                Secret::default()
+            },
         },
         order_window_ms: ORDER_WINDOW_MS,
         nonce_slot: 0,
+        is_further_feed: false,
+        fix: place.fix_port.map(|port| fix_config(place, port)),
+        budget: place.budget,
     }
+}
+
+/// FIX as the simulator has it: a name that Kraken assigned, and the sessions agreed with the provider.
+fn fix_config(place: &Place<'_>, port: u16) -> FixConfig {
+    let host = || ("localhost".to_owned(), port);
+    let number = |text: &str| Decimal::parse(text.as_bytes()).expect("a number");
+    let mut config = FixConfig {
+        entry: host(),
+        sender: match place.venue.id {
+            VenueId::KRAKEN | VenueId::YOFX => "SPINLANE".to_owned(),
+            _ => String::new(),
+        },
+        ..FixConfig::default()
+    };
+    if place.venue.id == VenueId::YOFX {
+        config.market = Some(host());
+        "SPINLANE-MD".clone_into(&mut config.market_sender);
+        "YOFX".clone_into(&mut config.target);
+        let pairs = place.symbols.iter().filter_map(|symbol| {
+            let (base, quote) = symbol.split_once('/')?;
+            Some(FixInstrument {
+                symbol: symbol.clone(),
+                base: base.to_owned(),
+                quote: quote.to_owned(),
+                tick: number("0.00001"),
+                lot: number("1"),
+                qty_min: number("1"),
+            })
+        });
+        config.instruments = pairs.collect();
+    }
+    config
 }
 
 /// Limits for every instrument, the script for the first.

@@ -6,11 +6,13 @@ use crate::venues::Tried;
 use dp_lane::{Engine, Lane};
 use dp_shm::Region;
 use dp_transport::{Clock, Idle, Uring};
-use dp_types::UnixNanos;
+use dp_types::{Epoch, UnixNanos};
+use dp_venue_api::limits::Budget;
 use serde_json::Value;
 use spinlane_sim::edge::{Handle, Options, Running, start};
 use spinlane_sim::fault::Fault;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -28,8 +30,19 @@ pub struct Sockets<'r> {
 }
 
 impl<'r> Sockets<'r> {
-    /// Starts the venue and the lane. The calling thread is the lane's.
-    pub fn new(memory: &'r Memory, venue: Tried, seed: u64) -> (Self, Known<'r>) {
+    /// Starts the venue and the lane, with so many feeds. The calling thread is the lane's.
+    pub fn new(memory: &'r Memory, venue: Tried, feeds: usize, seed: u64) -> (Self, Known<'r>) {
+        Self::beside(memory, venue, feeds, &[], seed)
+    }
+
+    /// As [`Sockets::new`], with addresses beside the venue's that are none of its own.
+    pub fn beside(
+        memory: &'r Memory,
+        venue: Tried,
+        feeds: usize,
+        decoys: &[SocketAddr],
+        seed: u64,
+    ) -> (Self, Known<'r>) {
         let dir = tempfile::tempdir().expect("a directory");
         let sim = sim_config(&venue, seed);
         let options = Options {
@@ -58,7 +71,12 @@ impl<'r> Sockets<'r> {
             venue,
             symbols,
             port: running.port(venue.name).expect("started"),
+            fix_port: running.fix_port(venue.name).filter(|_| venue.is_fix),
             ca_pem: &ca_pem,
+            feeds,
+            decoys,
+            epoch: Epoch(1),
+            budget: Budget::WHOLE,
         };
         let transport = Uring::new().expect("io_uring");
         let region = memory.region();

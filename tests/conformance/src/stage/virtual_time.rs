@@ -7,7 +7,8 @@ use crate::wire::{Frame, Heard, Server, certificates};
 use dp_lane::{Engine, Lane};
 use dp_shm::Region;
 use dp_transport::{Clock, Mem, Socket, tsc};
-use dp_types::{Now, UnixNanos};
+use dp_types::{Epoch, Now, UnixNanos};
+use dp_venue_api::limits::Budget;
 use rustls::ServerConfig;
 use serde_json::Value;
 use spinlane_sim::config::SimConfig;
@@ -16,17 +17,23 @@ use spinlane_sim::fault::Fault;
 use spinlane_sim::record;
 use spinlane_sim::venues::Face;
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Where virtual time starts: 2026-11-22 00:00:00 UTC.
 const START: UnixNanos = UnixNanos(1_795_305_600_000_000_000);
+/// The venue's ports: of everything, and of FIX.
+const PORT: u16 = 443;
+const FIX_PORT: u16 = 9_443;
 /// Bytes waiting for a lane that does not read; beyond it the venue cuts it.
 const BACKLOG_MAX: usize = 64 << 20;
 /// The venue looks at its own deadlines at least so often while the lane stands still.
 const STALL_STEP_NS: u64 = 5_000_000;
 
 struct Connection {
-    socket: Socket,
+    /// Whose: a node, and its socket.
+    of: Of,
     server: Server,
     /// Sealed bytes the lane has not taken yet.
     backlog: Vec<u8>,
@@ -34,40 +41,83 @@ struct Connection {
     is_over: bool,
 }
 
-/// The stage of virtual time.
-pub struct Virtual<'r> {
+type Of = (usize, Socket);
+
+/// A node of the stage: what it trades, by the simulator's numbers, and its part of the venue's limits.
+pub struct Seat<'r> {
+    /// Its shared memory, fresh.
+    pub memory: &'r Memory,
+    /// Its instruments.
+    pub symbols: Range<usize>,
+    /// Connections that bring its market data.
+    pub feeds: usize,
+    /// Its part.
+    pub budget: Budget,
+}
+
+struct Node<'r> {
     region: &'r Region,
     lane: Lane<'r, Mem>,
+}
+
+/// The stage of virtual time.
+pub struct Virtual<'r> {
+    nodes: Vec<Node<'r>>,
     face: Box<dyn Face>,
     now: UnixNanos,
     tls: Arc<ServerConfig>,
     connections: Vec<Connection>,
-    waiting: HashMap<RequestId, Socket>,
+    waiting: HashMap<RequestId, Of>,
     next_id: u64,
     scratch: Vec<u8>,
     heard: Vec<Heard>,
 }
 
 impl<'r> Virtual<'r> {
-    /// A venue with these parameters.
-    pub fn with(memory: &'r Memory, venue: Tried, sim: &SimConfig) -> (Self, Known<'r>) {
-        let region = memory.region();
+    /// A venue with these parameters, and a node with so many feeds of it that trades all of it.
+    pub fn with(
+        memory: &'r Memory,
+        venue: Tried,
+        feeds: usize,
+        sim: &SimConfig,
+    ) -> (Self, Known<'r>) {
+        let seat = Seat {
+            memory,
+            symbols: 0..sim.symbols.len(),
+            feeds,
+            budget: Budget::WHOLE,
+        };
+        let (stage, mut known) = Self::shared(&[seat], venue, sim);
+        (stage, known.remove(0))
+    }
+
+    /// A venue, and nodes that share one key of it: each is a process of its own.
+    pub fn shared(seats: &[Seat<'r>], venue: Tried, sim: &SimConfig) -> (Self, Vec<Known<'r>>) {
         let make = spinlane_sim::venues::known(venue.name)
             .expect("simulated")
             .make;
         let face = make(sim, START.0);
-        let symbols = (0..sim.symbols.len()).map(|inst| face.symbol(inst));
         let (ca_pem, tls) = certificates();
-        let place = Place {
-            venue,
-            symbols: symbols.collect(),
-            port: 443,
-            ca_pem: &ca_pem,
-        };
-        let (lane, known) = build(region, Mem::new(), Clock::standing(START), &place);
+        let mut known = Vec::new();
+        let nodes = seats.iter().zip(1..).map(|(seat, epoch)| {
+            let region = seat.memory.region();
+            let place = Place {
+                venue,
+                symbols: seat.symbols.clone().map(|at| face.symbol(at)).collect(),
+                port: PORT,
+                fix_port: venue.is_fix.then_some(FIX_PORT),
+                ca_pem: &ca_pem,
+                feeds: seat.feeds,
+                decoys: &[],
+                epoch: Epoch(epoch),
+                budget: seat.budget,
+            };
+            let (lane, told) = build(region, Mem::new(), Clock::standing(START), &place);
+            known.push(told);
+            Node { region, lane }
+        });
         let stage = Self {
-            region,
-            lane,
+            nodes: nodes.collect(),
             face,
             now: START,
             tls,
@@ -78,6 +128,11 @@ impl<'r> Virtual<'r> {
             heard: Vec::new(),
         };
         (stage, known)
+    }
+
+    /// A node's engine.
+    pub fn engine_of(&self, node: usize) -> &Engine<'r> {
+        self.nodes[node].lane.engine()
     }
 
     /// Connections the venue holds open.
@@ -91,41 +146,50 @@ impl<'r> Virtual<'r> {
         all.filter(|one| one.server.conn.is_some()).count()
     }
 
-    fn turn_lane(&mut self) {
-        self.lane.clock().stand_at(self.now);
-        self.lane.turn(Now {
-            tsc: tsc(),
-            unix: self.now,
-        });
-        Memory::drain(self.region);
+    fn turn_lanes(&mut self) {
+        for node in &mut self.nodes {
+            node.lane.clock().stand_at(self.now);
+            node.lane.turn(Now {
+                tsc: tsc(),
+                unix: self.now,
+            });
+            Memory::drain(node.region);
+        }
     }
 
-    /// What the lane opened, sent and closed reaches the venue.
-    fn hear_lane(&mut self) {
-        let opened: Vec<Socket> = self
-            .lane
-            .transport()
+    /// What a lane opened, sent and closed reaches the venue.
+    fn hear_lane(&mut self, node: usize) {
+        let transport = self.nodes[node].lane.transport();
+        let opened: Vec<(Of, SocketAddr)> = transport
             .opened()
-            .map(|(socket, _)| socket)
+            .map(|(socket, peer)| ((node, socket), peer))
             .collect();
         for at in (0..self.connections.len()).rev() {
-            if !opened.contains(&self.connections[at].socket) {
+            let of = self.connections[at].of;
+            if of.0 == node && !opened.iter().any(|(one, _)| *one == of) {
                 self.forget(at);
             }
         }
-        for socket in opened {
-            let known = self.connections.iter().position(|one| one.socket == socket);
+        for (of, peer) in opened {
+            let known = self.connections.iter().position(|one| one.of == of);
             let at = known.unwrap_or_else(|| {
+                let mut server = Server::new(Arc::clone(&self.tls));
+                if peer.port() == FIX_PORT {
+                    self.next_id += 1;
+                    server.speak_fix(self.next_id);
+                    self.face.fix_open(self.next_id);
+                }
                 self.connections.push(Connection {
-                    socket,
-                    server: Server::new(Arc::clone(&self.tls)),
+                    of,
+                    server,
                     backlog: Vec::new(),
                     is_over: false,
                 });
                 self.connections.len() - 1
             });
             self.scratch.clear();
-            self.lane.transport().sent(socket, &mut self.scratch);
+            let transport = self.nodes[node].lane.transport();
+            transport.sent(of.1, &mut self.scratch);
             if self.scratch.is_empty() {
                 continue;
             }
@@ -134,14 +198,14 @@ impl<'r> Virtual<'r> {
                 .server
                 .on_cipher(&self.scratch, &mut heard);
             for one in heard.drain(..) {
-                self.on_heard(socket, one);
+                self.on_heard(of, one);
             }
             self.heard = heard;
         }
     }
 
-    fn on_heard(&mut self, socket: Socket, heard: Heard) {
-        let Some(at) = self.connections.iter().position(|one| one.socket == socket) else {
+    fn on_heard(&mut self, of: Of, heard: Heard) {
+        let Some(at) = self.connections.iter().position(|one| one.of == of) else {
             return;
         };
         self.next_id += 1;
@@ -149,7 +213,7 @@ impl<'r> Virtual<'r> {
         let conn = self.connections[at].server.conn;
         match (heard, conn) {
             (Heard::Request(request), _) => {
-                self.waiting.insert(id, socket);
+                self.waiting.insert(id, of);
                 self.face.http(id, &request);
             }
             (Heard::Upgrade(path, query, key), _) => {
@@ -165,6 +229,7 @@ impl<'r> Virtual<'r> {
                 }
             }
             (Heard::Text(text), Some(conn)) => self.face.text(conn, &text),
+            (Heard::Bytes(bytes), Some(conn)) => self.face.fix_bytes(conn, &bytes),
             (Heard::Pong, Some(conn)) => self.face.pong(conn),
             (Heard::Over, _) => self.connections[at].is_over = true,
             (_, None) => {}
@@ -185,7 +250,10 @@ impl<'r> Virtual<'r> {
                     }
                     if let Some(connection) = self.of_conn(conn) {
                         connection.is_over = true;
-                        connection.server.conn = None;
+                        // A FIX session is the venue's until its connection is gone.
+                        if !connection.server.is_fix() {
+                            connection.server.conn = None;
+                        }
                     }
                 }
                 Out::Reply(request, response) => {
@@ -193,6 +261,8 @@ impl<'r> Virtual<'r> {
                         connection.server.answer(&response);
                     }
                 }
+                // No venue of the ten answers in pieces.
+                Out::Chunk(..) => {}
                 Out::Hang(request) => {
                     if let Some(connection) = self.of_request(request) {
                         connection.is_over = true;
@@ -208,8 +278,8 @@ impl<'r> Virtual<'r> {
     }
 
     fn of_request(&mut self, request: RequestId) -> Option<&mut Connection> {
-        let socket = self.waiting.remove(&request)?;
-        self.connections.iter_mut().find(|one| one.socket == socket)
+        let of = self.waiting.remove(&request)?;
+        self.connections.iter_mut().find(|one| one.of == of)
     }
 
     fn say(&mut self, conn: ConnId, frame: Frame) {
@@ -218,19 +288,18 @@ impl<'r> Virtual<'r> {
         }
     }
 
-    /// What the venue has said reaches the lane, as far as it takes it.
-    fn tell_lane(&mut self) {
+    /// What the venue has said reaches the lanes, as far as they take it.
+    fn tell_lanes(&mut self) {
         for at in (0..self.connections.len()).rev() {
             let connection = &mut self.connections[at];
             connection.server.take_cipher(&mut connection.backlog);
-            let taken = self
-                .lane
-                .transport()
-                .deliver(connection.socket, &connection.backlog);
+            let (node, socket) = connection.of;
+            let transport = self.nodes[node].lane.transport();
+            let taken = transport.deliver(socket, &connection.backlog);
             connection.backlog.drain(..taken);
             let is_over = connection.is_over && connection.backlog.is_empty();
             if is_over || connection.backlog.len() > BACKLOG_MAX {
-                self.lane.transport().hang_up(connection.socket);
+                transport.hang_up(socket);
                 self.forget(at);
             }
         }
@@ -246,15 +315,17 @@ impl<'r> Virtual<'r> {
     fn turn_venue(&mut self) {
         self.face.step(self.now.0);
         self.flush();
-        self.tell_lane();
+        self.tell_lanes();
     }
 }
 
 impl<'r> Stage<'r> for Virtual<'r> {
     fn step(&mut self, ns: u64) {
         self.now = self.now.after(ns);
-        self.turn_lane();
-        self.hear_lane();
+        self.turn_lanes();
+        for node in 0..self.nodes.len() {
+            self.hear_lane(node);
+        }
         self.turn_venue();
     }
 
@@ -272,7 +343,7 @@ impl<'r> Stage<'r> for Virtual<'r> {
     }
 
     fn engine(&self) -> &Engine<'r> {
-        self.lane.engine()
+        self.engine_of(0)
     }
 
     fn fault(&mut self, text: &str) {

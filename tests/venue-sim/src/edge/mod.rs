@@ -4,10 +4,12 @@
 //! ```text
 //!  TLS ─▶ hyper ─┬─ request ──▶ queue ─▶ venue task ── face ─▶ answer
 //!                └─ upgrade ──▶ WebSocket task ◀── bounded queue of frames
+//!  TLS, FIX port ─ bytes ──────▶ FIX task ◀──────── the same
 //! ```
 //! A client that does not read fast enough fills its queue and is cut, as a venue would.
 
 mod admin;
+mod fix;
 mod server;
 mod tls;
 mod venue;
@@ -26,10 +28,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 pub use venue::Handle;
 
+/// What a venue's FIX port is called: its name and this.
+pub const FIX_SUFFIX: &str = "-fix";
+
 /// What is to be served, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Which venues, by name, each with its port (0 = any).
+    /// Which venues, by name, each with its port (0 = any). `NAME-fix` names the FIX port of a venue that is here
+    /// and has one; without it any free one is taken.
     pub venues: Vec<(String, u16)>,
     /// Address to listen on.
     pub listen: IpAddr,
@@ -48,6 +54,8 @@ pub struct Options {
 pub struct Running {
     /// Ports by venue.
     pub ports: Vec<(String, u16)>,
+    /// FIX ports by venue, where it has one.
+    pub fix_ports: Vec<(String, u16)>,
     /// Port of the admin endpoint.
     pub admin_port: u16,
     /// The authority that signed the certificates.
@@ -65,6 +73,12 @@ impl Running {
             .map(|(_, port)| *port)
     }
 
+    /// The FIX port of a venue.
+    pub fn fix_port(&self, venue: &str) -> Option<u16> {
+        let found = self.fix_ports.iter().find(|(name, _)| name == venue);
+        found.map(|(_, port)| *port)
+    }
+
     /// A venue, to be asked without going through the admin endpoint.
     pub fn handle(&self, venue: &str) -> Option<&Handle> {
         self.handles.iter().find(|handle| handle.name == venue)
@@ -75,7 +89,13 @@ impl Running {
         let venues: serde_json::Map<String, Value> = self
             .ports
             .iter()
-            .map(|(name, port)| (name.clone(), json!({"port": port})))
+            .map(|(name, port)| {
+                let mut ports = json!({"port": port});
+                if let Some(fix) = self.fix_port(name) {
+                    ports["fix"] = json!(fix);
+                }
+                (name.clone(), ports)
+            })
             .collect();
         json!({
             "ready": true, "ca": self.ca_path, "venues": venues,
@@ -101,12 +121,15 @@ pub async fn start(options: &Options) -> anyhow::Result<Running> {
     let clock = Clock::start();
     let mut running = Running {
         ports: Vec::new(),
+        fix_ports: Vec::new(),
         admin_port: 0,
         ca_path: ca.path().to_owned(),
         handles: Vec::new(),
         tasks: Vec::new(),
     };
-    for (name, port) in &options.venues {
+    let faces = options.venues.iter();
+    let faces = faces.filter(|(name, _)| !name.ends_with(FIX_SUFFIX));
+    for (name, port) in faces {
         let make = known(name).map_err(anyhow::Error::msg)?.make;
         let mut face = make(&options.sim, clock.now());
         for fault in &options.faults {
@@ -119,8 +142,18 @@ pub async fn start(options: &Options) -> anyhow::Result<Running> {
         let port = listener.local_addr()?.port();
         face.core().origin = format!("localhost:{port}");
         running.ports.push((name.clone(), port));
+        let has_fix = face.has_fix();
         let (handle, task) = venue::spawn(name, face, clock);
         running.tasks.push(task);
+        if has_fix {
+            let is_asked = |asked: &str| asked.strip_suffix(FIX_SUFFIX) == Some(name);
+            let asked = options.venues.iter().find(|(asked, _)| is_asked(asked));
+            let listener = listen(options.listen, asked.map_or(0, |(_, port)| *port)).await?;
+            let port = listener.local_addr()?.port();
+            running.fix_ports.push((name.clone(), port));
+            let server = fix::run(listener, acceptor.clone(), handle.clone());
+            running.tasks.push(tokio::spawn(server));
+        }
         let server = server::run(listener, acceptor.clone(), handle.clone());
         running.tasks.push(tokio::spawn(server));
         running.handles.push(handle);

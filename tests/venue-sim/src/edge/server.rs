@@ -1,14 +1,20 @@
 //! TLS, HTTP/1.1 and the WebSocket upgrade, REST and WebSocket on one port.
 
-use super::venue::{Handle, Sockets};
+use super::venue::{Answer, Cut, Handle, Sockets};
 use super::ws;
 use crate::core::{Request, Response};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use futures_util::StreamExt as _;
+use futures_util::stream::poll_fn;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::{
+    CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
+};
 use hyper::service::service_fn;
 use hyper::{StatusCode, http};
 use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::net::TcpListener;
@@ -18,6 +24,14 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// Largest request body.
 const BODY_MAX: usize = 1 << 20;
+
+/// An answer's body, whole or in pieces.
+pub type Body = UnsyncBoxBody<Bytes, Cut>;
+
+fn whole(text: String) -> Body {
+    let never = |never: Infallible| match never {};
+    Full::new(Bytes::from(text)).map_err(never).boxed_unsync()
+}
 
 /// Accepts for ever; aborting the task ends its connections too.
 pub async fn run(listener: TcpListener, acceptor: TlsAcceptor, venue: Handle) {
@@ -74,7 +88,7 @@ async fn answer(
     request: hyper::Request<Incoming>,
     venue: Handle,
     counted: Arc<Counted>,
-) -> Result<hyper::Response<Full<Bytes>>, Unanswered> {
+) -> Result<hyper::Response<Body>, Unanswered> {
     let is_upgrade = request
         .headers()
         .get(UPGRADE)
@@ -106,12 +120,22 @@ async fn answer(
         headers,
         body: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
     };
-    let response = venue.http(request).await.ok_or(Unanswered)?;
-    Ok(http_response(response))
+    match venue.http(request).await.ok_or(Unanswered)? {
+        Answer::Whole(response) => Ok(http_response(response)),
+        Answer::Pieces(mut pieces) => {
+            let pieces = poll_fn(move |context| pieces.poll_recv(context));
+            let frames = pieces.map(|piece| Ok(Frame::data(Bytes::from(piece?))));
+            let body = StreamBody::new(frames).boxed_unsync();
+            let mut response = hyper::Response::new(body);
+            let kind = HeaderValue::from_static("application/octet-stream");
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            Ok(response)
+        }
+    }
 }
 
 /// A face's answer as hyper wants it.
-pub fn http_response(response: Response) -> hyper::Response<Full<Bytes>> {
+pub fn http_response(response: Response) -> hyper::Response<Body> {
     let mut builder = hyper::Response::builder()
         .status(response.status)
         .header(CONTENT_TYPE, "application/json;charset=UTF-8");
@@ -119,12 +143,12 @@ pub fn http_response(response: Response) -> hyper::Response<Full<Bytes>> {
         builder = builder.header(name, value);
     }
     builder
-        .body(Full::new(Bytes::from(response.body)))
+        .body(whole(response.body))
         .unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
-fn plain(status: StatusCode) -> hyper::Response<Full<Bytes>> {
-    let mut response = hyper::Response::new(Full::new(Bytes::new()));
+fn plain(status: StatusCode) -> hyper::Response<Body> {
+    let mut response = hyper::Response::new(whole(String::new()));
     *response.status_mut() = status;
     response
 }
@@ -133,7 +157,7 @@ fn upgrade(
     mut request: hyper::Request<Incoming>,
     venue: Handle,
     counted: Arc<Counted>,
-) -> hyper::Response<Full<Bytes>> {
+) -> hyper::Response<Body> {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or("").to_owned();
     if !venue.accepts(&path) {
@@ -155,6 +179,6 @@ fn upgrade(
         .header(CONNECTION, "Upgrade")
         .header(UPGRADE, "websocket")
         .header(SEC_WEBSOCKET_ACCEPT, accept)
-        .body(Full::new(Bytes::new()))
+        .body(whole(String::new()))
         .unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
 }

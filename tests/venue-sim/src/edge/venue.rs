@@ -29,12 +29,28 @@ pub enum Frame {
     Close(Option<u16>),
 }
 
+/// What a request is answered with.
+#[derive(Debug)]
+pub enum Answer {
+    /// All of it.
+    Whole(Response),
+    /// Pieces as they come; an error ends it in the middle.
+    Pieces(mpsc::Receiver<Result<String, Cut>>),
+}
+
+/// An answer that ends in the middle on purpose.
+#[derive(Debug, thiserror::Error)]
+#[error("cut on purpose")]
+pub struct Cut;
+
 enum Command {
-    Http(Request, oneshot::Sender<Option<Response>>),
+    Http(Request, oneshot::Sender<Option<Answer>>),
     Upgrade(oneshot::Sender<Option<Response>>),
     Open(String, String, mpsc::Sender<Frame>, oneshot::Sender<ConnId>),
     Text(ConnId, String),
     Pong(ConnId),
+    FixOpen(mpsc::Sender<Frame>, oneshot::Sender<ConnId>),
+    FixBytes(ConnId, Vec<u8>),
     Closed(ConnId),
     Fault(Fault),
     Record(oneshot::Sender<Value>),
@@ -64,7 +80,7 @@ pub struct Sockets {
 
 impl Handle {
     /// Asks a request; `None` when it is to stay without an answer.
-    pub async fn http(&self, request: Request) -> Option<Response> {
+    pub async fn http(&self, request: Request) -> Option<Answer> {
         let (tx, rx) = oneshot::channel();
         self.commands.send(Command::Http(request, tx)).await.ok()?;
         rx.await.ok().flatten()
@@ -105,6 +121,19 @@ impl Handle {
     /// Tells of a PONG.
     pub async fn pong(&self, conn: ConnId) {
         let _ = self.commands.send(Command::Pong(conn)).await;
+    }
+
+    /// Tells of a new connection at the FIX port; bytes for it go to `frames`.
+    pub async fn fix_open(&self, frames: mpsc::Sender<Frame>) -> Option<ConnId> {
+        let (tx, rx) = oneshot::channel();
+        let command = Command::FixOpen(frames, tx);
+        self.commands.send(command).await.ok()?;
+        rx.await.ok()
+    }
+
+    /// Tells of bytes from the FIX port.
+    pub async fn fix_bytes(&self, conn: ConnId, bytes: Vec<u8>) {
+        let _ = self.commands.send(Command::FixBytes(conn, bytes)).await;
     }
 
     /// Tells that a connection is gone.
@@ -154,6 +183,7 @@ pub fn spawn(name: &str, face: Box<dyn Face>, clock: Clock) -> (Handle, JoinHand
         clock,
         conns: HashMap::new(),
         waiting: HashMap::new(),
+        going_on: HashMap::new(),
         next_conn: 0,
         next_request: 0,
         requests: 0,
@@ -166,10 +196,11 @@ struct Venue {
     face: Box<dyn Face>,
     clock: Clock,
     conns: HashMap<ConnId, mpsc::Sender<Frame>>,
-    waiting: HashMap<RequestId, oneshot::Sender<Option<Response>>>,
+    waiting: HashMap<RequestId, oneshot::Sender<Option<Answer>>>,
+    going_on: HashMap<RequestId, mpsc::Sender<Result<String, Cut>>>,
     next_conn: ConnId,
     next_request: RequestId,
-    /// HTTP requests, upgrades and WebSocket texts.
+    /// HTTP requests, upgrades, WebSocket texts and reads from FIX sessions.
     requests: u64,
     sockets: std::sync::Arc<Sockets>,
 }
@@ -216,6 +247,16 @@ impl Venue {
                 self.face.text(conn, &text);
             }
             Command::Pong(conn) => self.face.pong(conn),
+            Command::FixOpen(frames, reply) => {
+                self.next_conn += 1;
+                self.conns.insert(self.next_conn, frames);
+                self.face.fix_open(self.next_conn);
+                let _ = reply.send(self.next_conn);
+            }
+            Command::FixBytes(conn, bytes) => {
+                self.requests += 1;
+                self.face.fix_bytes(conn, &bytes);
+            }
             Command::Closed(conn) => {
                 self.conns.remove(&conn);
                 self.face.closed(conn);
@@ -268,15 +309,36 @@ impl Venue {
                 }
                 Out::Reply(request, response) => {
                     if let Some(reply) = self.waiting.remove(&request) {
-                        let _ = reply.send(Some(response));
+                        let _ = reply.send(Some(Answer::Whole(response)));
                     }
                 }
+                Out::Chunk(request, text) => self.send_piece(request, Ok(text)),
                 Out::Hang(request) => {
+                    if self.going_on.contains_key(&request) {
+                        self.send_piece(request, Err(Cut));
+                        self.going_on.remove(&request);
+                    }
                     if let Some(reply) = self.waiting.remove(&request) {
                         let _ = reply.send(None);
                     }
                 }
             }
+        }
+    }
+
+    /// Queues a piece of an answer, which begins with the first one.
+    fn send_piece(&mut self, request: RequestId, piece: Result<String, Cut>) {
+        if let Some(reply) = self.waiting.remove(&request) {
+            let (tx, rx) = mpsc::channel(FRAMES_MAX);
+            self.going_on.insert(request, tx);
+            let _ = reply.send(Some(Answer::Pieces(rx)));
+        }
+        let Some(pieces) = self.going_on.get(&request) else {
+            return;
+        };
+        if pieces.try_send(piece).is_err() {
+            self.going_on.remove(&request);
+            self.face.left(request);
         }
     }
 

@@ -1,20 +1,25 @@
 //! The faces: each speaks one venue's words in front of the same core.
 
 pub mod binance;
+pub mod binance_usdm;
 pub mod bitfinex;
 pub mod bybit;
 pub mod coinbase;
 pub mod deribit;
+pub mod fx;
 pub mod huobi;
 pub mod kraken;
 pub mod kraken_futures;
 pub mod kucoin;
+pub mod oanda;
 pub mod okx;
 #[cfg(test)]
-mod rig;
+pub(crate) mod rig;
 
 use crate::config::SimConfig;
 use crate::core::{ConnId, Core, Request, RequestId, Response};
+use crate::engine::{AccountId, NewOrder, Order, PostOnly};
+use crate::fix::{WithFix, venues as fix};
 
 /// A venue this build can simulate.
 pub struct Known {
@@ -57,10 +62,15 @@ impl Known {
     }
 }
 
-/// Every venue of this build: the only list.
+/// The ten venues.
 pub const VENUES: &[Known] = &[
     Known::new("binance", |sim, now| {
-        Box::new(binance::Binance::new(sim, now))
+        let face = binance::Binance::new(sim, now);
+        Box::new(WithFix::new(face, &fix::BINANCE))
+    })
+    .ed25519(),
+    Known::new("binance-usdm", |sim, now| {
+        Box::new(binance_usdm::BinanceUsdm::new(sim, now))
     })
     .ed25519(),
     Known::new("bitfinex", |sim, now| {
@@ -68,33 +78,63 @@ pub const VENUES: &[Known] = &[
     }),
     Known::new("bybit", |sim, now| Box::new(bybit::Bybit::new(sim, now))),
     Known::new("coinbase", |sim, now| {
-        Box::new(coinbase::Coinbase::new(sim, now))
+        let face = coinbase::Coinbase::new(sim, now);
+        Box::new(WithFix::new(face, &fix::COINBASE))
     })
     .passphrase()
     .base64(),
     Known::new("deribit", |sim, now| {
-        Box::new(deribit::Deribit::new(sim, now))
+        let face = deribit::Deribit::new(sim, now);
+        Box::new(WithFix::new(face, &fix::DERIBIT))
     }),
     Known::new("huobi", |sim, now| Box::new(huobi::Huobi::new(sim, now))),
-    Known::new("kraken", |sim, now| Box::new(kraken::Kraken::new(sim, now))).base64(),
+    Known::new("kraken", |sim, now| {
+        let face = kraken::Kraken::new(sim, now);
+        Box::new(WithFix::new(face, &fix::KRAKEN))
+    })
+    .base64(),
     Known::new("kraken-futures", |sim, now| {
-        Box::new(kraken_futures::KrakenFutures::new(sim, now))
+        let face = kraken_futures::KrakenFutures::new(sim, now);
+        Box::new(WithFix::new(face, &fix::KRAKEN_FUTURES))
     })
     .base64(),
     Known::new("kucoin", |sim, now| Box::new(kucoin::Kucoin::new(sim, now))).passphrase(),
     Known::new("okx", |sim, now| Box::new(okx::Okx::new(sim, now))).passphrase(),
 ];
 
+/// Others than the ten.
+pub const MORE: &[Known] = &[
+    Known::new("yofx", |sim, now| {
+        let face = fx::Fx::new(sim, "yofx", '/', now);
+        Box::new(WithFix::agreed(face, &fix::GATEWAY, sim.gateway.clone()))
+    }),
+    Known::new("oanda", |sim, now| Box::new(oanda::Oanda::new(sim, now))),
+];
+
 /// A venue by name. Errors: a sentence that names those there are.
 pub fn known(name: &str) -> Result<&'static Known, String> {
-    let found = VENUES.iter().find(|venue| venue.name == name);
+    let all = || VENUES.iter().chain(MORE);
+    let found = all().find(|venue| venue.name == name);
     found.ok_or_else(|| {
-        let names: Vec<&str> = VENUES.iter().map(|venue| venue.name).collect();
+        let names: Vec<&str> = all().map(|venue| venue.name).collect();
         format!(
             "`{name}` is no venue of this build: use {}",
             names.join(", ")
         )
     })
+}
+
+/// What a request that came by FIX is counted as.
+#[derive(Debug, Clone, Copy)]
+pub enum Charge<'a> {
+    /// A new order.
+    New(&'a NewOrder),
+    /// A new order that the engine refused after all.
+    Refused(AccountId),
+    /// A cancel.
+    Cancel(&'a Order),
+    /// An amendment.
+    Amend(&'a Order),
 }
 
 /// A simulated venue, sans-IO: the edge tells it what arrived and when, and does what its core's box says.
@@ -111,6 +151,8 @@ pub trait Face: Send {
     fn refuses_upgrade(&mut self) -> Option<Response> {
         None
     }
+    /// Nobody reads an answer that goes on any more.
+    fn left(&mut self, _request_id: RequestId) {}
     /// Says whether a WebSocket may be opened at a path.
     fn paths(&self) -> fn(&str) -> bool;
     /// A WebSocket was opened at `path`, with the query as sent.
@@ -123,6 +165,28 @@ pub trait Face: Send {
     fn closed(&mut self, conn: ConnId);
     /// The venue's symbol of an instrument.
     fn symbol(&self, inst: usize) -> String;
+    /// The venue's text of an order's id.
+    fn order_id(&self, id: u64) -> String {
+        id.to_string()
+    }
+    /// Gives an order that came by FIX what this face keeps of one beside the engine: its type's name, its echo.
+    fn dress(&self, _ask: &mut NewOrder) {}
+    /// Counts a request that came by FIX against the venue's own limits; whether it fits.
+    fn charge(&mut self, _charge: Charge<'_>) -> bool {
+        true
+    }
+    /// How long an order waits before the engine, nanoseconds.
+    fn hold_ns(&self, _post_only: PostOnly) -> u64 {
+        0
+    }
+    /// Whether there is a FIX port.
+    fn has_fix(&self) -> bool {
+        false
+    }
+    /// A connection was opened at the FIX port.
+    fn fix_open(&mut self, _conn: ConnId) {}
+    /// Bytes came from it; what goes back is binary.
+    fn fix_bytes(&mut self, _conn: ConnId, _bytes: &[u8]) {}
     /// Figures for the admin endpoint.
     fn stats(&self) -> serde_json::Value;
 }

@@ -19,6 +19,8 @@ pub struct Rig<F: Face> {
     pub closed: BTreeMap<ConnId, Option<u16>>,
     pub replies: BTreeMap<RequestId, Response>,
     pub hung: Vec<RequestId>,
+    pub chunks: BTreeMap<RequestId, Vec<String>>,
+    fix: Vec<ConnId>,
     next: u64,
 }
 
@@ -32,6 +34,8 @@ impl<F: Face> Rig<F> {
             closed: BTreeMap::new(),
             replies: BTreeMap::new(),
             hung: Vec::new(),
+            chunks: BTreeMap::new(),
+            fix: Vec::new(),
             next: 0,
         }
     }
@@ -58,6 +62,22 @@ impl<F: Face> Rig<F> {
             .collect()
     }
 
+    /// Opens a connection at the FIX port.
+    pub fn fix_open(&mut self) -> ConnId {
+        self.next += 1;
+        self.face.fix_open(self.next);
+        self.fix.push(self.next);
+        self.binary.insert(self.next, Vec::new());
+        self.next
+    }
+
+    /// Sends bytes to it.
+    pub fn fix_send(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.face.step(self.now);
+        self.face.fix_bytes(conn, bytes);
+        self.flush();
+    }
+
     /// Sends a request; the answer when there is one at once.
     pub fn http(&mut self, request: &Request) -> Option<Response> {
         self.next += 1;
@@ -65,6 +85,11 @@ impl<F: Face> Rig<F> {
         self.face.http(self.next, request);
         self.flush();
         self.replies.remove(&self.next)
+    }
+
+    /// The number of the last request.
+    pub fn last_request(&self) -> RequestId {
+        self.next
     }
 
     /// Sends an unsigned GET and parses the answer.
@@ -116,10 +141,15 @@ impl<F: Face> Rig<F> {
                 Out::Ping(conn) => self.face.pong(conn),
                 Out::Close(conn, code) => {
                     self.closed.insert(conn, code);
+                    // The edge tells of the end of what it closed.
+                    if self.fix.contains(&conn) {
+                        self.face.closed(conn);
+                    }
                 }
                 Out::Reply(id, response) => {
                     self.replies.insert(id, response);
                 }
+                Out::Chunk(id, text) => self.chunks.entry(id).or_default().push(text),
                 Out::Hang(id) => self.hung.push(id),
             }
         }

@@ -303,3 +303,47 @@ fn faults_are_given_and_counted_over_the_admin_endpoint() {
         assert_eq!(record["binance"]["counts"]["orders"], 1, "but carried out");
     });
 }
+
+#[test]
+fn oandas_prices_come_in_chunks_until_they_are_cut() {
+    run(async {
+        let dir = TempDir::new().unwrap();
+        let running = start(&Options {
+            venues: vec![("oanda".into(), 0)],
+            listen: [127, 0, 0, 1].into(),
+            admin_port: 0,
+            tls_dir: dir.path().to_owned(),
+            sim: SimConfig::default(),
+            faults: Vec::new(),
+        })
+        .await
+        .unwrap();
+        let stream = tls(&running.ca_path, running.port("oanda").unwrap()).await;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream.unwrap()))
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        let target = "/v3/accounts/101-001-0000001-001/pricing/stream?instruments=EUR_USD";
+        let token = format!("Bearer {SECRET}");
+        let asked = request("GET", target, &[("authorization", &token)], "");
+        let mut body = sender.send_request(asked).await.unwrap().into_body();
+        let mut told = String::new();
+        while told.lines().count() < 3 || !told.ends_with('\n') {
+            let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            told.push_str(std::str::from_utf8(&piece).unwrap());
+        }
+        for line in told.lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["instrument"], "EUR_USD");
+        }
+        assert_eq!(admin(&running, "POST", "/fault", "disconnect").await.0, 200);
+        let end = loop {
+            match body.frame().await {
+                Some(Ok(_)) => {}
+                other => break other,
+            }
+        };
+        assert!(matches!(end, Some(Err(_))), "cut in the middle: {end:?}");
+    });
+}

@@ -3,3 +3,4 @@
 mod ccxt;
 mod edge;
 mod process;
+mod quickfix;

@@ -15,11 +15,12 @@
 
 use super::{id, instrument, millis};
 use crate::feed::Levels;
+use crate::product::Market;
 use dp_types::limit::MSG_LEVELS_MAX;
 use dp_types::{
     BookMsg, BookMsgKind, InstrumentId, QuoteMsg, RawLevel, Side, TradeId, TradeMsg, VenueNanos,
 };
-use dp_venue_api::{Event, Registry, Sink};
+use dp_venue_api::{Event, Sink};
 use dp_wire::scan::Cursor;
 
 /// Reads one message and tells its event. `false` when it is not of a shape above: nothing was told then.
@@ -27,16 +28,16 @@ use dp_wire::scan::Cursor;
 /// Cost: no allocation; about 250 ns for 20 levels.
 #[inline]
 pub(super) fn text(
-    registry: &Registry,
+    market: Market<'_>,
     text: &[u8],
     levels: &mut Levels,
     out: &mut impl Sink,
 ) -> bool {
     let mut at = Cursor::new(text);
     let message = if at.eat(br#"{"stream":""#) {
-        read_wrapped(registry, at, levels)
+        read_wrapped(market, at, levels)
     } else {
-        read(registry, &mut at, b"", levels).filter(|_| at.is_done())
+        read(market, &mut at, b"", levels).filter(|_| at.is_done())
     };
     let Some(message) = message else {
         return false;
@@ -74,17 +75,17 @@ struct Depth {
     venue_ns: VenueNanos,
 }
 
-fn read_wrapped(registry: &Registry, mut at: Cursor<'_>, levels: &mut Levels) -> Option<Message> {
+fn read_wrapped(market: Market<'_>, mut at: Cursor<'_>, levels: &mut Levels) -> Option<Message> {
     let stream = at.text()?;
     at.need(br#","data":"#)?;
-    let message = read(registry, &mut at, stream, levels)?;
+    let message = read(market, &mut at, stream, levels)?;
     at.need(b"}")?;
     at.is_done().then_some(message)
 }
 
 #[inline]
 fn read(
-    registry: &Registry,
+    market: Market<'_>,
     at: &mut Cursor<'_>,
     stream: &[u8],
     levels: &mut Levels,
@@ -93,27 +94,27 @@ fn read(
         let update_id = id(at)?;
         let _ = at.eat(br#","e":"bookTicker""#);
         at.need(b",")?;
-        return quote(registry, at, update_id);
+        return quote(market, at, update_id);
     }
     at.need(br#"{"e":""#)?;
     if at.eat(br#"depthUpdate","#) {
-        return depth(registry, at, stream, levels);
+        return depth(market, at, stream, levels);
     }
     if at.eat(br#"trade","#) {
-        return trade(registry, at);
+        return trade(market, at);
     }
     if at.eat(br#"aggTrade","#) {
-        return aggregate(registry, at);
+        return aggregate(market, at);
     }
     at.need(br#"bookTicker","u":"#)?;
     let update_id = id(at)?;
     at.need(b",")?;
-    quote(registry, at, update_id)
+    quote(market, at, update_id)
 }
 
 #[inline]
 fn depth(
-    registry: &Registry,
+    market: Market<'_>,
     at: &mut Cursor<'_>,
     stream: &[u8],
     levels: &mut Levels,
@@ -122,7 +123,7 @@ fn depth(
         return None;
     }
     let times = times(at)?;
-    let instrument = instrument(registry, at)?;
+    let instrument = instrument(market, at)?;
     skip_pair(at)?;
     at.need(br#","U":"#)?;
     let first_id = id(at)?;
@@ -156,8 +157,8 @@ fn is_diff(stream: &[u8]) -> bool {
 }
 
 #[inline]
-fn quote(registry: &Registry, at: &mut Cursor<'_>, update_id: i64) -> Option<Message> {
-    let instrument = instrument(registry, at)?;
+fn quote(market: Market<'_>, at: &mut Cursor<'_>, update_id: i64) -> Option<Message> {
+    let instrument = instrument(market, at)?;
     skip_pair(at)?;
     at.need(br#","b":""#)?;
     let bid_price = at.decimal()?;
@@ -187,9 +188,9 @@ fn quote(registry: &Registry, at: &mut Cursor<'_>, update_id: i64) -> Option<Mes
 }
 
 #[inline]
-fn trade(registry: &Registry, at: &mut Cursor<'_>) -> Option<Message> {
+fn trade(market: Market<'_>, at: &mut Cursor<'_>) -> Option<Message> {
     let times = times(at)?;
-    let instrument = instrument(registry, at)?;
+    let instrument = instrument(market, at)?;
     at.need(br#","t":"#)?;
     let trade_id = at.uint()?;
     let price_qty = price_qty(at)?;
@@ -212,7 +213,7 @@ fn trade(registry: &Registry, at: &mut Cursor<'_>) -> Option<Message> {
 }
 
 #[inline]
-fn aggregate(registry: &Registry, at: &mut Cursor<'_>) -> Option<Message> {
+fn aggregate(market: Market<'_>, at: &mut Cursor<'_>) -> Option<Message> {
     at.need(br#""E":"#)?;
     at.uint()?;
     // The aggregate's own number stands before the symbol on futures.
@@ -221,7 +222,7 @@ fn aggregate(registry: &Registry, at: &mut Cursor<'_>) -> Option<Message> {
         at.uint()?;
     }
     at.need(b",")?;
-    let instrument = instrument(registry, at)?;
+    let instrument = instrument(market, at)?;
     if !is_ahead {
         at.need(br#","a":"#)?;
         at.uint()?;

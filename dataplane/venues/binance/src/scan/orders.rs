@@ -22,9 +22,10 @@ use crate::account;
 use crate::entry;
 use crate::feed::Heard;
 use crate::limits::{USAGES_MAX, Usage};
+use crate::product::Market;
 use crate::symbols::{RequestId, parse_client_id};
 use dp_types::{Balance, Decimal, OrderId, TradeId};
-use dp_venue_api::{Event, Named, Registry, Sink, Standing, Trade};
+use dp_venue_api::{Event, Named, Sink, Standing, Trade};
 use dp_wire::scan::Cursor;
 
 /// Longest text looked at, in bytes: a thousand balances, and far below what the parser takes.
@@ -35,7 +36,7 @@ const BYTES_MAX: usize = 64 << 10;
 ///
 /// Cost: no allocation.
 #[inline]
-pub(super) fn text(registry: &Registry, text: &[u8], out: &mut impl Sink) -> Option<Heard> {
+pub(super) fn text(market: Market<'_>, text: &[u8], out: &mut impl Sink) -> Option<Heard> {
     if text.len() > BYTES_MAX {
         return None;
     }
@@ -54,17 +55,17 @@ pub(super) fn text(registry: &Registry, text: &[u8], out: &mut impl Sink) -> Opt
         start_balances(&mut at)?;
         // Once to see that all of it can be read, once to tell it.
         let mut seen = at;
-        each_balance(&mut seen, registry, |_| ())?;
+        each_balance(&mut seen, market, |_| ())?;
         seen.need(b"}")?;
         if !is_end(seen) {
             return None;
         }
-        each_balance(&mut at, registry, |balance| {
+        each_balance(&mut at, market, |balance| {
             out.event(&Event::Balance(balance));
         })?;
         return Some(Heard::default());
     }
-    let (trade, named, standing) = report(registry, &mut at)?;
+    let (trade, named, standing) = report(market, &mut at)?;
     if !is_end(at) {
         return None;
     }
@@ -88,7 +89,7 @@ fn start_balances(at: &mut Cursor<'_>) -> Option<()> {
 #[inline]
 fn each_balance(
     at: &mut Cursor<'_>,
-    registry: &Registry,
+    market: Market<'_>,
     mut tell: impl FnMut(Balance),
 ) -> Option<()> {
     if at.eat(b"]") {
@@ -102,7 +103,7 @@ fn each_balance(
         let locked = at.decimal()?;
         at.need(b"}")?;
         tell(Balance {
-            asset: account::asset(registry, core::str::from_utf8(name).ok()?),
+            asset: account::asset(market, core::str::from_utf8(name).ok()?),
             free,
             locked,
         });
@@ -200,11 +201,11 @@ fn read_usages(at: &mut Cursor<'_>, usages: &mut [Option<Usage>; USAGES_MAX]) ->
 // ---- reports -----------------------------------------------------------------------------------------
 
 /// From behind the first quote of the event's name.
-fn report(registry: &Registry, at: &mut Cursor<'_>) -> Option<(Option<Trade>, Named, Standing)> {
+fn report(market: Market<'_>, at: &mut Cursor<'_>) -> Option<(Option<Trade>, Named, Standing)> {
     at.need(br#"executionReport","E":"#)?;
     at.pass_uint()?;
     at.need(b",")?;
-    let instrument = instrument(registry, at)?;
+    let instrument = instrument(market, at)?;
     let name = at.text_after(br#","c":""#)?;
     at.need(br#","S":""#)?;
     let side = account::side_of(at.text()?)?;
@@ -259,7 +260,7 @@ fn report(registry: &Registry, at: &mut Cursor<'_>) -> Option<(Option<Trade>, Na
             price: last_price,
             qty: last_qty,
             fee,
-            fee_asset: account::asset(registry, core::str::from_utf8(fee_asset).ok()?),
+            fee_asset: account::asset(market, core::str::from_utf8(fee_asset).ok()?),
             liquidity: account::liquidity(is_maker),
             venue_ns,
         })

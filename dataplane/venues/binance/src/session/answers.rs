@@ -37,8 +37,12 @@ impl Session {
         match ask {
             Ask::Rules(_) => self.rules_failed(ask, now),
             Ask::Depth(id, number) => self.snapshot_failed(id, number, now),
-            Ask::OpenOrders(_) | Ask::Trades(_) | Ask::Account(_) => self.step_failed(ask, now),
-            Ask::Order(..) | Ask::OrderTrades(..) => {}
+            Ask::OpenOrders(_) | Ask::Trades(_) | Ask::Positions(_) | Ask::Account(_) => {
+                self.step_failed(ask, now);
+            }
+            Ask::ListenKey | Ask::KeepAlive => self.key_lost(now),
+            Ask::DeadMan(_) => self.put_off(now),
+            Ask::Order(..) | Ask::OrderTrades(..) | Ask::CancelAll(_) => {}
         }
     }
 
@@ -48,7 +52,7 @@ impl Session {
             Ask::Depth(id, number) if !self.awaits_snapshot(id, number) => {
                 Some("a snapshot nobody waits for")
             }
-            Ask::OpenOrders(run) | Ask::Account(run)
+            Ask::OpenOrders(run) | Ask::Positions(run) | Ask::Account(run)
                 if run != RECORDED && self.awaited() != Some(ask) =>
             {
                 Some("an answer of another reconciliation")
@@ -77,6 +81,8 @@ impl Session {
         }
         let mut naming = Naming {
             names: &mut self.names,
+            terms: self.futures.as_mut().map(|it| &mut it.terms),
+            was_taken: false,
             out,
         };
         let answer = decoder.answer(registry, ask, response.body, &mut naming)?;
@@ -95,7 +101,10 @@ impl Session {
             (Answer::Trades(count, newest, _), _) if is_awaited => {
                 return self.turn_page((count, newest), registry, now, out);
             }
+            (Answer::Positions, _) if is_awaited => self.on_positions(registry, now, out),
             (Answer::Account, _) if is_awaited => self.on_account(out),
+            (Answer::Key(target), _) => self.on_key(&target, now, out),
+            (Answer::Done, _) => self.on_done(ask, now, out),
             (Answer::Order(Notice::Found(instrument, client, order)), _) => {
                 self.ask_order_trades(registry, (instrument, client, order), None, now, out);
             }
@@ -135,13 +144,19 @@ impl Session {
         let Some(refused) = refused else {
             return Err(Fault::Venue {
                 code: i32::from(status),
-                reason: reject::reason_of(status, 0, ""),
+                reason: reject::reason_of(status, 0, RejectReason::None),
             });
         };
         match (ask, refused.reason) {
             // "No such order" is the answer to a query, not its failure.
             (Ask::Order(instrument, client), RejectReason::UnknownOrder) => {
                 absent(registry, instrument, client, out);
+                return Ok(());
+            }
+            (_, reason) if self.key_refused(ask, reason, now, out) => return Ok(()),
+            // Nothing was open.
+            (Ask::CancelAll(_), RejectReason::UnknownOrder) => {
+                out.event(&Event::Ignored("nothing was open"));
                 return Ok(());
             }
             (Ask::Rules(_), _) if is_bad_symbol(refused.code) => {

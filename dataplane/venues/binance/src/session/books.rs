@@ -75,7 +75,7 @@ impl Session {
             };
             self.snapshots = self.snapshots.wrapping_add(1).max(1);
             let ask = Ask::Depth(id, self.snapshots);
-            if !self.limits.request(now.unix, ask.weight()) {
+            if !self.limits.request(now.unix, ask.weight(self.product)) {
                 let later = now.unix.after(RETRY_NS);
                 self.snapshots_at = min_of([self.snapshots_at, Some(later)]);
                 continue;
@@ -85,8 +85,9 @@ impl Session {
                 awaited: Some(self.snapshots),
                 asked: now.unix,
             };
-            let target = format!("/api/v3/depth?symbol={}&limit={DEPTH_LIMIT}", known.symbol);
-            rest::get(ask, &target, None, out);
+            let path = self.product.paths().depth;
+            let target = format!("{path}?symbol={}&limit={DEPTH_LIMIT}", known.symbol);
+            rest::ask(ask, &target, None, out);
         }
     }
 

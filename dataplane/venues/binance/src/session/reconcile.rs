@@ -3,11 +3,13 @@
 //!
 //! ```text
 //! OpenOrders ─▶ Trades(symbol 0) page 0, 1, … ─▶ Trades(symbol 1) … ─▶ Account ─▶ Reconciled
+//!                                                          futures: ─▶ Positions ─▶ Account
 //! ```
 //! Links are lost with requests queued, and an answer may come twice. Each request therefore carries the run,
 //! the symbol and the page it asks for, and an answer moves the run on only when all three are what it waits for.
 
 use super::{ANSWER_WAIT_NS, RETRY_NS, Session};
+use crate::product::Product;
 use crate::rest::{self, Ask, ORDER_PAGES_MAX, RUN_MASK, TRADES_LIMIT, TradesPage};
 use dp_types::{ClientOrderId, InstrumentId, Now, OrderId, UnixNanos};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
@@ -21,6 +23,8 @@ enum Step {
     OpenOrders,
     /// Of the symbol at this index.
     Trades(usize),
+    /// Of futures.
+    Positions,
     Account,
 }
 
@@ -63,6 +67,7 @@ impl Session {
                 id: self.followed.get(index)?.id,
                 page: run.page,
             }),
+            Step::Positions => Ask::Positions(run.number),
             Step::Account => Ask::Account(run.number),
         })
     }
@@ -76,16 +81,21 @@ impl Session {
             run.at = now.unix; // the link's opening sends it
             return;
         }
-        if !self.limits.request(now.unix, ask.weight()) {
+        if !self.limits.request(now.unix, ask.weight(self.product)) {
             run.at = now.unix.after(RETRY_NS);
             return;
         }
         run.at = now.unix.after(ANSWER_WAIT_NS);
         let ms = now.unix.millis();
+        let paths = self.product.paths();
         let (path, query) = match run.step {
-            Step::OpenOrders => ("/api/v3/openOrders", format!("timestamp={ms}")),
+            Step::OpenOrders => (paths.open_orders, format!("timestamp={ms}")),
+            Step::Positions => ("/fapi/v3/positionRisk", format!("timestamp={ms}")),
+            Step::Account if self.product == Product::Usdm => {
+                (paths.account, format!("timestamp={ms}"))
+            }
             Step::Account => (
-                "/api/v3/account",
+                paths.account,
                 format!("omitZeroBalances=true&timestamp={ms}"),
             ),
             Step::Trades(index) => {
@@ -99,13 +109,13 @@ impl Session {
                     last => format!("&fromId={}", last.saturating_add(1)),
                 };
                 (
-                    "/api/v3/myTrades",
+                    paths.trades,
                     format!("symbol={symbol}{from}&limit={TRADES_LIMIT}&timestamp={ms}"),
                 )
             }
         };
         let target = auth.sign_target(path, &query);
-        rest::get(ask, &target, Some(auth.api_key()), out);
+        rest::ask(ask, &target, Some(auth.api_key()), out);
     }
 
     /// The step failed: again in a while.
@@ -119,7 +129,10 @@ impl Session {
 
     fn next_step(&mut self, step: Step, registry: &Registry, now: Now, out: &mut impl Sink) {
         let step = match step {
-            Step::Trades(index) if index >= self.followed.len() => Step::Account,
+            Step::Trades(index) if index >= self.followed.len() => match self.product {
+                Product::Spot => Step::Account,
+                Product::Usdm => Step::Positions,
+            },
             step => step,
         };
         if let Some(run) = &mut self.run {
@@ -132,6 +145,11 @@ impl Session {
     /// The open orders went out: the trades are next.
     pub(super) fn on_open_orders(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
         self.next_step(Step::Trades(0), registry, now, out);
+    }
+
+    /// The positions went out: the balances are next.
+    pub(super) fn on_positions(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
+        self.next_step(Step::Account, registry, now, out);
     }
 
     /// The balances went out: the run is complete, and only now is what it saw of trades known for good.
@@ -204,7 +222,7 @@ impl Session {
         let may = self.is_rest_open
             && !self.in_flight.contains(ask.tag(), now.unix)
             && self.in_flight.has_room(now.unix)
-            && self.limits.request(now.unix, ask.weight());
+            && self.limits.request(now.unix, ask.weight(self.product));
         if !may {
             return;
         }
@@ -215,8 +233,8 @@ impl Session {
             order.0,
             now.unix.millis()
         );
-        let target = auth.sign_target("/api/v3/myTrades", &query);
-        rest::get(ask, &target, Some(auth.api_key()), out);
+        let target = auth.sign_target(self.product.paths().trades, &query);
+        rest::ask(ask, &target, Some(auth.api_key()), out);
     }
 
     /// A page of one order's trades: a full first one is the newest, so the rest is read from the oldest.

@@ -7,6 +7,7 @@
 //! A symbol the venue does not list keeps no rules and is not live; the others are not held up by it.
 
 use super::{ANSWER_WAIT_NS, RETRY_NS, Session};
+use crate::product::Product;
 use crate::rest::{self, Ask};
 use dp_types::{Instrument, InstrumentId, Now};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
@@ -20,13 +21,17 @@ pub(super) enum Rules {
     One(usize),
 }
 
-/// `/api/v3/exchangeInfo?symbols=["A","B"]`, percent-encoded.
-pub(super) fn target(symbols: &[String]) -> String {
+/// `/api/v3/exchangeInfo?symbols=["A","B"]`, percent-encoded. Futures list all they have, whatever is asked.
+pub(super) fn target(product: Product, symbols: &[String]) -> String {
+    let path = product.paths().rules;
+    if product == Product::Usdm {
+        return path.to_owned();
+    }
     let list: Vec<_> = symbols
         .iter()
         .map(|symbol| format!("%22{symbol}%22"))
         .collect();
-    format!("/api/v3/exchangeInfo?symbols=%5B{}%5D", list.join("%2C"))
+    format!("{path}?symbols=%5B{}%5D", list.join("%2C"))
 }
 
 /// "Invalid symbol." and "Illegal characters found in a parameter.": the list holds a name the venue will
@@ -49,17 +54,17 @@ impl Session {
         let Some(ask) = self.rules_awaited() else {
             return;
         };
-        if !self.limits.request(now.unix, ask.weight()) {
+        if !self.limits.request(now.unix, ask.weight(self.product)) {
             self.rules_at = Some(now.unix.after(RETRY_NS));
             return;
         }
         self.rules_at = Some(now.unix.after(ANSWER_WAIT_NS));
         match (&self.rules, ask) {
-            (Rules::All(target), _) => rest::get(ask, target, None, out),
+            (Rules::All(target), _) => rest::ask(ask, target, None, out),
             (Rules::One(_), Ask::Rules(Some(id))) => {
                 let symbol = registry.get(id).map_or("", |known| known.symbol.as_str());
-                let target = format!("/api/v3/exchangeInfo?symbol={symbol}");
-                rest::get(ask, &target, None, out);
+                let target = format!("{}?symbol={symbol}", self.product.paths().rules);
+                rest::ask(ask, &target, None, out);
             }
             (Rules::One(_), _) => {}
         }

@@ -1,8 +1,10 @@
 //! What the tests share: a machine with its registry and keys.
 #![allow(dead_code, missing_docs)] // each test file uses a part
 
-use dp_venue_api::{Registry, Secrets};
-use dp_venue_binance::{Binance, LINK_MD, LINK_ORDERS, LINK_REST};
+use dp_venue_api::{Registry, Secret, Secrets};
+use dp_venue_binance::{
+    Binance, LINK_CANCELS, LINK_MD, LINK_ORDERS, LINK_REST, LINK_USER, Machine, Of, Usdm,
+};
 
 /// The venue's published throw-away keys.
 pub const API_KEY: &str = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A";
@@ -22,17 +24,22 @@ pub enum Keys {
 pub type Rig = tests_venues::rig::Rig<Binance>;
 
 pub fn new(symbols: &[&str], keys: Keys) -> Rig {
+    of(symbols, keys)
+}
+
+/// A machine of any product.
+pub fn of<P: Of>(symbols: &[&str], keys: Keys) -> tests_venues::rig::Rig<Machine<P>> {
     let only = |is_wanted: bool, text: &str| if is_wanted { text } else { "" }.to_owned();
     let secrets = Secrets {
         api_key: only(keys != Keys::None, API_KEY),
-        api_secret: only(keys == Keys::Hmac, SECRET),
-        passphrase: String::new(),
-        ed25519_pem: only(keys == Keys::Ed25519, PEM),
+        api_secret: only(keys == Keys::Hmac, SECRET).into(),
+        passphrase: Secret::default(),
+        ed25519_pem: only(keys == Keys::Ed25519, PEM).into(),
     };
     let mut registry = Registry::new();
     let config = tests_venues::rig::config(symbols, secrets, 1_000);
-    let venue = Binance::new(config, &mut registry).expect("the registry has room");
-    Rig {
+    let venue = Machine::new(config, &mut registry).expect("the registry has room");
+    tests_venues::rig::Rig {
         venue,
         registry,
         rest: LINK_REST,
@@ -58,6 +65,42 @@ pub fn ready(keys: Keys) -> Rig {
         result.expect("user stream");
         assert!(said.events.contains(&"LoggedIn(LinkId(2))".to_owned()));
     }
+    rig
+}
+
+pub type UsdmRig = tests_venues::rig::Rig<Machine<Usdm>>;
+
+/// A machine of the futures that follows BTCUSDT, with its rules, subscribed, its user stream open and logged in.
+pub fn ready_usdm(keys: Keys) -> UsdmRig {
+    let mut rig = of::<Usdm>(&["BTCUSDT"], keys);
+    let asked = rig.open(LINK_REST, 0).requests;
+    let is_rules = |line: &str| line == "GET /fapi/v1/exchangeInfo";
+    let rules = asked
+        .iter()
+        .find(|it| is_rules(&it.line))
+        .expect("asked for");
+    let (_, result) = rig.response(0, rules.tag, 200, fixture("usdm_exchange_info"));
+    result.expect("rules are read");
+    rig.open(LINK_MD, 0);
+    if keys == Keys::None {
+        return rig;
+    }
+    let key = asked
+        .iter()
+        .find(|it| it.line.starts_with("POST"))
+        .expect("a key");
+    let (_, result) = rig.response(0, key.tag, 200, fixture("usdm_listen_key"));
+    result.expect("a listen key");
+    rig.open(LINK_CANCELS, 0);
+    rig.open(LINK_USER, 0);
+    rig.open(LINK_ORDERS, 0);
+    let answer = match keys {
+        Keys::Ed25519 => "usdm_logon_ack",
+        _ => "usdm_proof_ack",
+    };
+    let (said, result) = rig.text(LINK_ORDERS, 0, fixture(answer));
+    result.expect("logon");
+    assert!(said.events.contains(&"LoggedIn(LinkId(2))".to_owned()));
     rig
 }
 

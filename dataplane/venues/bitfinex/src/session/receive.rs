@@ -7,11 +7,39 @@ use crate::entry::{self, notice_of};
 use crate::feed::{self, ChannelKind, FLAG_SEQ, Stamp, What, ignored};
 use crate::limits::Refused;
 use crate::reject::{self, MAINTENANCE, MAINTENANCE_ENDED, RECONNECT};
+use crate::scan;
 use dp_types::{LinkId, Now, RejectReason};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
 use dp_wire::json::{Items, Value};
 
 impl Session {
+    /// Reads a message of the hot shape by hand and tells its events. `false` when it is not of it; nothing was told
+    /// or changed then.
+    #[inline]
+    pub(crate) fn scan(
+        &mut self,
+        link: LinkId,
+        now: Now,
+        text: &[u8],
+        out: &mut impl Sink,
+    ) -> bool {
+        let Some(market) = self.market(link) else {
+            return false;
+        };
+        let own_link = market.link;
+        let Some(row) = scan::row(text, market.flags) else {
+            return false;
+        };
+        let held = market.channels.iter().find(|held| held.id == row.channel);
+        let Some(ChannelKind::Book(id)) = held.map(|held| held.kind) else {
+            return false;
+        };
+        self.heard(link, now);
+        self.count(own_link, row.stamp, out);
+        feed::on_level(id, row.side, row.level, row.stamp, &mut self.room, out);
+        true
+    }
+
     /// One message.
     ///
     /// Errors: [`Fault`]; where a link must be made anew for it, that is asked for.

@@ -8,14 +8,16 @@ use tests_venues::rig::{Request, Said};
 pub type Rig = tests_venues::rig::Rig<Bitfinex>;
 
 pub fn new(symbols: &[&str], has_keys: bool) -> Rig {
-    let key = |text: &str| if has_keys { text } else { "" }.to_owned();
+    let key = |text: &'static str| if has_keys { text } else { "" };
     let secrets = Secrets {
         api_key: key(
             "hO6oQotzTE0S5FRYze2Jx2wGx7eVnJGMolpA1nZyehsoMgCcgKNWQHd4QgTFZuwl4Zt4xMe2PqGBegWXO4A",
-        ),
+        )
+        .into(),
         api_secret: key(
             "mheO6dR8ovSsxZQCOYEFCtelpuxcWGTfHw7te326y6jOwq5WpvFQ9JNljoTwBXZGv5It07m9RXSPpDQEK2w",
-        ),
+        )
+        .into(),
         ..Secrets::default()
     };
     let mut registry = Registry::new();

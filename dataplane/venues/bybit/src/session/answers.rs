@@ -3,13 +3,13 @@
 use super::Session;
 use crate::entry::{cancelled_count, code_of};
 use crate::feed::text;
-use crate::limits::Refused;
 use crate::rest::{self, Ask, ORDER_PAGES_MAX, RECORDED};
 use crate::{account, feed, reject};
 use dp_types::{
     BookMsgKind, ClientOrderId, InstrumentId, Now, OrderId, OrderReport, OrderState, RejectReason,
     VenueNanos,
 };
+use dp_venue_api::limits::Refused;
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, RestResponse, Sink};
 use dp_wire::json::{Doc, Value};
 

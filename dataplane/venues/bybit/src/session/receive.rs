@@ -3,8 +3,9 @@
 use super::Session;
 use crate::entry::{self, Usage, code_of};
 use crate::feed::{self, BookView, Depth, text};
-use crate::{LINK_ORDERS, LINK_PRIVATE, LINK_PUBLIC, account, reject, retired, symbols};
-use dp_types::{BookMsgKind, LinkId, Now, RejectReason};
+use crate::{LINK_ORDERS, LINK_PRIVATE, LINK_PUBLIC, account, reject, retired, scan, symbols};
+use dp_types::limit::WS_MSG_MAX;
+use dp_types::{BookMsg, BookMsgKind, LinkId, Now, RejectReason};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
 use dp_wire::json::Value;
 
@@ -13,6 +14,38 @@ const PRIVATE_SUBSCRIPTION: &[u8] =
     br#"{"req_id":"p","op":"subscribe","args":["order","execution","position","wallet"]}"#;
 
 impl Session {
+    /// Reads a message of the hot shape by hand and tells its events. `false` when it is not of it; nothing was told
+    /// or changed then.
+    #[inline]
+    pub(crate) fn scan(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        text: &[u8],
+        out: &mut impl Sink,
+    ) -> bool {
+        let change = scan::change(registry, self.category, text, &mut self.levels);
+        let Some(change) = change.filter(|_| text.len() <= WS_MSG_MAX) else {
+            return false;
+        };
+        if self.view(change.instrument, change.depth, false) != BookView::Book {
+            return false;
+        }
+        out.event(&Event::Book(BookMsg {
+            instrument: change.instrument,
+            kind: BookMsgKind::Delta,
+            first_id: change.id,
+            last_id: change.id,
+            prev_id: -1,
+            checksum: None,
+            bids: &self.levels.bids,
+            asks: &self.levels.asks,
+            venue_ns: change.venue_ns,
+        }));
+        self.heard(link);
+        true
+    }
+
     /// A message of a topic.
     pub(crate) fn on_push(
         &mut self,
@@ -121,8 +154,9 @@ impl Session {
 
     /// What an answer says of the venue's limits.
     fn note(&mut self, usage: Usage, now: Now, out: &mut impl Sink) {
-        if let Some(budget) = usage.budget {
-            self.limits.learn(budget, usage.limit);
+        if let Some(op) = usage.op {
+            self.limits
+                .learn(now.unix, op, usage.limit, usage.left, usage.reset_ms);
         }
         if let Some(refused) = usage.refused {
             let until = self.limits.stop(now.unix, refused, usage.reset_ms);

@@ -7,10 +7,10 @@ use dp_venue_bybit::{Bybit, LINK_ORDERS, LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
 pub type Rig = tests_venues::rig::Rig<Bybit>;
 
 pub fn new(symbols: &[&str], has_keys: bool) -> Rig {
-    let key = |text: &str| if has_keys { text } else { "" }.to_owned();
+    let key = |text: &'static str| if has_keys { text } else { "" };
     let secrets = Secrets {
-        api_key: key("test_api_key"),
-        api_secret: key("test_secret"),
+        api_key: key("test_api_key").into(),
+        api_secret: key("test_secret").into(),
         ..Secrets::default()
     };
     let mut registry = Registry::new();

@@ -138,9 +138,9 @@ impl Session {
         match ask {
             Ask::Products => self.on_products(registry, now, root, out),
             Ask::Book(id) => {
-                let Self { full, levels, .. } = self;
+                let Self { orders, levels, .. } = self;
                 if full::is_single_orders(root) {
-                    full.on_snapshot(id, root, out)?;
+                    full::on_snapshot(id, root, orders, out)?;
                 } else {
                     feed::on_snapshot(id, root, levels, out)?;
                 }

@@ -1,13 +1,26 @@
 //! What arrives on a WebSocket link.
 
 use super::Session;
-use crate::feed::{self, advanced, text};
-use crate::{LINK_USER, account, reject};
+use crate::feed::{self, advanced, full, text};
+use crate::{LINK_USER, account, reject, scan};
+use dp_types::limit::WS_MSG_MAX;
 use dp_types::{InstrumentId, LinkId, Now};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
 use dp_wire::json::Value;
 
 impl Session {
+    /// Reads a message of the hot shape by hand and tells its events. `false` when it is not of it; nothing was told
+    /// or changed then.
+    #[inline]
+    pub(crate) fn scan(&mut self, registry: &Registry, text: &[u8], out: &mut impl Sink) -> bool {
+        let changes = scan::changes(registry, text, &mut self.levels);
+        let Some(changes) = changes.filter(|_| text.len() <= WS_MSG_MAX) else {
+            return false;
+        };
+        out.event(&Event::Book(changes));
+        true
+    }
+
     /// One message.
     pub(crate) fn on_message(
         &mut self,
@@ -66,14 +79,14 @@ impl Session {
                 return Ok(());
             }
             "l2update" | "snapshot" | "match" | "last_match" | "ticker" | "open" | "done"
-            | "change" => {}
+            | "change" | "received" | "activate" => {}
             kind => {
                 out.event(&Event::Ignored(feed::ignored(kind)));
                 return Ok(());
             }
         }
         let id = feed::instrument(registry, root)?;
-        let Self { levels, full, .. } = self;
+        let Self { levels, .. } = self;
         match kind {
             "l2update" => {
                 let result = feed::on_changes(id, root, levels, out);
@@ -84,12 +97,9 @@ impl Session {
                 self.book_result(id, result, out)?;
                 self.snapshot_taken(id);
             }
-            "match" => full.on_match(id, root, out)?,
             "last_match" => out.event(&Event::Trade(feed::trade(id, root)?)),
             "ticker" => feed::on_ticker(id, root, out)?,
-            "open" => full.on_open(id, root, out)?,
-            "done" => full.on_done(id, root, out)?,
-            _ => full.on_change(id, root, out)?,
+            _ => full::on_event(id, kind, root, out)?,
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What the tests share: a machine with its registry and keys.
 #![allow(dead_code, missing_docs)] // each test file uses a part
 
-use dp_venue_api::{Registry, Secrets};
+use dp_venue_api::{Registry, Secret, Secrets};
 use dp_venue_coinbase::{Coinbase, LINK_ENTRY, LINK_PUBLIC, LINK_REST, LINK_USER};
 
 pub type Rig = tests_venues::rig::Rig<Coinbase>;
@@ -16,9 +16,9 @@ pub fn new(symbols: &[&str], has_keys: bool) -> Rig {
         symbols,
         Secrets {
             api_key: key("fakekey"),
-            api_secret: key(SECRET),
-            passphrase: key("fakepass"),
-            ed25519_pem: String::new(),
+            api_secret: key(SECRET).into(),
+            passphrase: key("fakepass").into(),
+            ed25519_pem: Secret::default(),
         },
     )
 }

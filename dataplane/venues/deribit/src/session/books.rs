@@ -5,6 +5,7 @@ use dp_types::{InstrumentId, Now};
 use dp_venue_api::{Control, DecodeError, Event, Registry, Sink};
 
 use crate::feed::{self, BookChannel};
+use crate::limits::BOOK_MESSAGES;
 use dp_types::BookMsgKind;
 use dp_wire::json::Value;
 
@@ -43,8 +44,7 @@ impl Session {
                 self.snapshots_at = min_of([self.snapshots_at, Some(due)]);
                 continue;
             }
-            // One to leave the channel, one to enter it.
-            if !self.limits.subscribe(now.unix, 2) {
+            if !self.limits.subscribe(now.unix, BOOK_MESSAGES) {
                 self.snapshots_at = min_of([self.snapshots_at, Some(now.unix.after(RETRY_NS))]);
                 continue;
             }
@@ -71,7 +71,7 @@ impl Session {
     }
 
     /// Whether this channel is the instrument's book: the first one seen is, the others are passed over.
-    fn is_its_book(&mut self, id: InstrumentId, channel: BookChannel) -> bool {
+    pub(super) fn is_its_book(&mut self, id: InstrumentId, channel: BookChannel) -> bool {
         let followed = self.books.get_mut(id.0 as usize);
         followed
             .filter(|book| book.is_followed)

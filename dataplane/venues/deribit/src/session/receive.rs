@@ -5,12 +5,38 @@ use super::links::Waits;
 use super::subscribe::named;
 use crate::entry::{self, RequestKind, code_of};
 use crate::feed::{self, BookChannel};
-use crate::{account, reject};
-use dp_types::{LinkId, Now, RejectReason};
+use crate::{account, reject, scan};
+use dp_types::limit::WS_MSG_MAX;
+use dp_types::{BookMsg, BookMsgKind, LinkId, Now, RejectReason};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
 use dp_wire::json::Value;
 
 impl Session {
+    /// Reads a message of the hot shape by hand and tells its events. `false` when it is not of it; nothing was told
+    /// or changed then.
+    #[inline]
+    pub(crate) fn scan(&mut self, registry: &Registry, text: &[u8], out: &mut impl Sink) -> bool {
+        let change = scan::change(registry, text, &mut self.levels);
+        let Some(change) = change.filter(|_| text.len() <= WS_MSG_MAX) else {
+            return false;
+        };
+        if !self.is_its_book(change.instrument, change.channel) {
+            return false;
+        }
+        out.event(&Event::Book(BookMsg {
+            instrument: change.instrument,
+            kind: BookMsgKind::Delta,
+            first_id: change.id,
+            last_id: change.id,
+            prev_id: change.prev_id,
+            checksum: None,
+            bids: &self.levels.bids,
+            asks: &self.levels.asks,
+            venue_ns: change.venue_ns,
+        }));
+        true
+    }
+
     /// One whole message.
     pub(crate) fn on_message(
         &mut self,

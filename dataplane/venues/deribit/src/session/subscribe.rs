@@ -127,13 +127,13 @@ impl Session {
         let is_listed = |id: &InstrumentId| registry.get(*id).is_some_and(|it| it.tick.0 != 0);
         let followed = self.followed.iter().map(|followed| followed.id);
         let listed: Vec<InstrumentId> = followed.filter(is_listed).collect();
-        let messages = listed.len().div_ceil(SYMBOLS_PER_SUBSCRIBE);
-        if !self.limits.subscribe(now.unix, messages as u64) {
+        let messages = listed.len().div_ceil(SYMBOLS_PER_SUBSCRIBE) as u32;
+        if !self.limits.subscribe(now.unix, messages) {
             self.md.subscribe_at = Some(now.unix.after(RETRY_NS));
             return;
         }
         self.md.subscribe_at = None;
-        self.md.answers_missing = messages as u32;
+        self.md.answers_missing = messages;
         self.md.channels_missing = 0;
         let is_raw = self.md.is_logged_in;
         for chunk in listed.chunks(SYMBOLS_PER_SUBSCRIBE) {

@@ -8,10 +8,10 @@ use tests_venues::rig::Said;
 pub type Rig = tests_venues::rig::Rig<Deribit>;
 
 pub fn new(symbols: &[&str], has_keys: bool) -> Rig {
-    let key = |text: &str| if has_keys { text } else { "" }.to_owned();
+    let key = |text: &'static str| if has_keys { text } else { "" };
     let secrets = Secrets {
-        api_key: key("AMANDA"),
-        api_secret: key("AMANDASECRECT"),
+        api_key: key("AMANDA").into(),
+        api_secret: key("AMANDASECRECT").into(),
         ..Secrets::default()
     };
     let mut registry = Registry::new();

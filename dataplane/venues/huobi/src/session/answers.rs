@@ -8,7 +8,6 @@
 use super::Session;
 use super::subscribe::again;
 use crate::feed::{at, id, text};
-use crate::limits::Refused;
 use crate::reject::{self, REFUSED};
 use crate::rest::{self, Ask, ListPage, RECORDED};
 use crate::{account, limits};
@@ -16,6 +15,7 @@ use dp_types::{
     ClientOrderId, FillReport, InstrumentId, Now, OrderId, OrderReport, OrderState, RejectReason,
     VenueNanos,
 };
+use dp_venue_api::limits::Refused;
 use dp_venue_api::{DecodeError, Event, Fault, Registry, RestTag, Sink};
 use dp_wire::json::{Tree, Value};
 

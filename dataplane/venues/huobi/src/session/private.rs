@@ -3,10 +3,10 @@
 use super::{POST_ONLY_NS, Session};
 use crate::account::{self, NOT_FOLLOWED, Pushed};
 use crate::feed::{at, text};
-use crate::limits::Refused;
 use crate::reject;
 use crate::{LINK_ORDERS, LINK_USER};
 use dp_types::{Decimal, LinkId, Now, OrderReport, OrderState, RejectReason};
+use dp_venue_api::limits::Refused;
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
 use dp_wire::json::Value;
 

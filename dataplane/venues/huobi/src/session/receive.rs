@@ -10,11 +10,12 @@
 
 use super::Session;
 use super::subscribe::Request;
-use crate::entry;
 use crate::feed::{self, Channel, text};
 use crate::symbols::split_topic;
 use crate::{ID, LINK_ORDERS};
-use dp_types::{LinkId, Now, RejectReason};
+use crate::{entry, scan};
+use dp_types::limit::WS_MSG_MAX;
+use dp_types::{BookMsg, BookMsgKind, LinkId, Now, RejectReason};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
 use dp_wire::digits::Digits;
 use dp_wire::json::Value;
@@ -23,6 +24,31 @@ use dp_wire::json::Value;
 const PING_MAX: usize = 20;
 
 impl Session {
+    /// Reads a message of the hot shape by hand and tells its events. `false` when it is not of it; nothing was told
+    /// or changed then.
+    #[inline]
+    pub(crate) fn scan(&mut self, registry: &Registry, text: &[u8], out: &mut impl Sink) -> bool {
+        let increment = scan::increment(registry, text, &mut self.levels);
+        let Some(increment) = increment.filter(|_| text.len() <= WS_MSG_MAX) else {
+            return false;
+        };
+        // What is of a second channel is told as that, whatever else it says.
+        if self.is_its_book(increment.instrument, Channel::Mbp, out) {
+            out.event(&Event::Book(BookMsg {
+                instrument: increment.instrument,
+                kind: BookMsgKind::Delta,
+                first_id: increment.last_id,
+                last_id: increment.last_id,
+                prev_id: increment.prev_id,
+                checksum: None,
+                bids: &self.levels.bids,
+                asks: &self.levels.asks,
+                venue_ns: increment.venue_ns,
+            }));
+        }
+        true
+    }
+
     /// One message.
     pub(crate) fn on_message(
         &mut self,
@@ -178,8 +204,8 @@ impl Session {
                 // Without an id nobody knows whose it was: the engine's clock does.
                 let word = text(root, "err-code");
                 let reason = crate::reject::reason(word);
-                let refused =
-                    (reason == RejectReason::RateLimit).then_some(crate::limits::Refused::Other);
+                let refused = (reason == RejectReason::RateLimit)
+                    .then_some(dp_venue_api::limits::Refused::Other);
                 self.stop(refused, None, now, out);
                 let code = crate::reject::REFUSED;
                 return Err(Fault::Venue { code, reason });

@@ -12,10 +12,10 @@ use tests_venues::rig::{Said, at_ms};
 pub type Rig = tests_venues::rig::Rig<Huobi>;
 
 pub fn new(symbols: &[&str], has_keys: bool) -> Rig {
-    let key = |text: &str| if has_keys { text } else { "" }.to_owned();
+    let key = |text: &'static str| if has_keys { text } else { "" };
     let secrets = Secrets {
-        api_key: key("e2xxxxxx-99xxxxxx-84xxxxxx-7xxxx"),
-        api_secret: key("b0xxxxxx-c6xxxxxx-94xxxxxx-dxxxx"),
+        api_key: key("e2xxxxxx-99xxxxxx-84xxxxxx-7xxxx").into(),
+        api_secret: key("b0xxxxxx-c6xxxxxx-94xxxxxx-dxxxx").into(),
         ..Secrets::default()
     };
     let mut registry = Registry::new();

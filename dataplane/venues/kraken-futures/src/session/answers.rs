@@ -2,10 +2,10 @@
 //! rules that wait for it go in first.
 
 use super::Session;
-use crate::limits::Refused;
 use crate::rest::{self, Ask};
 use crate::{feed, legacy, reject};
 use dp_types::{Now, RejectReason};
+use dp_venue_api::limits::Refused;
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, RestResponse, Sink};
 use dp_wire::json::Doc;
 

@@ -3,14 +3,35 @@
 use super::{Session, market};
 use crate::entry::{self, Answer};
 use crate::feed::{self, text};
-use crate::limits::Refused;
 use crate::requests::{Channel, Kind};
-use crate::{LINK_PRIVATE, account, legacy, reject};
+use crate::{LINK_PRIVATE, account, legacy, reject, scan};
+use dp_types::limit::WS_MSG_MAX;
 use dp_types::{BookMsgKind, LinkId, Now, RejectReason};
+use dp_venue_api::limits::Refused;
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
 use dp_wire::json::Value;
 
 impl Session {
+    /// Reads a message of the hot shape by hand and tells its events. `false` when it is not of it; nothing was told
+    /// or changed then.
+    #[inline]
+    pub(crate) fn scan(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &[u8],
+        out: &mut impl Sink,
+    ) -> bool {
+        let change = scan::change(registry, text, &mut self.levels);
+        let Some(change) = change.filter(|_| text.len() <= WS_MSG_MAX) else {
+            return false;
+        };
+        out.event(&Event::Book(change));
+        self.heard(link, now);
+        true
+    }
+
     pub(crate) fn on_message(
         &mut self,
         registry: &Registry,

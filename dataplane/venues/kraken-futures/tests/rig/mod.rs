@@ -11,12 +11,12 @@ pub const STATUS: &str =
     r#"{"error":[],"result":{"status":"online","timestamp":"2025-10-09T08:53:20Z"}}"#;
 
 pub fn new(symbols: &[&str], has_keys: bool) -> Rig {
-    let key = |text: &str| if has_keys { text } else { "" }.to_owned();
+    let key = |text: &'static str| if has_keys { text } else { "" };
     let secrets = Secrets {
-        api_key: key("key"),
+        api_key: key("key").into(),
         api_secret: key(
             "kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5nE9qa99HAZtuZuj6F1huXg==",
-        ),
+        ).into(),
         ..Secrets::default()
     };
     let mut registry = Registry::new();

@@ -3,12 +3,33 @@
 use super::Session;
 use crate::entry::{self, Refused};
 use crate::feed::{self, at, text};
-use crate::{ID, LINK_PRIVATE, account, reject, v1};
+use crate::{ID, LINK_PRIVATE, account, reject, scan, v1};
+use dp_types::limit::WS_MSG_MAX;
 use dp_types::{BookMsgKind, LinkId, Now, RejectReason};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
 use dp_wire::json::Value;
 
 impl Session {
+    /// Reads a message of the hot shape by hand and tells its events. `false` when it is not of it; nothing was told
+    /// or changed then.
+    #[inline]
+    pub(crate) fn scan(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &[u8],
+        out: &mut impl Sink,
+    ) -> bool {
+        let change = scan::change(registry, text, &mut self.levels);
+        let Some(change) = change.filter(|_| text.len() <= WS_MSG_MAX) else {
+            return false;
+        };
+        out.event(&Event::Book(change));
+        self.heard(link, now);
+        true
+    }
+
     /// One whole message.
     pub(crate) fn on_message(
         &mut self,

@@ -33,13 +33,27 @@ impl Session {
         out: &mut impl Sink,
     ) -> Result<(), EntryError> {
         self.check()?;
+        self.admit_new(instrument, order, now)?;
+        self.message.clear();
+        let (window_ms, token) = (self.order_window_ms, self.token.as_str());
+        entry::write_new(instrument, order, now, window_ms, token, &mut self.message);
+        out.send_text(LINK_PRIVATE, &self.message);
+        Ok(())
+    }
+
+    /// Takes room for a new order, whichever road it leaves by, and notes it: what answers name it by id only.
+    pub(crate) fn admit_new(
+        &mut self,
+        instrument: &Instrument,
+        order: &NewOrder,
+        now: Now,
+    ) -> Result<(), EntryError> {
         if !entry::is_supported(order) {
             return Err(EntryError::Unsupported);
         }
         if !self.limits.order(now.unix, order.instrument, OrderOp::New) {
             return Err(EntryError::RateLimited);
         }
-        // What answers name it by id only, from now on.
         self.orders.add(Known {
             order_id: OrderId(0),
             client_id: Some(order.client_id),
@@ -53,11 +67,21 @@ impl Session {
             is_final: false,
             touched: now.unix,
         });
-        self.message.clear();
-        let (window_ms, token) = (self.order_window_ms, self.token.as_str());
-        entry::write_new(instrument, order, now, window_ms, token, &mut self.message);
-        out.send_text(LINK_PRIVATE, &self.message);
         Ok(())
+    }
+
+    /// Takes room for the cancel of one order, whichever road it leaves by.
+    pub(crate) fn admit_cancel(
+        &mut self,
+        cancel: &CancelOrder,
+        now: Now,
+    ) -> Result<(), EntryError> {
+        let op = OrderOp::Cancel(cancel_cost(self.age_ns(cancel.client_id, now)));
+        if self.limits.order(now.unix, cancel.instrument, op) {
+            Ok(())
+        } else {
+            Err(EntryError::RateLimited)
+        }
     }
 
     pub(crate) fn amend_order(
@@ -99,8 +123,11 @@ impl Session {
             // As many as the counter has room for go together; the first that does not fit ends the list.
             let mut count = 0;
             for cancel in rest.iter().take(entry::BATCH_MAX) {
-                let op = OrderOp::Cancel(cancel_cost(self.age_ns(cancel.client_id, now)));
-                if !self.limits.order(now.unix, instrument, op) {
+                let cancel = &CancelOrder {
+                    instrument,
+                    ..*cancel
+                };
+                if self.admit_cancel(cancel, now).is_err() {
                     break;
                 }
                 count += 1;

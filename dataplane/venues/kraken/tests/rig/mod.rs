@@ -16,12 +16,12 @@ pub type Rig = tests_venues::rig::Rig<Kraken>;
 pub const BTC: InstrumentId = InstrumentId(0);
 
 pub fn new(symbols: &[&str], has_keys: bool) -> Rig {
-    let key = |text: &str| if has_keys { text } else { "" }.to_owned();
+    let key = |text: &'static str| if has_keys { text } else { "" };
     let secrets = Secrets {
-        api_key: key("FAKEAPIKEY"),
+        api_key: key("FAKEAPIKEY").into(),
         api_secret: key(
             "kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5nE9qa99HAZtuZuj6F1huXg==",
-        ),
+        ).into(),
         ..Secrets::default()
     };
     let mut registry = Registry::new();

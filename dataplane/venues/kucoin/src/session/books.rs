@@ -18,6 +18,9 @@ const PART: &str = "/api/v1/market/orderbook/level2_100";
 impl Session {
     /// Every change from here on reaches us: each book is asked for, since a quiet one may not change for hours.
     pub(super) fn ask_books(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
+        if self.is_further_feed {
+            return;
+        }
         for &id in &self.symbols {
             let is_listed = registry.get(id).is_some_and(|known| known.tick.0 != 0);
             if let Some(book) = self.books.get_mut(id.0 as usize).filter(|_| is_listed) {

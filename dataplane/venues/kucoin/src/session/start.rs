@@ -3,7 +3,7 @@
 use super::links::again;
 use super::{ANSWER_WAIT_NS, SYMBOLS_PER_SUBSCRIBE, Session, TOPICS, USER_TOPICS};
 use crate::account::Rates;
-use crate::limits::Cost;
+use crate::limits::{COST_MAX, Cost};
 use crate::rest::{self, Ask, FEES_MAX, Question};
 use crate::symbols::push_base36;
 use crate::{LINK_MD, LINK_REST, LINK_USER};
@@ -13,9 +13,9 @@ use dp_wire::json::Value;
 
 /// What the venue counts for each.
 const SYMBOLS_COST: Cost = Cost::Public(4);
-const PUBLIC_TOKEN_COST: Cost = Cost::Public(10);
+const PUBLIC_TOKEN_COST: Cost = Cost::Public(COST_MAX);
 /// The page does not say which pool [U]: the one it would cost us most in.
-const PRIVATE_TOKEN_COST: Cost = Cost::Spot(10);
+const PRIVATE_TOKEN_COST: Cost = Cost::Spot(COST_MAX);
 /// Not on the page [U].
 const FEES_COST: Cost = Cost::Spot(3);
 

@@ -9,12 +9,12 @@ use tests_venues::rig::{Request, Said, at_ms};
 pub type Rig = tests_venues::rig::Rig<Kucoin>;
 
 pub fn new(symbols: &[&str], has_keys: bool) -> Rig {
-    let key = |text: &str| if has_keys { text } else { "" }.to_owned();
+    let key = |text: &'static str| if has_keys { text } else { "" };
     let secrets = Secrets {
-        api_key: key("5c2db93503aa674c74a31734"),
-        api_secret: key("f03a5284-5c39-4aaa-9b20-dea10bdcf8e3"),
-        passphrase: key("QWIxMjM0NTY3OCkoKiZeJSQjQA=="),
-        ed25519_pem: String::new(),
+        api_key: key("5c2db93503aa674c74a31734").into(),
+        api_secret: key("f03a5284-5c39-4aaa-9b20-dea10bdcf8e3").into(),
+        passphrase: key("QWIxMjM0NTY3OCkoKiZeJSQjQA==").into(),
+        ..Secrets::default()
     };
     let mut registry = Registry::new();
     let config = tests_venues::rig::config(symbols, secrets, 500);

@@ -3,12 +3,12 @@
 use super::Session;
 use crate::entry::{self, code_of};
 use crate::feed::{self, BookChannel};
-use crate::limits::Refused;
 use crate::scan::{self, Hot, Push};
 use crate::symbols::push_base36;
 use crate::{LINK_PRIVATE, LINK_PUBLIC, account, reject};
 use dp_types::limit::WS_MSG_MAX;
 use dp_types::{BookMsg, BookMsgKind, InstrumentId, LinkId, Now, RejectReason};
+use dp_venue_api::limits::Refused;
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
 use dp_wire::json::Value;
 

@@ -7,12 +7,12 @@ use dp_venue_okx::{LINK_PRIVATE, LINK_PUBLIC, LINK_REST, Okx};
 pub type Rig = tests_venues::rig::Rig<Okx>;
 
 pub fn new(symbols: &[&str], has_keys: bool) -> Rig {
-    let key = |text: &str| if has_keys { text } else { "" }.to_owned();
+    let key = |text: &'static str| if has_keys { text } else { "" };
     let secrets = Secrets {
-        api_key: key("985d5b66-57ce-40fb-b714-afc0b9787083"),
-        api_secret: key("chNOOS4KvNXR_Xq4k4c9qsfoKWvnDecLATCRlcBwyKDYnWgO"),
-        passphrase: key("1234567890"),
-        ed25519_pem: String::new(),
+        api_key: key("985d5b66-57ce-40fb-b714-afc0b9787083").into(),
+        api_secret: key("chNOOS4KvNXR_Xq4k4c9qsfoKWvnDecLATCRlcBwyKDYnWgO").into(),
+        passphrase: key("1234567890").into(),
+        ..Secrets::default()
     };
     let mut registry = Registry::new();
     let config = tests_venues::rig::config(symbols, secrets, 500);

@@ -1,6 +1,7 @@
 //! Request weight per minute, unfilled orders per account, and what happens to who ignores them.
 
 use super::reply::Reject;
+use crate::core::Response;
 use crate::window::Window;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -8,8 +9,35 @@ use std::collections::BTreeMap;
 const MINUTE_NS: u64 = 60_000_000_000;
 const TEN_S_NS: u64 = 10_000_000_000;
 const DAY_NS: u64 = 86_400_000_000_000;
-/// New orders per day and account.
-const ORDERS_PER_DAY: u32 = 200_000;
+
+/// The longer of an account's two windows of orders.
+#[derive(Debug, Clone, Copy)]
+pub struct Long {
+    /// Orders in it.
+    pub max: u32,
+    /// Its length.
+    pub length_ns: u64,
+    /// The venue's word for its unit, of which it lasts one.
+    pub interval: &'static str,
+    /// The header that tells its count.
+    pub header: &'static str,
+}
+
+/// Spot's: a day.
+const DAY: Long = Long {
+    max: 200_000,
+    length_ns: DAY_NS,
+    interval: "DAY",
+    header: "x-mbx-order-count-1d",
+};
+/// Futures': a minute.
+pub const MINUTE: Long = Long {
+    max: 1_200,
+    length_ns: MINUTE_NS,
+    interval: "MINUTE",
+    header: "x-mbx-order-count-1m",
+};
+
 /// Refused requests in one minute after which the address is banned.
 const STRIKES_MAX: u32 = 20;
 /// The first ban's length.
@@ -19,6 +47,7 @@ const BAN_NS: u64 = 120_000_000_000;
 #[derive(Debug)]
 pub struct Limits {
     orders_max: u32,
+    long: Long,
     weight: Window,
     strikes: Window,
     orders: BTreeMap<usize, [Window; 2]>,
@@ -29,10 +58,16 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Limits of so much weight a minute and so many orders in 10 s.
+    /// Limits of so much weight a minute and so many orders in 10 s, and spot's in a day.
     pub fn new(weight_max: u32, orders_max: u32) -> Self {
+        Self::with(weight_max, orders_max, DAY)
+    }
+
+    /// As [`Limits::new`] with another long window.
+    pub fn with(weight_max: u32, orders_max: u32, long: Long) -> Self {
         Self {
             orders_max,
+            long,
             weight: Window::new(weight_max, MINUTE_NS),
             strikes: Window::new(STRIKES_MAX, MINUTE_NS),
             orders: BTreeMap::new(),
@@ -70,22 +105,23 @@ impl Limits {
 
     /// Counts a new order. Errors: -1015.
     pub fn new_order(&mut self, now: u64, account: usize) -> Result<(), Reject> {
-        let max = self.orders_max;
-        let [short, day] = self.orders.entry(account).or_insert_with(|| {
+        let (max, long) = (self.orders_max, self.long);
+        let [short, longer] = self.orders.entry(account).or_insert_with(|| {
             [
                 Window::new(max, TEN_S_NS),
-                Window::new(ORDERS_PER_DAY, DAY_NS),
+                Window::new(long.max, long.length_ns),
             ]
         });
         if !short.take(now, 1) {
             let text = format!("Too many new orders; current limit is {max} orders per 10 SECOND.");
             return Err(Reject::new(429, -1015, text).retry_after(short.end_ms(now)));
         }
-        if !day.take(now, 1) {
+        if !longer.take(now, 1) {
             short.give_back(now, 1);
+            let (max, interval) = (long.max, long.interval);
             let text =
-                format!("Too many new orders; current limit is {ORDERS_PER_DAY} orders per 1 DAY.");
-            return Err(Reject::new(429, -1015, text).retry_after(day.end_ms(now)));
+                format!("Too many new orders; current limit is {max} orders per 1 {interval}.");
+            return Err(Reject::new(429, -1015, text).retry_after(longer.end_ms(now)));
         }
         Ok(())
     }
@@ -97,12 +133,48 @@ impl Limits {
         }
     }
 
+    /// A REST answer with the counts in its headers.
+    pub fn response(&self, now: u64, result: Result<String, Reject>, account: usize) -> Response {
+        let weight = self.used_weight(now).to_string();
+        let mut headers = vec![
+            ("x-mbx-used-weight", weight.clone()),
+            ("x-mbx-used-weight-1m", weight),
+        ];
+        if account != 0 {
+            let [short, longer] = self.order_counts(now, account);
+            headers.push(("x-mbx-order-count-10s", short.to_string()));
+            headers.push((self.long.header, longer.to_string()));
+        }
+        match result {
+            Ok(body) => Response {
+                status: 200,
+                headers,
+                body,
+            },
+            Err(reject) => {
+                if let Some(at) = reject.retry_after_ms {
+                    let left = at.saturating_sub(now / 1_000_000).div_ceil(1_000);
+                    headers.push(("retry-after", left.to_string()));
+                }
+                let mut error = reject.json();
+                if let (None, Some(map)) = (&reject.data, error.as_object_mut()) {
+                    map.shift_remove("data");
+                }
+                Response {
+                    status: reject.status,
+                    headers,
+                    body: error.to_string(),
+                }
+            }
+        }
+    }
+
     /// Weight used in this minute.
     pub fn used_weight(&self, now: u64) -> u32 {
         self.weight.used(now)
     }
 
-    /// An account's orders in this 10 s and this day.
+    /// An account's orders in these 10 s and in the longer window.
     pub fn order_counts(&self, now: u64, account: usize) -> [u32; 2] {
         self.orders
             .get(&account)
@@ -112,9 +184,10 @@ impl Limits {
     /// Every window, for the admin endpoint.
     pub fn stats(&self) -> Value {
         let mut all = vec![self.weight.json("weight")];
-        for (account, [short, day]) in &self.orders {
+        let unit = self.long.interval.to_ascii_lowercase();
+        for (account, [short, longer]) in &self.orders {
             all.push(short.json(&format!("orders of account {account}")));
-            all.push(day.json(&format!("orders a day of account {account}")));
+            all.push(longer.json(&format!("orders a {unit} of account {account}")));
         }
         all.into()
     }
@@ -126,8 +199,8 @@ impl Limits {
              "limit": self.weight.limit()},
             {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10,
              "limit": self.orders_max},
-            {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1,
-             "limit": ORDERS_PER_DAY},
+            {"rateLimitType": "ORDERS", "interval": self.long.interval, "intervalNum": 1,
+             "limit": self.long.max},
             {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5,
              "limit": 300_000}
         ])
@@ -135,12 +208,12 @@ impl Limits {
 
     /// The order rules with an account's counts.
     pub fn order_usage(&self, now: u64, account: usize) -> Vec<Value> {
-        let [short, day] = self.order_counts(now, account);
+        let [short, longer] = self.order_counts(now, account);
         vec![
             json!({"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10,
                    "limit": self.orders_max, "count": short}),
-            json!({"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1,
-                   "limit": ORDERS_PER_DAY, "count": day}),
+            json!({"rateLimitType": "ORDERS", "interval": self.long.interval, "intervalNum": 1,
+                   "limit": self.long.max, "count": longer}),
         ]
     }
 

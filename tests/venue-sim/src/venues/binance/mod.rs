@@ -7,21 +7,23 @@
 //! ```
 //! One API key accepts HMAC and Ed25519 signatures; `session.logon` wants Ed25519, as the venue does.
 
-mod auth;
+pub(super) mod auth;
 mod info;
-mod limits;
-mod ops;
-mod reply;
-mod streams;
+pub(super) mod limits;
+pub(super) mod ops;
+pub(super) mod reply;
+pub(super) mod streams;
 #[cfg(test)]
 mod tests;
-mod ws;
+pub(super) mod ws;
 
 use crate::config::{Grain, SimConfig, Symbol};
 use crate::core::{ConnId, Core, ReplyTo, Request, RequestId, Response};
-use crate::engine::{AccountId, Event, Fees, Fill, FirstIds, Order, Trade, What};
+use crate::engine::{
+    AccountId, Event, Fees, Fill, FirstIds, NewOrder, Order, PostOnly, Trade, What,
+};
 use crate::fault::{Fault, Kind, Link};
-use crate::venues::Face;
+use crate::venues::{Charge, Face};
 use auth::Params;
 use info::Ask;
 use limits::Limits;
@@ -238,11 +240,11 @@ impl Binance {
     fn on_fault(&mut self, fault: &Fault) {
         match fault.kind {
             Kind::Disconnect => {
-                for conn in self.core.fitting(fault.link) {
+                for conn in self.core.struck(fault) {
                     self.drop_conn(conn, None);
                 }
             }
-            Kind::Silence => self.core.silence(fault.link, self.core.now + fault.for_ns),
+            Kind::Silence => self.core.silence(fault, self.core.now + fault.for_ns),
             Kind::Restart => self.announce_restart(fault),
             Kind::Ban => self.limits.banned_until = self.core.now + fault.for_ns,
             Kind::ClockSkew => self.core.skew_ms = fault.ms,
@@ -252,7 +254,7 @@ impl Binance {
 
     fn announce_restart(&mut self, fault: &Fault) {
         let event = json!({"e": "serverShutdown", "E": self.core.venue_ms()}).to_string();
-        for conn in self.core.fitting(fault.link) {
+        for conn in self.core.struck(fault) {
             let text = match self.conns.get(&conn) {
                 Some(conn) if conn.is_wrapped() => streams::wrap("!serverShutdown", &event),
                 Some(conn) if conn.is_api() => format!("{{\"event\":{event}}}"),
@@ -315,47 +317,6 @@ impl Binance {
             .run(account, op, &params)
             .map(|value| value.to_string());
         (result, op.is_order(), account)
-    }
-
-    fn response(&self, result: Result<String, Reject>, account: AccountId) -> Response {
-        let now = self.core.now;
-        let mut headers = vec![
-            (
-                "x-mbx-used-weight",
-                self.limits.used_weight(now).to_string(),
-            ),
-            (
-                "x-mbx-used-weight-1m",
-                self.limits.used_weight(now).to_string(),
-            ),
-        ];
-        if account != 0 {
-            let [short, day] = self.limits.order_counts(now, account);
-            headers.push(("x-mbx-order-count-10s", short.to_string()));
-            headers.push(("x-mbx-order-count-1d", day.to_string()));
-        }
-        match result {
-            Ok(body) => Response {
-                status: 200,
-                headers,
-                body,
-            },
-            Err(reject) => {
-                if let Some(at) = reject.retry_after_ms {
-                    let left = at.saturating_sub(now / 1_000_000).div_ceil(1_000);
-                    headers.push(("retry-after", left.to_string()));
-                }
-                let mut error = reject.json();
-                if let (None, Some(map)) = (&reject.data, error.as_object_mut()) {
-                    map.shift_remove("data");
-                }
-                Response {
-                    status: reject.status,
-                    headers,
-                    body: error.to_string(),
-                }
-            }
-        }
     }
 }
 
@@ -432,7 +393,7 @@ impl Face for Binance {
         let (result, is_order, account) = self.rest(request);
         let response = match broken {
             Some(fault) => fault.server_error(),
-            None => self.response(result, account),
+            None => self.limits.response(self.core.now, result, account),
         };
         let private = std::mem::take(&mut self.private);
         if is_order {
@@ -445,7 +406,7 @@ impl Face for Binance {
 
     fn refuses_upgrade(&mut self) -> Option<Response> {
         let reject = self.limits.admit(self.core.now).err()?;
-        Some(self.response(Err(reject), 0))
+        Some(self.limits.response(self.core.now, Err(reject), 0))
     }
 
     fn paths(&self) -> fn(&str) -> bool {
@@ -485,6 +446,28 @@ impl Face for Binance {
 
     fn symbol(&self, inst: usize) -> String {
         self.symbols[inst].clone()
+    }
+
+    fn dress(&self, ask: &mut NewOrder) {
+        ask.type_name = match (ask.price, ask.post_only) {
+            (None, _) => "MARKET",
+            (Some(_), PostOnly::No) => "LIMIT",
+            (Some(_), _) => "LIMIT_MAKER",
+        };
+    }
+
+    fn charge(&mut self, charge: Charge<'_>) -> bool {
+        match charge {
+            Charge::New(ask) => {
+                let counted = self.limits.new_order(self.core.now, ask.account);
+                counted.is_ok()
+            }
+            Charge::Refused(account) => {
+                self.limits.give_back(self.core.now, account);
+                true
+            }
+            Charge::Cancel(_) | Charge::Amend(_) => true,
+        }
     }
 
     fn stats(&self) -> Value {

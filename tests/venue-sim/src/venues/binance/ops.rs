@@ -605,7 +605,8 @@ fn number(text: &str, name: &str, decimals: u8, filter: &str) -> Result<i64, Rej
         .ok_or_else(|| Reject::filter(filter))
 }
 
-fn rejected_text(code: i64) -> &'static str {
+/// The words of a refusal on request.
+pub fn rejected_text(code: i64) -> &'static str {
     match code {
         -1013 => "Filter failure: LOT_SIZE",
         -1015 => "Too many new orders; current limit is 100 orders per 10 SECOND.",

@@ -355,7 +355,7 @@ pub fn best(book: &Book, side: Side) -> (i64, i64) {
 }
 
 /// Sends a message of a stream to whom it concerns, in the form each asked for.
-fn publish(core: &mut Core, name: &str, text: String, listeners: Listeners<'_>) {
+pub fn publish(core: &mut Core, name: &str, text: String, listeners: Listeners<'_>) {
     let (plain, wrapped) = split(&listeners(name));
     if !wrapped.is_empty() {
         core.publish(&wrapped, wrap(name, &text));
@@ -365,7 +365,8 @@ fn publish(core: &mut Core, name: &str, text: String, listeners: Listeners<'_>) 
     }
 }
 
-fn split(listeners: &[(ConnId, bool)]) -> (Vec<ConnId>, Vec<ConnId>) {
+/// Those who listen to plain payloads, and to wrapped ones.
+pub fn split(listeners: &[(ConnId, bool)]) -> (Vec<ConnId>, Vec<ConnId>) {
     let of = |wanted: bool| {
         listeners
             .iter()
@@ -381,7 +382,8 @@ pub fn wrap(name: &str, text: &str) -> String {
     format!("{{\"stream\":\"{name}\",\"data\":{text}}}")
 }
 
-fn next_slot(now: u64, length: u64) -> u64 {
+/// The next multiple of a length after now.
+pub fn next_slot(now: u64, length: u64) -> u64 {
     (now / length + 1) * length
 }
 

@@ -3,6 +3,7 @@
 use super::Binance;
 use super::auth::{self, Params};
 use super::info::Ask;
+use super::limits::Limits;
 use super::ops::Op;
 use super::reply::Reject;
 use crate::core::{ConnId, ReplyTo, Response};
@@ -11,7 +12,7 @@ use crate::venues::query_pairs;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Messages a client may send on a stream connection within a second.
+/// Messages a client may send on a stream connection of spot within a second.
 const INBOUND_PER_S: u32 = 5;
 /// Streams of one connection.
 const STREAMS_MAX: usize = 1_024;
@@ -26,14 +27,17 @@ enum Kind {
 #[derive(Debug)]
 pub struct Conn {
     kind: Kind,
-    streams: BTreeSet<String>,
+    /// What it listens to.
+    pub streams: BTreeSet<String>,
     opened_ns: u64,
     pinged_ns: u64,
     ponged_ns: u64,
     close_ns: Option<u64>,
     second: (u64, u32),
-    session: Option<(AccountId, i64)>,
-    api_key: String,
+    /// Who is logged on, and since when, milliseconds.
+    pub session: Option<(AccountId, i64)>,
+    /// By which key.
+    pub api_key: String,
     user_streams: Vec<(u64, AccountId)>,
 }
 
@@ -87,6 +91,23 @@ impl Conn {
         self.kind == Kind::Stream { is_wrapped: true }
     }
 
+    /// Whether answers of the WS-API tell what is used of the limits.
+    pub fn with_limits(&self) -> bool {
+        self.kind == Kind::Api { with_limits: true }
+    }
+
+    /// The session of a WS-API connection, as the venue shows it.
+    pub fn status(&self, now_ms: i64) -> Value {
+        json!({
+            "apiKey": self.session.map(|_| self.api_key.as_str()),
+            "authorizedSince": self.session.map(|(_, since)| since),
+            "connectedSince": self.opened_ns / 1_000_000,
+            "returnRateLimits": self.with_limits(),
+            "serverTime": now_ms,
+            "userDataStream": !self.user_streams.is_empty(),
+        })
+    }
+
     /// Notes a PONG.
     pub fn ponged(&mut self, now: u64) {
         self.ponged_ns = now;
@@ -112,14 +133,14 @@ impl Conn {
         is_due
     }
 
-    /// Counts an inbound message; whether it is one too many.
-    fn is_too_fast(&mut self, now: u64) -> bool {
+    /// Counts an inbound message; whether it is one too many for so many a second.
+    pub fn is_too_fast(&mut self, now: u64, per_s: u32) -> bool {
         let second = now / 1_000_000_000;
         if self.second.0 != second {
             self.second = (second, 0);
         }
         self.second.1 += 1;
-        self.second.1 > INBOUND_PER_S
+        self.second.1 > per_s
     }
 }
 
@@ -149,7 +170,7 @@ impl Binance {
         let Some(conn) = self.conns.get_mut(&id) else {
             return;
         };
-        if conn.is_too_fast(now) {
+        if conn.is_too_fast(now, INBOUND_PER_S) {
             self.drop_conn(id, Some(1008));
             return;
         }
@@ -299,18 +320,8 @@ impl Binance {
     }
 
     fn session_status(&self, conn: ConnId) -> Value {
-        let Some(conn) = self.conns.get(&conn) else {
-            return Value::Null;
-        };
-        let session = conn.session;
-        json!({
-            "apiKey": session.map(|_| conn.api_key.as_str()),
-            "authorizedSince": session.map(|(_, since)| since),
-            "connectedSince": conn.opened_ns / 1_000_000,
-            "returnRateLimits": conn.kind == Kind::Api { with_limits: true },
-            "serverTime": self.core.venue_ms(),
-            "userDataStream": !conn.user_streams.is_empty(),
-        })
+        let conn = self.conns.get(&conn);
+        conn.map_or(Value::Null, |conn| conn.status(self.core.venue_ms()))
     }
 
     fn envelope(
@@ -321,34 +332,36 @@ impl Binance {
         op: Option<Op>,
         result: Result<String, Reject>,
     ) -> String {
-        let now = self.core.now;
-        let with_limits = self
-            .conns
-            .get(&conn)
-            .is_some_and(|conn| conn.kind == Kind::Api { with_limits: true });
-        let mut limits = Vec::new();
-        if with_limits {
-            if op.is_some_and(Op::is_order) && account != 0 {
-                limits = self.limits.order_usage(now, account);
-            }
-            limits.push(self.limits.weight_usage(now));
-        }
-        let limits = if limits.is_empty() {
-            String::new()
-        } else {
-            format!(",\"rateLimits\":{}", Value::Array(limits))
-        };
-        match result {
-            Ok(result) => format!("{{\"id\":{id},\"status\":200,\"result\":{result}{limits}}}"),
-            Err(reject) => {
-                let (status, error) = (reject.status, reject.json());
-                format!("{{\"id\":{id},\"status\":{status},\"error\":{error}{limits}}}")
-            }
+        let orders_of = op.is_some_and(Op::is_order).then_some(account);
+        let with_limits = self.conns.get(&conn).is_some_and(Conn::with_limits);
+        let limits = with_limits.then_some((&self.limits, self.core.now, orders_of));
+        envelope(id, limits, result)
+    }
+}
+
+/// An answer of the WS-API: with the weight used, and the orders of an account where it was about one.
+pub fn envelope(
+    id: &Value,
+    limits: Option<(&Limits, u64, Option<AccountId>)>,
+    result: Result<String, Reject>,
+) -> String {
+    let limits = limits.map_or(String::new(), |(limits, now, orders_of)| {
+        let account = orders_of.filter(|account| *account != 0);
+        let mut rows = account.map_or(Vec::new(), |account| limits.order_usage(now, account));
+        rows.push(limits.weight_usage(now));
+        format!(",\"rateLimits\":{}", Value::Array(rows))
+    });
+    match result {
+        Ok(result) => format!("{{\"id\":{id},\"status\":200,\"result\":{result}{limits}}}"),
+        Err(reject) => {
+            let (status, error) = (reject.status, reject.json());
+            format!("{{\"id\":{id},\"status\":{status},\"error\":{error}{limits}}}")
         }
     }
 }
 
-fn control(conn: &mut Conn, message: &Value) -> Value {
+/// Answers a control message of streams.
+pub fn control(conn: &mut Conn, message: &Value) -> Value {
     let id = message.get("id").cloned().unwrap_or(Value::Null);
     let params = message.get("params").and_then(Value::as_array);
     let names = || {
@@ -443,8 +456,8 @@ mod tests {
     #[test]
     fn six_messages_in_a_second_are_too_many() {
         let mut conn = Conn::new("/ws", "", 0);
-        assert!((0..5).all(|_| !conn.is_too_fast(1)));
-        assert!(conn.is_too_fast(2));
-        assert!(!conn.is_too_fast(1_000_000_000));
+        assert!((0..5).all(|_| !conn.is_too_fast(1, INBOUND_PER_S)));
+        assert!(conn.is_too_fast(2, INBOUND_PER_S));
+        assert!(!conn.is_too_fast(1_000_000_000, INBOUND_PER_S));
     }
 }

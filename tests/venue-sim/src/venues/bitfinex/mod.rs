@@ -281,15 +281,15 @@ impl Bitfinex {
     fn on_fault(&mut self, fault: &Fault) {
         match fault.kind {
             Kind::Disconnect => {
-                for conn in self.core.fitting(fault.link) {
+                for conn in self.core.struck(fault) {
                     self.drop_conn(conn, None);
                 }
             }
-            Kind::Silence => self.core.silence(fault.link, self.core.now + fault.for_ns),
+            Kind::Silence => self.core.silence(fault, self.core.now + fault.for_ns),
             Kind::Restart if fault.code == Some(MAINTENANCE) => self.pause(fault),
             Kind::Restart => {
                 let text = ws::info(STOPPING, "Stopping. Please try to reconnect");
-                for conn in self.core.fitting(fault.link) {
+                for conn in self.core.struck(fault) {
                     self.core.send(conn, text.clone());
                     if let Some(conn) = self.conns.get_mut(&conn) {
                         conn.close_at(self.core.now + fault.for_ns);

@@ -262,14 +262,14 @@ impl Bybit {
         let now = self.core.now;
         match fault.kind {
             Kind::Disconnect => {
-                for conn in self.core.fitting(fault.link) {
+                for conn in self.core.struck(fault) {
                     self.drop_conn(conn, None);
                 }
             }
-            Kind::Silence => self.core.silence(fault.link, now + fault.for_ns),
+            Kind::Silence => self.core.silence(fault, now + fault.for_ns),
             // Nothing announces it but the trade connections' answers: 10019 to every order request.
             Kind::Restart => {
-                for conn in self.core.fitting(fault.link) {
+                for conn in self.core.struck(fault) {
                     if let Some(conn) = self.conns.get_mut(&conn) {
                         conn.close_at(now + fault.for_ns);
                     }

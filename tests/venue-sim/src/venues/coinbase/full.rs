@@ -41,6 +41,8 @@ pub struct Tape {
     is_heard: bool,
     /// What each order has left in the book.
     resting: HashMap<u64, i64>,
+    /// The order that was last made less, at which price, and what it had before: an amendment begins with it.
+    moved: Option<(u64, i64, i64)>,
     /// The last of other traders' orders of which `received` was told.
     announced: u64,
     last: Option<(Trade, i64)>,
@@ -63,6 +65,7 @@ impl Tape {
             sequence,
             is_heard: false,
             resting,
+            moved: None,
             announced: 0,
             last: None,
         }
@@ -109,8 +112,9 @@ impl Tape {
                 Event::Order(order, What::Canceled(cause)) => {
                     self.canceled(core, order, *cause, &mut told);
                 }
-                // Fills are told with their trade, and the venue amends nothing over REST.
-                Event::Order(_, What::Fill(_) | What::Amended) => {}
+                Event::Order(order, What::Amended) => self.amended(core, order, &mut told),
+                // Fills are told with their trade.
+                Event::Order(_, What::Fill(_)) => {}
                 Event::Trade(trade) => {
                     let sum = taken.get(&trade.taker_order).copied().unwrap_or_default();
                     self.traded(core, trade, sum, rest, &mut told);
@@ -132,6 +136,7 @@ impl Tape {
                         self.resting.remove(order)
                     };
                     if !is_fill {
+                        self.moved = before.map(|before| (*order, *price, before));
                         let change = (before.unwrap_or(0), *leaves);
                         self.rested(core, *order, (*side, *price), change, &mut told);
                     }
@@ -217,9 +222,31 @@ impl Tape {
         );
     }
 
+    /// An own order has another price or size. Where it comes to rest, no `open` is told again.
+    fn amended(&mut self, core: &Core, order: &Order, told: &mut Vec<Told>) {
+        let new_price = order.ask.price.unwrap_or(0);
+        let moved = self.moved.take().filter(|(id, ..)| *id == order.id);
+        let (_, old_price, old_size) = moved.unwrap_or((order.id, new_price, order.leaves()));
+        self.resting.insert(order.id, order.leaves());
+        let spec = core.engine.spec(self.inst);
+        let own = Some(order.ask.account);
+        self.message(core, ("change", order.ask.side, own), told, || {
+            format!(
+                "\"reason\":\"modify_order\",\"order_id\":\"{}\",\"old_size\":\"{}\",\
+                 \"new_size\":\"{}\",\"old_price\":\"{}\",\"new_price\":\"{}\"",
+                order_id(order.id),
+                qty(spec, old_size),
+                qty(spec, order.leaves()),
+                price(spec, old_price),
+                price(spec, new_price)
+            )
+        });
+    }
+
     fn canceled(&mut self, core: &Core, order: &Order, cause: Cause, told: &mut Vec<Told>) {
         let spec = core.engine.spec(self.inst);
         let own = Some(order.ask.account);
+        self.resting.remove(&order.id);
         self.message(core, ("done", order.ask.side, own), told, || {
             let id = order_id(order.id);
             let mut lead = format!("\"order_id\":\"{id}\",\"reason\":\"canceled\"");
@@ -283,6 +310,7 @@ impl Tape {
             None => (trade.id == last, None),
         };
         if is_done {
+            self.resting.remove(&trade.taker_order);
             let own = taker.map(account);
             self.message(core, ("done", trade.taker, own), told, || {
                 done(trade.taker_order, at)

@@ -1,4 +1,4 @@
-//! Coinbase Exchange, spot: REST and the WebSocket feed. Orders come and go over REST alone.
+//! Coinbase Exchange, spot: REST and the WebSocket feed. Orders go over REST; FIX is a door of its own.
 //!
 //! ```text
 //!  REST  /products…  /time            public, 10 a second
@@ -11,8 +11,8 @@
 //! nothing. `restart` is not announced: connections end after `for`. `timeout` is a 500 in JSON; a `reject`'s
 //! code is the HTTP status.
 //!
-//! Self-trade prevention is always that of the engine: the later order goes (`cn`). Not here: FIX, amends
-//! (`PUT`), stop and GTT orders, batches; Advanced Trade, which our connector only reads in recordings.
+//! Self-trade prevention is always that of the engine: the later order goes (`cn`). Not here: amends by REST
+//! (`PUT`), stop and GTT orders; Advanced Trade, which our connector only reads in recordings.
 
 mod auth;
 mod full;
@@ -27,14 +27,16 @@ mod ws;
 
 use crate::config::{Grain, SimConfig, Symbol};
 use crate::core::{ConnId, Core, Request, RequestId};
-use crate::engine::{AccountId, Event, Fees, FirstIds, Order, Side, Trade};
+use crate::engine::{AccountId, Event, Fees, FirstIds, NewOrder, Order, Side, Trade};
 use crate::fault::{Fault, Kind, Link};
 use crate::venues::Face;
 use crate::window::Window;
 use pace::Bucket;
+pub use reply::is_uuid;
 use reply::{FEES_PPM, Refused};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use streams::Feed;
 use ws::{Channel, Conn};
 
@@ -232,13 +234,13 @@ impl Coinbase {
     fn on_fault(&mut self, fault: &Fault) {
         match fault.kind {
             Kind::Disconnect => {
-                for conn in self.core.fitting(fault.link) {
+                for conn in self.core.struck(fault) {
                     self.drop_conn(conn, None);
                 }
             }
-            Kind::Silence => self.core.silence(fault.link, self.core.now + fault.for_ns),
+            Kind::Silence => self.core.silence(fault, self.core.now + fault.for_ns),
             Kind::Restart => {
-                for conn in self.core.fitting(fault.link) {
+                for conn in self.core.struck(fault) {
                     if let Some(conn) = self.conns.get_mut(&conn) {
                         conn.close_at(self.core.now + fault.for_ns);
                     }
@@ -345,6 +347,19 @@ impl Face for Coinbase {
 
     fn symbol(&self, inst: usize) -> String {
         self.products.get(inst).cloned().unwrap_or_default()
+    }
+
+    fn order_id(&self, id: u64) -> String {
+        reply::order_id(id)
+    }
+
+    fn dress(&self, ask: &mut NewOrder) {
+        ask.type_name = if ask.price.is_some() {
+            "limit"
+        } else {
+            "market"
+        };
+        ask.echo = Arc::from("cn");
     }
 
     fn stats(&self) -> Value {

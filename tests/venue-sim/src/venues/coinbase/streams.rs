@@ -243,6 +243,7 @@ impl Feed {
         if changed.is_empty() || conns.is_empty() {
             return;
         }
+        core.brings_books(&conns);
         let (spec, book) = (core.engine.spec(self.inst), core.engine.book(self.inst));
         let mut rows = String::new();
         for &(of, at) in changed {

@@ -28,13 +28,14 @@ mod ws;
 
 use crate::config::{Grain, SimConfig, Symbol};
 use crate::core::{ConnId, Core, Request, RequestId, Response};
-use crate::engine::{AccountId, Cause, Event, Fees, FirstIds, Side};
+use crate::engine::{AccountId, Cause, Event, Fees, FirstIds, NewOrder, PostOnly, Side, Tif};
 use crate::fault::{Fault, Kind, Link};
-use crate::venues::Face;
+use crate::venues::{Charge, Face};
 use auth::Logins;
 use limits::Limits;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use streams::Feed;
 use tape::Tape;
 use ws::Conn;
@@ -179,11 +180,11 @@ impl Deribit {
     fn on_fault(&mut self, fault: &Fault) {
         match fault.kind {
             Kind::Disconnect => {
-                for conn in self.core.fitting(fault.link) {
+                for conn in self.core.struck(fault) {
                     self.drop_conn(conn, None);
                 }
             }
-            Kind::Silence => self.core.silence(fault.link, self.core.now + fault.for_ns),
+            Kind::Silence => self.core.silence(fault, self.core.now + fault.for_ns),
             Kind::Restart => self.restart(fault),
             Kind::SeqReset => self.change_id = 1_000,
             Kind::ClockSkew => self.core.skew_ms = fault.ms,
@@ -203,7 +204,7 @@ impl Deribit {
         let news = json!({"maintenance": true}).to_string();
         let text = streams::message("platform_state", &news);
         let told = ws::listeners_of(&self.conns, channels::Kind::Platform);
-        for conn in self.core.fitting(fault.link) {
+        for conn in self.core.struck(fault) {
             if told.contains(&conn) {
                 self.core.send(conn, text.clone());
             }
@@ -309,6 +310,40 @@ impl Face for Deribit {
 
     fn symbol(&self, inst: usize) -> String {
         self.names.get(inst).cloned().unwrap_or_default()
+    }
+
+    fn dress(&self, ask: &mut NewOrder) {
+        let is_limit = ask.price.is_some();
+        ask.type_name = if is_limit { "limit" } else { "market" };
+        let is_post_only = ask.post_only != PostOnly::No;
+        // Moved behind the spread when it would take, unless the client wants it refused.
+        let rejects = ask.post_only == PostOnly::Refuse;
+        if is_post_only && !rejects {
+            let at = |price| self.behind_the_spread(ask.inst, ask.side, price);
+            ask.price = ask.price.map(at);
+            ask.post_only = PostOnly::Refuse;
+        }
+        let terms = reply::Terms {
+            life: match ask.tif {
+                Tif::Gtc => "good_til_cancelled",
+                Tif::Ioc => "immediate_or_cancel",
+                Tif::Fok => "fill_or_kill",
+            },
+            is_post_only,
+            rejects,
+            is_reduce_only: false,
+        };
+        ask.echo = Arc::from(terms.echo());
+    }
+
+    fn charge(&mut self, charge: Charge<'_>) -> bool {
+        let account = match charge {
+            Charge::New(ask) => ask.account,
+            Charge::Cancel(order) | Charge::Amend(order) => order.ask.account,
+            Charge::Refused(_) => return true,
+        };
+        let now = self.core.now;
+        self.limits.take(now, Some(account), limits::Pool::Matching)
     }
 
     fn stats(&self) -> Value {

@@ -231,7 +231,7 @@ impl Deribit {
     }
 
     /// Where a post-only order goes that may be moved: at its price, or just behind the other side's best.
-    fn behind_the_spread(&self, inst: usize, side: Side, price: i64) -> i64 {
+    pub(super) fn behind_the_spread(&self, inst: usize, side: Side, price: i64) -> i64 {
         let engine = &self.core.engine;
         let tick = engine.spec(inst).tick;
         match (engine.book(inst).best(side.opposite()), side) {

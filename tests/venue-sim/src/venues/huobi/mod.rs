@@ -175,13 +175,13 @@ impl Huobi {
         let until = self.core.now.saturating_add(fault.for_ns);
         match fault.kind {
             Kind::Disconnect => {
-                for conn in self.core.fitting(fault.link) {
+                for conn in self.core.struck(fault) {
                     self.drop_conn(conn, None);
                 }
             }
-            Kind::Silence => self.core.silence(fault.link, until),
+            Kind::Silence => self.core.silence(fault, until),
             Kind::Restart => {
-                for conn in self.core.fitting(fault.link) {
+                for conn in self.core.struck(fault) {
                     if let Some(conn) = self.conns.get_mut(&conn) {
                         conn.close_at(until);
                     }

@@ -28,12 +28,13 @@ mod ws;
 
 use crate::config::{Grain, SimConfig, Symbol};
 use crate::core::{ConnId, Core, Request, RequestId, Response};
-use crate::engine::{AccountId, Amount, Event, Fees, Fill, FirstIds, Order, What};
+use crate::engine::{AccountId, Amount, Event, Fees, Fill, FirstIds, NewOrder, Order, What};
 use crate::fault::{Fault, Kind, Link};
-use crate::venues::Face;
+use crate::venues::{Charge, Face};
 use crate::window::Window;
 use limits::Counter;
 use names::Pair;
+pub use ops::is_client_id;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use streams::{Channel, Feed};
@@ -264,13 +265,13 @@ impl Kraken {
         let until = self.core.now.saturating_add(fault.for_ns);
         match fault.kind {
             Kind::Disconnect => {
-                for conn in self.core.fitting(fault.link) {
+                for conn in self.core.struck(fault) {
                     self.drop_conn(conn, None);
                 }
             }
-            Kind::Silence => self.core.silence(fault.link, until),
+            Kind::Silence => self.core.silence(fault, until),
             Kind::Restart => {
-                for id in self.core.fitting(fault.link) {
+                for id in self.core.struck(fault) {
                     self.core.send(id, ws::status(id, "maintenance"));
                     if let Some(conn) = self.conns.get_mut(&id) {
                         conn.close_at(until);
@@ -395,6 +396,34 @@ impl Face for Kraken {
 
     fn symbol(&self, inst: usize) -> String {
         self.pairs[inst].symbol.clone()
+    }
+
+    fn order_id(&self, id: u64) -> String {
+        reply::order_id(id)
+    }
+
+    fn dress(&self, ask: &mut NewOrder) {
+        ask.type_name = if ask.price.is_some() {
+            "limit"
+        } else {
+            "market"
+        };
+    }
+
+    fn charge(&mut self, charge: Charge<'_>) -> bool {
+        let (account, inst, cost) = match charge {
+            Charge::New(ask) => (ask.account, ask.inst, 1),
+            Charge::Refused(_) => return true,
+            Charge::Cancel(order) => {
+                let cost = limits::cancel_cost(self.age_ns(order));
+                (order.ask.account, order.ask.inst, cost)
+            }
+            Charge::Amend(order) => {
+                let cost = limits::amend_cost(self.age_ns(order));
+                (order.ask.account, order.ask.inst, cost)
+            }
+        };
+        self.pace(account, inst, cost).is_ok()
     }
 
     fn stats(&self) -> Value {

@@ -140,7 +140,7 @@ impl<'a> Arg<'a> {
 }
 
 /// A UUID, 32 hex digits, or free text.
-fn is_client_id(id: &str) -> bool {
+pub fn is_client_id(id: &str) -> bool {
     let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let groups: Vec<&str> = id.split('-').collect();
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
@@ -211,7 +211,12 @@ impl Kraken {
     }
 
     /// Counts an order request. Errors: the pair's counter is full.
-    fn pace(&mut self, account: AccountId, inst: usize, cost: u64) -> Result<(), Refused> {
+    pub(super) fn pace(
+        &mut self,
+        account: AccountId,
+        inst: usize,
+        cost: u64,
+    ) -> Result<(), Refused> {
         let counter = self
             .order_counters
             .entry((account, inst))
@@ -414,7 +419,7 @@ impl Kraken {
     }
 
     /// How long ago an order was placed or amended.
-    fn age_ns(&self, order: &Order) -> u64 {
+    pub(super) fn age_ns(&self, order: &Order) -> u64 {
         let touched = self.touched.get(&order.id).copied();
         self.core.now.saturating_sub(touched.unwrap_or(0))
     }

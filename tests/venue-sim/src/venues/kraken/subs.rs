@@ -150,7 +150,7 @@ impl Kraken {
         let mut stream = Stream::new(account, flag("order_status", true));
         if orders || trades {
             let text = stream.message("executions", "snapshot", &json!(rows));
-            self.core.send(id, text);
+            self.core.send_private(id, text);
         }
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.executions = Some(stream);
@@ -187,7 +187,7 @@ impl Kraken {
                 })
                 .collect();
             let text = stream.message("balances", "snapshot", &json!(rows));
-            self.core.send(id, text);
+            self.core.send_private(id, text);
         }
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.balances = Some(stream);

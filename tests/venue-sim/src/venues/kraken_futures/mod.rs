@@ -30,9 +30,9 @@ mod ws;
 
 use crate::config::{Grain, SimConfig, Symbol};
 use crate::core::{ConnId, Core, Request, RequestId, Response};
-use crate::engine::{AccountId, Amount, Event, Fees, FirstIds, Order, What};
+use crate::engine::{AccountId, Amount, Event, Fees, FirstIds, NewOrder, Order, PostOnly, What};
 use crate::fault::{Fault, Kind, Link};
-use crate::venues::Face;
+use crate::venues::{Charge, Face};
 use crate::window::Window;
 use ops::Call;
 use serde_json::{Value, json};
@@ -40,6 +40,8 @@ use std::collections::{BTreeMap, VecDeque};
 use streams::Feed;
 use ws::{Conn, Door, Stream};
 
+/// Units a new order, an amendment or a cancel takes of it.
+const ORDER_UNITS: u32 = 10;
 /// Units of the derivatives pool: of a key, in ten seconds.
 const POOL_UNITS: u32 = 500;
 const POOL_NS: u64 = 10_000_000_000;
@@ -294,13 +296,13 @@ impl KrakenFutures {
     fn on_fault(&mut self, fault: &Fault) {
         match fault.kind {
             Kind::Disconnect => {
-                for conn in self.core.fitting(fault.link) {
+                for conn in self.core.struck(fault) {
                     self.drop_conn(conn, None);
                 }
             }
-            Kind::Silence => self.core.silence(fault.link, self.core.now + fault.for_ns),
+            Kind::Silence => self.core.silence(fault, self.core.now + fault.for_ns),
             Kind::Restart => {
-                for id in self.core.fitting(fault.link) {
+                for id in self.core.struck(fault) {
                     let Some(conn) = self.conns.get_mut(&id) else {
                         continue;
                     };
@@ -458,6 +460,34 @@ impl Face for KrakenFutures {
 
     fn symbol(&self, inst: usize) -> String {
         self.symbols[inst].clone()
+    }
+
+    fn order_id(&self, id: u64) -> String {
+        reply::order_id(id)
+    }
+
+    fn dress(&self, ask: &mut NewOrder) {
+        ask.type_name = if ask.price.is_some() {
+            "limit"
+        } else {
+            "market"
+        };
+    }
+
+    fn charge(&mut self, charge: Charge<'_>) -> bool {
+        let account = match charge {
+            Charge::New(ask) => ask.account,
+            Charge::Cancel(order) | Charge::Amend(order) => order.ask.account,
+            Charge::Refused(_) => return true,
+        };
+        self.spend(account, ORDER_UNITS)
+    }
+
+    fn hold_ns(&self, post_only: PostOnly) -> u64 {
+        match post_only {
+            PostOnly::No => ops::HOLD_MS * 1_000_000,
+            PostOnly::Refuse | PostOnly::AcceptThenCancel => 0,
+        }
     }
 
     fn stats(&self) -> Value {

@@ -446,8 +446,8 @@ impl KrakenFutures {
                     &mut conn.balances
                 };
                 let sequence = stream.as_mut().map_or(1, Stream::next);
-                self.core
-                    .send(id, account::push(name, "snapshot", &rows, sequence));
+                let text = account::push(name, "snapshot", &rows, sequence);
+                self.core.send_private(id, text);
             }
         }
         Ok(())

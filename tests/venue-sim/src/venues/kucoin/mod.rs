@@ -228,13 +228,13 @@ impl Kucoin {
     fn on_fault(&mut self, fault: &Fault) {
         match fault.kind {
             Kind::Disconnect => {
-                for conn in self.core.fitting(fault.link) {
+                for conn in self.core.struck(fault) {
                     self.drop_conn(conn, None);
                 }
             }
-            Kind::Silence => self.core.silence(fault.link, self.core.now + fault.for_ns),
+            Kind::Silence => self.core.silence(fault, self.core.now + fault.for_ns),
             Kind::Restart => {
-                for conn in self.core.fitting(fault.link) {
+                for conn in self.core.struck(fault) {
                     if let Some(conn) = self.conns.get_mut(&conn) {
                         conn.close_at(self.core.now + fault.for_ns);
                     }

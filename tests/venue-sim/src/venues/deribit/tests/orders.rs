@@ -374,14 +374,14 @@ fn an_edit_that_only_gets_smaller_keeps_its_place() {
         .engine
         .place(
             START,
-            crate::engine::NewOrder {
+            NewOrder {
                 account: crate::engine::MARKET,
                 inst: 0,
                 side: Side::Sell,
                 price: None,
                 size: crate::engine::Size::Base(1),
-                tif: crate::engine::Tif::Ioc,
-                post_only: crate::engine::PostOnly::No,
+                tif: Tif::Ioc,
+                post_only: PostOnly::No,
                 client_id: "".into(),
                 type_name: "",
                 echo: "".into(),

@@ -1,0 +1,217 @@
+//! `[venue.NAME.fix]`: orders over FIX.
+//!
+//! ```toml
+//! [venue.coinbase.fix]
+//! entry = "fix-ord.exchange.coinbase.com:6121"
+//!
+//! [venue.yofx]                          # a provider that speaks nothing else: no rest, public or private
+//! symbols = ["EUR/USD"]
+//! keys_file = "/etc/spinlane/keys/yofx.toml"      # api_key is the user name (553), passphrase the password (554)
+//! [venue.yofx.fix]
+//! entry = "fix.provider.example:4001"
+//! market = "fix.provider.example:4000"
+//! sender = "US-TRD"                     # 49, as the provider assigned it
+//! target = "PROVIDER"                   # 56
+//! market_sender = "US-MD"               # of market data, where it is another
+//! heartbeat_s = 30
+//! resets = false                        # numbers go on where they were
+//! [[venue.yofx.fix.instrument]]
+//! symbol = "EUR/USD"
+//! base = "EUR"
+//! quote = "USD"
+//! tick = "0.00001"
+//! lot = "1000"
+//! ```
+
+use dp_types::Decimal;
+use serde::Deserialize;
+
+/// Longest heartbeat interval, seconds.
+const HEARTBEAT_S_MAX: u32 = 3_600;
+
+/// A venue's FIX.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fix {
+    /// Order entry, `host:port`.
+    pub entry: String,
+    /// Market data, `host:port`, where it comes over FIX too: gateways only.
+    pub market: Option<String>,
+    /// Our name (49); absent = the venue's usual one.
+    #[serde(default)]
+    pub sender: String,
+    /// The venue's name (56); absent = its usual one.
+    #[serde(default)]
+    pub target: String,
+    /// Our name on the session of market data; absent = the same.
+    #[serde(default)]
+    pub market_sender: String,
+    /// The venue's name there; absent = the same.
+    #[serde(default)]
+    pub market_target: String,
+    /// Heartbeat interval, seconds; absent = the venue's usual one.
+    #[serde(default)]
+    pub heartbeat_s: u32,
+    /// Numbers begin at 1 with every connection, at a gateway.
+    #[serde(default)]
+    pub resets: bool,
+    /// What a gateway trades: it lists nothing.
+    #[serde(default)]
+    pub instrument: Vec<FixInstrument>,
+}
+
+/// `[[venue.NAME.fix.instrument]]`. Numbers are decimal texts.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FixInstrument {
+    /// As the venue writes it (55).
+    pub symbol: String,
+    /// Base asset.
+    pub base: String,
+    /// Quote asset.
+    pub quote: String,
+    /// Smallest price step.
+    pub tick: String,
+    /// Smallest quantity step.
+    pub lot: String,
+    /// Smallest order; absent = one lot.
+    #[serde(default)]
+    pub qty_min: Option<String>,
+}
+
+impl FixInstrument {
+    /// Tick, lot and smallest order. Errors: which key is no number above zero.
+    pub fn steps(&self) -> Result<[Decimal; 3], String> {
+        let number = |key: &str, text: &str| {
+            let parsed = Decimal::parse(text.as_bytes()).ok();
+            let above = parsed.filter(|number| number.mantissa > 0);
+            above.ok_or_else(|| format!("{key}: `{text}`: use a number above 0"))
+        };
+        let qty_min = self.qty_min.as_ref().unwrap_or(&self.lot);
+        Ok([
+            number("tick", &self.tick)?,
+            number("lot", &self.lot)?,
+            number("qty_min", qty_min)?,
+        ])
+    }
+}
+
+impl super::Venue {
+    /// What is wrong with the venue's roads, as key and mend.
+    pub(crate) fn check_roads(&self, name: &str) -> Result<(), (String, String)> {
+        let is_gateway = dp_types::VenueId::from_name(name) == Some(dp_types::VenueId::YOFX);
+        let refuse = |key: &str, why: &str| Err((format!("venue.{name}.{key}"), why.to_owned()));
+        for (key, text) in [
+            ("rest", &self.rest),
+            ("public", &self.public),
+            ("private", &self.private),
+        ] {
+            if text.is_empty() && !is_gateway {
+                return refuse(key, "missing; use host:port");
+            }
+        }
+        let Some(fix) = &self.fix else {
+            if is_gateway {
+                return refuse("fix", "missing: this venue speaks nothing else");
+            }
+            return Ok(());
+        };
+        if fix.heartbeat_s > HEARTBEAT_S_MAX {
+            return refuse("fix.heartbeat_s", "use 1 to 3600");
+        }
+        if !is_gateway {
+            let is_plain = fix.market.is_none() && fix.instrument.is_empty() && !fix.resets;
+            return if is_plain {
+                Ok(())
+            } else {
+                refuse("fix", "`market`, `resets` and instruments are a gateway's")
+            };
+        }
+        if fix.sender.is_empty() || fix.target.is_empty() {
+            return refuse(
+                "fix",
+                "`sender` and `target` are missing: the provider assigns them",
+            );
+        }
+        for symbol in &self.symbols {
+            let told = fix.instrument.iter().find(|it| it.symbol == *symbol);
+            match told.map(FixInstrument::steps) {
+                None => {
+                    let why = format!("`{symbol}` has no [[venue.{name}.fix.instrument]]");
+                    return refuse("symbols", &why);
+                }
+                Some(Err(why)) => return refuse("fix.instrument", &format!("{symbol}: {why}")),
+                Some(Ok(_)) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Venue;
+
+    const GATEWAY: &str = r#"
+symbols = ["EUR/USD"]
+[fix]
+entry = "h:1"
+market = "h:2"
+sender = "US"
+target = "THEM"
+[[fix.instrument]]
+symbol = "EUR/USD"
+base = "EUR"
+quote = "USD"
+tick = "0.00001"
+lot = "1000"
+"#;
+
+    fn check(text: &str, name: &str) -> Result<(), String> {
+        let venue: Venue = toml::from_str(text).map_err(|error| error.to_string())?;
+        venue
+            .check_roads(name)
+            .map_err(|(key, why)| format!("{key}: {why}"))
+    }
+
+    #[test]
+    fn a_gateway_is_all_configuration() {
+        assert_eq!(check(GATEWAY, "yofx"), Ok(()));
+        for (from, to, says) in [
+            (r#"sender = "US""#, "", "venue.yofx.fix: `sender`"),
+            (r#"tick = "0.00001""#, r#"tick = "0""#, "EUR/USD: tick: `0`"),
+            (
+                r#"symbol = "EUR/USD""#,
+                r#"symbol = "X""#,
+                "venue.yofx.symbols",
+            ),
+            (
+                r#"entry = "h:1""#,
+                "heartbeat_s = 30",
+                "missing field `entry`",
+            ),
+            (
+                "[fix]\n",
+                "[fix]\nheartbeat_s = 9999\n",
+                "venue.yofx.fix.heartbeat_s",
+            ),
+            (r#"target = "THEM""#, r#"traget = "THEM""#, "unknown field"),
+        ] {
+            let error = check(&GATEWAY.replace(from, to), "yofx").unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn others_have_their_own_roads_too() {
+        let error = check(GATEWAY, "coinbase").unwrap_err();
+        assert!(error.starts_with("venue.coinbase.rest: missing"), "{error}");
+        let roads = "rest = \"h:1\"\npublic = \"h:1\"\nprivate = \"h:1\"\n";
+        let error = check(&format!("{roads}{GATEWAY}"), "coinbase").unwrap_err();
+        assert!(error.contains("a gateway's"), "{error}");
+        let plain = format!("{roads}symbols = []\n[fix]\nentry = \"h:1\"\n");
+        assert_eq!(check(&plain, "coinbase"), Ok(()));
+        let error = check("symbols = []", "yofx").unwrap_err();
+        assert!(error.contains("speaks nothing else"), "{error}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Orders over FIX 4.4: the session, and the venue's own part of the messages.
+//!
+//! ```text
+//! 49 = our choice, 56 = DERIBITSERVER; numbers begin at 1 with every connection
+//! logon     553 client id  95/96 milliseconds, a dot, a nonce  554 hash of that and the secret
+//!           9001=Y: our orders go when the session does
+//! 11        slBASE36, the label of every road; in a report 11 or 41 may be the venue's own id instead
+//! ```
+//! A cancel names the order twice: 11 by our name, 41 by the venue's. Amends go over the WebSocket: a replacement by label or by the venue's id are both told of, and which wants what is
+//! not `[U]`. The private WebSocket tells of orders beside the session, and of fills alone: whether a report names
+//! trades by the same ids is not known `[U]`. Source: venue page, sections 5 and 7.
+
+use crate::auth::Auth;
+use crate::limits::OrderOp;
+use crate::symbols::{CLIENT_PREFIX, parse_client_id, parse_id};
+use crate::{CAPABILITIES, Deribit, ID, entry, reject};
+use dp_types::{ClientOrderId, Instrument, Now, OrderId, RejectReason, TradeId};
+use dp_venue_api::{Capabilities, EntryError, EntryLink, FixConfig, FixSpec, VenueConfig};
+use dp_venue_fix::dialect::{Dialect, Fills, Name, parse_name, push_name, reason_of_103};
+use dp_venue_fix::{Ask, OverFix, logon};
+
+/// The venue's name (56).
+const TARGET: &str = "DERIBITSERVER";
+/// Our name (49), where none is configured.
+const SENDER: &str = "SPINLANE";
+/// Seconds.
+const HEARTBEAT_S: u32 = 10;
+/// Requests a second and at once: [U], the venue names no limit of the session. Its credits are what counts.
+const RATE: (u64, u32) = (50, 100);
+
+fn name(id: ClientOrderId, number: u16, out: &mut Name) {
+    push_name(CLIENT_PREFIX, id, number, out);
+}
+
+/// Our name for a refusal: words of a post-only order, else OrdRejReason.
+fn reason(code: i32, words: &str) -> RejectReason {
+    if reject::is_post_only(words) || words.contains("post_only") {
+        return RejectReason::PostOnlyCross;
+    }
+    match reject::reason(code) {
+        RejectReason::Other | RejectReason::None => reason_of_103(code),
+        reason => reason,
+    }
+}
+
+impl OverFix for Deribit {
+    const CAPABILITIES: Capabilities = Capabilities {
+        entry: EntryLink::Fix,
+        validity_window: false,
+        ..CAPABILITIES
+    };
+
+    fn dialect() -> Dialect {
+        Dialect {
+            venue: ID,
+            name,
+            parse_name: |text| parse_name(text, parse_client_id),
+            order_id: |text| parse_id(text).map(OrderId),
+            trade_id: |text| parse_id(text).map(TradeId),
+            trade_tags: &[],
+            reason,
+            // Both: refused rather than moved behind the spread [U].
+            post_only: "6 A",
+            new_fields: &[],
+            is_strict: false,
+            is_swapped: true,
+            amend: None,
+            fills: Fills::Elsewhere,
+            rate: RATE,
+        }
+    }
+
+    fn session(config: &VenueConfig, fix: &FixConfig) -> Option<FixSpec> {
+        let auth = Auth::new(&config.secrets)?;
+        let (secret, slot) = (config.secrets.api_secret.clone(), config.nonce_slot);
+        Some(FixSpec {
+            version: "FIX.4.4".into(),
+            appl_version: None,
+            sender: logon::or_else(&fix.sender, SENDER),
+            target: logon::or_else(&fix.target, TARGET),
+            heartbeat_s: logon::seconds(fix.heartbeat_s, HEARTBEAT_S),
+            resets: true,
+            rollover_s: None,
+            resends: false,
+            clock_skew_s: logon::CLOCK_SKEW_S,
+            logon: Box::new(move |facts, out| {
+                let raw = auth.logon_data(facts.time_ns / 1_000_000, slot);
+                let password = Auth::logon_password(&raw, &secret);
+                out.data(95, 96, raw.as_bytes())
+                    .text(553, auth.client_id())
+                    .text(554, &password)
+                    .flag(9001, true);
+            }),
+        })
+    }
+
+    fn admit(&mut self, ask: Ask<'_>, instrument: &Instrument, now: Now) -> Result<(), EntryError> {
+        match ask {
+            Ask::New(order) => {
+                self.session.admit(OrderOp::Enter, now)?;
+                let terms = entry::terms_of(instrument, order);
+                self.session.note_terms(order.client_id, terms);
+                Ok(())
+            }
+            Ask::Amend(_) => self.session.admit(OrderOp::Enter, now),
+            Ask::Cancel(_) => self.session.admit(OrderOp::Cancel, now),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dp_types::{Epoch, LaneId};
+    use dp_venue_api::Secrets;
+    use dp_wire::fix::{LogonFacts, Out};
+    use proptest::prelude::*;
+
+    /// Venue page, section 5, vector 4.
+    #[test]
+    fn the_password_is_as_the_page_says() {
+        let raw = "1576074319000.MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+        assert_eq!(
+            Auth::logon_password(raw, "AMANDASECRECT"),
+            "7d+lqe93Nuinv3QEgsuls4FF/mbL6NMZVhTPlMSvOQo="
+        );
+    }
+
+    #[test]
+    fn a_logon_bears_its_time_a_nonce_and_the_password_of_both() {
+        let config = VenueConfig {
+            secrets: Secrets {
+                api_key: "AMANDA".into(),
+                api_secret: "AMANDASECRECT".into(),
+                ..Secrets::default()
+            },
+            ..VenueConfig::default()
+        };
+        let spec = Deribit::session(&config, &FixConfig::default()).unwrap();
+        let data = |time_ns| {
+            let mut out = Out::new();
+            (spec.logon)(LogonFacts { seq: 1, time_ns }, &mut out);
+            let text = String::from_utf8(out.body().to_vec()).unwrap();
+            let field = |tag: &str| {
+                let mut fields = text.split('\u{1}');
+                fields
+                    .find_map(|field| field.strip_prefix(tag))
+                    .unwrap()
+                    .to_owned()
+            };
+            assert_eq!(
+                Auth::logon_password(&field("96="), "AMANDASECRECT"),
+                field("554=")
+            );
+            field("96=")
+        };
+        let (one, other) = (
+            data(1_576_074_319_000_000_000),
+            data(1_576_074_319_001_000_000),
+        );
+        assert!(one.starts_with("1576074319000."), "{one}");
+        let nonce = |text: &str| text.split_once('.').unwrap().1.to_owned();
+        assert_ne!(nonce(&one), nonce(&other));
+        assert_eq!(nonce(&one).len(), 44, "32 bytes");
+    }
+
+    proptest! {
+        #[test]
+        fn names_come_back(epoch in 1u16..=Epoch::MAX, lane in 0u8..16, sequence: u16, number: u16) {
+            let id = ClientOrderId::new(Epoch(epoch), LaneId(lane), sequence.into()).unwrap();
+            let mut text = Name::new();
+            name(id, number, &mut text);
+            prop_assert_eq!(parse_name(text.as_bytes(), parse_client_id), Some((id, number)));
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! A venue's own machine with its order entry over FIX.
+//!
+//! ```text
+//!            new, amend, cancel                        everything else: books, questions, lists, balances, cancel-all
+//!                  │                                                     │
+//!   FIX link ◀── FixEntry ── reports, fills, acks ──▶ lane ◀── events ── V (its links as ever)
+//! ```
+//! Orders go out while the FIX session is logged on and V hears its private stream: a stream that tells what became of
+//! an order when the session does not. A cancel goes by whichever road is open. A session that was lost is as a private
+//! stream that was lost: orders are compared with the venue before anything new is sent.
+
+use crate::dialect::Dialect;
+use crate::orders::{Held, Orders};
+use crate::write::{Requests, order_text};
+use crate::{limits, report};
+use dp_types::{
+    AmendOrder, CancelOrder, Instrument, InstrumentId, LinkId, NewOrder, Now, OrderId, OrderReport,
+    OrderState, RejectReason, Text, UnixNanos, VenueId,
+};
+use dp_venue_api::limits::Bucket;
+use dp_venue_api::{
+    Capabilities, Control, DecodeError, EntryError, Event, Fault, FixConfig, FixSpec, LinkKind,
+    LinkRole, LinkSpec, ReadCounts, Registry, RestRequest, RestResponse, Sink, Venue, VenueConfig,
+};
+use dp_wire::fix::Message;
+
+/// Left in the bucket of requests by new orders and amends: a fifth.
+const KEPT_PARTS: u32 = 5;
+/// A venue's private stream, by the venues' common numbering.
+const STREAM: LinkId = LinkId(2);
+
+/// A request that is about to leave by the session.
+#[derive(Debug, Clone, Copy)]
+pub enum Ask<'a> {
+    /// A new order.
+    New(&'a NewOrder),
+    /// An amend.
+    Amend(&'a AmendOrder),
+    /// A cancel.
+    Cancel(&'a CancelOrder),
+}
+
+/// A venue's machine whose orders can go over FIX.
+pub trait OverFix: Venue + Sized {
+    /// What it offers then.
+    const CAPABILITIES: Capabilities;
+
+    /// How the venue speaks FIX.
+    fn dialect() -> Dialect;
+
+    /// The session of orders. `None` when the keys are of no use for one.
+    fn session(config: &VenueConfig, fix: &FixConfig) -> Option<FixSpec>;
+
+    /// Hears of a request that is about to leave by the session: takes room in the limits that all roads share, and
+    /// notes what the other road's messages will leave out.
+    ///
+    /// Errors: [`EntryError::RateLimited`]; it does not leave.
+    fn admit(&mut self, ask: Ask<'_>, instrument: &Instrument, now: Now) -> Result<(), EntryError> {
+        let _ = (ask, instrument, now);
+        Ok(())
+    }
+}
+
+/// The wrapper.
+#[derive(Debug)]
+pub struct FixEntry<V> {
+    inner: V,
+    config: VenueConfig,
+    links: Vec<LinkSpec>,
+    link: LinkId,
+    requests: Requests,
+    road: Road,
+    bucket: Bucket,
+    kept: u32,
+    /// Number of the last request about an order.
+    number: u16,
+}
+
+/// Where the session stands, and what is on its way there.
+#[derive(Debug, Default)]
+struct Road {
+    orders: Orders,
+    is_up: bool,
+    /// The inner machine hears its private stream.
+    is_heard: bool,
+    /// Connections so far.
+    connection: u32,
+}
+
+/// The inner machine's events on their way out.
+struct Filter<'a, S> {
+    out: &'a mut S,
+    road: &'a mut Road,
+    now: UnixNanos,
+}
+
+impl<S: Sink> Sink for Filter<'_, S> {
+    fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Control(Control::LoggedIn(_)) => {
+                self.road.is_heard = true;
+                if self.road.is_up {
+                    self.out.event(event);
+                }
+            }
+            Event::Order(report) if self.road.is_early(report, self.now) => {
+                self.out.event(&Event::Ignored(
+                    "no such order yet: its request may still arrive",
+                ));
+            }
+            _ => self.out.event(event),
+        }
+    }
+
+    fn send_text(&mut self, link: LinkId, text: &[u8]) {
+        self.out.send_text(link, text);
+    }
+
+    fn send_fix(&mut self, link: LinkId, kind: &'static str, fields: &[u8]) {
+        self.out.send_fix(link, kind, fields);
+    }
+
+    fn request(&mut self, link: LinkId, request: &RestRequest<'_>) {
+        self.out.request(link, request);
+    }
+
+    fn reconnect(&mut self, link: LinkId, why: &'static str) {
+        self.out.reconnect(link, why);
+    }
+
+    fn connect(&mut self, link: LinkId, path: &str) {
+        self.out.connect(link, path);
+    }
+}
+
+impl Road {
+    /// Whether the other road says "no such order" of one that may still be on its way here.
+    fn is_early(&self, report: &OrderReport, now: UnixNanos) -> bool {
+        let is_absent =
+            (report.state, report.reason) == (OrderState::Rejected, RejectReason::UnknownOrder);
+        let Some(id) = report.client_id.filter(|_| is_absent) else {
+            return false;
+        };
+        self.orders.may_arrive(id, now, self.connection)
+    }
+
+    const fn is_open(&self) -> bool {
+        self.is_up && self.is_heard
+    }
+}
+
+impl<V: OverFix> FixEntry<V> {
+    /// Puts FIX before a machine that was made of the same configuration.
+    pub fn new(inner: V, config: VenueConfig) -> Self {
+        let mut links = inner.links().to_vec();
+        let next = links.iter().map(|link| link.id.0 + 1).max();
+        let link = LinkId(next.unwrap_or(0).max(STREAM.0 + 1));
+        let fix = config.fix.as_ref();
+        if let Some(fix) = fix.filter(|fix| V::session(&config, fix).is_some()) {
+            let (host, port) = fix.entry.clone();
+            links.push(LinkSpec {
+                id: link,
+                kind: LinkKind::Fix,
+                host,
+                port,
+                path: String::new(),
+                name: "fix",
+                silence_ns_max: 0, // the session's heartbeats judge that
+                is_held: false,
+            });
+        }
+        let dialect = V::dialect();
+        let rate = dialect.rate;
+        Self {
+            inner,
+            config,
+            links,
+            link,
+            requests: Requests::new(dialect),
+            road: Road::default(),
+            bucket: limits::of_session(rate),
+            kept: rate.1 / KEPT_PARTS,
+            number: 0,
+        }
+    }
+
+    /// Lets the inner machine speak.
+    fn inner<S: Sink, R>(
+        &mut self,
+        now: Now,
+        out: &mut S,
+        say: impl FnOnce(&mut V, &mut Filter<'_, S>) -> R,
+    ) -> R {
+        let Self { inner, road, .. } = self;
+        let now = now.unix;
+        say(inner, &mut Filter { out, road, now })
+    }
+
+    /// Room for a request in every limit. Errors: [`EntryError`].
+    fn admit(&mut self, ask: Ask<'_>, instrument: &Instrument, now: Now) -> Result<(), EntryError> {
+        let kept = match ask {
+            Ask::New(_) | Ask::Amend(_) => self.kept,
+            Ask::Cancel(_) => 0,
+        };
+        if !self.bucket.take(now.unix, 1, kept) {
+            return Err(EntryError::RateLimited);
+        }
+        self.inner.admit(ask, instrument, now)
+    }
+
+    /// The next request's number. Begins at the second the first one is made in: names of requests of two runs differ.
+    fn next_number(&mut self, now: Now) -> u16 {
+        if self.number == 0 {
+            self.number = (now.unix.millis() / 1_000) as u16;
+        }
+        self.number = self.number.wrapping_add(1).max(1);
+        self.number
+    }
+}
+
+fn known(registry: &Registry, id: InstrumentId) -> Result<&Instrument, EntryError> {
+    registry.get(id).ok_or(EntryError::UnknownInstrument)
+}
+
+/// A request whose fields do not fit a message.
+const TOO_LONG: EntryError = EntryError::Unsupported;
+
+impl<V: OverFix> Venue for FixEntry<V> {
+    fn id(&self) -> VenueId {
+        self.inner.id()
+    }
+
+    fn capabilities(&self) -> &'static Capabilities {
+        const { &V::CAPABILITIES }
+    }
+
+    fn links(&self) -> &[LinkSpec] {
+        &self.links
+    }
+
+    fn link_role(&self, link: LinkId) -> LinkRole {
+        if link == self.link {
+            LinkRole::Orders
+        } else {
+            self.inner.link_role(link)
+        }
+    }
+
+    fn entry_link(&self) -> LinkId {
+        self.link
+    }
+
+    fn fix_spec(&self, link: LinkId) -> Option<FixSpec> {
+        let fix = self.config.fix.as_ref().filter(|_| link == self.link)?;
+        V::session(&self.config, fix)
+    }
+
+    fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
+        if link != self.link {
+            self.inner(now, out, |inner, out| {
+                inner.on_open(registry, link, now, out);
+            });
+            return;
+        }
+        self.road.is_up = true;
+        self.road.connection = self.road.connection.wrapping_add(1);
+        if self.road.is_heard {
+            out.event(&Event::Control(Control::LoggedIn(link)));
+        }
+    }
+
+    fn on_text(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        self.inner(now, out, |inner, out| {
+            inner.on_text(registry, link, now, text, out)
+        })
+    }
+
+    fn on_binary(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        bytes: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        self.inner(now, out, |inner, out| {
+            inner.on_binary(registry, link, now, bytes, out)
+        })
+    }
+
+    fn on_fix(
+        &mut self,
+        registry: &Registry,
+        _link: LinkId,
+        now: Now,
+        message: &Message<'_>,
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let (dialect, road) = (self.requests.dialect(), &mut self.road);
+        let at = report::At {
+            now: now.unix,
+            connection: road.connection,
+        };
+        match report::on_message(dialect, registry, message, (&mut road.orders, at), out)? {
+            true => Ok(()),
+            false if message.kind() == b"B" => {
+                out.event(&Event::Ignored("a notice"));
+                Ok(())
+            }
+            false => Err(DecodeError::Shape("a FIX message of a kind we do not know").into()),
+        }
+    }
+
+    fn on_response(
+        &mut self,
+        registry: &mut Registry,
+        link: LinkId,
+        now: Now,
+        response: RestResponse<'_>,
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        self.inner(now, out, |inner, out| {
+            inner.on_response(registry, link, now, response, out)
+        })
+    }
+
+    fn on_closed(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
+        if link == self.link {
+            self.road.is_up = false;
+            return;
+        }
+        if link == STREAM {
+            self.road.is_heard = false;
+        }
+        self.inner(now, out, |inner, out| inner.on_closed(link, now, out));
+    }
+
+    fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
+        self.inner(now, out, |inner, out| inner.on_deadline(registry, now, out));
+    }
+
+    fn next_deadline(&self) -> Option<UnixNanos> {
+        self.inner.next_deadline()
+    }
+
+    fn request_snapshot(
+        &mut self,
+        registry: &Registry,
+        instrument: InstrumentId,
+        now: Now,
+        out: &mut impl Sink,
+    ) {
+        self.inner(now, out, |inner, out| {
+            inner.request_snapshot(registry, instrument, now, out);
+        });
+    }
+
+    fn reconcile(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
+        self.inner(now, out, |inner, out| inner.reconcile(registry, now, out));
+    }
+
+    fn query_order(
+        &mut self,
+        registry: &Registry,
+        order: &CancelOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        self.inner(now, out, |inner, out| {
+            inner.query_order(registry, order, now, out)
+        })
+    }
+
+    fn new_order(
+        &mut self,
+        registry: &Registry,
+        order: &NewOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let instrument = known(registry, order.instrument)?;
+        if !self.road.is_open() {
+            return Err(EntryError::NotReady);
+        }
+        self.admit(Ask::New(order), instrument, now)?;
+        let held = Held::sent(order, now.unix, self.road.connection);
+        self.road.orders.note(held);
+        let fields = self.requests.new_order(instrument, order, now.unix);
+        out.send_fix(self.link, "D", fields.ok_or(TOO_LONG)?);
+        Ok(())
+    }
+
+    /// Over FIX where the venue amends there and the order is one of the latest; else as the venue's machine does.
+    fn amend_order(
+        &mut self,
+        registry: &Registry,
+        amend: &AmendOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let instrument = known(registry, amend.instrument)?;
+        let held = self.road.orders.get(amend.client_id).copied();
+        let kind = self.requests.dialect().amend;
+        let (Some(kind), Some(held), true) = (kind, held, self.road.is_open()) else {
+            return self.inner(now, out, |inner, out| {
+                inner.amend_order(registry, amend, now, out)
+            });
+        };
+        self.admit(Ask::Amend(amend), instrument, now)?;
+        let number = self.next_number(now);
+        let text = order_text(amend.order_id, |id| self.inner.order_id_text(id));
+        let fields = self
+            .requests
+            .amend(instrument, amend, (number, &held), text, now.unix);
+        out.send_fix(self.link, kind, fields.ok_or(TOO_LONG)?);
+        Ok(())
+    }
+
+    /// Over FIX, unless the session is down or has said that the order is not its own.
+    fn cancel_order(
+        &mut self,
+        registry: &Registry,
+        cancel: &CancelOrder,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let instrument = known(registry, cancel.instrument)?;
+        let held = self.road.orders.get(cancel.client_id).copied();
+        let is_here = held.is_some_and(|held| !held.is_elsewhere);
+        if !is_here || !self.road.is_up {
+            return self.inner(now, out, |inner, out| {
+                inner.cancel_order(registry, cancel, now, out)
+            });
+        }
+        self.admit(Ask::Cancel(cancel), instrument, now)?;
+        let number = self.next_number(now);
+        let text = order_text(cancel.order_id, |id| self.inner.order_id_text(id));
+        let about = (number, held.as_ref());
+        let fields = self
+            .requests
+            .cancel(instrument, cancel, about, text, now.unix);
+        out.send_fix(self.link, "F", fields.ok_or(TOO_LONG)?);
+        Ok(())
+    }
+
+    /// As the venue's machine does: one request over its own road reaches orders of every road.
+    fn cancel_all(
+        &mut self,
+        registry: &Registry,
+        instrument: InstrumentId,
+        live: &[CancelOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        self.inner(now, out, |inner, out| {
+            inner.cancel_all(registry, instrument, live, now, out)
+        })
+    }
+
+    fn read_counts(&self) -> ReadCounts {
+        self.inner.read_counts()
+    }
+
+    fn order_id_text(&self, id: OrderId) -> Text<40> {
+        self.inner.order_id_text(id)
+    }
+}

@@ -1,0 +1,246 @@
+//! Market data over FIX: what is asked for (V), and what comes: books whole (W), changes of them (X), trades.
+//!
+//! ```text
+//!   V  262 263=1 264=depth 265=1 267: 269=0 269=1 269=2  146: 55
+//!   W  55 268: 269 270 271            entries: bids, offers; trades are passed over
+//!   X  268: 279 269 55 270 271        an entry without a symbol is of the one before; deleted has no quantity
+//! ```
+//! Levels are told by price; an entry of a size 0 takes its level out too. Source: FIX 4.4 volume 3.
+
+use crate::write::Fields;
+use dp_types::{
+    BookMsg, BookMsgKind, Decimal, InstrumentId, RawLevel, Side, TradeId, TradeMsg, VenueId,
+    VenueNanos,
+};
+use dp_venue_api::{DecodeError, Event, Registry, Sink};
+use dp_wire::fix::Message;
+use dp_wire::time::parse_fix;
+
+/// Levels a side of one message; more are [`DecodeError::TooMuch`].
+const LEVELS_MAX: usize = 8_192;
+/// Room taken at the start.
+const LEVELS_WARM: usize = 1_024;
+
+const NOT_FOLLOWED: Event<'static> = Event::Ignored("of an instrument we do not follow");
+
+/// Appends the fields of a request for the book and the trades of a symbol.
+pub fn write_request(id: &[u8], symbol: &[u8], depth: u16, fields: &mut Fields) {
+    fields
+        .clear()
+        .bytes(262, id)
+        .u64(263, 1)
+        .u64(264, depth.into())
+        .u64(265, 1)
+        .u64(267, 3)
+        .u64(269, 0)
+        .u64(269, 1)
+        .u64(269, 2)
+        .u64(146, 1)
+        .bytes(55, symbol);
+}
+
+/// One entry of a message.
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry<'a> {
+    action: &'a [u8],
+    kind: &'a [u8],
+    price: &'a [u8],
+    qty: &'a [u8],
+    trade: &'a [u8],
+    taker: &'a [u8],
+}
+
+/// Reads books and trades; holds the levels of one message.
+#[derive(Debug)]
+pub struct Market {
+    bids: Vec<RawLevel>,
+    asks: Vec<RawLevel>,
+}
+
+impl Default for Market {
+    fn default() -> Self {
+        Self {
+            bids: Vec::with_capacity(LEVELS_WARM),
+            asks: Vec::with_capacity(LEVELS_WARM),
+        }
+    }
+}
+
+fn number(text: &[u8], field: &'static str) -> Result<Decimal, DecodeError> {
+    if text.is_empty() {
+        return Err(DecodeError::Field(field));
+    }
+    Decimal::parse(text).map_err(|error| DecodeError::Number { field, error })
+}
+
+impl Market {
+    /// Reads one message of market data (W or X).
+    ///
+    /// Errors: [`DecodeError`]. What was read of it before is told: a book may be wrong, and the link is to be
+    /// replaced.
+    pub fn on_message(
+        &mut self,
+        venue: VenueId,
+        registry: &Registry,
+        message: &Message<'_>,
+        trade_id: fn(&[u8]) -> Option<TradeId>,
+        out: &mut impl Sink,
+    ) -> Result<(), DecodeError> {
+        let is_whole = message.kind() == b"W";
+        let venue_ns = message
+            .get(60)
+            .or_else(|| message.get(52))
+            .and_then(parse_fix);
+        let venue_ns = VenueNanos(venue_ns.unwrap_or(0));
+        let mut reader = Reader {
+            market: self,
+            venue,
+            registry,
+            trade_id,
+            is_whole,
+            venue_ns,
+            symbol: b"",
+            instrument: None,
+        };
+        reader.market.clear();
+        let (mut entry, mut has_entry, mut told) = (Entry::default(), false, 0);
+        // What an entry begins with: its action, or in a whole book its kind.
+        let begins = if is_whole { 269 } else { 279 };
+        for (tag, value) in message.fields() {
+            if tag == begins {
+                if has_entry {
+                    reader.entry(&entry, out)?;
+                }
+                (entry, has_entry) = (Entry::default(), true);
+            }
+            match tag {
+                268 => told = 1,
+                55 => reader.turn(value, out),
+                269 => entry.kind = value,
+                270 => entry.price = value,
+                271 => entry.qty = value,
+                279 => entry.action = value,
+                1003 | 880 => entry.trade = value,
+                2446 => entry.taker = value,
+                _ => {}
+            }
+        }
+        if told == 0 {
+            return Err(DecodeError::Field("NoMDEntries"));
+        }
+        if has_entry {
+            reader.entry(&entry, out)?;
+        }
+        reader.tell(out);
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.bids.clear();
+        self.asks.clear();
+    }
+}
+
+/// One message being read.
+struct Reader<'a> {
+    market: &'a mut Market,
+    venue: VenueId,
+    registry: &'a Registry,
+    trade_id: fn(&[u8]) -> Option<TradeId>,
+    is_whole: bool,
+    venue_ns: VenueNanos,
+    symbol: &'a [u8],
+    instrument: Option<InstrumentId>,
+}
+
+impl<'a> Reader<'a> {
+    /// Entries are of this symbol from here on. Within an entry of changes the symbol stands after its action, so the
+    /// entry before it has been read already.
+    fn turn(&mut self, symbol: &'a [u8], out: &mut impl Sink) {
+        if symbol == self.symbol {
+            return;
+        }
+        self.tell(out);
+        self.symbol = symbol;
+        self.instrument = self.registry.find(self.venue, symbol);
+        if self.instrument.is_none() {
+            out.event(&NOT_FOLLOWED);
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>, out: &mut impl Sink) -> Result<(), DecodeError> {
+        if self.symbol.is_empty() {
+            return Err(DecodeError::Field("Symbol"));
+        }
+        let Some(instrument) = self.instrument else {
+            return Ok(());
+        };
+        let levels = match entry.kind {
+            b"0" => &mut self.market.bids,
+            b"1" => &mut self.market.asks,
+            b"2" => return self.trade(instrument, entry, out),
+            // Opening, closing, high, low: of a day, not of a book.
+            _ => return Ok(()),
+        };
+        let qty = if entry.action == b"2" {
+            Decimal::ZERO
+        } else {
+            number(entry.qty, "MDEntrySize")?
+        };
+        if levels.len() >= LEVELS_MAX {
+            return Err(DecodeError::TooMuch("levels"));
+        }
+        let price = number(entry.price, "MDEntryPx")?;
+        levels.push(RawLevel { price, qty });
+        Ok(())
+    }
+
+    fn trade(
+        &self,
+        instrument: InstrumentId,
+        entry: &Entry<'_>,
+        out: &mut impl Sink,
+    ) -> Result<(), DecodeError> {
+        let taker = match entry.taker {
+            b"1" => Side::Buy,
+            b"2" => Side::Sell,
+            // Which side took is not said: of no use to whoever looks for that.
+            _ => {
+                out.event(&Event::Ignored("a trade whose taker is not told"));
+                return Ok(());
+            }
+        };
+        out.event(&Event::Trade(TradeMsg {
+            instrument,
+            trade_id: (self.trade_id)(entry.trade).unwrap_or_default(),
+            taker,
+            price: number(entry.price, "MDEntryPx")?,
+            qty: number(entry.qty, "MDEntrySize")?,
+            venue_ns: self.venue_ns,
+        }));
+        Ok(())
+    }
+
+    /// Tells the levels read so far.
+    fn tell(&mut self, out: &mut impl Sink) {
+        let has_levels = !self.market.bids.is_empty() || !self.market.asks.is_empty();
+        if let Some(instrument) = self.instrument.filter(|_| has_levels || self.is_whole) {
+            out.event(&Event::Book(BookMsg {
+                instrument,
+                kind: if self.is_whole {
+                    BookMsgKind::Snapshot
+                } else {
+                    BookMsgKind::Delta
+                },
+                first_id: -1,
+                last_id: -1,
+                prev_id: -1,
+                checksum: None,
+                bids: &self.market.bids,
+                asks: &self.market.asks,
+                venue_ns: self.venue_ns,
+            }));
+        }
+        self.market.clear();
+    }
+}

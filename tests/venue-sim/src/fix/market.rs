@@ -1,0 +1,256 @@
+//! Market data: a book whole (W), then what changed of it (X), and trades.
+//!
+//! What is told to a subscriber is the difference between the book as it last heard it and the book as it is, so a
+//! message carries each level once. The session's numbers are the chain: no message may be missed.
+
+use super::codec::Message;
+use super::door::Name;
+use super::parse::inst_of;
+use super::time;
+use crate::core::Core;
+use crate::engine::{Event, Side, Trade};
+use crate::text::{price, qty};
+use crate::venues::Face;
+use std::collections::BTreeMap;
+
+/// Subscriptions of all sessions.
+const SUBS_MAX: usize = 1_000;
+/// Instruments in one request.
+const SYMBOLS_MAX: usize = 100;
+
+/// Levels of both sides: price to size.
+type Levels = [BTreeMap<i64, i64>; 2];
+
+struct Sub {
+    name: Name,
+    id: String,
+    inst: usize,
+    /// Levels of a side; all where `None`.
+    depth: Option<usize>,
+    has_book: bool,
+    has_trades: bool,
+    /// Each change brings the whole book again.
+    is_whole: bool,
+    told: Levels,
+}
+
+/// All subscriptions.
+#[derive(Default)]
+pub struct Market {
+    subs: Vec<Sub>,
+}
+
+impl Market {
+    /// A session is gone.
+    pub fn forget(&mut self, name: &Name) {
+        self.subs.retain(|sub| sub.name != *name);
+    }
+
+    /// A MarketDataRequest; its answers.
+    pub fn request(&mut self, face: &mut dyn Face, name: &Name, message: &Message) -> Vec<Message> {
+        let id = message.text(262).to_owned();
+        let kind = message.text(263);
+        if kind == "2" {
+            self.subs.retain(|sub| sub.name != *name || sub.id != id);
+            return Vec::new();
+        }
+        let subs = match self.wanted(face, name, message) {
+            Ok(subs) => subs,
+            Err((reason, text)) => {
+                let mut reject = Message::new("Y");
+                reject.put(262, id).put(281, reason).put(58, text);
+                return vec![reject];
+            }
+        };
+        let mut answers = Vec::new();
+        for mut sub in subs {
+            if sub.has_book {
+                sub.told = levels(face.core(), sub.inst, sub.depth);
+                answers.push(whole(face, &sub));
+            }
+            if kind == "1" {
+                self.subs.push(sub);
+            }
+        }
+        answers
+    }
+
+    /// What subscribers are to hear after these events.
+    pub fn read(&mut self, face: &mut dyn Face, tape: &[Event]) -> Vec<(Name, Message)> {
+        let mut told = Vec::new();
+        if tape.is_empty() {
+            return told;
+        }
+        for sub in &mut self.subs {
+            let has_moved = tape
+                .iter()
+                .any(|event| matches!(event, Event::Level { inst, .. } if *inst == sub.inst));
+            let mut entries = Vec::new();
+            if sub.has_trades {
+                for event in tape {
+                    if let Event::Trade(trade) = event
+                        && trade.inst == sub.inst
+                    {
+                        entries.push(trade_entry(face, trade));
+                    }
+                }
+            }
+            if sub.has_book && has_moved {
+                let now = levels(face.core(), sub.inst, sub.depth);
+                if sub.is_whole && now != sub.told {
+                    sub.told = now;
+                    told.push((sub.name.clone(), whole(face, sub)));
+                } else if !sub.is_whole {
+                    entries.extend(changes(face, sub, &now));
+                    sub.told = now;
+                }
+            }
+            if !entries.is_empty() {
+                let mut message = Message::new("X");
+                message.put(262, &sub.id).put(268, entries.len());
+                for entry in &entries {
+                    message.append(entry);
+                }
+                told.push((sub.name.clone(), message));
+            }
+        }
+        told
+    }
+
+    /// The subscriptions a request asks for. Errors: MDReqRejReason and text.
+    fn wanted(
+        &self,
+        face: &mut dyn Face,
+        name: &Name,
+        message: &Message,
+    ) -> Result<Vec<Sub>, (u32, &'static str)> {
+        let id = message.text(262);
+        if id.is_empty() || !matches!(message.text(263), "0" | "1") {
+            return Err((4, "unsupported SubscriptionRequestType"));
+        }
+        let is_same = |sub: &Sub| sub.name == *name && sub.id == id;
+        if self.subs.iter().any(is_same) {
+            return Err((1, "duplicate MDReqID"));
+        }
+        let depth = match message.number(264) {
+            Some(0) => None,
+            Some(depth) => Some(usize::try_from(depth).unwrap_or(usize::MAX)),
+            None => return Err((5, "unsupported MarketDepth")),
+        };
+        let is_whole = message.get(265) == Some("0");
+        let kinds: Vec<Message> = message.group(267);
+        let kinds: Vec<&str> = kinds.iter().map(|kind| kind.text(269)).collect();
+        let has = |wanted: &[&str]| kinds.iter().any(|kind| wanted.contains(kind));
+        if kinds.is_empty() || kinds.iter().any(|kind| !matches!(*kind, "0" | "1" | "2")) {
+            return Err((8, "unsupported MDEntryType"));
+        }
+        let symbols = message.group(146);
+        if symbols.is_empty() || symbols.len() > SYMBOLS_MAX {
+            return Err((0, "no symbols, or too many"));
+        }
+        if self.subs.len() + symbols.len() > SUBS_MAX {
+            return Err((2, "insufficient bandwidth"));
+        }
+        let mut subs = Vec::new();
+        for symbol in &symbols {
+            let inst = inst_of(face, symbol.text(55));
+            subs.push(Sub {
+                name: name.clone(),
+                id: id.to_owned(),
+                inst: inst.ok_or((0, "unknown symbol"))?,
+                depth,
+                has_book: has(&["0", "1"]),
+                has_trades: has(&["2"]),
+                is_whole,
+                told: Levels::default(),
+            });
+        }
+        Ok(subs)
+    }
+}
+
+/// The list of instruments (SecurityList).
+pub fn instruments(face: &mut dyn Face, asked: &Message) -> Message {
+    let count = face.core().engine.instruments();
+    let mut list = Message::new("y");
+    list.put(320, asked.text(320))
+        .put(322, format!("list-{count}"));
+    list.put(560, 0).put(146, count);
+    for inst in 0..count {
+        let symbol = face.symbol(inst);
+        let spec = face.core().engine.spec(inst);
+        list.put(55, symbol).put(15, &spec.quote);
+        list.put(969, price(spec, spec.tick));
+        list.put(562, qty(spec, spec.qty_min));
+    }
+    list
+}
+
+fn levels(core: &Core, inst: usize, depth: Option<usize>) -> Levels {
+    [Side::Buy, Side::Sell].map(|side| {
+        let book = core.engine.book(inst).levels(side);
+        book.take(depth.unwrap_or(usize::MAX))
+            .map(|(price, level)| (price, level.total))
+            .collect()
+    })
+}
+
+/// The book of a subscription as it was last told.
+fn whole(face: &mut dyn Face, sub: &Sub) -> Message {
+    let symbol = face.symbol(sub.inst);
+    let core = face.core();
+    let spec = core.engine.spec(sub.inst);
+    let [bids, asks] = &sub.told;
+    let mut message = Message::new("W");
+    message.put(262, &sub.id).put(55, symbol);
+    message.put(268, bids.len() + asks.len());
+    let rows = bids.iter().rev().map(|row| (0, row));
+    for (side, (at, size)) in rows.chain(asks.iter().map(|row| (1, row))) {
+        message.put(269, side).put(270, price(spec, *at));
+        message.put(271, qty(spec, *size));
+    }
+    message
+}
+
+/// Entries for what is new, changed or gone.
+fn changes(face: &mut dyn Face, sub: &Sub, now: &Levels) -> Vec<Message> {
+    let symbol = face.symbol(sub.inst);
+    let spec = face.core().engine.spec(sub.inst);
+    let mut entries = Vec::new();
+    let mut put = |side: usize, action: u32, at: i64, size: Option<i64>| {
+        let mut entry = Message::default();
+        entry.put(279, action).put(269, side).put(55, &symbol);
+        entry.put(270, price(spec, at));
+        entry.put_some(271, size.map(|size| qty(spec, size)));
+        entries.push(entry);
+    };
+    for (side, (was, is)) in sub.told.iter().zip(now).enumerate() {
+        for at in was.keys().filter(|at| !is.contains_key(at)) {
+            put(side, 2, *at, None);
+        }
+        for (at, size) in is {
+            match was.get(at) {
+                None => put(side, 0, *at, Some(*size)),
+                Some(known) if known != size => put(side, 1, *at, Some(*size)),
+                Some(_) => {}
+            }
+        }
+    }
+    entries
+}
+
+fn trade_entry(face: &mut dyn Face, trade: &Trade) -> Message {
+    let symbol = face.symbol(trade.inst);
+    let core = face.core();
+    let spec = core.engine.spec(trade.inst);
+    let at_ms = (trade.at_ns / 1_000_000) as i64 + core.skew_ms;
+    let mut entry = Message::default();
+    entry.put(279, 0).put(269, 2).put(55, symbol);
+    entry
+        .put(270, price(spec, trade.price))
+        .put(271, qty(spec, trade.qty));
+    entry.put(60, time::text(at_ms)).put(1003, trade.id);
+    let taker = if trade.taker == Side::Buy { 1 } else { 2 };
+    entry.put(2446, taker);
+    entry
+}
