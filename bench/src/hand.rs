@@ -286,6 +286,7 @@ impl<'r> Hand<'r> {
                         tag,
                         status: 200,
                         retry_after_s: None,
+                        usage: dp_venue_api::Usage::default(),
                         body: &mut body,
                     };
                     machine.on_response(registry, link, now, response, tap)

@@ -208,6 +208,7 @@ impl Rig {
             tag,
             status: 200,
             retry_after_s: None,
+            usage: dp_venue_api::Usage::default(),
             body: &mut self.bytes,
         };
         let (registry, tap) = (&mut self.registry, &mut self.tap);

@@ -285,6 +285,7 @@ impl<T: Tool> Replay<T> {
             tag,
             status: 200,
             retry_after_s: None,
+            usage: dp_venue_api::Usage::default(),
             body: &mut body,
         };
         let link = dp_types::LinkId(0);

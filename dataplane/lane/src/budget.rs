@@ -16,6 +16,8 @@ use dp_venue_api::limits::{Budget, Share};
 
 /// Hundredths of the address's limits that a venue's feed has where its gateway is in another lane.
 const FEED_PCT: u32 = 50;
+/// Hundredths of the account's limits that further feeds have together: those that log on ask for a session, no more.
+const FEED_ACCOUNT_PCT: u32 = 20;
 
 /// A lane's part of a venue's limits.
 pub fn of(config: &Config, lane: usize, venue: &str) -> Budget {
@@ -34,19 +36,22 @@ pub fn of(config: &Config, lane: usize, venue: &str) -> Budget {
     }
 }
 
-/// What the venue's own machine and each further feed have of a lane's part: the feeds' half of it is parted evenly, and
-/// the own machine, which is a feed too, has the rest.
+/// What the venue's own machine and each further feed have of a lane's part: the feeds' half of the address is parted
+/// evenly, and the own machine, which is a feed too, has the rest; of the account it has nearly all.
 pub fn of_feeds(budget: Budget, feeds: usize) -> (Budget, Budget) {
-    let feeds = u32::try_from(feeds.max(1)).unwrap_or(FEED_PCT);
-    let further = (FEED_PCT / feeds).max(1);
-    let part = |percent| Budget {
-        account: budget.account.part(percent),
-        address: budget.address.part(percent),
-    };
-    match feeds {
-        1 => (budget, budget),
-        _ => (part(100 - further * (feeds - 1)), part(further)),
+    let feeds = u32::try_from(feeds.max(1)).unwrap_or(FEED_ACCOUNT_PCT);
+    if feeds == 1 {
+        return (budget, budget);
     }
+    let parted = |whole: Share, percent: u32| {
+        let further = (percent / feeds).max(1);
+        let own = 100u32.saturating_sub(further * (feeds - 1));
+        (whole.part(own), whole.part(further))
+    };
+    let account = parted(budget.account, FEED_ACCOUNT_PCT);
+    let address = parted(budget.address, FEED_PCT);
+    let budget = |account, address| Budget { account, address };
+    (budget(account.0, address.0), budget(account.1, address.1))
 }
 
 /// The same for people, a venue a text: `binance 50 % of the account, 25 % of the address`.

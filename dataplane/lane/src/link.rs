@@ -273,6 +273,7 @@ impl Link {
                             tag: request.tag,
                             status: response.head.status,
                             retry_after_s: response.head.retry_after_s,
+                            usage: response.head.usage,
                             body: response.body,
                         }));
                     }

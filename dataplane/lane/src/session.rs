@@ -408,6 +408,7 @@ impl<T: Transport> Sessions<T> {
                 tag: *tag,
                 status: 0,
                 retry_after_s: None,
+                usage: dp_venue_api::Usage::default(),
                 body: &mut [],
             };
             // What the machine says of it is the same as of any refusal: it asks again or gives up.

@@ -38,6 +38,12 @@ impl<T> Locked<T> {
         })
     }
 
+    /// The value, to be changed where it is.
+    pub const fn get_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`; the borrow is the only one.
+        unsafe { &mut *self.page.as_ptr().cast::<T>() }
+    }
+
     /// What the kernel gave.
     pub const fn kind(&self) -> Kind {
         self.page.kind

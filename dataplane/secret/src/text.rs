@@ -39,15 +39,14 @@ impl Secret {
         if text.is_empty() {
             return Ok(Self(None));
         }
-        let mut all = Bytes {
+        // Straight there: no copy of it is made on the way.
+        let mut locked = Locked::new(Bytes {
             len: text.len(),
             bytes: [0; LEN_MAX],
-        };
-        let room = all.bytes.get_mut(..text.len());
+        })?;
+        let room = locked.get_mut().bytes.get_mut(..text.len());
         room.ok_or(TextError::TooLong(text.len()))?
             .copy_from_slice(text.as_bytes());
-        let locked = Locked::new(all)?;
-        crate::scrub::<1536>();
         Ok(Self(Some(Arc::new(locked))))
     }
 }

@@ -37,6 +37,24 @@ pub enum HttpError {
     Request,
 }
 
+/// What a venue says with an answer of the limit the request counted against, each in its own fields; `None` = not told.
+///
+/// Sources: the venue pages, section 6: `X-MBX-USED-WEIGHT-1M` (Binance), `gw-ratelimit-*` (KuCoin),
+/// `X-HB-RateLimit-Requests-*` (HTX).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// What the window allows.
+    pub limit: Option<u32>,
+    /// What was used of it, by whomever it is counted for.
+    pub used: Option<u32>,
+    /// What is left of it.
+    pub left: Option<u32>,
+    /// Milliseconds until the window begins anew.
+    pub reset_ms: Option<u32>,
+    /// When it begins anew, Unix milliseconds.
+    pub ends_ms: Option<u64>,
+}
+
 /// A response's head, checked once; looking up fields cannot fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResponseHead<'a> {
@@ -50,6 +68,8 @@ pub struct ResponseHead<'a> {
     pub is_keep_alive: bool,
     /// `Retry-After` in seconds. The date form is not read: it needs a clock.
     pub retry_after_s: Option<u32>,
+    /// What is used up of the venue's limits. What is not a number counts as not told.
+    pub usage: Usage,
     /// Length of the head in bytes, its empty line included.
     pub head_len: usize,
     fields: &'a [u8],
@@ -87,6 +107,7 @@ impl<'a> ResponseHead<'a> {
             is_chunked: false,
             is_keep_alive: is_1_1,
             retry_after_s: None,
+            usage: Usage::default(),
             head_len,
             fields,
         };
@@ -132,7 +153,9 @@ impl<'a> ResponseHead<'a> {
                 self.is_keep_alive = true;
             }
         } else if name.eq_ignore_ascii_case(b"retry-after") {
-            self.retry_after_s = number(value).and_then(|s| u32::try_from(s).ok());
+            self.retry_after_s = short(value);
+        } else {
+            self.usage.note(name, value);
         }
         Ok(())
     }
@@ -215,6 +238,27 @@ fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
 fn has_token(list: &[u8], token: &[u8]) -> bool {
     list.split(|&byte| byte == b',')
         .any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
+}
+
+impl Usage {
+    fn note(&mut self, name: &[u8], value: &[u8]) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("x-mbx-used-weight-1m") {
+            self.used = short(value);
+        } else if is("gw-ratelimit-limit") {
+            self.limit = short(value);
+        } else if is("gw-ratelimit-remaining") || is("x-hb-ratelimit-requests-remain") {
+            self.left = short(value);
+        } else if is("gw-ratelimit-reset") {
+            self.reset_ms = short(value);
+        } else if is("x-hb-ratelimit-requests-expire") {
+            self.ends_ms = number(value);
+        }
+    }
+}
+
+fn short(value: &[u8]) -> Option<u32> {
+    number(value).and_then(|value| u32::try_from(value).ok())
 }
 
 /// Decimal digits only, at most 18 of them.
@@ -302,6 +346,34 @@ impl RequestHead<'_> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_is_used_up_is_read_off_the_head() {
+        let usage = |fields: &str| {
+            let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+            ResponseHead::parse(text.as_bytes()).unwrap().unwrap().usage
+        };
+        assert_eq!(usage("X-MBX-USED-WEIGHT-1M: 1200\r\n").used, Some(1_200));
+        let pool = "gw-ratelimit-limit: 4000\r\ngw-ratelimit-remaining: 0\r\nGW-RateLimit-Reset: 29500\r\n";
+        let expected = Usage {
+            limit: Some(4_000),
+            left: Some(0),
+            reset_ms: Some(29_500),
+            ..Usage::default()
+        };
+        assert_eq!(usage(pool), expected);
+        let window = "X-HB-RateLimit-Requests-Remain: 9\r\nX-HB-RateLimit-Requests-Expire: 1700000000000\r\n";
+        let heard = usage(window);
+        assert_eq!(
+            (heard.left, heard.ends_ms),
+            (Some(9), Some(1_700_000_000_000))
+        );
+        assert_eq!(
+            usage("x-mbx-used-weight-1m: -1\r\ngw-ratelimit-limit: 99999999999\r\n"),
+            Usage::default(),
+            "no numbers of theirs"
+        );
+    }
 
     #[test]
     fn a_head_is_read_whole() {

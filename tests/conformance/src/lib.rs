@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cases;
+pub mod play;
 pub mod script;
 pub mod soak;
 pub mod stage;

@@ -117,6 +117,7 @@ impl<V: Venue, R: SyncRule> Lane<V, R> {
             tag,
             status,
             retry_after_s: None,
+            usage: dp_venue_api::Usage::default(),
             body: &mut body.to_vec(),
         };
         let heard = &mut self.heard;
@@ -392,6 +393,18 @@ scripts! {
         hello: concat!("2", fixture!("binance", "entry_user_stream_ack")),
         reply: SILENT,
         good: concat!("1", fixture!("binance", "feed_delta")),
+    };
+    binance_usdm dp_venue_binance BinanceUsdm BinanceSync Script {
+        symbol: "BTCUSDT",
+        also: &[],
+        answers: &[
+            ("exchangeInfo", fixture!("binance", "usdm_exchange_info")),
+            ("listenKey", fixture!("binance", "usdm_listen_key")),
+            ("depth", fixture!("binance", "usdm_depth")),
+        ],
+        hello: concat!("2", fixture!("binance", "usdm_proof_ack")),
+        reply: SILENT,
+        good: concat!("1", fixture!("binance", "feed_delta_futures")),
     };
     bitfinex dp_venue_bitfinex Bitfinex BitfinexSync Script {
         symbol: "tBTCUSD",

@@ -307,6 +307,7 @@ impl<V: Venue> Rig<V> {
             tag,
             status,
             retry_after_s,
+            usage: dp_venue_api::Usage::default(),
             body: &mut body,
         };
         let result = self.venue.on_response(

@@ -56,6 +56,18 @@ fn binance() {
 }
 
 #[test]
+fn binance_usdm() {
+    replay(
+        "binance_usdm",
+        venues::binance_usdm,
+        &["account_order_liquidation"],
+    );
+    let whole = include_bytes!("../../fuzz/corpus/binance_usdm/rest_reconcile");
+    let first = include_bytes!("../../fuzz/corpus/binance_usdm/rest_open_orders");
+    assert!(venues::binance_usdm(whole) > venues::binance_usdm(first));
+}
+
+#[test]
 fn okx() {
     let deaf = ["feed_notice_upgrade", "rest_fills", "rest_too_many"];
     replay("okx", venues::okx, &deaf);

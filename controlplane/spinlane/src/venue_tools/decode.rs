@@ -205,6 +205,7 @@ impl<T: Tool> Decoder<T> {
                     tag,
                     status: 200,
                     retry_after_s: None,
+                    usage: dp_venue_api::Usage::default(),
                     body: &mut bytes,
                 };
                 machine.on_response(registry, dp_types::LinkId(0), now, response, &mut sink)

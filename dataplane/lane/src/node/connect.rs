@@ -11,6 +11,7 @@ use crate::way::Way;
 use dp_config::{Role, host_port, load_keys};
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::NumbersPage;
+use dp_transport::SOCKETS_MAX;
 use dp_types::VenueId;
 use dp_venue_api::{
     FixConfig, FixInstrument, FixSpec, LinkRole, LinkSpec, Registry, RegistryError, Secrets,
@@ -150,6 +151,7 @@ impl Plan<'_> {
             machines.push((machine, links));
             machines.append(&mut further);
         }
+        has_room(machines.iter().map(|(_, links)| links.len()).sum()).map_err(sentence)?;
         Ok(machines)
     }
 
@@ -200,6 +202,16 @@ impl Plan<'_> {
             Way::AfXdp(_) => Reach::Ipv4,
         }
     }
+}
+
+/// Whether a lane has sockets for so many links. Those that are raced beside them for a moment take what is left.
+fn has_room(links: usize) -> Result<(), String> {
+    if links <= SOCKETS_MAX {
+        return Ok(());
+    }
+    Err(format!(
+        "its venues want {links} connections and a lane has {SOCKETS_MAX}: give some of them to another lane, or fewer feeds"
+    ))
 }
 
 fn no_machine(id: VenueId, has_fix: bool) -> String {
@@ -276,4 +288,19 @@ fn pin_of(text: &str) -> Option<[u8; 32]> {
         *slot = u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok()?;
     }
     Some(pin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_connections_than_sockets_are_refused_with_the_mend() {
+        assert_eq!(has_room(SOCKETS_MAX), Ok(()));
+        let error = has_room(SOCKETS_MAX + 1).unwrap_err();
+        assert!(
+            error.contains("65 connections") && error.contains("another lane"),
+            "{error}"
+        );
+    }
 }

@@ -29,6 +29,7 @@ mod venue;
 
 pub use capability::{Capabilities, EntryLink};
 pub use dp_secret::{Keys as Secrets, Locked, Secret, Zeroizing, scrub};
+pub use dp_wire::http::Usage;
 pub use event::{Control, DecodeError, Event, Fault, RequestAck};
 pub use execution::{Named, Standing, Trade};
 pub use in_flight::InFlight;

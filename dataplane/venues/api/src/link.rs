@@ -2,6 +2,7 @@
 
 use dp_types::LinkId;
 use dp_wire::fix::LogonFields;
+use dp_wire::http::Usage;
 
 /// What runs on a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +138,8 @@ pub struct RestResponse<'a> {
     pub status: u16,
     /// `Retry-After` in seconds, when given.
     pub retry_after_s: Option<u32>,
+    /// What the answer says is used up of the venue's limits.
+    pub usage: Usage,
     /// The body; mutable because the JSON parser works in place.
     pub body: &'a mut [u8],
 }

@@ -192,6 +192,12 @@ impl Limits {
         }
     }
 
+    /// Takes the weight that an HTTP answer says is used of this minute: what we have not sent, others at this address
+    /// have.
+    pub fn tell_weight(&mut self, now: UnixNanos, used: u32) {
+        self.weight.tell_used(now, used);
+    }
+
     /// The venue said stop. `until` is its own time, if it named one; returns ours.
     pub fn stop(&mut self, now: UnixNanos, is_ban: bool, until: Option<UnixNanos>) -> UnixNanos {
         let default = now.after(if is_ban { BAN_NS } else { STOP_NS });
@@ -241,6 +247,16 @@ mod tests {
         assert_eq!(snapshots, 96, "4800 of 6000");
         assert!(!limits.new_order(T0));
         assert_eq!((0..2_000).filter(|_| limits.cancel(T0)).count(), 1_200);
+    }
+
+    #[test]
+    fn weight_that_others_have_used_is_not_ours() {
+        let mut limits = Limits::new(Product::Spot, Budget::WHOLE);
+        assert!(limits.request(T0, 1_000));
+        limits.tell_weight(T0, 5_990);
+        assert!(!limits.new_order(T0), "what is left is for cancels");
+        assert_eq!((0..99).filter(|_| limits.cancel(T0)).count(), 10);
+        assert!(limits.new_order(T0.after(67 * SECOND_NS)));
     }
 
     #[test]

@@ -118,6 +118,7 @@ fn decode_and_apply_touch_no_allocator() {
             tag,
             status: 200,
             retry_after_s: None,
+            usage: dp_venue_api::Usage::default(),
             body: &mut body,
         };
         venue

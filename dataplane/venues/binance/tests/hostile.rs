@@ -88,6 +88,7 @@ fn feed(rig: &mut Rig, bytes: &[u8]) {
                 tag: RestTag(kind),
                 status,
                 retry_after_s: None,
+                usage: dp_venue_api::Usage::default(),
                 body: &mut copy,
             };
             let (venue, registry) = (&mut rig.venue, &mut rig.registry);

@@ -76,6 +76,7 @@ fn feed(rig: &mut Rig, bytes: &[u8]) {
             tag,
             status: [200, 200, 500, 429, 0][kind % 5],
             retry_after_s: None,
+            usage: dp_venue_api::Usage::default(),
             body: &mut bytes.to_vec(),
         };
         let _ = venue.on_response(registry, LinkId(0), at_ms(1), response, &mut lane);

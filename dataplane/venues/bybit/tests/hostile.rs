@@ -89,6 +89,7 @@ fn feed(rig: &mut Rig, bytes: &[u8]) {
             tag,
             status: [200, 0, 429, 500][at % 4],
             retry_after_s: None,
+            usage: dp_venue_api::Usage::default(),
             body: &mut copy,
         };
         let (bybit, registry) = (&mut rig.venue, &mut rig.registry);

@@ -198,6 +198,7 @@ fn order_entry_touches_no_allocator() {
                 tag: lane.tag,
                 status: if sequence == 1 { 400 } else { 200 },
                 retry_after_s: None,
+                usage: dp_venue_api::Usage::default(),
                 body,
             };
             venue
@@ -211,6 +212,7 @@ fn order_entry_touches_no_allocator() {
             tag: lane.tag,
             status: 200,
             retry_after_s: None,
+            usage: dp_venue_api::Usage::default(),
             body: &mut gone,
         };
         venue

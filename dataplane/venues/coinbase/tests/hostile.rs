@@ -69,6 +69,7 @@ fn feed(rig: &mut Rig, lane: &mut Lane, bytes: &[u8]) {
                 tag: RestTag(tag),
                 status: [0, 200, 429, 500, 400, 404][kind as usize % 6],
                 retry_after_s: None,
+                usage: dp_venue_api::Usage::default(),
                 body: &mut copy,
             };
             let (venue, registry) = (&mut rig.venue, &mut rig.registry);

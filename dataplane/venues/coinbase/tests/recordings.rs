@@ -84,6 +84,7 @@ fn the_session_of_2021() {
                 tag,
                 status: 200,
                 retry_after_s: None,
+                usage: dp_venue_api::Usage::default(),
                 body: &mut bytes,
             };
             let out = &mut Books::default();

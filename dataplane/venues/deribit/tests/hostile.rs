@@ -67,6 +67,7 @@ fn feed(rig: &mut Rig, bytes: &[u8]) {
                 tag: RestTag(tag),
                 status: [200, 0, 429, 500][kind as usize % 4],
                 retry_after_s: None,
+                usage: dp_venue_api::Usage::default(),
                 body: &mut copy,
             };
             let (venue, registry) = (&mut rig.venue, &mut rig.registry);

@@ -114,6 +114,7 @@ fn replay(name: &str) -> Option<(BTreeMap<String, Counts>, Lane, Registry)> {
                 tag: rest::tag_of_url(&registry, url).expect("a URL we know"),
                 status: 200,
                 retry_after_s: None,
+                usage: dp_venue_api::Usage::default(),
                 body: &mut bytes,
             };
             machine

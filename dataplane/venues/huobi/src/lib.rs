@@ -224,12 +224,14 @@ impl Venue for Huobi {
             tag,
             status,
             retry_after_s,
+            usage,
             body,
         } = response;
         let answer = Answer {
             tag,
             status,
             retry_after_s,
+            usage,
             tree: self.rest_doc.parse_exact(body).map_err(feed::of_json),
         };
         self.session.on_response(registry, now, answer, out)

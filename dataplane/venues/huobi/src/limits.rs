@@ -6,6 +6,7 @@
 //! Source: venue page, section 6, read 2026-11-20.
 
 use dp_types::UnixNanos;
+use dp_venue_api::Usage;
 use dp_venue_api::limits::{Budget, Refused, Share, Stops, Times, lacking, named_ns};
 
 /// New orders, and cancels of one order.
@@ -14,6 +15,8 @@ const ORDER_COUNT: u32 = 100;
 const BATCH_COUNT: u32 = 50;
 /// Their window: 2 s, and a fortieth more because requests can close up on the way.
 const WINDOW_NS: u64 = 2_050_000_000;
+/// A window that is said to end later than this is not believed.
+const ENDS_NS_MAX: u64 = 60_000_000_000;
 /// Requests of one private socket a second. Unverified for the trade socket: the page has it of private ones.
 const LINK_COUNT: u32 = 50;
 const LINK_WINDOW_NS: u64 = 1_025_000_000;
@@ -116,6 +119,19 @@ impl Limits {
                 .is_some_and(|window| window.take(now, 1, 0))
     }
 
+    /// Takes what the venue says is left of a pool, by whatever other machines of the user have used of it. When it ends
+    /// the page gives without its unit: what is no time within a minute from now counts as one window from now.
+    pub fn tell(&mut self, now: UnixNanos, pool: RestPool, usage: Usage) {
+        let (Some(left), Some(window)) = (usage.left, self.rest.get_mut(pool as usize)) else {
+            return;
+        };
+        let ends = usage.ends_ms.and_then(|ms| ms.checked_mul(1_000_000));
+        let ends = ends
+            .map(UnixNanos)
+            .filter(|ends| (1..=ENDS_NS_MAX).contains(&ends.since(now)));
+        window.tell_left(now, left, ends.unwrap_or(now.after(WINDOW_NS)));
+    }
+
     /// The venue refused for rate: holds everything but cancels until its next window, or as long as it
     /// named; cancels, which have pools of their own, only when one of them was refused, and for a window.
     /// Returns when the longer ends.
@@ -173,6 +189,32 @@ mod tests {
         let mut take = |now| limits.rest(now, RestPool::Public);
         assert_eq!((0..20).filter(|_| take(T0)).count(), 10);
         assert!(take(T0.after(LINK_WINDOW_NS)));
+    }
+
+    #[test]
+    fn what_the_venue_says_is_left_is_all_that_is_left() {
+        let mut limits = Limits::new(Budget::WHOLE);
+        let usage = |left, ends: UnixNanos| Usage {
+            left: Some(left),
+            ends_ms: Some(ends.millis()),
+            ..Usage::default()
+        };
+        let ends = T0.after(1_500_000_000);
+        limits.tell(T0, RestPool::Account, usage(2, ends));
+        let mut take = |pool, now| (0..60).filter(|_| limits.rest(now, pool)).count();
+        assert_eq!(take(RestPool::Account, T0), 2, "others have the rest");
+        assert_eq!(take(RestPool::Fills, T0), 20, "a pool of its own");
+        assert_eq!(
+            take(RestPool::Account, ends),
+            48,
+            "its window is another now"
+        );
+        limits.tell(T0, RestPool::Public, usage(0, UnixNanos(u64::MAX)));
+        assert!(!limits.rest(T0, RestPool::Public));
+        assert!(
+            limits.rest(T0.after(WINDOW_NS), RestPool::Public),
+            "an end that is no time is a window from now"
+        );
     }
 
     #[test]

@@ -63,6 +63,7 @@ fn feed(rig: &mut Rig, bytes: &[u8]) {
             tag: RestTag(kind),
             status: [200, 0, 429, 500][kind as usize % 4],
             retry_after_s: None,
+            usage: dp_venue_api::Usage::default(),
             body: &mut copy,
         };
         let _ = venue.on_response(registry, LinkId(0), at_ms(1), response, &mut lane);
@@ -71,6 +72,7 @@ fn feed(rig: &mut Rig, bytes: &[u8]) {
             tag: RestTag(kind),
             status: 200,
             retry_after_s: None,
+            usage: dp_venue_api::Usage::default(),
             body: &mut copy,
         };
         let _ = venue.on_response(registry, LinkId(0), at_ms(1), response, &mut lane);

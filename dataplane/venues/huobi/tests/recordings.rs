@@ -106,6 +106,7 @@ fn replay(name: &str) -> Option<Books> {
                 tag: rest::tag_of_url(url).expect("a URL we know"),
                 status: 200,
                 retry_after_s: None,
+                usage: dp_venue_api::Usage::default(),
                 body: &mut raw.as_bytes().to_vec(),
             };
             // Of two lists each leaves out what is in the other.

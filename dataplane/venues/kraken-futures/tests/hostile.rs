@@ -55,6 +55,7 @@ fn feed(rig: &mut Rig, bytes: &[u8]) {
             tag: RestTag(tag),
             status: [0, 200, 429, 500, 200][tag as usize % 5],
             retry_after_s: None,
+            usage: dp_venue_api::Usage::default(),
             body: &mut copy,
         };
         let (venue, registry) = (&mut rig.venue, &mut rig.registry);

@@ -79,6 +79,7 @@ fn v1_2021_every_message_in_its_place() {
                 tag: rest::tag_of_url(&registry, url).expect("a URL we know"),
                 status: 200,
                 retry_after_s: None,
+                usage: dp_venue_api::Usage::default(),
                 body: &mut bytes,
             };
             machine

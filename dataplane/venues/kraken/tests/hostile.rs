@@ -63,6 +63,7 @@ fn feed(rig: &mut Rig, bytes: &[u8]) {
                 tag: RestTag(kind | number << 8),
                 status: [200, 0, 429, 500][(kind as usize + number as usize * 3) % 4],
                 retry_after_s: None,
+                usage: dp_venue_api::Usage::default(),
                 body: &mut copy,
             };
             let (kraken, registry) = (&mut rig.venue, &mut rig.registry);

@@ -108,6 +108,7 @@ fn replay(name: &str) -> Option<(Registry, BTreeMap<String, Books>)> {
                 tag: rest::tag_of_url(&registry, url).expect("a URL we know"),
                 status: 200,
                 retry_after_s: None,
+                usage: dp_venue_api::Usage::default(),
                 body: &mut bytes,
             };
             let mut sink = Books::default();

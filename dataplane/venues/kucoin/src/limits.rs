@@ -36,7 +36,18 @@ const CANCEL_STOP_NS: u64 = SECOND_NS;
 /// The longest stop we believe: no window of the venue's is longer.
 const STOP_MS_MAX: u64 = 60_000;
 
-/// What an answer of the order link tells of the spot pool.
+/// A pool of the account's, or of the address's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// Orders, and what is asked with keys.
+    Spot,
+    /// Balances.
+    Management,
+    /// What is asked without keys.
+    Public,
+}
+
+/// What an answer tells of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// What a window allows.
@@ -122,8 +133,8 @@ impl Limits {
         window.take(now, count, 0)
     }
 
-    /// Takes the venue's own limit and count of the spot pool. A limit of 0 is none.
-    pub fn tell(&mut self, now: UnixNanos, usage: Usage) {
+    /// Takes the venue's own limit and count of a pool. A limit of 0 is none.
+    pub fn tell(&mut self, now: UnixNanos, pool: Pool, usage: Usage) {
         if usage.limit == 0 {
             return;
         }
@@ -132,8 +143,12 @@ impl Limits {
             0 => POOL_NS,
             ms => ms.saturating_mul(1_000_000).min(POOL_NS),
         };
-        self.spot
-            .tell(now, usage.limit, used, Some(now.after(left_ns)));
+        let window = match pool {
+            Pool::Spot => &mut self.spot,
+            Pool::Management => &mut self.management,
+            Pool::Public => &mut self.public,
+        };
+        window.tell(now, usage.limit, used, Some(now.after(left_ns)));
     }
 
     /// The venue refused for rate: holds everything until the time it named, if it did; cancels only when one
@@ -180,16 +195,16 @@ mod tests {
             remaining: 1_205,
             reset_ms: 29_500,
         };
-        limits.tell(T0, usage);
+        limits.tell(T0, Pool::Spot, usage);
         assert!(limits.take(T0, Cost::Spot(5)));
         assert!(!limits.take(T0, Cost::Spot(1)), "the rest is for cancels");
         let rest = Usage {
             remaining: 6_000,
             ..usage
         };
-        limits.tell(T0, rest);
+        limits.tell(T0, Pool::Spot, rest);
         assert!(!limits.take(T0, Cost::Spot(1)), "never downwards");
-        limits.tell(T0, Usage { limit: 0, ..usage });
+        limits.tell(T0, Pool::Spot, Usage { limit: 0, ..usage });
         assert!(limits.take(T0, Cost::Cancel(1_200)));
         let anew = T0.after(29_500_000_000);
         assert!(!limits.take(UnixNanos(anew.0 - 1), Cost::Cancel(1)));
@@ -197,6 +212,22 @@ mod tests {
             limits.take(anew, Cost::Spot(1)),
             "its window is another now"
         );
+    }
+
+    #[test]
+    fn each_pool_is_told_of_by_itself() {
+        let mut limits = Limits::new(Budget::WHOLE);
+        let usage = Usage {
+            limit: 2_000,
+            remaining: 3,
+            reset_ms: 10_000,
+        };
+        limits.tell(T0, Pool::Public, usage);
+        assert!(!limits.take(T0, Cost::Public(4)) && limits.take(T0, Cost::Public(3)));
+        assert!(limits.take(T0, Cost::Management(5)) && limits.take(T0, Cost::Spot(5)));
+        limits.tell(T0, Pool::Management, usage);
+        assert!(!limits.take(T0, Cost::Management(5)));
+        assert!(limits.take(T0.after(10_000_000_000), Cost::Management(5)));
     }
 
     #[test]
@@ -236,9 +267,9 @@ mod tests {
             remaining,
             reset_ms: 29_500,
         };
-        limits.tell(T0, usage(400));
+        limits.tell(T0, Pool::Spot, usage(400));
         assert_eq!(count(&mut limits, Cost::Cancel(1)), 400, "no more is left");
-        limits.tell(T0.after(29_500_000_000), usage(4_000));
+        limits.tell(T0.after(29_500_000_000), Pool::Spot, usage(4_000));
         assert_eq!(count(&mut limits, Cost::Public(10)), 100);
         let of = |percent| lacks(Budget::of(Share::percent(percent)));
         assert_eq!((of(100), of(1)), (None, None));

@@ -68,6 +68,7 @@ fn feed(rig: &mut Rig, bytes: &[u8], shake: u8) {
                 tag: RestTag(kind | number << 8),
                 status: [0, 200, 429, 500][usize::from(shake) % 4],
                 retry_after_s: Some(u32::MAX),
+                usage: dp_venue_api::Usage::default(),
                 body: &mut copy,
             };
             let _ = kucoin.on_response(registry, LinkId(0), at_ms(1), response, &mut lane);

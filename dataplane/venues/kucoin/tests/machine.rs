@@ -417,6 +417,7 @@ impl Book {
             tag: request.tag,
             status: 200,
             retry_after_s: None,
+            usage: dp_venue_api::Usage::default(),
             body: &mut body,
         };
         let (kucoin, registry) = (&mut rig.venue, &mut rig.registry);

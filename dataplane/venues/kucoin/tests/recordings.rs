@@ -110,6 +110,7 @@ fn respond(
         tag,
         status: 200,
         retry_after_s: None,
+        usage: dp_venue_api::Usage::default(),
         body: &mut body,
     };
     kucoin

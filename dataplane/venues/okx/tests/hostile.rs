@@ -82,6 +82,7 @@ fn feed(rig: &mut Rig, bytes: &[u8]) {
             tag: RestTag(kind),
             status: [0, 200, 429, 500][kind as usize % 4],
             retry_after_s: None,
+            usage: dp_venue_api::Usage::default(),
             body: &mut copy,
         };
         let (okx, registry) = (&mut rig.venue, &mut rig.registry);

@@ -543,6 +543,7 @@ fn without_a_pushed_snapshot_the_rest_one_is_spliced() {
         tag,
         status: 200,
         retry_after_s: None,
+        usage: dp_venue_api::Usage::default(),
         body: &mut body,
     };
     let (okx, registry) = (&mut rig.venue, &mut rig.registry);

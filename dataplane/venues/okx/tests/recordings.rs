@@ -74,6 +74,7 @@ fn replay(name: &str) -> Option<BTreeMap<(String, String), Counts>> {
                 tag,
                 status: 200,
                 retry_after_s: None,
+                usage: dp_venue_api::Usage::default(),
                 body: &mut bytes,
             };
             rest_machine

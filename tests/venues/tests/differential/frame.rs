@@ -215,6 +215,7 @@ impl<T: Tried> Pair<T> {
                     tag,
                     status: 200,
                     retry_after_s: None,
+                    usage: dp_venue_api::Usage::default(),
                     body: &mut text.clone().into_bytes(),
                 };
                 let result = machine.on_response(registry, LinkId(0), now, response, &mut ear);

@@ -44,6 +44,11 @@ impl Cap {
         if now < until { count } else { 0 }
     }
 
+    /// What all who share the limit may use.
+    pub const fn venue(&self) -> u32 {
+        self.venue
+    }
+
     /// Our share, whatever others do: what reserves are measured by.
     pub const fn own(&self) -> u32 {
         self.own

@@ -52,6 +52,11 @@ impl Parts {
             .tell_others(others, now, until.unwrap_or(longest).min(longest));
     }
 
+    /// As [`Parts::tell`], of the limit that is known.
+    pub fn tell_used(&mut self, now: UnixNanos, used: u32) {
+        self.tell(now, self.cap.venue(), used, None);
+    }
+
     /// Units of ours in the window that ends at `now`. Time that runs backwards forgets nothing.
     pub fn used(&mut self, now: UnixNanos) -> u32 {
         let part = now.0 / (self.window_ns / PARTS as u64);

@@ -46,6 +46,11 @@ impl Times {
         self.cap.tell_others(others, now, until);
     }
 
+    /// As [`Times::tell`], where the venue says what is left of its limit.
+    pub fn tell_left(&mut self, now: UnixNanos, left: u32, until: UnixNanos) {
+        self.tell(now, self.cap.venue().saturating_sub(left), until);
+    }
+
     /// Our share, while others keep to theirs.
     pub const fn limit(&self) -> u32 {
         self.cap.own()

@@ -25,6 +25,9 @@ impl Session {
     ) -> Result<(), Fault> {
         self.in_flight.done(response.tag);
         let ask = Ask::of(response.tag).ok_or(DecodeError::Shape("a tag that is not ours"))?;
+        if let Some(used) = response.usage.used {
+            self.limits.tell_weight(now.unix, used);
+        }
         let result = self.read_response(ask, decoder, registry, now, response, out);
         if result.is_err() {
             self.retry(ask, now);

@@ -162,6 +162,7 @@ fn a_book_is_spliced_by_pu() {
         tag: snapshot.requests[0].tag,
         status: 200,
         retry_after_s: None,
+        usage: dp_venue_api::Usage::default(),
         body: &mut body,
     };
     let (venue, registry) = (&mut rig.venue, &mut rig.registry);

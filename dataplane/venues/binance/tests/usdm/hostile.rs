@@ -37,6 +37,7 @@ fn feed(rig: &mut UsdmRig, bytes: &[u8]) {
                 tag: RestTag(kind),
                 status,
                 retry_after_s: None,
+                usage: dp_venue_api::Usage::default(),
                 body: &mut copy,
             };
             let (venue, registry) = (&mut rig.venue, &mut rig.registry);

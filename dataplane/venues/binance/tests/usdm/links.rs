@@ -39,6 +39,7 @@ fn answer_key(rig: &mut UsdmRig, tag: RestTag, body: &str) -> Released {
         tag,
         status: 200,
         retry_after_s: None,
+        usage: dp_venue_api::Usage::default(),
         body: &mut body,
     };
     let (venue, registry) = (&mut rig.venue, &mut rig.registry);

@@ -7,16 +7,17 @@
 
 use super::Session;
 use super::subscribe::again;
+use crate::account;
 use crate::feed::{at, id, text};
+use crate::limits::RestPool;
 use crate::reject::{self, REFUSED};
 use crate::rest::{self, Ask, ListPage, RECORDED};
-use crate::{account, limits};
 use dp_types::{
     ClientOrderId, FillReport, InstrumentId, Now, OrderId, OrderReport, OrderState, RejectReason,
     VenueNanos,
 };
 use dp_venue_api::limits::Refused;
-use dp_venue_api::{DecodeError, Event, Fault, Registry, RestTag, Sink};
+use dp_venue_api::{DecodeError, Event, Fault, Registry, RestTag, Sink, Usage};
 use dp_wire::json::{Tree, Value};
 
 /// One REST answer with its body read.
@@ -25,6 +26,7 @@ pub(crate) struct Answer<'a> {
     /// 0 when there was none.
     pub(crate) status: u16,
     pub(crate) retry_after_s: Option<u32>,
+    pub(crate) usage: Usage,
     pub(crate) tree: Result<Tree<'a>, DecodeError>,
 }
 
@@ -45,6 +47,16 @@ fn verdict(root: Value<'_>) -> Result<(), RejectReason> {
     }
 }
 
+/// What a request counted against.
+const fn pool_of(ask: Ask) -> RestPool {
+    match ask {
+        Ask::Instruments => RestPool::Public,
+        Ask::Accounts | Ask::Open(_) | Ask::Balance(_) | Ask::Order(..) => RestPool::Account,
+        Ask::Fills(_) | Ask::OrderFills(..) => RestPool::Fills,
+        Ask::DeadMan => RestPool::DeadMan,
+    }
+}
+
 impl Session {
     pub(crate) fn on_response(
         &mut self,
@@ -55,6 +67,7 @@ impl Session {
     ) -> Result<(), Fault> {
         self.in_flight.done(answer.tag);
         let ask = Ask::of(answer.tag).ok_or(DecodeError::Shape("a tag that is not ours"))?;
+        self.limits.tell(now.unix, pool_of(ask), answer.usage);
         let result = self.read_response(ask, registry, now, &answer, out);
         if result.is_err() {
             self.retry(ask, now);
@@ -203,7 +216,7 @@ impl Session {
     }
 
     /// Takes room for a REST request if the link is there.
-    pub(super) fn may_ask(&mut self, pool: limits::RestPool, now: Now) -> bool {
+    pub(super) fn may_ask(&mut self, pool: RestPool, now: Now) -> bool {
         self.is_rest_open && self.limits.rest(now.unix, pool)
     }
 }

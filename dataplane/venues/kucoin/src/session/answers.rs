@@ -3,6 +3,7 @@
 use super::Session;
 use crate::entry::{self, RequestKind, code_of};
 use crate::feed::{self, at, counter, decimal, text, time};
+use crate::limits::{Pool, Usage};
 use crate::numbers;
 use crate::rest::{self, Ask, ORDER_PAGES_MAX, PAGE_LEN, Part, RECORDED};
 use crate::{account, reject};
@@ -36,7 +37,9 @@ impl Session {
             Ask::Books(_, RECORDED) => numbers::quote(response.body, quoted),
             _ => response.body,
         };
-        let answer = (response.status, response.retry_after_s, body);
+        self.hear_usage(ask, response.usage, now);
+        let named = (response.retry_after_s, response.usage.reset_ms);
+        let answer = (response.status, named, body);
         let result = self.read_response(ask, doc, registry, now, answer, out);
         if let Err(fault) = result {
             self.retry(ask, now);
@@ -54,6 +57,25 @@ impl Session {
             }
         }
         result
+    }
+
+    /// What the head says of the pool that the request counted against.
+    fn hear_usage(&mut self, ask: Ask, told: dp_venue_api::Usage, now: Now) {
+        let (Some(limit), Some(remaining)) = (told.limit, told.left) else {
+            return;
+        };
+        let pool = match ask {
+            Ask::Symbols | Ask::Token { is_private: false } => Pool::Public,
+            Ask::Books(..) if self.auth.is_none() => Pool::Public,
+            Ask::Balance(_) => Pool::Management,
+            _ => Pool::Spot,
+        };
+        let usage = Usage {
+            limit,
+            remaining,
+            reset_ms: told.reset_ms.map_or(0, u64::from),
+        };
+        self.limits.tell(now.unix, pool, usage);
     }
 
     /// Puts what failed back on the clock: a request that was lost, or never left, is answered by status 0. Reads,
@@ -93,7 +115,7 @@ impl Session {
         doc: &mut Doc,
         registry: &mut Registry,
         now: Now,
-        (status, retry_after_s, body): (u16, Option<u32>, &mut [u8]),
+        (status, named, body): (u16, (Option<u32>, Option<u32>), &mut [u8]),
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
         let is_cancel = matches!(ask, Ask::Cancel(..) | Ask::CancelAll(_));
@@ -102,7 +124,7 @@ impl Session {
             reason: reject::reason_of_status(status),
         };
         if status == 429 {
-            self.stop_http(is_cancel, retry_after_s, now, out);
+            self.stop_http(is_cancel, named, now, out);
         }
         if status == 0 {
             return Err(of_status);
@@ -123,7 +145,7 @@ impl Session {
         };
         if verdict.reason != RejectReason::None {
             if reject::is_rate_stop(verdict.reason) && status != 429 {
-                self.stop_http(is_cancel, retry_after_s, now, out);
+                self.stop_http(is_cancel, named, now, out);
             }
             // "No such order" is the answer to a query, not its failure.
             if let (Ask::Order(id, client), RejectReason::UnknownOrder) = (ask, verdict.reason) {

@@ -4,6 +4,7 @@ use super::links::Login;
 use super::{SECOND_NS, Session};
 use crate::entry;
 use crate::feed::{self, BookFeed, TICKER, TICKER_V2, Topic, at, text};
+use crate::limits::Pool;
 use crate::{LINK_MD, LINK_ORDERS, LINK_USER, account, reject, unified};
 use dp_types::{InstrumentId, LinkId, Now, RejectReason};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
@@ -294,7 +295,7 @@ impl Session {
     /// What an answer told of the spot pool, and whether it was refused for rate.
     fn take_heard(&mut self, heard: &entry::Heard, now: Now, out: &mut impl Sink) {
         if let Some(usage) = heard.usage {
-            self.limits.tell(now.unix, usage);
+            self.limits.tell(now.unix, Pool::Spot, usage);
         }
         if let Some(is_cancel) = heard.refused {
             self.stop(is_cancel, heard.usage.map(|usage| usage.reset_ms), now, out);
@@ -313,15 +314,15 @@ impl Session {
         out.event(&Event::Control(Control::RateLimited { until_ms }));
     }
 
-    /// As [`Session::stop`], for an HTTP answer that names a time in seconds.
+    /// As [`Session::stop`], for an HTTP answer that names the end of the pool's window, or a time in seconds.
     pub(super) fn stop_http(
         &mut self,
         is_cancel: bool,
-        retry_after_s: Option<u32>,
+        (retry_after_s, reset_ms): (Option<u32>, Option<u32>),
         now: Now,
         out: &mut impl Sink,
     ) {
-        let named_ms = retry_after_s.map(|s| u64::from(s) * (SECOND_NS / 1_000_000));
-        self.stop(is_cancel, named_ms, now, out);
+        let retry_ms = retry_after_s.map(|s| u64::from(s) * (SECOND_NS / 1_000_000));
+        self.stop(is_cancel, reset_ms.map(u64::from).or(retry_ms), now, out);
     }
 }

@@ -65,6 +65,7 @@ pub fn answer(rig: &mut Rig, ms: u64, request: &Request, status: u16, body: &str
         tag: request.tag,
         status,
         retry_after_s: None,
+        usage: dp_venue_api::Usage::default(),
         body: &mut body,
     };
     let (kucoin, registry) = (&mut rig.venue, &mut rig.registry);
