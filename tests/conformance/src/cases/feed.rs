@@ -64,7 +64,7 @@ fn heard(it: &mut Trial<'_, '_>) -> Outcome {
 }
 
 /// Gives a fault, waits until it has been used, and says whether it was.
-fn inflict(it: &mut Trial<'_, '_>, fault: &str) -> Result<bool, String> {
+pub(super) fn inflict(it: &mut Trial<'_, '_>, fault: &str) -> Result<bool, String> {
     it.come_up()?;
     let name = fault.split(':').next().unwrap_or_default().to_owned();
     it.fault(fault);
