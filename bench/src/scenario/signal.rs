@@ -57,6 +57,7 @@ pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
                 },
                 instrument: &instrument,
                 book: &books[at % BOOKS],
+                orders: None,
                 position: positions[at % MESSAGES],
                 cost: Notional(0),
                 live,

@@ -13,7 +13,7 @@
 use crate::keeper::{Outcome, Proof, State};
 use crate::l3::{L3Book, L3Error};
 use crate::sync::{Bootstrap, Gap};
-use dp_types::limit::{SPLICE_LEVELS_MAX, SPLICE_MSGS_MAX};
+use dp_types::limit::SPLICE_ORDERS_MAX;
 use dp_types::{BookMsgKind, Instrument, L3Msg, RawOrder, UnixNanos, VenueNanos};
 
 /// How one venue's book of single orders is kept.
@@ -67,8 +67,8 @@ impl<R: OrdersRule> OrdersKeeper<R> {
         Self {
             book: L3Book::new(orders_max),
             levels_max: None,
-            held: Vec::with_capacity(room(SPLICE_MSGS_MAX)),
-            held_orders: Vec::with_capacity(room(SPLICE_MSGS_MAX)),
+            held: Vec::with_capacity(room(SPLICE_ORDERS_MAX)),
+            held_orders: Vec::with_capacity(room(SPLICE_ORDERS_MAX)),
             last_id: -1,
             is_loading: false,
             proof: Proof {
@@ -81,7 +81,7 @@ impl<R: OrdersRule> OrdersKeeper<R> {
 
     /// Takes one message that arrived at `now`.
     ///
-    /// Cost: O(1) an order, no allocation once the first splice is done. Never panics on any content.
+    /// Cost: O(1) an order, no allocation. Never panics on any content.
     pub fn on_msg(&mut self, msg: &L3Msg<'_>, instrument: &Instrument, now: UnixNanos) -> Outcome {
         match (msg.kind, self.proof.state) {
             (BookMsgKind::Snapshot, _) => self.on_snapshot(msg, instrument, now),
@@ -120,8 +120,12 @@ impl<R: OrdersRule> OrdersKeeper<R> {
             // What was held before it connects to nothing after it.
             self.forget_held();
         }
+        if self.rule.is_counted() && self.held.first().is_some_and(|it| msg.last_id < it.last_id) {
+            // Of before what is held: the rest of a snapshot that was too old for it, say.
+            return Outcome::Ignored;
+        }
         let count = self.held_orders.len() + msg.orders.len();
-        if self.held.len() >= SPLICE_MSGS_MAX || count > SPLICE_LEVELS_MAX {
+        if self.held.len() >= SPLICE_ORDERS_MAX || count > SPLICE_ORDERS_MAX {
             self.forget_held();
             return Outcome::NeedSnapshot;
         }

@@ -107,6 +107,27 @@ fn a_snapshot_comes_in_pieces_and_is_not_read_before_the_last() {
 }
 
 #[test]
+fn the_rest_of_a_snapshot_that_was_too_old_is_not_held() {
+    let mut keeper = OrdersKeeper::new(Counted, 10);
+    let late = [order(OrderAct::Trades, 1, 10, 3)];
+    told(&mut keeper, &msg(Delta, 9, &late));
+    let orders = [rests(1, 10, 5)];
+    let old = L3Msg {
+        has_more: true,
+        ..msg(Snapshot, 7, &orders)
+    };
+    assert_eq!(told(&mut keeper, &old), Outcome::NeedSnapshot);
+    let rest = [rests(2, 10, 5)];
+    assert_eq!(told(&mut keeper, &msg(Delta, 7, &rest)), Outcome::Ignored);
+    assert_eq!(
+        told(&mut keeper, &msg(Snapshot, 8, &orders)),
+        Outcome::Applied
+    );
+    assert_eq!(keeper.book().best(Side::Buy), Some((Price(10), Qty(2))));
+    assert_eq!((keeper.book().len(), keeper.proof().last_id), (1, 9));
+}
+
+#[test]
 fn a_snapshot_that_breaks_off_is_asked_for_again() {
     let mut keeper = OrdersKeeper::new(Counted, 10);
     let first = [rests(1, 10, 5)];

@@ -25,6 +25,7 @@
 //! keys_file = "/etc/spinlane/keys/binance.toml"
 //! order_window_ms = 1000
 //! feeds = 2                             # connections that bring the market data; absent: 1
+//! single_orders = ["BTCUSDT"]            # L3 beside the book, of these symbols, where the venue shows it
 //! budget_pct = 50                       # of the venue's limits; absent: all, nobody else uses keys or address
 //!
 //! [venue.coinbase.fix]                  # orders over FIX; see `fix`
@@ -46,6 +47,7 @@
 
 mod feeds;
 mod fix;
+mod orders;
 mod roles;
 mod transport;
 
@@ -247,6 +249,15 @@ pub struct Venue {
     pub fix: Option<Fix>,
     /// Symbols as the venue writes them.
     pub symbols: Vec<String>,
+    /// Those of them whose single orders (L3) are followed beside the book.
+    #[serde(default)]
+    pub single_orders: Vec<String>,
+    /// Orders each of these books has room for, 1024 to 1048576; about 170 bytes an order are taken at the start.
+    #[serde(default = "orders::max")]
+    pub single_orders_max: u32,
+    /// WebSocket of single orders, `host:port`, where they have a host of their own (Kraken); absent = the venue's.
+    #[serde(default)]
+    pub single_orders_host: String,
     /// TOML file with `api_key`, `api_secret`, `passphrase`, `ed25519_pem`; absent = market data only.
     pub keys_file: Option<PathBuf>,
     /// Extra certificate authority (PEM) to trust for this venue, instead of the public ones.
@@ -471,6 +482,9 @@ impl Config {
                     format!("venue.{name}.order_window_ms"),
                     format!("{}: use 50 to 60000", venue.order_window_ms),
                 );
+            }
+            if let Err((key, why)) = venue.check_orders() {
+                return refuse(format!("venue.{name}.{key}"), why);
             }
             if let Err((key, why)) = venue.check_feeds() {
                 return refuse(format!("venue.{name}.{key}"), why);

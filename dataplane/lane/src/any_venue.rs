@@ -232,6 +232,16 @@ impl Venue for AnyVenue {
         each!(self, venue => venue.request_snapshot(registry, instrument, now, out));
     }
 
+    fn request_l3(
+        &mut self,
+        registry: &Registry,
+        instrument: InstrumentId,
+        now: Now,
+        out: &mut impl Sink,
+    ) {
+        each!(self, venue => venue.request_l3(registry, instrument, now, out));
+    }
+
     fn reconcile(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
         each!(self, venue => venue.reconcile(registry, now, out));
     }

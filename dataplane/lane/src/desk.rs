@@ -32,6 +32,8 @@ pub enum Fact {
     OrdersLost,
     /// A private message could not be read, or was lost.
     PrivateFault,
+    /// The book of single orders of an instrument is lost with its link.
+    L3Lost(InstrumentId),
 }
 
 /// What became of an order the desk wanted sent.

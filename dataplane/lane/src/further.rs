@@ -27,6 +27,8 @@ pub fn further_feed(
         secrets,
         nonce_slot: config.nonce_slot + feed * NODES,
         is_further_feed: true,
+        // The venue's own machine follows them.
+        l3_symbols: Vec::new(),
         ..config.clone()
     };
     AnyVenue::new(own.id(), config, registry)

@@ -14,6 +14,7 @@ use crate::budget;
 use crate::cast;
 use crate::cost::{self, Subject};
 use crate::host;
+use crate::orders;
 use crate::resolve::{inbox, resolve, watch};
 use crate::way::{Way, Ways};
 use dp_config::{Config, ConfigError};
@@ -68,6 +69,7 @@ struct Shared {
 /// Errors: [`NodeError`], before any lane has started.
 pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     budget::check(config).map_err(sentence)?;
+    orders::check(config).map_err(sentence)?;
     let shape = Shape::new(
         config.lane.len() as u32,
         INSTRUMENTS_MAX as u32,

@@ -141,6 +141,7 @@ impl<D: Desk> LaneSink<'_, D> {
                 tracing::warn!(venue = %self.venue, until_ms, "the venue stopped us for rate");
                 Fact::RateLimited(UnixNanos::from_millis(until_ms))
             }
+            Control::L3Lost(instrument) => Fact::L3Lost(instrument),
             Control::BookLost(instrument) => {
                 tracing::warn!(venue = %self.venue, instrument = instrument.0, "book lost");
                 return;

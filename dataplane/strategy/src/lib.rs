@@ -29,6 +29,34 @@
 //!     }
 //! }
 //! ```
+//!
+//! Where single orders are followed, a strategy sees who stands before it:
+//!
+//! ```
+//! use dp_strategy::{Intents, Strategy, View};
+//! use dp_types::Qty;
+//!
+//! /// Cancels an order that has more than so much before it in its queue.
+//! struct Impatient {
+//!     ahead_max: Qty,
+//! }
+//!
+//! impl Strategy for Impatient {
+//!     fn name(&self) -> &'static str {
+//!         "impatient"
+//!     }
+//!
+//!     fn on_orders(&mut self, view: &View<'_>, out: &mut Intents) {
+//!         // Neither asked for nor proven: nothing is known of queues.
+//!         let Some(orders) = view.orders.and_then(|orders| orders.whole()) else { return };
+//!         for order in view.live {
+//!             if orders.ahead_of(order.order_id).is_some_and(|ahead| ahead > self.ahead_max) {
+//!                 out.cancel(order.client_id);
+//!             }
+//!         }
+//!     }
+//! }
+//! ```
 #![forbid(unsafe_code)]
 
 mod intent;
@@ -37,10 +65,28 @@ mod market_maker;
 pub use intent::{INTENTS_MAX, Intent, Intents};
 pub use market_maker::{MarketMaker, Params};
 
-use dp_book::Book;
+use dp_book::{Book, L3Book, Proof, State};
 use dp_types::{
     FillReport, Instrument, LiveOrder, Notional, Now, OrderState, Qty, QuoteMsg, TradeMsg,
 };
+
+/// An instrument's single orders, as the venue shows them.
+///
+/// They come beside the book, on another channel: the two agree when nothing happens, and neither waits for the other.
+#[derive(Debug, Clone, Copy)]
+pub struct OrdersView<'a> {
+    /// The queues. Only to be relied on while `proof` says [`dp_book::State::Synced`].
+    pub book: &'a L3Book,
+    /// May they be trusted, up to which number of the venue, since when.
+    pub proof: Proof,
+}
+
+impl<'a> OrdersView<'a> {
+    /// The queues, where they may be trusted.
+    pub fn whole(&self) -> Option<&'a L3Book> {
+        (self.proof.state == State::Synced).then_some(self.book)
+    }
+}
 
 /// What a strategy may look at when it is called.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +97,8 @@ pub struct View<'a> {
     pub instrument: &'a Instrument,
     /// The book. Whole and fresh while `can_trade`; else only to look at.
     pub book: &'a Book,
+    /// Single orders, where the configuration asks for them (`single_orders`); else `None`.
+    pub orders: Option<OrdersView<'a>>,
     /// Net position of this instrument, increments.
     pub position: Qty,
     /// What the position cost, 10⁻¹² quote units.
@@ -68,6 +116,11 @@ pub trait Strategy {
 
     /// The book changed (after the change; once a message, not once a level).
     fn on_book(&mut self, view: &View<'_>, out: &mut Intents) {
+        let _ = (view, out);
+    }
+
+    /// Single orders changed, or are not to be trusted any more (once a message).
+    fn on_orders(&mut self, view: &View<'_>, out: &mut Intents) {
         let _ = (view, out);
     }
 

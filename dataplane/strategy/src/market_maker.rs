@@ -236,6 +236,7 @@ mod tests {
             now,
             instrument: &instrument,
             book,
+            orders: None,
             position,
             cost: Notional(0),
             live,
@@ -360,6 +361,7 @@ mod tests {
                 now,
                 instrument: &instrument,
                 book: &book,
+                orders: None,
                 position: Qty(0),
                 cost: Notional(0),
                 live,
@@ -448,8 +450,8 @@ mod tests {
             let mut instrument = instrument();
             instrument.tick = Price(tick.saturating_abs());
             let view = View {
-                now: Now::default(), instrument: &instrument, book: &book, position: Qty(position),
-                cost: Notional(0), live: &[], can_trade: true,
+                now: Now::default(), instrument: &instrument, book: &book, orders: None,
+                position: Qty(position), cost: Notional(0), live: &[], can_trade: true,
             };
             MarketMaker::new(PARAMS).on_book(&view, &mut Intents::new());
         }

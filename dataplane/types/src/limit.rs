@@ -17,6 +17,13 @@ pub const BOOK_LEVELS_MAX: usize = 8_192;
 pub const SPLICE_MSGS_MAX: usize = 256;
 /// Levels kept in those messages altogether, both sides.
 pub const SPLICE_LEVELS_MAX: usize = 65_536;
+/// Messages about single orders kept while their book is fetched: a thousand a second for a minute.
+pub const SPLICE_ORDERS_MAX: usize = 65_536;
+/// Orders a book of single orders has room for, if the configuration names no other number: the largest books have
+/// tens of thousands.
+pub const ORDERS_MAX: usize = 1 << 17;
+/// The most it may name: 170 bytes an order, so 170 MiB an instrument.
+pub const ORDERS_MAX_MAX: usize = 1 << 20;
 /// Orders of one lane that are not final.
 pub const LIVE_ORDERS_MAX: usize = 4_096;
 /// One WebSocket message, after reassembly. Coinbase pushes whole books: tens of thousands of levels of 26 bytes for
@@ -28,5 +35,6 @@ pub const HTTP_BODY_MAX: usize = 16 << 20;
 pub const HTTP_HEAD_MAX: usize = 16 << 10;
 
 const _: () = assert!(BOOK_LEVELS_MAX > MSG_LEVELS_MAX);
+const _: () = assert!(ORDERS_MAX <= ORDERS_MAX_MAX);
 const _: () = assert!(SPLICE_LEVELS_MAX >= 2 * MSG_LEVELS_MAX);
 const _: () = assert!(LANES_MAX == 1 << crate::ClientOrderId::LANE_BITS);

@@ -6,9 +6,11 @@ mod account;
 mod entry;
 mod feed;
 mod feeds;
+mod queues;
 mod session;
 
 use crate::trial::{Held, Trial};
+use crate::venues::{Follows, Tried};
 
 /// How a case ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct Case {
     pub is_slow: bool,
     /// Connections that bring the market data.
     pub feeds: usize,
+    /// What the lane follows.
+    pub follows: Follows,
     /// The case itself; [`Trial::agree`] follows it.
     pub run: fn(&mut Trial<'_, '_>) -> Outcome,
 }
@@ -43,6 +47,7 @@ pub struct Case {
 pub const CASES: &[&[Case]] = &[
     feed::CASES,
     feeds::CASES,
+    queues::CASES,
     entry::CASES,
     account::CASES,
     session::CASES,
@@ -65,6 +70,7 @@ impl Case {
             is_long: false,
             is_slow: false,
             feeds: 1,
+            follows: Follows::Levels,
             run,
         }
     }
@@ -80,7 +86,20 @@ impl Case {
             is_long: true,
             is_slow: true,
             feeds: 1,
+            follows: Follows::Levels,
             run,
+        }
+    }
+
+    /// With single orders.
+    const fn orders(
+        id: &'static str,
+        what: &'static str,
+        run: fn(&mut Trial<'_, '_>) -> Outcome,
+    ) -> Self {
+        Self {
+            follows: Follows::Orders,
+            ..Self::new(id, what, run)
         }
     }
 
@@ -101,6 +120,12 @@ impl Case {
             is_slow: true,
             ..self
         }
+    }
+
+    /// Whether the venue is known to have no such thing.
+    pub fn is_not_of(&self, venue: &Tried) -> bool {
+        let has_none = self.follows == Follows::Orders && venue.window.is_none();
+        has_none || venue.not_here.contains(&self.id)
     }
 
     /// Plays it to the end, where everything must agree.

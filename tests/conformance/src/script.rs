@@ -22,6 +22,8 @@ pub struct Script {
     pub quotes: u64,
     /// Book changes heard.
     pub books: u64,
+    /// Changes of single orders heard.
+    pub queues: u64,
     /// The position as last shown.
     pub position: Qty,
     /// Whether the gate would look at an order, as last shown.
@@ -56,6 +58,10 @@ impl Strategy for Actor {
 
     fn on_book(&mut self, view: &View<'_>, out: &mut Intents) {
         self.play(view, out, |script| script.books += 1);
+    }
+
+    fn on_orders(&mut self, view: &View<'_>, out: &mut Intents) {
+        self.play(view, out, |script| script.queues += 1);
     }
 
     fn on_trade(&mut self, view: &View<'_>, _: &TradeMsg, out: &mut Intents) {

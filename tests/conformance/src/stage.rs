@@ -11,7 +11,7 @@ pub use virtual_time::{Seat, Virtual};
 
 use crate::script::Shared;
 use crate::venues::Tried;
-use dp_lane::Engine;
+use dp_lane::{AnyVenue, Engine};
 use dp_shm::Region;
 use dp_types::UnixNanos;
 use dp_venue_api::Capabilities;
@@ -37,6 +37,8 @@ pub trait Stage<'r> {
     fn stats(&mut self) -> Value;
     /// The venue's book of an instrument, and our position there.
     fn book(&mut self, instrument: usize) -> Value;
+    /// The venue's single orders of an instrument.
+    fn queues(&mut self, instrument: usize) -> Value;
     /// Whether hours may pass.
     fn is_virtual(&self) -> bool;
 }
@@ -51,6 +53,8 @@ pub struct Known<'r> {
     pub capabilities: &'static Capabilities,
     /// Connections our machine asks for.
     pub links: usize,
+    /// Its words for things.
+    pub machine: AnyVenue,
     /// What is wished and heard.
     pub script: Shared,
 }

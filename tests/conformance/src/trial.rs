@@ -2,6 +2,7 @@
 
 use crate::script::Script;
 use crate::stage::{Known, Stage};
+use crate::venues::{Follows, Window};
 use dp_book::{Book, State};
 use dp_shm::{Command, Counter};
 use dp_strategy::Intent;
@@ -9,6 +10,7 @@ use dp_types::{
     ClientOrderId, Decimal, Instrument, InstrumentId, LaneId, Level, OrderKind, OrderState, Price,
     Qty, Side, Tif,
 };
+use dp_venue_api::Venue as _;
 use serde_json::Value;
 use std::sync::{MutexGuard, PoisonError};
 
@@ -152,7 +154,7 @@ impl<'s, 'r> Trial<'s, 'r> {
         (0..2).all(|at| {
             let book = self.stage.engine().book(InstrumentId(at));
             book.is_some_and(|(_, proof)| proof.state == State::Synced)
-        })
+        }) && (self.window().is_none() || self.are_queues_synced())
     }
 
     /// Until books are whole and orders may be sent.
@@ -165,7 +167,7 @@ impl<'s, 'r> Trial<'s, 'r> {
         self.fault(&format!("calm:for={ms}ms"));
         let mut why = String::new();
         let same = self.until("the books are the venue's", 60_000.min(ms), |it| {
-            match it.same_books() {
+            match it.same_books().and_then(|()| it.same_queues()) {
                 Ok(()) => true,
                 Err(told) => {
                     why = told;
@@ -196,6 +198,56 @@ impl<'s, 'r> Trial<'s, 'r> {
                     .collect::<Result<_, String>>()?;
                 if ours.len() < LEVELS.min(theirs.len()) || ours != theirs[..ours.len()] {
                     return Err(format!("{name} of {at}: ours {ours:?}, theirs {theirs:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    // ---- single orders --------------------------------------------------------------------------
+
+    /// What the venue shows of single orders, where they are followed.
+    pub fn window(&self) -> Option<Window> {
+        let venue = self.known.venue;
+        venue.window.filter(|_| venue.follows == Follows::Orders)
+    }
+
+    /// Whether every book of single orders is whole.
+    pub fn are_queues_synced(&self) -> bool {
+        (0..2).all(|at| {
+            let orders = self.stage.engine().orders(InstrumentId(at));
+            orders.is_some_and(|orders| orders.whole().is_some())
+        })
+    }
+
+    /// Ids, prices and quantities as the venue has them, as far as it shows them; and their order, where it tells that.
+    fn same_queues(&mut self) -> Held {
+        let Some(window) = self.window() else {
+            return Ok(());
+        };
+        for at in 0..2u32 {
+            let theirs = self.stage.queues(at as usize);
+            let engine = self.stage.engine();
+            let instrument = engine.instruments()[at as usize];
+            let orders = engine.orders(InstrumentId(at)).ok_or("not followed")?;
+            let book = orders
+                .whole()
+                .ok_or_else(|| format!("single orders of {at} are {:?}", orders.proof.state))?;
+            for (side, name) in [(Side::Buy, "bids"), (Side::Sell, "asks")] {
+                let name_of = |id| self.known.machine.order_id_text(id).as_str().to_owned();
+                let ours = book.orders(side);
+                let ours = ours.map(|(id, level)| (name_of(id), level.price, level.qty));
+                let rows = theirs[name].as_array().cloned().unwrap_or_default();
+                let theirs: Vec<Queued> = rows
+                    .iter()
+                    .map(|row| queued(&instrument, row))
+                    .collect::<Result<_, String>>()?;
+                let (ours, theirs) = (shown(ours.collect(), window), shown(theirs, window));
+                if ours != theirs {
+                    return Err(format!(
+                        "queues, {name} of {at}: {}",
+                        difference(&ours, &theirs)
+                    ));
                 }
             }
         }
@@ -468,6 +520,53 @@ fn level(instrument: &Instrument, row: &Value) -> Result<Rung, String> {
     let price = instrument.price(number(0)?).map_err(wrong)?;
     let qty = instrument.qty(number(1)?).map_err(wrong)?;
     Ok((price, qty))
+}
+
+/// An order in its queue: the venue's id, price, what is left.
+type Queued = (String, Price, Qty);
+
+fn queued(instrument: &Instrument, row: &Value) -> Result<Queued, String> {
+    let id = row[0].as_str().unwrap_or_default().to_owned();
+    let rest = serde_json::json!([row[1], row[2]]);
+    let (price, qty) = level(instrument, &rest)?;
+    Ok((id, price, qty))
+}
+
+/// Orders of a side, best price first, as far as the venue shows them.
+fn shown(mut side: Vec<Queued>, window: Window) -> Vec<Queued> {
+    if !window.is_queue_told {
+        for queue in side.chunk_by_mut(|one, other| one.1 == other.1) {
+            // Ids are numbers of one length there.
+            queue.sort();
+        }
+    }
+    let mut prices = 0;
+    let mut last = None;
+    side.retain(|(_, price, _)| {
+        if last != Some(*price) {
+            prices += 1;
+            last = Some(*price);
+        }
+        prices <= window.prices
+    });
+    side.truncate(window.orders);
+    side
+}
+
+/// Where two sides part.
+fn difference(ours: &[Queued], theirs: &[Queued]) -> String {
+    let at = ours
+        .iter()
+        .zip(theirs)
+        .take_while(|(one, other)| one == other);
+    let at = at.count();
+    format!(
+        "{} and {} orders; at {at}: ours {:?}, theirs {:?}",
+        ours.len(),
+        theirs.len(),
+        ours.get(at),
+        theirs.get(at)
+    )
 }
 
 fn signed(row: &Value, name: &str, instrument: &Instrument) -> Result<i64, String> {

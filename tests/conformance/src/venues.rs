@@ -2,6 +2,26 @@
 
 use dp_types::VenueId;
 
+/// What of its books a lane follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// Levels.
+    Levels,
+    /// Single orders beside them.
+    Orders,
+}
+
+/// How much of its single orders a venue shows.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// Orders a side.
+    pub orders: usize,
+    /// Prices a side.
+    pub prices: usize,
+    /// It tells who stands before whom; else orders of one price are compared by their ids.
+    pub is_queue_told: bool,
+}
+
 /// One venue of the suite.
 #[derive(Debug, Clone, Copy)]
 pub struct Tried {
@@ -13,6 +33,10 @@ pub struct Tried {
     pub symbols: [&'static str; 2],
     /// Orders go over FIX, and everything else as ever: the cases of feeds are played without.
     pub is_fix: bool,
+    /// Its single orders, where it shows them.
+    pub window: Option<Window>,
+    /// What the lane of a case follows.
+    pub follows: Follows,
     /// Cases that have no meaning there, each with its reason in the case's verdict: a table, so that none slips in.
     pub not_here: &'static [&'static str],
 }
@@ -32,17 +56,24 @@ pub const ALL: [Tried; 11] = [
         &["F07", "F08", "E02", "A06"],
     ),
     tried(VenueId::BINANCE_USDM, "binance-usdm", USDT, &["F07", "F08"]),
-    tried(VenueId::BITFINEX, "bitfinex", USDT, &["F09", "F10", "E03"]),
+    tried(
+        VenueId::BITFINEX,
+        "bitfinex",
+        USDT,
+        &["F09", "F10", "F28", "E03"],
+    )
+    .shows(250, usize::MAX, false),
     tried(VenueId::BYBIT, "bybit", USDT, &["F07", "F08", "F09", "F10"]),
     tried(
         VenueId::COINBASE,
         "coinbase",
         USD,
         &[
-            "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F12", "F16", "F17", "F18", "E02",
-            "E03", "A06",
+            "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F12", "F16", "F17", "F18", "F25",
+            "E02", "E03", "A06",
         ],
-    ),
+    )
+    .shows(usize::MAX, usize::MAX, true),
     tried(
         VenueId::DERIBIT,
         "deribit",
@@ -54,8 +85,9 @@ pub const ALL: [Tried; 11] = [
         VenueId::KRAKEN,
         "kraken",
         USD,
-        &["F08", "F09", "F10", "E06"],
-    ),
+        &["F08", "F09", "F10", "F28", "E06"],
+    )
+    .shows(usize::MAX, 10, true),
     tried(
         VenueId::KRAKEN_FUTURES,
         "kraken-futures",
@@ -77,6 +109,8 @@ const fn tried(
         name,
         symbols,
         is_fix: false,
+        window: None,
+        follows: Follows::Levels,
         not_here,
     }
 }
@@ -106,6 +140,22 @@ const fn over_fix(venue: Tried) -> Tried {
 }
 
 impl Tried {
+    const fn shows(self, orders: usize, prices: usize, is_queue_told: bool) -> Self {
+        Self {
+            window: Some(Window {
+                orders,
+                prices,
+                is_queue_told,
+            }),
+            ..self
+        }
+    }
+
+    /// The same, with a lane that follows these.
+    pub const fn following(self, follows: Follows) -> Self {
+        Self { follows, ..self }
+    }
+
     /// A venue by its label.
     pub fn named(label: &str) -> Option<Self> {
         let mut all = ALL.into_iter().chain(OVER_FIX);

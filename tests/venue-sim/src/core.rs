@@ -8,7 +8,7 @@
 //! ```
 
 use crate::engine::{AccountId, Engine, Event};
-use crate::fault::{Fault, Faults, Kind, Link};
+use crate::fault::{Depth, Fault, Faults, Kind, Link};
 use crate::flow::Flow;
 use crate::keys::Credential;
 use crate::record::Record;
@@ -395,20 +395,26 @@ impl Core {
     /// Sends a book message to its subscribers, unless a fault drops, doubles or reorders it. `key` names
     /// the stream.
     pub fn publish_depth(&mut self, key: &str, conns: &[ConnId], text: String) {
+        self.publish_on(Depth::Levels, key, conns, text);
+    }
+
+    /// As [`Core::publish_depth`], of single orders or of levels.
+    pub fn publish_on(&mut self, depth: Depth, key: &str, conns: &[ConnId], text: String) {
         if conns.is_empty() {
             return;
         }
         self.brings_books(conns);
-        let lost = self.take_for(Kind::Gap, conns);
+        let lost = self.take_for(Kind::Gap, depth, conns);
         if lost == conns {
             return;
         }
         let text = self.with_extra_fields(text);
-        if !self.held.contains_key(key) && self.faults.take(Kind::Reorder).is_some() {
+        let fits = |fault: &Fault| fault.is_on(depth);
+        if !self.held.contains_key(key) && self.faults.take_if(Kind::Reorder, fits).is_some() {
             self.held.insert(key.to_owned(), text);
             return;
         }
-        let doubled = self.take_for(Kind::Duplicate, conns);
+        let doubled = self.take_for(Kind::Duplicate, depth, conns);
         let held = self.held.remove(key);
         for &conn in conns {
             let times = if lost.contains(&conn) {
@@ -427,19 +433,27 @@ impl Core {
 
     /// Uses up an armed fault of a kind for a message to these connections. Returns those it strikes: all, or the one
     /// it counts, if that is among them.
-    fn take_for(&mut self, kind: Kind, conns: &[ConnId]) -> Vec<ConnId> {
+    fn take_for(&mut self, kind: Kind, depth: Depth, conns: &[ConnId]) -> Vec<ConnId> {
         let books = &self.books;
         let counted = |fault: &Fault| {
             let nth = fault.conn?.checked_sub(1)?;
             books.iter().nth(nth).copied()
         };
         let fits = |fault: &Fault| {
-            fault.conn.is_none() || counted(fault).is_some_and(|conn| conns.contains(&conn))
+            fault.is_on(depth)
+                && (fault.conn.is_none()
+                    || counted(fault).is_some_and(|conn| conns.contains(&conn)))
         };
         let Some(fault) = self.faults.take_if(kind, fits) else {
             return Vec::new();
         };
         counted(&fault).map_or_else(|| conns.to_vec(), |conn| vec![conn])
+    }
+
+    /// Whether the checksum of this book message is to be wrong.
+    pub fn spoils(&mut self, depth: Depth) -> bool {
+        let fits = |fault: &Fault| fault.is_on(depth);
+        self.faults.take_if(Kind::BadChecksum, fits).is_some()
     }
 
     /// Answers an order request and tells the private events it caused, in the order the faults want.

@@ -204,6 +204,15 @@ impl Link {
     }
 }
 
+/// Which book messages a fault is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Those of prices and their totals.
+    Levels,
+    /// Those of single orders.
+    Orders,
+}
+
 /// One fault as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -216,6 +225,8 @@ pub struct Fault {
     /// Of the connections that bring books only this one, by age, from 1: `gap`, `duplicate`, `disconnect`,
     /// `silence`.
     pub conn: Option<usize>,
+    /// Only these book messages: `gap`, `duplicate`, `reorder`, `bad-checksum`.
+    pub on: Option<Depth>,
     /// How many messages.
     pub n: u32,
     /// Error code for `reject`, status for `http-500`.
@@ -240,7 +251,7 @@ pub enum FaultError {
     Kind(String),
     /// A word that is not `key=value` with a known key.
     #[error(
-        "`{0}`: use venue=, link=public|private|fix|all, conn=, n=, code=, ms=, for=, at=, every=, executed="
+        "`{0}`: use venue=, link=public|private|fix|all, conn=, on=levels|orders, n=, code=, ms=, for=, at=, every=, executed="
     )]
     Key(String),
     /// A value that does not parse.
@@ -282,6 +293,7 @@ impl FromStr for Fault {
             venue: None,
             link: Link::All,
             conn: None,
+            on: None,
             n: 1,
             code: None,
             ms: 200,
@@ -319,6 +331,11 @@ impl Fault {
         )
     }
 
+    /// Whether it is for such book messages.
+    pub fn is_on(&self, depth: Depth) -> bool {
+        self.on.is_none_or(|on| on == depth)
+    }
+
     fn set(&mut self, word: &str) -> Result<(), FaultError> {
         let bad = || FaultError::Value(word.to_owned());
         let (key, value) = word
@@ -336,6 +353,13 @@ impl Fault {
                 }
             }
             "conn" => self.conn = Some(value.parse().map_err(|_| bad())?),
+            "on" => {
+                self.on = Some(match value {
+                    "levels" => Depth::Levels,
+                    "orders" => Depth::Orders,
+                    _ => return Err(bad()),
+                });
+            }
             "n" => self.n = value.parse().map_err(|_| bad())?,
             "code" => self.code = Some(value.parse().map_err(|_| bad())?),
             "ms" => self.ms = value.parse().map_err(|_| bad())?,
@@ -479,6 +503,7 @@ mod tests {
             "gap:n",
             "gap:every=0s",
             "gap:link=x",
+            "gap:on=x",
         ] {
             assert!(Fault::parse_list(bad).is_err(), "{bad}");
         }

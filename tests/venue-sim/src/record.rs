@@ -3,6 +3,7 @@
 use crate::core::Core;
 use crate::engine::{Cause, Fill, Order, Side, State, What};
 use crate::text;
+use crate::venues::Face;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -203,6 +204,29 @@ pub fn book_json(core: &Core, inst: usize, symbol: &str, account: usize) -> Valu
         "symbol": symbol, "bids": side(Side::Buy), "asks": side(Side::Sell),
         "position": text::qty(spec, core.engine.position(account, inst).qty),
     })
+}
+
+/// A book's single orders: `{bids: [[order id, price, qty], …], asks}`, best price first, each in its queue's order.
+pub fn queues_json(face: &mut dyn Face, inst: usize) -> Value {
+    let core = face.core();
+    let (spec, book) = (core.engine.spec(inst), core.engine.book(inst));
+    let side = |side| {
+        let queues = book.levels(side).flat_map(|(price, level)| {
+            let orders = level.queue.iter().filter_map(|id| core.engine.order(*id));
+            orders.map(move |order| {
+                let qty = text::qty(spec, order.leaves());
+                (order.id, text::price(spec, price), qty)
+            })
+        });
+        queues.collect::<Vec<_>>()
+    };
+    let sides = [Side::Buy, Side::Sell].map(side);
+    let [bids, asks] = sides.map(|rows| -> Vec<Value> {
+        let rows = rows.into_iter();
+        rows.map(|(id, price, qty)| json!([face.order_id(id), price, qty]))
+            .collect()
+    });
+    json!({"bids": bids, "asks": asks})
 }
 
 fn order_row(core: &Core, symbol: &dyn Fn(usize) -> String, order: &Order) -> Value {

@@ -165,7 +165,7 @@ impl Engine<'_> {
         }
     }
 
-    fn count_outcome(&self, outcome: &dp_book::Outcome) {
+    pub(super) fn count_outcome(&self, outcome: &dp_book::Outcome) {
         use dp_book::Outcome;
         let counter = match outcome {
             Outcome::Gap(_) => Counter::Gaps,

@@ -11,6 +11,7 @@
 //! order) and the journal (which holds the intent before anything leaves).
 
 mod desk;
+mod l3;
 mod market;
 mod orders;
 mod time;
@@ -20,6 +21,7 @@ mod wishes;
 pub use venues::VenueState;
 
 use crate::books::AnyKeeper;
+use crate::orders::AnyOrders;
 use crate::wall::Wall;
 use dp_book::{Book, Counts, FeedCounts, FeedPlan, Once, Proof};
 use dp_oms::{Oms, Position, Positions};
@@ -68,6 +70,8 @@ pub enum Action {
     CancelAll(Cleared<InstrumentId>),
     /// Fetch a snapshot, or have it pushed: by this feed.
     Snapshot(InstrumentId, u8),
+    /// Fetch the book of single orders, or have it pushed.
+    L3Snapshot(InstrumentId),
     /// Ask what became of an order.
     Query(CancelOrder),
     /// Compare open orders and fills.
@@ -92,6 +96,8 @@ struct BookSlot {
     /// Trades and quotes told, where several feeds bring them.
     once: Option<Box<Once>>,
     top: BookTop,
+    /// Single orders, where they were asked for.
+    orders: Option<Box<AnyOrders>>,
 }
 
 /// What the engine is made with.
@@ -136,6 +142,8 @@ pub struct Engine<'r> {
     cancel_due: UnixNanos,
     /// What the last book message changed, not shown yet.
     news: Option<News>,
+    /// Instruments whose single orders are followed, and how many orders there is room for.
+    followed: Vec<(InstrumentId, usize)>,
     /// What several feeds have done for the books, as last counted; `None` while every venue has one.
     feeds: Option<FeedCounts>,
 }
@@ -172,6 +180,7 @@ impl<'r> Engine<'r> {
             tick_due: UnixNanos(0),
             cancel_due: UnixNanos(0),
             news: None,
+            followed: Vec::new(),
             feeds: None,
         }
     }
@@ -272,11 +281,16 @@ impl<'r> Engine<'r> {
             };
             let decimals = |it: &Instrument| (it.price_decimals, it.qty_decimals);
             if slot.is_none() || decimals(held) != decimals(fresh) {
+                let orders_max = self.followed.iter().find(|it| it.0 == fresh.id);
+                let orders_max = orders_max.map(|it| it.1);
                 *slot = AnyKeeper::new(fresh, plan).map(|keeper| {
                     Box::new(BookSlot {
                         keeper,
                         once: (plan.count > 1).then(|| Box::new(Once::new(plan.hold_ns))),
                         top: BookTop::default(),
+                        orders: orders_max
+                            .and_then(|max| AnyOrders::new(fresh, max))
+                            .map(Box::new),
                     })
                 });
             }
@@ -356,6 +370,8 @@ impl<'r> Engine<'r> {
                 self.on_book(feed, msg, now, now.unix, decoded);
             }
             Event::Trade(trade) => self.on_trade(trade, now),
+            // Of the venue's own machine alone.
+            Event::L3(msg) if feed == 0 => self.on_l3(msg, now),
             Event::Quote(quote) => self.on_quote(feed, quote, now),
             Event::Order(report) => self.on_order(report, now),
             Event::Fill(report) => self.on_fill(report, now),

@@ -1,6 +1,6 @@
 //! From a strategy's wish to an action: the one way out, through gate, OMS and journal, in this order.
 
-use super::{Action, Engine, REFUSAL_NS, Seat};
+use super::{Action, AnyOrders, Engine, REFUSAL_NS, Seat};
 use dp_book::State;
 use dp_journal::entry::{AmendIntent, CancelIntent, OrderIntent, Risk};
 use dp_journal::{Durability, Entry};
@@ -90,6 +90,7 @@ impl Engine<'_> {
             now,
             instrument,
             book: slot.keeper.book(),
+            orders: slot.orders.as_deref().map(AnyOrders::view),
             position: position.held(),
             cost: position.cost,
             live: &self.live,

@@ -238,6 +238,11 @@ impl<'a> Plan<'a> {
                     hold_ns: u64::from(section.feed_hold_ms) * 1_000_000,
                 };
                 engine.set_feeds(venue, plan);
+                for symbol in &section.single_orders {
+                    if let Some(id) = registry.find(venue, symbol.as_bytes()) {
+                        engine.follow_orders(id, section.single_orders_max as usize);
+                    }
+                }
             }
         }
         engine.recover(self.recovered, self.clock.now());

@@ -266,7 +266,9 @@ impl<'r> EngineLane<'r> {
             Action::Amend(amend) => (venue_of(amend.instrument), false),
             Action::Cancel(cancel) => (venue_of(cancel.instrument), false),
             Action::CancelAll(instrument) => (venue_of(**instrument), false),
-            Action::Snapshot(instrument, _) => (venue_of(*instrument), true),
+            Action::Snapshot(instrument, _) | Action::L3Snapshot(instrument) => {
+                (venue_of(*instrument), true)
+            }
             Action::Query(order) => (venue_of(order.instrument), false),
             Action::Reconcile(venue) | Action::Reopen(venue) => (Some(*venue), false),
         };

@@ -217,6 +217,7 @@ impl Desk for Remote<'_> {
             Event::Order(report) => self.private(Told::Order(*report, self.arrived)),
             Event::Fill(report) => self.private(Told::Fill(*report, self.arrived)),
             Event::Ack(ack) => self.private(Told::Ack(*ack, self.arrived)),
+            // Single orders are followed in whole lanes only: the configuration has been checked.
             Event::L3(_)
             | Event::Balance(_)
             | Event::Position(_)

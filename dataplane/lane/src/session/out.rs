@@ -234,6 +234,15 @@ impl<T: Transport> Sessions<T> {
                     Ok(())
                 });
             }
+            Action::L3Snapshot(instrument) => {
+                let Some(at) = self.seat_of(*instrument) else {
+                    return;
+                };
+                let _ = self.speak(desk, at, now, |venue, registry, sink| {
+                    venue.request_l3(registry, *instrument, now, sink);
+                    Ok(())
+                });
+            }
             Action::Query(order) => {
                 let Some(at) = self.seat_of(order.instrument) else {
                     return;

@@ -11,6 +11,28 @@ pub enum EntryLink {
     Fix,
 }
 
+/// Whether a venue shows the single orders of its books, to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SingleOrders {
+    /// It does not, or we do not follow them.
+    None,
+    /// To everybody.
+    Public,
+    /// To whoever has keys.
+    Keyed,
+}
+
+impl SingleOrders {
+    /// One word for people and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Public => "public",
+            Self::Keyed => "keyed",
+        }
+    }
+}
+
 /// One venue's abilities. `false` means we cannot or do not use it; the venue's README says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
@@ -42,4 +64,6 @@ pub struct Capabilities {
     pub book_checksum: bool,
     /// Deepest book the subscribed channel gives a side; 0 = all changes.
     pub book_depth: u16,
+    /// Single orders of its books.
+    pub single_orders: SingleOrders,
 }

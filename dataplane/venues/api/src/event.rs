@@ -67,6 +67,8 @@ pub enum Control {
     ClosingSoon(LinkId),
     /// The book of this instrument cannot be continued; the keeper restarts it.
     BookLost(InstrumentId),
+    /// The book of single orders of this instrument is lost with its link; its keeper restarts it.
+    L3Lost(InstrumentId),
     /// The venue refused a request for rate: nothing may be sent until then (Unix ms, 0 = unknown).
     RateLimited {
         /// Unix milliseconds; 0 = the venue did not say.

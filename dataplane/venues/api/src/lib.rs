@@ -27,7 +27,7 @@ mod registry;
 mod sign;
 mod venue;
 
-pub use capability::{Capabilities, EntryLink};
+pub use capability::{Capabilities, EntryLink, SingleOrders};
 pub use dp_secret::{Keys as Secrets, Locked, Secret, Zeroizing, scrub};
 pub use dp_wire::http::Usage;
 pub use event::{Control, DecodeError, Event, Fault, RequestAck};

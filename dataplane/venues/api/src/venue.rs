@@ -43,8 +43,12 @@ pub struct VenueConfig {
     pub public: (String, u16),
     /// Private WebSocket host and port (order entry and user stream).
     pub private: (String, u16),
+    /// WebSocket of single orders, host and port, where they have a host of their own; empty = the venue's.
+    pub l3: (String, u16),
     /// Symbols to follow, as the venue writes them.
     pub symbols: Vec<String>,
+    /// Those of them whose single orders are followed beside the book. A venue that shows none has none here.
+    pub l3_symbols: Vec<String>,
     /// Key material; empty key = market data only, no private link.
     pub secrets: Secrets,
     /// Validity window of new orders and amends at the venue, milliseconds (Binance `recvWindow`, OKX `expTime`):
@@ -255,6 +259,17 @@ pub trait Venue {
         now: Now,
         out: &mut impl Sink,
     );
+    /// The keeper of this instrument's single orders has no book or lost its place: fetch or resubscribe. By default
+    /// nothing: the venue shows none.
+    fn request_l3(
+        &mut self,
+        registry: &Registry,
+        instrument: InstrumentId,
+        now: Now,
+        out: &mut impl Sink,
+    ) {
+        let _ = (registry, instrument, now, out);
+    }
     /// Asks the venue for open orders, then fills since the last known trade, then balances; ends
     /// with [`crate::Control::Reconciled`].
     fn reconcile(&mut self, registry: &Registry, now: Now, out: &mut impl Sink);

@@ -52,7 +52,7 @@ use dp_types::{
 };
 use dp_venue_api::{
     Capabilities, EntryError, EntryLink, Event, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, Sink, Venue, VenueConfig,
+    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 
 /// Spot.
@@ -89,6 +89,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     validity_window: true,
     book_checksum: false,
     book_depth: 0,
+    single_orders: SingleOrders::None,
 };
 
 /// The machine of a product.

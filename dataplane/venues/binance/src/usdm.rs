@@ -19,7 +19,7 @@ pub(crate) mod user;
 
 use crate::session::SECOND_NS;
 use dp_types::{Decimal, Side};
-use dp_venue_api::{Capabilities, EntryLink, Latest};
+use dp_venue_api::{Capabilities, EntryLink, Latest, SingleOrders};
 
 pub use switch::{DEAD_MAN_REARM_S, DEAD_MAN_TIMES};
 
@@ -39,6 +39,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     validity_window: true,
     book_checksum: false,
     book_depth: 0,
+    single_orders: SingleOrders::None,
 };
 
 /// The venue pings every 3 min: the user stream may be silent that long, and the two that answer are asked.

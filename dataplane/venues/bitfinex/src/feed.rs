@@ -6,7 +6,7 @@
 //!                                           a list of [ID,MTS,AMOUNT,PRICE]            Trade, oldest first
 //! [chanId, "te"|"tu", ROW, SEQ?, TS?]                                                  Trade, once
 //! [chanId, "cs", CRC, SEQ?, TS?]     Book or L3 without levels, with the checksum
-//! [chanId, "hb", SEQ?, TS?]          Book without levels (its age begins anew), or Heartbeat
+//! [chanId, "hb", SEQ?, TS?]          Book or L3 without levels (its age begins anew), or Heartbeat
 //! ```
 //! What SEQ and TS are there follows from the flags the venue confirmed, never from how long a frame is: arrays
 //! may grow at their ends. The sign of an amount is its side. A list is a snapshot, an empty one too.
@@ -112,6 +112,15 @@ pub(crate) fn negated(value: Decimal, field: &'static str) -> Result<Decimal, De
     Ok(Decimal { mantissa, ..value })
 }
 
+/// What a book channel shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shows {
+    /// Prices with their amounts.
+    Levels,
+    /// Single orders.
+    Orders,
+}
+
 /// What a channel carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChannelKind {
@@ -126,10 +135,11 @@ pub enum ChannelKind {
 }
 
 impl ChannelKind {
-    /// Whose book it is, if it is one.
-    pub const fn book(self) -> Option<InstrumentId> {
+    /// Whose book it is, if it is one, and what it shows.
+    pub const fn book(self) -> Option<(InstrumentId, Shows)> {
         match self {
-            Self::Book(id) => Some(id),
+            Self::Book(id) => Some((id, Shows::Levels)),
+            Self::Raw(id) => Some((id, Shows::Orders)),
             _ => None,
         }
     }
@@ -320,7 +330,7 @@ impl Room {
         &self,
         instrument: InstrumentId,
         kind: BookMsgKind,
-        checksum: Option<u32>,
+        (checksum, has_hole): (Option<u32>, bool),
         stamp: Stamp,
         out: &mut impl Sink,
     ) {
@@ -328,7 +338,7 @@ impl Room {
             instrument,
             kind,
             last_id: stamp.seq,
-            has_hole: false,
+            has_hole,
             has_more: false,
             checksum,
             orders: &self.orders,
@@ -397,6 +407,17 @@ pub(crate) fn tell_gap(
     room.tell_book(instrument, BookMsgKind::Delta, gap, stamp, out);
 }
 
+/// Says that messages about these single orders are missing.
+pub(crate) fn tell_hole(
+    instrument: InstrumentId,
+    stamp: Stamp,
+    room: &mut Room,
+    out: &mut impl Sink,
+) {
+    room.clear();
+    room.tell_orders(instrument, BookMsgKind::Delta, (None, true), stamp, out);
+}
+
 /// One frame of a raw book.
 pub(crate) fn on_raw(
     instrument: InstrumentId,
@@ -412,15 +433,15 @@ pub(crate) fn on_raw(
             (BookMsgKind::Delta, Some(checksum))
         }
         What::Heartbeat => {
-            out.event(&Event::Control(Control::Heartbeat));
-            return Ok(());
+            room.clear();
+            (BookMsgKind::Delta, None)
         }
         _ => {
             out.event(&Event::Ignored(ignored::UNKNOWN_KIND));
             return Ok(());
         }
     };
-    room.tell_orders(instrument, kind, checksum, stamp, out);
+    room.tell_orders(instrument, kind, (checksum, false), stamp, out);
     Ok(())
 }
 

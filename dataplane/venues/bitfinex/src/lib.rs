@@ -2,17 +2,16 @@
 //!
 //! ```text
 //! link 0 rest     rules, prices → InstrumentsReady · reconciliation · questions about single orders
-//! link 1 md       conf flags → (rules known) subscribe book, trades → Subscribed
+//! link 1 md       conf flags → (rules known) subscribe book, trades, where asked for the raw book → Subscribed
 //! link 2 orders   auth with the dead man's switch → LoggedIn → orders may go out; orders, fills, wallets come in
-//! link 3 ...      md of further instruments, twelve a link: a connection takes 25 channels
+//! link 3 ...      md of further instruments: a connection takes 25 channels
 //! ```
 //! It does not own books: depth goes to a keeper, which asks back through `request_snapshot` and gets a whole book
 //! by a new subscription. Of orders it remembers what the venue's answers leave out (`sent`), in a bounded table.
 //! It never resends an order.
 //!
 //! Left out, and why: amending quantities (`entry`), funding, margin orders of spot pairs, numbers of channel 0
-//! (their rules are known from old code only), bulk book updates, tickers and candles. Raw books and their
-//! checksums are read, but no raw book is subscribed: nobody keeps one yet.
+//! (their rules are known from old code only), bulk book updates, tickers and candles.
 #![forbid(unsafe_code)]
 // Bytes from outside never panic.
 #![cfg_attr(
@@ -39,6 +38,7 @@ pub mod symbols;
 pub mod sync;
 
 use crate::entry::Name;
+use crate::feed::Shows;
 use crate::limits::OrderOp;
 use crate::sent::Known;
 use crate::session::Session;
@@ -50,7 +50,7 @@ use dp_types::{
 };
 use dp_venue_api::{
     Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, Sink, Venue, VenueConfig,
+    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -79,6 +79,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     validity_window: false,
     book_checksum: true,
     book_depth: 25,
+    single_orders: SingleOrders::Public,
 };
 
 /// Increments a symbol starts with until its rules are known: room for the finest prices in recordings and for
@@ -222,7 +223,17 @@ impl Venue for Bitfinex {
         now: Now,
         out: &mut impl Sink,
     ) {
-        self.session.request_snapshot(instrument, now, out);
+        self.session.renew(instrument, Shows::Levels, now, out);
+    }
+
+    fn request_l3(
+        &mut self,
+        _registry: &Registry,
+        instrument: InstrumentId,
+        now: Now,
+        out: &mut impl Sink,
+    ) {
+        self.session.renew(instrument, Shows::Orders, now, out);
     }
 
     fn reconcile(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {

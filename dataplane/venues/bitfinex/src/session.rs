@@ -1,11 +1,12 @@
 //! Links and their upkeep: flags, login, subscriptions, pings, books, reconciliation.
 //!
 //! ```text
-//! md       open ─▶ conf flags ─(rules known)─▶ subscribe book, trades of each symbol ─acks─▶ Subscribed
+//! md       open ─▶ conf flags ─(rules known)─▶ subscribe book, trades, raw book ─acks─▶ Subscribed
 //! orders   open ─▶ auth with the dead man's switch ─ack─▶ LoggedIn ─▶ orders; orders, positions, wallets follow
 //! reconcile   open orders ─▶ fills of each instrument since the last known ─▶ wallets ─▶ positions ─▶ Reconciled
 //! ```
-//! A connection takes 25 channels and an instrument two, so every twelve instruments have a link of their own.
+//! A connection takes 25 channels. An instrument has two, and a third where its single orders are asked for: what one
+//! link has no room for has the next.
 //! Whatever cannot be done now (link down, window full, answer lost) is tried again at a deadline; nothing here
 //! waits, and nothing here sends an order twice.
 //!
@@ -19,7 +20,7 @@ mod reconcile;
 mod rules;
 
 use crate::auth::{Auth, LOGIN_MAX, Nonces};
-use crate::feed::{ChannelKind, FLAGS, Room, Trades};
+use crate::feed::{ChannelKind, FLAGS, Room, Shows, Trades};
 use crate::limits::{Limits, OrderOp};
 use crate::sent::Sent;
 use crate::symbols::{is_derivative, push_u64};
@@ -55,7 +56,6 @@ const CALC_PAUSE_NS: u64 = SECOND_NS;
 const CHANNELS_PER_LINK: usize = 25;
 /// Book and trades.
 const CHANNELS_PER_SYMBOL: usize = 2;
-const SYMBOLS_PER_LINK: usize = CHANNELS_PER_LINK / CHANNELS_PER_SYMBOL;
 /// Channels of a connection we keep account of; more than the venue gives is no venue.
 const CHANNELS_MAX: usize = 64;
 /// Room for the largest message written: 75 cancels by client id and day.
@@ -140,11 +140,11 @@ struct Market {
 }
 
 impl Market {
-    fn new(link: LinkId, symbols: &[InstrumentId]) -> Self {
+    fn new(link: LinkId) -> Self {
         Self {
             link,
             ws: WsLink::default(),
-            symbols: symbols.to_vec(),
+            symbols: Vec::new(),
             channels: Vec::with_capacity(CHANNELS_MAX),
             flags: 0,
             seq: None,
@@ -159,7 +159,7 @@ impl Market {
     }
 }
 
-/// One followed instrument's book and trades, as far as the session goes.
+/// One channel of a followed instrument's book, as far as the session goes.
 #[derive(Debug, Clone, Copy, Default)]
 struct BookState {
     is_followed: bool,
@@ -172,8 +172,29 @@ struct BookState {
     /// When it was last subscribed anew.
     renewed: UnixNanos,
     attempts: u32,
+}
+
+/// One followed instrument.
+#[derive(Debug, Clone, Copy, Default)]
+struct Followed {
+    levels: BookState,
+    orders: BookState,
     /// The highest trade told.
     trade_last: u64,
+}
+
+impl Followed {
+    const fn book(&mut self, shows: Shows) -> &mut BookState {
+        match shows {
+            Shows::Levels => &mut self.levels,
+            Shows::Orders => &mut self.orders,
+        }
+    }
+
+    /// Channels it takes of a connection.
+    const fn channels(&self) -> usize {
+        CHANNELS_PER_SYMBOL + self.orders.is_followed as usize
+    }
 }
 
 /// Everything but the JSON parsers.
@@ -184,7 +205,7 @@ pub(crate) struct Session {
     nonces: Nonces,
     symbols: Vec<InstrumentId>,
     has_derivatives: bool,
-    books: Vec<BookState>,
+    followed: Vec<Followed>,
     room: Room,
     trades: Trades,
     limits: Limits,
@@ -208,6 +229,25 @@ pub(crate) struct Session {
     wallets_wanted: Vec<AssetId>,
     wallets_at: Option<UnixNanos>,
     wallets_asked: UnixNanos,
+}
+
+/// Links with the instruments each has room for, in order; the first is always there.
+fn markets(instruments: &[InstrumentId], followed: &[Followed]) -> Vec<Market> {
+    let mut markets = vec![Market::new(LINK_MARKET)];
+    let mut taken = 0;
+    for id in instruments {
+        let channels = followed.get(id.0 as usize).map_or(0, Followed::channels);
+        if taken + channels > CHANNELS_PER_LINK {
+            let link = LINK_PRIVATE.0.saturating_add(markets.len() as u8);
+            markets.push(Market::new(LinkId(link)));
+            taken = 0;
+        }
+        taken += channels;
+        if let Some(market) = markets.last_mut() {
+            market.symbols.push(*id);
+        }
+    }
+    markets
 }
 
 fn min_of(deadlines: impl IntoIterator<Item = Option<UnixNanos>>) -> Option<UnixNanos> {
@@ -238,15 +278,15 @@ impl Session {
             silence_ns_max: 0,
             is_held: false,
         }];
-        let mut markets = vec![Market::new(LINK_MARKET, &[])];
-        for (index, symbols) in instruments.chunks(SYMBOLS_PER_LINK).enumerate() {
-            if index == 0 {
-                markets = vec![Market::new(LINK_MARKET, symbols)];
-            } else {
-                let link = LinkId(LINK_PRIVATE.0.saturating_add(index as u8));
-                markets.push(Market::new(link, symbols));
+        let size = instruments.iter().map(|id| id.0 as usize + 1).max();
+        let mut followed = vec![Followed::default(); size.unwrap_or(0)];
+        for (id, symbol) in instruments.iter().zip(&config.symbols) {
+            if let Some(one) = followed.get_mut(id.0 as usize) {
+                one.levels.is_followed = true;
+                one.orders.is_followed = config.l3_symbols.contains(symbol);
             }
         }
+        let markets = markets(instruments, &followed);
         for market in &markets {
             links.push(web_socket(market.link, config.public.clone(), "md"));
         }
@@ -254,13 +294,6 @@ impl Session {
             links.push(web_socket(LINK_PRIVATE, config.private, "orders"));
         }
         links.sort_by_key(|link| link.id);
-        let size = instruments.iter().map(|id| id.0 as usize + 1).max();
-        let mut books = vec![BookState::default(); size.unwrap_or(0)];
-        for id in instruments {
-            if let Some(book) = books.get_mut(id.0 as usize) {
-                book.is_followed = true;
-            }
-        }
         let has_derivatives = config.symbols.iter().any(|symbol| is_derivative(symbol));
         Self {
             links,
@@ -268,8 +301,8 @@ impl Session {
             nonces: Nonces::new(config.nonce_slot),
             symbols: instruments.to_vec(),
             has_derivatives,
-            listed: vec![false; books.len()],
-            books,
+            listed: vec![false; followed.len()],
+            followed,
             room: Room::default(),
             trades: Trades::default(),
             limits: Limits::new(config.budget),
@@ -390,6 +423,7 @@ impl Session {
                         // Of the first link the lane itself forgets the books.
                         self.lose_books(at, out);
                     }
+                    self.lose_orders(at, out);
                     self.forget_channels(at);
                     if let Some(market) = self.markets.get_mut(at) {
                         market.reset(WsLink::default());

@@ -1,8 +1,9 @@
 //! Coinbase Exchange as one sans-IO machine: market data, order entry, account, reconciliation.
 //!
 //! ```text
-//! link 0 rest     products → InstrumentsReady · reconciliation · questions about orders
-//! link 1 md       (products known) subscribe level2 (level2_batch without keys), matches, ticker, heartbeat
+//! link 0 rest     products → InstrumentsReady · reconciliation · questions about orders · books of single orders
+//! link 1 md       (products known) subscribe level2 (level2_batch without keys), matches, ticker, heartbeat;
+//!                 with keys, where single orders are asked for, full in place of matches
 //! link 2 orders   (products known) signed subscribe user, heartbeat → LoggedIn → orders may go out
 //! link 3 entry    orders over REST, one at a time: never behind the questions of link 0
 //! ```
@@ -10,8 +11,7 @@
 //! remembers what the user channel does not repeat ([`account`]) and which requests are not answered ([`entry`]);
 //! both are bounded. It never resends an order.
 //!
-//! Read but not used live: the full channel's single orders ([`dp_venue_api::Event::L3`]), which nothing subscribes
-//! to, and Advanced Trade's market data and orders, which no link speaks; [`jwt`] signs for it. Orders can go over FIX
+//! Read but not used live: Advanced Trade's market data and orders, which no link speaks; [`jwt`] signs for it. Orders can go over FIX
 //! instead of REST ([`fix`], `dp_venue_fix::FixEntry`). Not here: FIX market data, amends over REST (the venue's `PUT
 //! /orders` is not open to all `[U]`), batches, a dead man's switch over REST (it has none), balances between two
 //! reconciliations.
@@ -51,7 +51,7 @@ use dp_types::{
 };
 use dp_venue_api::{
     Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry, RegistryError,
-    RestResponse, Sink, Venue, VenueConfig,
+    RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -82,6 +82,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     validity_window: false, // but for the 30 s of a signature
     book_checksum: false,
     book_depth: 0,
+    single_orders: SingleOrders::Keyed,
 };
 
 /// Increments a symbol starts with until its rules are known: room for prices to 10^8 and quantities to 10^10 in
@@ -202,8 +203,8 @@ impl Venue for Coinbase {
             .on_response(&mut self.rest_doc, registry, now, response, out)
     }
 
-    fn on_closed(&mut self, link: LinkId, now: Now, _out: &mut impl Sink) {
-        self.session.on_closed(link, now);
+    fn on_closed(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
+        self.session.on_closed(link, now, out);
     }
 
     fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
@@ -223,6 +224,16 @@ impl Venue for Coinbase {
     ) {
         self.session
             .request_snapshot(registry, instrument, now, out);
+    }
+
+    fn request_l3(
+        &mut self,
+        registry: &Registry,
+        instrument: InstrumentId,
+        now: Now,
+        out: &mut impl Sink,
+    ) {
+        self.session.request_l3(registry, instrument, now, out);
     }
 
     fn reconcile(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {

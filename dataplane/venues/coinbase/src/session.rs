@@ -1,7 +1,7 @@
 //! Links and their upkeep: subscriptions, snapshots, reconciliation, orders on their way.
 //!
 //! ```text
-//! md      open ─(products known)─▶ subscribe level2, matches, ticker, heartbeat ─▶ Subscribed
+//! md      open ─(products known)─▶ subscribe level2, matches or full, ticker, heartbeat ─▶ Subscribed
 //! orders  open ─(products known)─▶ signed subscribe user, heartbeat ─▶ LoggedIn ─▶ orders may go out on `entry`
 //! reconcile   open orders of each product ─▶ fills of each, back to the last known ─▶ balances ─▶ Reconciled
 //! ```
@@ -15,6 +15,7 @@ mod books;
 mod orders;
 mod receive;
 mod reconcile;
+mod singles;
 mod subscribe;
 
 use crate::account::Tracks;
@@ -25,8 +26,10 @@ use crate::feed::advanced::Count;
 use crate::limits::{Kind, Limits};
 use crate::rest::{self, Ask};
 use crate::{LINK_ENTRY, LINK_PUBLIC, LINK_REST, LINK_USER};
+use dp_types::limit::MSG_LEVELS_MAX;
 use dp_types::{InstrumentId, LinkId, Now, RawOrder, RejectReason, TradeId, UnixNanos};
 use dp_venue_api::{Control, Event, InFlight, LinkKind, LinkSpec, Registry, Sink, VenueConfig};
+use singles::Single;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Heartbeats come every second; ten missed in a row are no accident.
@@ -105,6 +108,10 @@ pub(crate) struct Session {
     symbols: Vec<InstrumentId>,
     books: Vec<BookState>,
     levels: Levels,
+    /// Products whose single orders are followed: with keys only.
+    singles: Vec<Single>,
+    /// The channel of single orders is confirmed.
+    is_full_ready: bool,
     /// Room for a piece of a book of single orders.
     orders: Vec<RawOrder>,
     count: Count,
@@ -161,6 +168,17 @@ impl Session {
             silence_ns_max: SILENCE_NS_MAX,
             is_held: false,
         };
+        let followed = instruments.iter().zip(&config.symbols);
+        let followed = followed.filter(|(_, symbol)| config.l3_symbols.contains(symbol));
+        let singles: Vec<_> = match auth {
+            Some(_) => followed.map(|(id, _)| Single::new(*id)).collect(),
+            None => Vec::new(),
+        };
+        let room = if singles.is_empty() {
+            0
+        } else {
+            MSG_LEVELS_MAX
+        };
         let mut links = vec![
             http(LINK_REST, &config.rest, "rest"),
             web_socket(LINK_PUBLIC, &config.public, "md"),
@@ -183,7 +201,9 @@ impl Session {
             symbols: instruments.to_vec(),
             books,
             levels: Levels::default(),
-            orders: Vec::new(),
+            singles,
+            is_full_ready: false,
+            orders: Vec::with_capacity(room),
             count: Count::default(),
             tracks: Tracks::default(),
             limits: Limits::new(config.budget),
@@ -241,7 +261,7 @@ impl Session {
         }
     }
 
-    pub(crate) fn on_closed(&mut self, link: LinkId, now: Now) {
+    pub(crate) fn on_closed(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
         match link {
             LINK_REST => {
                 self.is_rest_open = false;
@@ -258,6 +278,7 @@ impl Session {
                     // The next subscription pushes all of them.
                     (book.is_wanted, book.is_awaited) = (false, false);
                 }
+                self.lose_singles(out);
             }
             LINK_USER => {
                 self.user = WsLink::default();
@@ -277,7 +298,8 @@ impl Session {
         if !self.is_rest_open {
             return web_sockets; // the rest waits for the link
         }
-        min_of([web_sockets, self.products_due, self.run.map(|run| run.at)])
+        let run_at = self.run.map(|run| run.at);
+        min_of([web_sockets, self.products_due, self.singles_due(), run_at])
     }
 
     pub(crate) fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
@@ -305,6 +327,9 @@ impl Session {
         }
         if is_due(self.run.map(|run| run.at)) {
             self.ask_step(registry, now, out);
+        }
+        if is_due(self.singles_due()) {
+            self.ask_singles(registry, now, out);
         }
     }
 }

@@ -362,6 +362,18 @@ impl<V: OverFix> Venue for FixEntry<V> {
         });
     }
 
+    fn request_l3(
+        &mut self,
+        registry: &Registry,
+        instrument: InstrumentId,
+        now: Now,
+        out: &mut impl Sink,
+    ) {
+        self.inner(now, out, |inner, out| {
+            inner.request_l3(registry, instrument, now, out);
+        });
+    }
+
     fn reconcile(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
         self.inner(now, out, |inner, out| inner.reconcile(registry, now, out));
     }

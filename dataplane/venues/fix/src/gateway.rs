@@ -25,7 +25,7 @@ use dp_venue_api::limits::Bucket;
 use dp_venue_api::{
     Capabilities, Control, DecodeError, EntryError, EntryLink, Event, Fault, FixConfig,
     FixInstrument, FixSpec, LinkKind, LinkSpec, ReadCounts, Registry, RegistryError, RestResponse,
-    Sink, Venue, VenueConfig,
+    SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::digits::Digits;
 use dp_wire::fix::Message;
@@ -54,6 +54,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     validity_window: false,
     book_checksum: false,
     book_depth: 0,
+    single_orders: SingleOrders::None,
 };
 
 /// Seconds.

@@ -52,7 +52,7 @@ use dp_types::{
 };
 use dp_venue_api::{
     Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, Sink, Venue, VenueConfig,
+    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -89,6 +89,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     validity_window: false,
     book_checksum: false,
     book_depth: MBP_LEVELS as u16,
+    single_orders: SingleOrders::None,
 };
 
 /// Increments a symbol starts with until its rules are known: room for prices to 10^8 and

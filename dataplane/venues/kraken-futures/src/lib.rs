@@ -56,7 +56,7 @@ use dp_types::{
 };
 use dp_venue_api::{
     Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry, RegistryError,
-    RestResponse, Sink, Venue, VenueConfig,
+    RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -85,6 +85,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     validity_window: true,
     book_checksum: true,
     book_depth: sync::BOOK_DEPTH as u16,
+    single_orders: SingleOrders::None,
 };
 
 /// Increments a symbol starts with until its rules are known: prices to 10^8 with ten places, quantities to 10^12

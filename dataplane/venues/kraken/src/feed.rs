@@ -5,7 +5,7 @@
 //!     C = book                               Book: snapshot, then deltas, each with its checksum
 //!     C = ticker                             Quote (subscribed with event_trigger bbo)
 //!     C = trade                              Trade, one per item
-//!     C = level3                             L3, for recordings: we do not subscribe it
+//!     C = level3                             L3
 //!     C = anything else                      Ignored, with its reason
 //! ```
 //! Prices and quantities are JSON numbers whose printed digits count: they were put in quotes before parsing
@@ -219,36 +219,32 @@ pub(crate) fn on_trades(
     Ok(())
 }
 
-/// Every item of a book of single orders: bids, then asks, each in the venue's order.
-pub(crate) fn on_orders(
+/// One item of a message of single orders: bids, then asks, each in the venue's order.
+pub(crate) fn orders<'a>(
     registry: &Registry,
-    root: Value<'_>,
-    levels: &mut Levels,
-    out: &mut impl Sink,
-) -> Result<(), DecodeError> {
-    let kind = kind(root)?;
-    for data in root.array("data").map_err(at("data"))? {
-        levels.orders.clear();
-        for (key, side) in [("bids", Side::Buy), ("asks", Side::Sell)] {
-            for item in data.array(key).map_err(at(key))? {
-                if levels.orders.len() >= MSG_LEVELS_MAX {
-                    return Err(DecodeError::TooMuch("orders"));
-                }
-                levels.orders.push(order(item, side)?);
+    kind: BookMsgKind,
+    data: Value<'_>,
+    levels: &'a mut Levels,
+) -> Result<L3Msg<'a>, DecodeError> {
+    levels.orders.clear();
+    for (key, side) in [("bids", Side::Buy), ("asks", Side::Sell)] {
+        for item in data.array(key).map_err(at(key))? {
+            if levels.orders.len() >= MSG_LEVELS_MAX {
+                return Err(DecodeError::TooMuch("orders"));
             }
+            levels.orders.push(order(item, side)?);
         }
-        out.event(&Event::L3(L3Msg {
-            instrument: instrument(registry, data)?,
-            kind,
-            last_id: -1,
-            has_hole: false,
-            has_more: false,
-            checksum: checksum(data)?,
-            orders: &levels.orders,
-            venue_ns: timestamp(data, "timestamp")?,
-        }));
     }
-    Ok(())
+    Ok(L3Msg {
+        instrument: instrument(registry, data)?,
+        kind,
+        last_id: -1,
+        has_hole: false,
+        has_more: false,
+        checksum: checksum(data)?,
+        orders: &levels.orders,
+        venue_ns: timestamp(data, "timestamp")?,
+    })
 }
 
 fn order(item: Value<'_>, side: Side) -> Result<RawOrder, DecodeError> {

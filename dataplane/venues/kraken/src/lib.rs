@@ -1,20 +1,21 @@
 //! Kraken spot as one sans-IO machine: market data, order entry, account, reconciliation.
 //!
 //! ```text
-//! link 0 rest     pairs → InstrumentsReady · the token of link 2 · reconciliation · questions about orders
+//! link 0 rest     pairs → InstrumentsReady · the tokens · reconciliation · questions about orders
 //! link 1 md       WebSocket v2: (pairs known) subscribe book, trade, ticker → Subscribed
 //! link 2 orders   WebSocket v2: token by REST → subscribe executions, balances → LoggedIn → orders may go out
 //!                 every 15 s the dead man's switch, 60 s
+//! link 3 l3       where single orders are asked for: a token of its own → subscribe level3 → Subscribed
 //!
 //! after 3 s of silence a ping; the venue speaks every second: 2 s later the link is replaced
 //! ```
 //! It does not own books: depth goes to a keeper, which asks back through `request_snapshot`. It never resends an
 //! order. It does remember orders, in a bounded table: the venue's updates are sparse (`orders`).
 //!
-//! WebSocket v1 is read (`v1`), because recordings of it exist, and never spoken. Orders can go over FIX instead ([`fix`]). Not here: level 3 books live
-//! (they decode), margin, batches of new orders (the venue refuses all for one bad), fill-or-kill (not told of for
-//! the WebSocket), status changes of a pair while running (the venue's refusals say them), the rate counter the
-//! venue can stream (its field is not documented).
+//! WebSocket v1 is read (`v1`), because recordings of it exist, and never spoken. Orders can go over FIX
+//! instead ([`fix`]). Not here: margin, batches of new orders (the venue refuses all for one bad), fill-or-kill (not
+//! told of for the WebSocket), status changes of a pair while running (the venue's refusals say them), the rate counter
+//! the venue can stream (its field is not documented).
 #![forbid(unsafe_code)]
 // Bytes from outside never panic.
 #![cfg_attr(
@@ -52,8 +53,8 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry, RegistryError,
-    RestResponse, Sink, Venue, VenueConfig,
+    Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
+    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -65,6 +66,8 @@ pub const LINK_REST: LinkId = LinkId(0);
 pub const LINK_PUBLIC: LinkId = LinkId(1);
 /// Private WebSocket: user stream and order entry.
 pub const LINK_PRIVATE: LinkId = LinkId(2);
+/// WebSocket of single orders, where they are asked for.
+pub const LINK_L3: LinkId = LinkId(3);
 
 /// What the venue offers and we use.
 pub const CAPABILITIES: Capabilities = Capabilities {
@@ -82,6 +85,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     validity_window: true,
     book_checksum: true,
     book_depth: sync::DEPTH as u16,
+    single_orders: SingleOrders::Keyed,
 };
 
 /// Increments a symbol starts with until its rules are known: room for prices to 10^8 and quantities to 10^10 in
@@ -151,6 +155,15 @@ impl Venue for Kraken {
         self.session.links()
     }
 
+    /// Behind the private link only the single orders are.
+    fn link_role(&self, link: LinkId) -> LinkRole {
+        match link {
+            LINK_REST => LinkRole::Rest,
+            LINK_PRIVATE => LinkRole::Orders,
+            _ => LinkRole::Market,
+        }
+    }
+
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
         self.session.on_open(registry, link, now, out);
     }
@@ -189,8 +202,8 @@ impl Venue for Kraken {
         session.on_response(rest_doc, registry, now, response, out)
     }
 
-    fn on_closed(&mut self, link: LinkId, now: Now, _out: &mut impl Sink) {
-        self.session.on_closed(link, now);
+    fn on_closed(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
+        self.session.on_closed(link, now, out);
     }
 
     fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
@@ -210,6 +223,16 @@ impl Venue for Kraken {
     ) {
         self.session
             .request_snapshot(registry, instrument, now, out);
+    }
+
+    fn request_l3(
+        &mut self,
+        registry: &Registry,
+        instrument: InstrumentId,
+        now: Now,
+        out: &mut impl Sink,
+    ) {
+        self.session.request_l3(registry, instrument, now, out);
     }
 
     fn reconcile(&mut self, _registry: &Registry, now: Now, out: &mut impl Sink) {

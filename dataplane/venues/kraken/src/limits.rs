@@ -4,6 +4,7 @@
 //! engine   one counter an instrument: add +1 · amend +1 and more when young · cancel +8 when young, 0 when old
 //!          falls by DECAY a second, never above THRESHOLD
 //! REST     one counter: +1, lists of trades +2
+//! level3   200 a second and connection: +5 a subscription of ten prices
 //! ```
 //! The venue counts cancels and amends by the age of their order: those of an order that just came cost most. New
 //! orders and amends leave a fifth of the counter free, so that what rests can be taken off. All numbers are
@@ -26,6 +27,12 @@ const REST_MAX: u32 = 15;
 const REST_DECAY_NS: u64 = 1_000 * SECOND_NS / 333 + 1;
 /// How long REST is left alone when the venue locked us out.
 const LOCKOUT_NS: u64 = 15 * 60 * SECOND_NS;
+
+/// What subscriptions of single orders may cost in a second, what one of the smallest depth costs, and how long it
+/// takes until one more fits: a twentieth longer than the venue says.
+const LEVEL3_MAX: u32 = 200;
+const LEVEL3_COST: u32 = 5;
+const LEVEL3_DECAY_NS: u64 = SECOND_NS * 21 / 20 / LEVEL3_MAX as u64;
 
 /// What the dearest cancel costs.
 const CANCEL_COST_MAX: u32 = 8;
@@ -74,6 +81,7 @@ pub struct Limits {
     reserve: u32,
     rest: Bucket,
     rest_stopped_until: UnixNanos,
+    level3: Bucket,
 }
 
 /// What a budget is too small for, if for anything.
@@ -96,6 +104,7 @@ impl Limits {
             reserve: (counter.burst() / RESERVE_SHARE).max(CANCEL_COST_MAX),
             rest: Bucket::new(REST_MAX, REST_DECAY_NS, budget.account),
             rest_stopped_until: UnixNanos(0),
+            level3: Bucket::new(LEVEL3_MAX, LEVEL3_DECAY_NS, budget.account),
         }
     }
 
@@ -116,6 +125,11 @@ impl Limits {
     /// Takes room for one signed REST request.
     pub fn rest(&mut self, now: UnixNanos, cost: u32) -> bool {
         now >= self.rest_stopped_until && self.rest.take(now, cost, 0)
+    }
+
+    /// Takes room for one subscription of single orders.
+    pub fn level3(&mut self, now: UnixNanos) -> bool {
+        self.level3.take(now, LEVEL3_COST, 0)
     }
 
     /// The venue refused an order request for rate: its counter is full, whatever our model said. All of them,

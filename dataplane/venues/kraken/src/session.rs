@@ -3,6 +3,7 @@
 //! ```text
 //! public   open ─(pairs known)─▶ subscribe ─one ack a symbol and channel─▶ Subscribed
 //! private  open ─▶ token by REST ─▶ subscribe executions, balances ─acks─▶ LoggedIn ─▶ orders
+//! level3   open ─▶ token by REST ─▶ subscribe ─acks─▶ Subscribed
 //! reconcile   OpenOrders ─▶ TradesHistory pages since what is known ─▶ BalanceEx ─▶ Reconciled
 //! ```
 //! Whatever cannot be done now (link down, counter full, answer lost) is tried again at a deadline; nothing here
@@ -10,6 +11,7 @@
 
 mod answers;
 mod books;
+mod level3;
 mod receive;
 mod reconcile;
 mod send;
@@ -19,9 +21,10 @@ use crate::auth::{Auth, Nonce};
 use crate::feed::Levels;
 use crate::limits::Limits;
 use crate::orders::Orders;
-use crate::{LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
+use crate::{LINK_L3, LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
 use dp_types::{InstrumentId, LinkId, Now, Text, UnixNanos};
 use dp_venue_api::{InFlight, LinkKind, LinkSpec, Registry, Sink, VenueConfig};
+use level3::Level3;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// With a subscription the venue speaks every second. Silence after which we ask.
@@ -45,6 +48,9 @@ const SNAPSHOT_WAIT_NS: u64 = 5 * SECOND_NS;
 const SYMBOLS_PER_SUBSCRIBE: usize = 50;
 /// Room for the largest message written: a cancel of fifty orders, a subscription of fifty symbols.
 const MESSAGE_BYTES: usize = 4_096;
+/// Where single orders are, if the configuration names no other host.
+const L3_HOST: &str = "ws-l3.kraken.com";
+const L3_PORT: u16 = 443;
 /// Longest token we take; the venue's have near 43 characters.
 const TOKEN_MAX: usize = 128;
 /// How far back the first reconciliation reads trades: three days.
@@ -124,6 +130,8 @@ enum Waits {
     /// The end of the old subscription: requests may overtake each other at the venue, so the new one is asked
     /// for only then.
     Unsubscribed,
+    /// Room for what the new one costs: of single orders.
+    Room,
     /// The snapshot of the new one.
     Snapshot,
 }
@@ -204,6 +212,7 @@ pub(crate) struct Session {
     is_rest_open: bool,
     public: WsLink,
     private: WsLink,
+    level3: Level3,
     /// When the list of pairs is asked for (again); `None` once it is here.
     pairs_at: Option<UnixNanos>,
     are_instruments_ready: bool,
@@ -259,6 +268,17 @@ impl Session {
         if auth.is_some() {
             links.push(web_socket(LINK_PRIVATE, config.private, "orders"));
         }
+        let followed = instruments.iter().zip(&config.symbols);
+        let followed = followed.filter(|(_, symbol)| config.l3_symbols.contains(symbol));
+        let followed = followed.filter(|_| auth.is_some());
+        let level3 = Level3::new(followed.map(|(id, _)| *id));
+        if !level3.is_empty() {
+            let (host, port) = match config.l3.0.as_str() {
+                "" => (L3_HOST.to_owned(), L3_PORT),
+                _ => config.l3,
+            };
+            links.push(web_socket(LINK_L3, (host, port), "l3"));
+        }
         let size = instruments.iter().map(|id| id.0 as usize + 1).max();
         let mut books = vec![BookState::default(); size.unwrap_or(0)];
         for id in instruments {
@@ -281,6 +301,7 @@ impl Session {
             is_rest_open: false,
             public: WsLink::default(),
             private: WsLink::default(),
+            level3,
             pairs_at: Some(UnixNanos(0)),
             are_instruments_ready: false,
             token: Text::EMPTY,
@@ -301,6 +322,12 @@ impl Session {
         &self.links
     }
 
+    /// A number for the next token: no two openings of links have one.
+    fn next_token(&self) -> u32 {
+        let last = self.token_number.max(self.level3.number());
+        last.wrapping_add(1).max(1)
+    }
+
     /// A number for the next message, from 1.
     fn next_number(&mut self) -> u64 {
         self.number = self.number.wrapping_add(1).max(1);
@@ -308,10 +335,10 @@ impl Session {
     }
 
     fn web_socket(&mut self, link: LinkId) -> &mut WsLink {
-        if link == LINK_PRIVATE {
-            &mut self.private
-        } else {
-            &mut self.public
+        match link {
+            LINK_PRIVATE => &mut self.private,
+            LINK_L3 => &mut self.level3.ws,
+            _ => &mut self.public,
         }
     }
 
@@ -343,22 +370,24 @@ impl Session {
             LINK_PRIVATE => {
                 self.private = WsLink::opened(now);
                 self.token = Text::EMPTY;
-                self.token_number = self.token_number.wrapping_add(1).max(1);
+                self.token_number = self.next_token();
                 self.token_at = Some(now.unix);
                 (self.executions, self.balances) = (Sequence::default(), Sequence::default());
                 self.run_due(registry, now, out);
             }
+            LINK_L3 => self.open_level3(now, out),
             _ => {}
         }
     }
 
-    pub(crate) fn on_closed(&mut self, link: LinkId, now: Now) {
+    pub(crate) fn on_closed(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
         match link {
             LINK_REST => {
                 self.is_rest_open = false;
                 self.in_flight.clear();
                 self.pairs_at = self.pairs_at.map(|_| now.unix);
                 self.token_at = self.token_at.map(|_| now.unix);
+                self.level3.token_at = self.level3.token_at.map(|_| now.unix);
                 if let Some(run) = &mut self.run {
                     run.at = now.unix;
                 }
@@ -377,6 +406,7 @@ impl Session {
                 // Not armed again until logged in: if that takes long, the venue clears our orders.
                 self.dead_man_at = None;
             }
+            LINK_L3 => self.close_level3(out),
             _ => {}
         }
     }
@@ -385,6 +415,8 @@ impl Session {
         let web_sockets = min_of([
             self.public.deadline(),
             self.private.deadline(),
+            self.level3.ws.deadline(),
+            self.level3.due(),
             self.books_due(),
             self.dead_man_at,
         ]);
@@ -392,12 +424,14 @@ impl Session {
             return web_sockets; // the rest waits for the link
         }
         let run_at = self.run.map(|run| run.at);
-        min_of([web_sockets, self.pairs_at, self.token_at, run_at])
+        let tokens_at = min_of([self.token_at, self.level3.token_at]);
+        min_of([web_sockets, self.pairs_at, tokens_at, run_at])
     }
 
     pub(crate) fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
         self.public.on_deadline(LINK_PUBLIC, now, out);
         self.private.on_deadline(LINK_PRIVATE, now, out);
+        self.level3_due(registry, now, out);
         self.ask_snapshots(registry, now, out);
         if is_due(self.dead_man_at, now) {
             self.arm_dead_man(now, out);
@@ -415,6 +449,9 @@ impl Session {
         }
         if is_due(self.token_at, now) {
             self.ask_token(now, out);
+        }
+        if is_due(self.level3.token_at, now) {
+            self.ask_level3_token(now, out);
         }
         if is_due(self.run.map(|run| run.at), now) {
             self.ask_step(now, out);

@@ -54,7 +54,7 @@ use dp_types::{
 };
 use dp_venue_api::{
     Capabilities, DecodeError, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts,
-    Registry, RegistryError, RestResponse, Sink, Venue, VenueConfig,
+    Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -87,6 +87,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     validity_window: true,
     book_checksum: false,
     book_depth: 0,
+    single_orders: SingleOrders::None,
 };
 
 /// Increments a symbol starts with until its rules are known: room for the finest prices in recordings (12

@@ -46,7 +46,7 @@ use dp_types::{
 };
 use dp_venue_api::{
     Capabilities, EntryError, EntryLink, Event, Fault, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, Sink, Venue, VenueConfig,
+    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -75,6 +75,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     validity_window: true,
     book_checksum: false, // 0 since June 2026; recordings before are verified
     book_depth: 400,
+    single_orders: SingleOrders::None,
 };
 
 /// Increments a symbol starts with until its rules are known: room for prices to 10^8 and

@@ -68,7 +68,7 @@ const GAPS: usize = 10;
 const GAP_MS: u64 = 3_000;
 
 /// Gives a fault, waits until it has been used, and says whether it was.
-fn inflict(it: &mut Trial<'_, '_>, fault: &str) -> Result<bool, String> {
+pub(super) fn inflict(it: &mut Trial<'_, '_>, fault: &str) -> Result<bool, String> {
     it.come_up()?;
     let name = fault.split(':').next().unwrap_or_default().to_owned();
     let used = it.used(&name);

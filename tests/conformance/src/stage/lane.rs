@@ -2,7 +2,7 @@
 
 use super::Known;
 use crate::script::{Actor, Shared};
-use crate::venues::Tried;
+use crate::venues::{Follows, Tried};
 use dp_book::FeedPlan;
 use dp_lane::{
     AnyVenue, Engine, FixLink, Lane, Link, OnInstruments, Parts, Setup, Wall, further_feed,
@@ -24,6 +24,8 @@ const LANE: LaneId = LaneId(0);
 const ORDER_WINDOW_MS: u32 = 5_000;
 /// How long a hole in one feed waits for another.
 const FEED_HOLD_NS: u64 = 100_000_000;
+/// Single orders a book has room for.
+const ORDERS_MAX: usize = 1 << 14;
 
 /// Where the venue is and who vouches for it.
 pub struct Place<'a> {
@@ -58,6 +60,8 @@ pub fn build<'r, T: Transport>(
         .expect("registered")
         .expect("in this build");
     let capabilities = venue.capabilities();
+    let machine = AnyVenue::new(place.venue.id, venue_config.clone(), &mut Registry::new());
+    let machine = machine.expect("registered").expect("in this build");
     let tls = client_config(Roots::Ca(place.ca_pem.as_bytes()), None).expect("our own CA");
     let link_of = |machine: &AnyVenue, at: usize, spec: &dp_venue_api::LinkSpec| {
         let mut peers = place.decoys.to_vec();
@@ -107,6 +111,11 @@ pub fn build<'r, T: Transport>(
             hold_ns: FEED_HOLD_NS,
         },
     );
+    if place.venue.follows == Follows::Orders {
+        for instrument in registry.instruments() {
+            engine.follow_orders(instrument.id, ORDERS_MAX);
+        }
+    }
     let lane = Lane::new(Parts {
         id: LANE,
         transport,
@@ -123,6 +132,7 @@ pub fn build<'r, T: Transport>(
         venue: place.venue,
         capabilities,
         links: count,
+        machine,
         script,
     };
     (lane, known)
@@ -136,7 +146,12 @@ fn config(place: &Place<'_>) -> VenueConfig {
         rest: host(),
         public: host(),
         private: host(),
+        l3: host(),
         symbols: place.symbols.clone(),
+        l3_symbols: match place.venue.follows {
+            Follows::Levels => Vec::new(),
+            Follows::Orders => place.symbols.clone(),
+        },
         secrets: Secrets {
             api_key: key.api_key.clone(),
             api_secret: if known.has_base64_secret {

@@ -143,6 +143,10 @@ impl<'r> Stage<'r> for Sockets<'r> {
         self.ask(self.handle.book(instrument))
     }
 
+    fn queues(&mut self, instrument: usize) -> Value {
+        self.ask(self.handle.queues(instrument))
+    }
+
     fn is_virtual(&self) -> bool {
         false
     }

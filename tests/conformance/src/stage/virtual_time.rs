@@ -372,6 +372,10 @@ impl<'r> Stage<'r> for Virtual<'r> {
         record::book_json(self.face.core(), instrument, &symbol, 1)
     }
 
+    fn queues(&mut self, instrument: usize) -> Value {
+        record::queues_json(self.face.as_mut(), instrument)
+    }
+
     fn is_virtual(&self) -> bool {
         true
     }

@@ -56,6 +56,7 @@ enum Command {
     Record(oneshot::Sender<Value>),
     Stats(oneshot::Sender<Value>),
     Book(usize, oneshot::Sender<Value>),
+    Queues(usize, oneshot::Sender<Value>),
 }
 
 /// How others talk to a venue.
@@ -159,6 +160,11 @@ impl Handle {
     /// A book, and the first account's position ([`record::book_json`]).
     pub async fn book(&self, inst: usize) -> Value {
         self.ask(|reply| Command::Book(inst, reply)).await
+    }
+
+    /// A book's single orders ([`record::queues_json`]).
+    pub async fn queues(&self, inst: usize) -> Value {
+        self.ask(|reply| Command::Queues(inst, reply)).await
     }
 
     async fn ask(&self, command: impl FnOnce(oneshot::Sender<Value>) -> Command) -> Value {
@@ -272,6 +278,9 @@ impl Venue {
             Command::Book(inst, reply) => {
                 let symbol = self.face.symbol(inst);
                 let _ = reply.send(record::book_json(self.face.core(), inst, &symbol, 1));
+            }
+            Command::Queues(inst, reply) => {
+                let _ = reply.send(record::queues_json(self.face.as_mut(), inst));
             }
             Command::Stats(reply) => {
                 let _ = reply.send(self.stats());

@@ -1,11 +1,11 @@
 //! Books that lost their place: the channel is subscribed anew, and its first frame is a whole book; every third
 //! time in a row the connection is made anew instead.
 
-use super::{Market, READY_WAIT_NS, SECOND_NS, Session, min_of};
-use crate::feed::{self, Stamp};
+use super::{BookState, Market, READY_WAIT_NS, SECOND_NS, Session, min_of};
+use crate::feed::{self, Shows, Stamp};
 use crate::symbols::push_u64;
 use dp_types::{InstrumentId, Now, UnixNanos, VenueNanos};
-use dp_venue_api::{Registry, Sink};
+use dp_venue_api::{Control, Event, Registry, Sink};
 
 /// Pause between two subscriptions of one book.
 const RENEW_PAUSE_NS: u64 = SECOND_NS / 2;
@@ -15,10 +15,16 @@ const RECONNECT_EVERY: u32 = 3;
 const CALM_NS: u64 = 60 * SECOND_NS;
 
 impl Session {
+    /// A book of an instrument, if that is one we follow.
+    pub(super) fn book(&mut self, id: InstrumentId, shows: Shows) -> Option<&mut BookState> {
+        let followed = self.followed.get_mut(id.0 as usize)?;
+        Some(followed.book(shows))
+    }
+
     /// The keeper has lost its place. Without a channel there is nothing to do: one is on its way, and brings a
     /// whole book.
-    pub(crate) fn request_snapshot(&mut self, id: InstrumentId, now: Now, out: &mut impl Sink) {
-        let book = self.books.get_mut(id.0 as usize);
+    pub(crate) fn renew(&mut self, id: InstrumentId, shows: Shows, now: Now, out: &mut impl Sink) {
+        let book = self.book(id, shows);
         let book = book.filter(|book| book.channel.is_some() && book.renewed_by.is_none());
         if let Some(book) = book {
             let due = match book.renewed.0 {
@@ -32,13 +38,17 @@ impl Session {
 
     /// When a book is to be subscribed anew, or should have been.
     pub(super) fn books_due(&self) -> Option<UnixNanos> {
-        let books = self.books.iter();
+        let books = self.followed.iter();
+        let books = books.flat_map(|one| [one.levels, one.orders]);
         min_of(books.map(|book| min_of([book.renew_at, book.renewed_by])))
     }
 
     pub(super) fn renew_due(&mut self, now: Now, out: &mut impl Sink) {
-        for index in 0..self.books.len() {
-            let Some(book) = self.books.get_mut(index) else {
+        let all = (0..self.followed.len() as u32).map(InstrumentId);
+        let all = all.flat_map(|id| [(id, Shows::Levels), (id, Shows::Orders)]);
+        for (id, shows) in all {
+            let followed = self.followed.get_mut(id.0 as usize);
+            let Some(book) = followed.map(|one| one.book(shows)) else {
                 return;
             };
             let is_due = |at: Option<UnixNanos>| at.is_some_and(|at| at <= now.unix);
@@ -46,7 +56,6 @@ impl Session {
             if !is_late && !is_due(book.renew_at) {
                 continue;
             }
-            let id = InstrumentId(index as u32);
             let is_its = |market: &&mut Market| market.symbols.contains(&id);
             let Some(market) = self.markets.iter_mut().find(is_its) else {
                 book.renew_at = None;
@@ -89,13 +98,13 @@ impl Session {
         let held = market.channels.iter().find(|held| held.id == channel);
         let book_of = held.and_then(|held| held.kind.book());
         market.channels.retain(|held| held.id != channel);
-        let Some(id) = book_of else { return };
-        let Some(book) = self.books.get_mut(id.0 as usize) else {
+        let Some((id, shows)) = book_of else { return };
+        let Some(book) = self.book(id, shows) else {
             return;
         };
         book.channel = None;
         if book.renewed_by.is_some() {
-            self.send_book_subscribe(registry, link, id, out);
+            self.send_book_subscribe(registry, link, (id, shows), out);
         }
     }
 
@@ -105,7 +114,11 @@ impl Session {
             return;
         };
         for id in &market.symbols {
-            if let Some(book) = self.books.get_mut(id.0 as usize) {
+            let Some(followed) = self.followed.get_mut(id.0 as usize) else {
+                continue;
+            };
+            for shows in [Shows::Levels, Shows::Orders] {
+                let book = followed.book(shows);
                 book.channel = None;
                 book.renew_at = None;
                 book.renewed_by = None;
@@ -119,7 +132,25 @@ impl Session {
             return;
         };
         let missed = market.seq.map_or(0, |seq| seq.saturating_add(1));
-        self.tell_gaps(at, missed, -1, out);
+        let stamp = stamp_of(-1);
+        for channel in &market.channels {
+            if let Some((id, Shows::Levels)) = channel.kind.book() {
+                feed::tell_gap(id, missed, stamp, &mut self.room, out);
+            }
+        }
+    }
+
+    /// And so are its single orders.
+    pub(super) fn lose_orders(&mut self, at: usize, out: &mut impl Sink) {
+        let Some(market) = self.markets.get(at) else {
+            return;
+        };
+        for id in &market.symbols {
+            let followed = self.followed.get(id.0 as usize);
+            if followed.is_some_and(|one| one.orders.is_followed) {
+                out.event(&Event::Control(Control::L3Lost(*id)));
+            }
+        }
     }
 
     /// Tells every book of a link that the number `missed` did not come, and `got` did.
@@ -127,14 +158,23 @@ impl Session {
         let Some(market) = self.markets.get(at) else {
             return;
         };
-        let stamp = Stamp {
-            seq: got,
-            venue_ns: VenueNanos(0),
-        };
+        let stamp = stamp_of(got);
         for channel in &market.channels {
-            if let Some(id) = channel.kind.book() {
-                feed::tell_gap(id, missed, stamp, &mut self.room, out);
+            match channel.kind.book() {
+                Some((id, Shows::Levels)) => {
+                    feed::tell_gap(id, missed, stamp, &mut self.room, out);
+                }
+                Some((id, Shows::Orders)) => feed::tell_hole(id, stamp, &mut self.room, out),
+                None => {}
             }
         }
+    }
+}
+
+/// Of a message that never came.
+const fn stamp_of(seq: i64) -> Stamp {
+    Stamp {
+        seq,
+        venue_ns: VenueNanos(0),
     }
 }

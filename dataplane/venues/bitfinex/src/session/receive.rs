@@ -141,8 +141,8 @@ impl Session {
             ChannelKind::Trades(id) => {
                 // An instrument that is not ours is one a tool shows: each of its trades is new.
                 let mut nobody = 0;
-                let book = self.books.get_mut(id.0 as usize);
-                let last = book.map_or(&mut nobody, |book| &mut book.trade_last);
+                let followed = self.followed.get_mut(id.0 as usize);
+                let last = followed.map_or(&mut nobody, |one| &mut one.trade_last);
                 feed::on_trades(id, what, last, &mut self.trades, out)?;
             }
             ChannelKind::Ignored(why) => out.event(&Event::Ignored(why)),
@@ -279,6 +279,7 @@ impl Session {
                 let at = self.markets.iter().position(|market| market.link == link);
                 if let Some(at) = at {
                     self.lose_books(at, out);
+                    self.lose_orders(at, out);
                     if let Some(market) = self.markets.get_mut(at) {
                         // Nothing is confirmed before it has ended, and that is said on this link.
                         market.ws.ready_by = None;
@@ -345,10 +346,14 @@ impl Session {
         Ok(())
     }
 
-    /// The first book channel of an instrument is its book; another one has other levels.
+    /// The first book channel of a kind is an instrument's book; another one has other levels.
     fn first_book(&mut self, kind: ChannelKind, channel: u64) -> ChannelKind {
-        let book = kind.book().and_then(|id| self.books.get_mut(id.0 as usize));
-        let Some(book) = book else { return kind };
+        let Some((id, shows)) = kind.book() else {
+            return kind;
+        };
+        let Some(book) = self.book(id, shows) else {
+            return kind;
+        };
         if *book.channel.get_or_insert(channel) != channel {
             return ChannelKind::Ignored(ignored::SECOND_BOOK);
         }

@@ -1,6 +1,7 @@
 //! The instruments' rules first, then the subscriptions of the market data links.
 
-use super::{ANSWER_WAIT_NS, CHANNELS_PER_SYMBOL, READY_WAIT_NS, RETRY_NS, SECOND_NS, Session};
+use super::{ANSWER_WAIT_NS, Followed, READY_WAIT_NS, RETRY_NS, SECOND_NS, Session};
+use crate::feed::Shows;
 use crate::limits::RestPool;
 use crate::rest::{self, Ask};
 use crate::symbols::{is_derivative, push_u64};
@@ -30,8 +31,31 @@ pub(super) fn lists(symbols: &[String]) -> Vec<List> {
 }
 
 /// What is subscribed of an instrument.
-const BOOK: &str = "book";
-const TRADES: &str = "trades";
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    channel: &'static str,
+    /// What follows the symbol, and begins where its text ends.
+    how: &'static str,
+    /// What our name of the subscription begins with.
+    mark: &'static str,
+}
+
+const BOOK: Wanted = Wanted {
+    channel: "book",
+    how: r#"","prec":"P0","freq":"F0","len":"25"#,
+    mark: "b",
+};
+/// The longest raw book there is: so many orders a side.
+const ORDERS: Wanted = Wanted {
+    channel: "book",
+    how: r#"","prec":"R0","len":"250"#,
+    mark: "r",
+};
+const TRADES: Wanted = Wanted {
+    channel: "trades",
+    how: "",
+    mark: "t",
+};
 
 impl Session {
     /// When the next list is asked for (again); `None` once all are here.
@@ -142,12 +166,19 @@ impl Session {
             return;
         }
         listed.retain(|id| self.is_listed(*id));
+        let mut channels = 0;
         for id in &listed {
+            let followed = self.followed.get(id.0 as usize).copied();
+            let followed = followed.unwrap_or_default();
             self.send_subscribe(registry, link, BOOK, *id, out);
             self.send_subscribe(registry, link, TRADES, *id, out);
+            if followed.orders.is_followed {
+                self.send_subscribe(registry, link, ORDERS, *id, out);
+            }
+            channels += Followed::channels(&followed);
         }
         if let Some(market) = self.markets.get_mut(at) {
-            market.ws.acks_missing = listed.len() * CHANNELS_PER_SYMBOL;
+            market.ws.acks_missing = channels;
             let ready_by = now.unix.after(READY_WAIT_NS);
             market.ws.ready_by = (!listed.is_empty()).then_some(ready_by);
         }
@@ -157,35 +188,34 @@ impl Session {
         &mut self,
         registry: &Registry,
         link: LinkId,
-        id: InstrumentId,
+        (id, shows): (InstrumentId, Shows),
         out: &mut impl Sink,
     ) {
-        self.send_subscribe(registry, link, BOOK, id, out);
+        let wanted = match shows {
+            Shows::Levels => BOOK,
+            Shows::Orders => ORDERS,
+        };
+        self.send_subscribe(registry, link, wanted, id, out);
     }
 
     fn send_subscribe(
         &mut self,
         registry: &Registry,
         link: LinkId,
-        channel: &str,
+        wanted: Wanted,
         id: InstrumentId,
         out: &mut impl Sink,
     ) {
         let symbol = registry.get(id).map_or("", |known| known.symbol.as_str());
-        let (depth, mark) = if channel == BOOK {
-            (r#"","prec":"P0","freq":"F0","len":"25"#, "b")
-        } else {
-            ("", "t")
-        };
         self.message.clear();
         for part in [
             r#"{"event":"subscribe","channel":""#,
-            channel,
+            wanted.channel,
             r#"","symbol":""#,
             symbol,
-            depth,
+            wanted.how,
             r#"","subId":""#,
-            mark,
+            wanted.mark,
         ] {
             self.message.extend_from_slice(part.as_bytes());
         }

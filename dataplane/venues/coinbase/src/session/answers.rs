@@ -62,6 +62,7 @@ impl Session {
         match ask {
             Ask::Products => self.products_failed(now),
             Ask::Orders(..) | Ask::Fills(..) | Ask::Accounts(_) => self.step_failed(ask, now),
+            Ask::Book(id) => self.single_answered(id, false, now),
             _ => {}
         }
     }
@@ -141,6 +142,7 @@ impl Session {
                 let Self { orders, levels, .. } = self;
                 if full::is_single_orders(root) {
                     full::on_snapshot(id, root, orders, out)?;
+                    self.single_answered(id, true, now);
                 } else {
                     feed::on_snapshot(id, root, levels, out)?;
                 }

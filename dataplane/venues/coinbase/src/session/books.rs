@@ -1,6 +1,7 @@
 //! Book snapshots: the venue pushes one with each subscription, so a book that lost its place is subscribed anew;
 //! paced, and every so often with a new link.
 
+use super::subscribe::Of;
 use super::{RETRY_NS, SECOND_NS, Session, min_of};
 use crate::LINK_PUBLIC;
 use crate::limits::Kind;
@@ -84,7 +85,7 @@ impl Session {
             self.snapshots_at = min_of([self.snapshots_at, Some(now.unix.after(WAIT_NS))]);
             let id = InstrumentId(index as u32);
             for kind in ["unsubscribe", "subscribe"] {
-                if self.write_subscription(registry, kind, &[channel], Some(id), now) {
+                if self.write_subscription(registry, kind, &[channel], Of::One(id), now) {
                     out.send_text(LINK_PUBLIC, &self.message);
                 }
             }

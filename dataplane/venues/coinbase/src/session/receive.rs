@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::feed::{self, advanced, full, text};
-use crate::{LINK_USER, account, reject, scan};
+use crate::{LINK_PUBLIC, LINK_USER, account, reject, scan};
 use dp_types::limit::WS_MSG_MAX;
 use dp_types::{InstrumentId, LinkId, Now};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
@@ -32,7 +32,9 @@ impl Session {
     ) -> Result<(), Fault> {
         if let Some(kind) = root.get("type") {
             let kind = kind.as_str().ok_or(DecodeError::Field("type"))?;
-            let is_own = link == LINK_USER || account::is_own(root);
+            // The full channel tells of our own orders as of all; their account is the user channel's.
+            let is_full = link == LINK_PUBLIC && !self.singles.is_empty();
+            let is_own = link == LINK_USER || !is_full && account::is_own(root);
             return match kind {
                 "received" | "open" | "match" | "last_match" | "change" | "done" | "activate"
                     if is_own =>
@@ -46,7 +48,7 @@ impl Session {
                 // The type of an order, in an object of REST.
                 "limit" | "market" | "stop" => Ok(on_bare(registry, root, out)?),
                 "subscriptions" => {
-                    self.on_subscriptions(link, root, out);
+                    self.on_subscriptions(registry, link, now, root, out);
                     Ok(())
                 }
                 "error" => {

@@ -13,6 +13,23 @@ const BOOK_SIGNED: &str = "level2";
 /// Of who has none: changes of 50 ms at once.
 const BOOK_PUBLIC: &str = "level2_batch";
 
+/// Channels beside the book: of every product, and of those whose trades do not come with their single orders.
+const ALWAYS: [&str; 2] = ["ticker", "heartbeat"];
+const TRADES: &str = "matches";
+/// Single orders, and with them trades.
+const FULL: &str = "full";
+
+/// Of which products a channel is subscribed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of {
+    /// All.
+    All,
+    /// One.
+    One(InstrumentId),
+    /// Those whose single orders are followed, or the others.
+    Singles(bool),
+}
+
 impl Session {
     /// The list of products failed: again in a while.
     pub(super) fn products_failed(&mut self, now: Now) {
@@ -70,9 +87,23 @@ impl Session {
         if !self.may_subscribe(&self.public) {
             return;
         }
-        let channels = [self.book_channel(), "matches", "ticker", "heartbeat"];
-        if self.write_subscription(registry, "subscribe", &channels, None, now) {
-            self.send(LINK_PUBLIC, now, out);
+        let [ticker, heartbeat] = ALWAYS;
+        let all = [self.book_channel(), TRADES, ticker, heartbeat];
+        if self.singles.is_empty() {
+            if self.write_subscription(registry, "subscribe", &all, Of::All, now) {
+                self.send(LINK_PUBLIC, now, out);
+            }
+            return;
+        }
+        let [book, ..] = all;
+        for (channels, of) in [
+            (&[book, ticker, heartbeat][..], Of::All),
+            (&[FULL], Of::Singles(true)),
+            (&[TRADES], Of::Singles(false)),
+        ] {
+            if self.write_subscription(registry, "subscribe", channels, of, now) {
+                self.send(LINK_PUBLIC, now, out);
+            }
         }
     }
 
@@ -81,7 +112,7 @@ impl Session {
             return;
         }
         let channels = ["user", "heartbeat"];
-        if self.write_subscription(registry, "subscribe", &channels, None, now) {
+        if self.write_subscription(registry, "subscribe", &channels, Of::All, now) {
             self.send(LINK_USER, now, out);
         }
     }
@@ -104,23 +135,28 @@ impl Session {
         }
     }
 
-    /// Writes a subscription of one instrument, or of all that have rules: another would have the whole message
-    /// refused. Signed where there are keys: the book channel wants it as the user channel does. False when
+    /// Writes a subscription of those instruments that have rules: another would have the whole message refused. Signed where there are keys: the book channel wants it as the user channel does. False when
     /// there is nothing to subscribe.
     pub(super) fn write_subscription(
         &mut self,
         registry: &Registry,
         kind: &str,
         channels: &[&str],
-        only: Option<InstrumentId>,
+        of: Of,
         now: Now,
     ) -> bool {
         let Self {
             symbols,
+            singles,
             message,
             auth,
             ..
         } = self;
+        let is_meant = |id| match of {
+            Of::All => true,
+            Of::One(only) => only == id,
+            Of::Singles(are) => singles.iter().any(|single| single.id() == id) == are,
+        };
         message.clear();
         for part in [r#"{"type":""#, kind, r#"","product_ids":["#] {
             message.extend_from_slice(part.as_bytes());
@@ -129,7 +165,7 @@ impl Session {
         let mut count = 0;
         for &id in symbols.iter() {
             let known = registry.get(id).filter(|known| known.tick.0 != 0);
-            let Some(known) = known.filter(|_| only.is_none_or(|only| only == id)) else {
+            let Some(known) = known.filter(|_| is_meant(id)) else {
                 continue;
             };
             message.extend_from_slice(separator);
@@ -155,14 +191,27 @@ impl Session {
     }
 
     /// The venue lists what is subscribed on a link: it answers each of our messages so.
-    pub(super) fn on_subscriptions(&mut self, link: LinkId, root: Value<'_>, out: &mut impl Sink) {
+    pub(super) fn on_subscriptions(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        root: Value<'_>,
+        out: &mut impl Sink,
+    ) {
         // Not `level2_batch` alone: the venue has called it by another name before (`level2_50`).
         let wanted = if link == LINK_USER { "user" } else { "level2" };
-        let channels = root.get("channels").and_then(Value::as_array);
-        let is_there = channels.into_iter().flatten().any(|channel| {
-            let name = channel.get("name").and_then(Value::as_str).unwrap_or("");
-            name.starts_with(wanted)
-        });
+        let has = |wanted: &str| {
+            let channels = root.get("channels").and_then(Value::as_array);
+            channels.into_iter().flatten().any(|channel| {
+                let name = channel.get("name").and_then(Value::as_str).unwrap_or("");
+                name.starts_with(wanted)
+            })
+        };
+        let is_there = has(wanted);
+        if link == LINK_PUBLIC && !self.is_full_ready && !self.singles.is_empty() && has(FULL) {
+            self.full_confirmed(registry, now, out);
+        }
         let ws = self.web_socket(link);
         if !is_there || !ws.is_asked || ws.is_ready {
             out.event(&Event::Ignored("subscriptions"));

@@ -1,5 +1,6 @@
 //! REST answers: what each means, and what is asked again when one failed.
 
+use super::subscribe::token;
 use super::{RETRY_NS, Session};
 use crate::account::{self, Listed};
 use crate::rest::{Ask, ListPage, RECORDED};
@@ -79,6 +80,17 @@ impl Session {
                     self.refuse_login(reason, out);
                 }
             }
+            Ask::Token(number) if self.level3.awaits(number) => {
+                // Keys that are refused are told of by the private link; this one is opened anew.
+                let is_refused = matches!(
+                    fault,
+                    Fault::Venue {
+                        reason: RejectReason::Auth | RejectReason::Permission,
+                        ..
+                    }
+                );
+                self.level3.token_at = (!is_refused).then_some(soon);
+            }
             Ask::Open(_) | Ask::Fills(_) | Ask::Balance(_) => self.step_failed(ask, now),
             _ => {}
         }
@@ -93,7 +105,10 @@ impl Session {
                 Some("an answer of another reconciliation")
             }
             Ask::Token(number)
-                if number == RECORDED || number != self.token_number || self.token_at.is_none() =>
+                if !self.level3.awaits(number)
+                    && (number == RECORDED
+                        || number != self.token_number
+                        || self.token_at.is_none()) =>
             {
                 Some("a token nobody waits for")
             }
@@ -150,7 +165,15 @@ impl Session {
     ) -> Result<(), Fault> {
         match ask {
             Ask::Pairs => self.on_pairs(registry, now, result, out),
-            Ask::Token(_) => self.on_token(result, out),
+            Ask::Token(number) => {
+                let token = token(result)?;
+                if self.level3.awaits(number) {
+                    self.on_level3_token(registry, token, now, out);
+                } else {
+                    self.on_token(token, out);
+                }
+                Ok(())
+            }
             Ask::Open(run) => {
                 self.read_orders(registry, None, result, now, out)?;
                 if run != RECORDED {

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::entry::{self, Refused};
 use crate::feed::{self, at, text};
-use crate::{ID, LINK_PRIVATE, account, reject, scan, v1};
+use crate::{ID, LINK_L3, LINK_PRIVATE, account, reject, scan, v1};
 use dp_types::limit::WS_MSG_MAX;
 use dp_types::{BookMsgKind, LinkId, Now, RejectReason};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
@@ -89,7 +89,17 @@ impl Session {
             }
             "trade" => feed::on_trades(registry, root, out)?,
             "ticker" => feed::on_ticker(registry, root, out)?,
-            "level3" => feed::on_orders(registry, root, &mut self.levels, out)?,
+            "level3" => {
+                let kind = feed::kind(root)?;
+                for data in root.array("data").map_err(at("data"))? {
+                    let orders = feed::orders(registry, kind, data, &mut self.levels)?;
+                    let id = orders.instrument;
+                    out.event(&Event::L3(orders));
+                    if kind == BookMsgKind::Snapshot {
+                        self.level3.snapshot_taken(id);
+                    }
+                }
+            }
             "heartbeat" => out.event(&Event::Control(Control::Heartbeat)),
             "executions" => {
                 let orders = &mut self.orders;
@@ -132,7 +142,8 @@ impl Session {
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
         let told = self.on_method(registry, link, now, root, out);
-        if self.private.is_ready && reject::is_session_over(text(root, "error")) {
+        let is_over = link != LINK_L3 && reject::is_session_over(text(root, "error"));
+        if self.private.is_ready && is_over {
             self.private.is_ready = false;
             out.reconnect(LINK_PRIVATE, "the token is refused");
         }
@@ -181,6 +192,9 @@ impl Session {
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
         let error = entry::verdict(root)?;
+        if link == LINK_L3 {
+            return self.on_level3_answer(registry, (method, error), now, root, out);
+        }
         let told = |key| match root.get("result").map_or("", |result| text(result, key)) {
             "" => text(root, key),
             told => told,

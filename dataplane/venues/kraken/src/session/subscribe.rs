@@ -6,7 +6,7 @@ use super::{
 use crate::entry::{push_tail, session_id};
 use crate::feed::text;
 use crate::rest::{self, Ask};
-use crate::sync::DEPTH;
+use crate::sync::{DEPTH, ORDERS_DEPTH};
 use crate::{LINK_PRIVATE, LINK_PUBLIC};
 use dp_types::{Instrument, InstrumentId, Now, Text};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
@@ -52,6 +52,7 @@ impl Session {
             self.are_instruments_ready = true;
             out.event(&Event::Control(Control::InstrumentsReady));
             self.subscribe_public(registry, now, out);
+            self.subscribe_level3(registry, now, out);
         }
         told?;
         match unlisted {
@@ -95,7 +96,7 @@ impl Session {
         self.write_subscription(registry, (method, "book", rest), &[id]);
     }
 
-    fn write_subscription(
+    pub(super) fn write_subscription(
         &mut self,
         registry: &Registry,
         (method, channel, rest): (&str, &str, &str),
@@ -121,9 +122,14 @@ impl Session {
             }
         }
         push("]");
-        if channel == "book" {
+        let depth = match channel {
+            "book" => Some(DEPTH),
+            "level3" => Some(ORDERS_DEPTH),
+            _ => None,
+        };
+        if let Some(depth) = depth {
             push(r#","depth":"#);
-            out.extend_from_slice(Digits::u64(DEPTH as u64).as_bytes());
+            out.extend_from_slice(Digits::u64(depth as u64).as_bytes());
         }
         let mut push = |text: &str| out.extend_from_slice(text.as_bytes());
         push(rest);
@@ -147,15 +153,9 @@ impl Session {
         rest::signed(keys, ask, "GetWebSocketsToken", "", now, out);
     }
 
-    /// The token is here: it goes into every message of the private link. Only plain characters: it is put
-    /// between quotes as it is.
-    pub(super) fn on_token(&mut self, result: Value<'_>, out: &mut impl Sink) -> Result<(), Fault> {
-        let token = text(result, "token");
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-        let token = Some(token)
-            .filter(|token| !token.is_empty() && token.bytes().all(is_plain))
-            .and_then(Text::<TOKEN_MAX>::new);
-        self.token = token.ok_or(DecodeError::Field("token"))?;
+    /// The token is here: it goes into every message of the private link.
+    pub(super) fn on_token(&mut self, token: Text<TOKEN_MAX>, out: &mut impl Sink) {
+        self.token = token;
         self.token_at = None;
         self.private.acks_missing = 2;
         let rest = r#""snap_orders":true,"snap_trades":false,"order_status":true,"#;
@@ -175,6 +175,15 @@ impl Session {
             out.send_text(LINK_PRIVATE, &self.message);
         }
         out.event(&Event::Ignored("token; LoggedIn follows the subscriptions"));
-        Ok(())
     }
+}
+
+/// Reads a token. Only plain characters: it is put between quotes as it is.
+pub(super) fn token(result: Value<'_>) -> Result<Text<TOKEN_MAX>, DecodeError> {
+    let token = text(result, "token");
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    Some(token)
+        .filter(|token| !token.is_empty() && token.bytes().all(is_plain))
+        .and_then(Text::<TOKEN_MAX>::new)
+        .ok_or(DecodeError::Field("token"))
 }

@@ -7,6 +7,7 @@
 
 use super::reply::{js, step_at};
 use crate::engine::{Engine, Order, Side, Spec};
+use crate::fault::Depth;
 use std::collections::BTreeMap;
 
 /// Cadence of books: frames came in bundles some 50 ms apart when they were recorded.
@@ -42,6 +43,14 @@ impl Shape {
             precision: Precision::Digits(5),
             is_slow: false,
             len,
+        }
+    }
+
+    /// Prices, or single orders.
+    pub const fn depth(self) -> Depth {
+        match self.precision {
+            Precision::Digits(_) => Depth::Levels,
+            Precision::Orders => Depth::Orders,
         }
     }
 

@@ -251,12 +251,12 @@ impl Bitfinex {
             let key = format!("{conn}/{channel}");
             for row in &rows {
                 if let Some(text) = self.frame(conn, channel, row) {
-                    self.core.publish_depth(&key, &[conn], text);
+                    self.core.publish_on(shape.depth(), &key, &[conn], text);
                 }
             }
             let sum = sum.filter(|_| self.conns.get(&conn).is_some_and(Conn::has_checksums));
             if let Some(sum) = sum {
-                let wrong = self.core.faults.take(Kind::BadChecksum).is_some();
+                let wrong = self.core.spoils(shape.depth());
                 let sum = sum ^ i32::from(wrong);
                 self.say(conn, channel, &format!("\"cs\",{sum}"));
             }

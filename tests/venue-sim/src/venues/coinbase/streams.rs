@@ -11,6 +11,7 @@ use super::reply::{iso, side};
 use super::ws::Channel;
 use crate::core::{ConnId, Core};
 use crate::engine::{AccountId, Book, Engine, Event, Side, Spec};
+use crate::fault::Depth;
 use crate::text::{amount8, fixed, price, qty};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -219,7 +220,7 @@ impl Feed {
         }
         let conns = listeners(channel, self.inst);
         if channel == Channel::Full {
-            core.publish_depth(&self.product, &conns, text);
+            core.publish_on(Depth::Orders, &self.product, &conns, text);
         } else if !conns.is_empty() {
             core.publish(&conns, text);
         }

@@ -13,6 +13,7 @@
 //! of REST. Connections have no lifetime.
 
 mod auth;
+mod level3;
 mod limits;
 mod methods;
 mod names;

@@ -3,12 +3,13 @@
 //! A book is told at every change of its levels. There is no sequence number: the checksum of the ten best levels
 //! is the only proof. What falls out of the depth is not told, clients cut their books.
 
+use super::level3;
 use super::names::Pair;
 use super::reply::{self, COST_DECIMALS, price, qty, rest_price};
 use super::{time, venue_ns};
 use crate::core::{ConnId, Core};
 use crate::engine::{Amount, Engine, Event, Side, Spec, Trade};
-use crate::fault::Kind;
+use crate::fault::Depth;
 use crate::text::fixed;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -30,6 +31,8 @@ const SECOND_NS: u64 = 1_000_000_000;
 pub enum Channel {
     /// `book` of a depth.
     Book(usize),
+    /// `level3` of a depth.
+    Level3(usize),
     /// `trade`.
     Trade,
     /// `ticker`; at every change of the best prices, or at trades only.
@@ -55,6 +58,7 @@ pub struct Feed {
     inst: usize,
     symbol: String,
     views: Vec<View>,
+    queues: Vec<level3::View>,
     is_changed: bool,
     held_until: u64,
     best: [Option<(i64, i64)>; 2],
@@ -74,6 +78,7 @@ impl Feed {
             inst,
             symbol: pair.symbol.clone(),
             views: Vec::new(),
+            queues: Vec::new(),
             is_changed: false,
             held_until: now,
             best: best(engine, inst),
@@ -164,6 +169,7 @@ impl Feed {
     pub fn subscribed(&mut self, core: &mut Core, channel: Channel, conn: ConnId) {
         let text = match channel {
             Channel::Book(depth) => self.book_snapshot(core, depth),
+            Channel::Level3(depth) => self.queues_snapshot(core, depth),
             Channel::Trade => self.trades(core, "snapshot", TRADES_SHOWN),
             Channel::Ticker(_) => self.ticker(core, "snapshot"),
         };
@@ -172,8 +178,16 @@ impl Feed {
 
     /// Keeps a book for a subscriber, whether it wants a snapshot or not.
     pub fn follow(&mut self, engine: &Engine, channel: Channel) {
-        let Channel::Book(depth) = channel else {
-            return;
+        let depth = match channel {
+            Channel::Book(depth) => depth,
+            Channel::Level3(depth) => {
+                if self.queues.iter().all(|view| view.depth != depth) {
+                    self.queues
+                        .push(level3::View::new(engine, self.inst, depth));
+                }
+                return;
+            }
+            _ => return,
         };
         if self.views.iter().all(|view| view.depth != depth) {
             let shown = levels(engine, self.inst, depth);
@@ -190,11 +204,36 @@ impl Feed {
         self.book_message(core, "snapshot", shown, sum)
     }
 
+    fn queues_snapshot(&mut self, core: &Core, depth: usize) -> String {
+        self.follow(&core.engine, Channel::Level3(depth));
+        let mut views = self.queues.iter();
+        let view = views.find(|view| view.depth == depth);
+        view.map_or_else(String::new, |view| {
+            view.snapshot(core, self.inst, &self.symbol)
+        })
+    }
+
+    fn push_queues(&mut self, core: &mut Core, listeners: Listeners<'_>) {
+        for mut view in std::mem::take(&mut self.queues) {
+            let conns = listeners(Channel::Level3(view.depth), self.inst);
+            if conns.is_empty() {
+                continue;
+            }
+            let spoils = |core: &mut Core| core.spoils(Depth::Orders);
+            if let Some(text) = view.renew(core, self.inst, &self.symbol, spoils) {
+                let key = format!("{} level3 {}", self.symbol, view.depth);
+                core.publish_on(Depth::Orders, &key, &conns, text);
+            }
+            self.queues.push(view);
+        }
+    }
+
     fn push_books(&mut self, core: &mut Core, listeners: Listeners<'_>) {
         if !self.is_changed || core.now < self.held_until {
             return;
         }
         self.is_changed = false;
+        self.push_queues(core, listeners);
         for mut view in std::mem::take(&mut self.views) {
             let conns = listeners(Channel::Book(view.depth), self.inst);
             if conns.is_empty() {
@@ -208,7 +247,7 @@ impl Feed {
             });
             view.shown = now;
             if changes.iter().any(|side| !side.is_empty()) {
-                let wrong = u32::from(core.faults.take(Kind::BadChecksum).is_some());
+                let wrong = u32::from(core.spoils(Depth::Levels));
                 let sum = checksum(&view.shown) ^ wrong;
                 let text = self.book_message(core, "update", &changes, sum);
                 core.publish_depth(&format!("{} {}", self.symbol, view.depth), &conns, text);

@@ -4,7 +4,7 @@ use super::ops::Arg;
 use super::reply::{self, Refused};
 use super::streams::{Channel, DEPTHS};
 use super::ws::Stream;
-use super::{Kraken, limits};
+use super::{Kraken, level3, limits};
 use crate::core::ConnId;
 use serde_json::{Map, Value, json};
 
@@ -24,6 +24,14 @@ impl Kraken {
                 let depth = depth.filter(|depth| DEPTHS.contains(depth));
                 let words = "Subscription depth not supported";
                 Channel::Book(depth.ok_or_else(|| Refused::new(words))?)
+            }
+            Some("level3") => {
+                let depth = arg.number(("depth", ""))?;
+                let depth = depth.map_or(Some(10), |digits| digits.parse().ok());
+                let mut offered = level3::DEPTHS.iter().map(|(depth, _)| *depth);
+                let depth = depth.filter(|depth| offered.any(|one| one == *depth));
+                let words = "Subscription depth not supported";
+                Channel::Level3(depth.ok_or_else(|| Refused::new(words))?)
             }
             Some("trade") => Channel::Trade,
             Some("ticker") => match arg.word(("event_trigger", ""))?.as_deref() {
@@ -47,6 +55,12 @@ impl Kraken {
             Ok(channel) => channel,
             Err(refused) => return self.respond(id, message, Err(refused)),
         };
+        if let Channel::Level3(depth) = channel {
+            let symbols = symbols(params).len() as u32;
+            if let Err(refused) = self.admit(id, params, depth, symbols) {
+                return self.respond(id, message, Err(refused));
+            }
+        }
         let wants = params.get("snapshot").and_then(Value::as_bool);
         let has_snapshot = wants.unwrap_or(channel != Channel::Trade);
         for name in symbols(params) {
@@ -73,6 +87,25 @@ impl Kraken {
                 conn.subs.push((channel, inst));
             }
         }
+    }
+
+    /// Whether a connection may have so many subscriptions of single orders: it needs a token, and they cost.
+    fn admit(
+        &mut self,
+        id: ConnId,
+        params: &Value,
+        depth: usize,
+        symbols: u32,
+    ) -> Result<(), Refused> {
+        self.lent(id, params)?;
+        let offered = level3::DEPTHS.iter().find(|one| one.0 == depth);
+        let cost = offered.map_or(0, |one| one.1) * symbols;
+        let now = self.core.now;
+        let conn = self.conns.get_mut(&id);
+        if conn.is_some_and(|conn| !conn.spend(now, cost)) {
+            return Err(Refused::new("Exceeded msg rate")); // [U] the venue's words for it
+        }
+        Ok(())
     }
 
     /// `unsubscribe`: the same.
@@ -266,12 +299,13 @@ fn acknowledged(channel: Channel, snapshot: Option<bool>, symbol: &str) -> Value
     let mut row = Map::new();
     let name = match channel {
         Channel::Book(_) => "book",
+        Channel::Level3(_) => "level3",
         Channel::Trade => "trade",
         Channel::Ticker(_) => "ticker",
     };
     row.insert("channel".into(), json!(name));
     match channel {
-        Channel::Book(depth) => row.insert("depth".into(), json!(depth)),
+        Channel::Book(depth) | Channel::Level3(depth) => row.insert("depth".into(), json!(depth)),
         Channel::Ticker(true) => row.insert("event_trigger".into(), json!("bbo")),
         Channel::Ticker(false) => row.insert("event_trigger".into(), json!("trades")),
         Channel::Trade => None,

@@ -1,5 +1,6 @@
 //! WebSocket v2: connections, status, heartbeats, tokens, answers.
 
+use super::level3::COST_MAX;
 use super::reply::Refused;
 use super::streams::Channel;
 use super::{Kraken, SECOND_NS, time, venue_ns};
@@ -51,6 +52,8 @@ pub struct Conn {
     pub balances: Option<Stream>,
     token: Option<(String, AccountId)>,
     is_private: bool,
+    /// What was spent on single orders in the second that began then.
+    spent: (u64, u32),
     received_ns: u64,
     beat_ns: u64,
     close_ns: Option<u64>,
@@ -66,6 +69,7 @@ impl Conn {
             balances: None,
             token: None,
             is_private: false,
+            spent: (0, 0),
             received_ns: now,
             beat_ns: now,
             close_ns: None,
@@ -88,6 +92,22 @@ impl Conn {
     /// Forgets its token; what is subscribed stays.
     pub fn forget_token(&mut self) {
         self.token = None;
+    }
+
+    /// Takes room for subscriptions of single orders; whether there was some.
+    pub fn spend(&mut self, now: u64, cost: u32) -> bool {
+        let second = now / SECOND_NS;
+        if self.spent.0 != second {
+            self.spent = (second, 0);
+        }
+        self.spent.1 = self.spent.1.saturating_add(cost);
+        self.spent.1 <= COST_MAX
+    }
+
+    /// Whether something is subscribed that a token lives on.
+    fn has_lent(&self) -> bool {
+        let mut subs = self.subs.iter();
+        self.has_private() || subs.any(|(channel, _)| matches!(channel, Channel::Level3(_)))
     }
 
     fn has_private(&self) -> bool {
@@ -253,8 +273,20 @@ impl Kraken {
         self.core.send(id, json!(answer).to_string());
     }
 
-    /// Whose a request is: its token must be young, or the one the connection's private channels live on.
+    /// Whose a request is; its connection is private from then on.
     pub(super) fn who(&mut self, id: ConnId, params: &Value) -> Result<AccountId, Refused> {
+        let account = self.lent(id, params)?;
+        if let Some(conn) = self.conns.get_mut(&id)
+            && !conn.is_private
+        {
+            conn.is_private = true;
+            self.core.opened(id, Link::Private);
+        }
+        Ok(account)
+    }
+
+    /// Whose a request is: its token must be young, or the one that what is subscribed on the connection lives on.
+    pub(super) fn lent(&mut self, id: ConnId, params: &Value) -> Result<AccountId, Refused> {
         let token = params.get("token").and_then(Value::as_str);
         let token = token.ok_or_else(|| Refused::new("Token(s) not found"))?;
         let issued = self.tokens.account(self.core.now, token);
@@ -263,14 +295,10 @@ impl Kraken {
         let used = conn
             .token
             .as_ref()
-            .filter(|(known, _)| known == token && conn.has_private());
+            .filter(|(known, _)| known == token && conn.has_lent());
         let account = issued.or(used.map(|(_, account)| *account));
         let account = account.ok_or_else(|| Refused::new("ESession:Invalid session"))?;
         conn.token = Some((token.to_owned(), account));
-        if !conn.is_private {
-            conn.is_private = true;
-            self.core.opened(id, Link::Private);
-        }
         Ok(account)
     }
 }
