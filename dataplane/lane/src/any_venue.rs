@@ -6,8 +6,8 @@ use dp_types::{
 };
 use dp_venue_api::limits::Budget;
 use dp_venue_api::{
-    Capabilities, EntryError, Fault, FixSpec, LinkRole, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, Sink, Venue, VenueConfig,
+    Capabilities, EntryError, Fault, FixSpec, LinkRole, LinkSpec, MarketData, ReadCounts, Registry,
+    RegistryError, RestResponse, Sink, UpgradeField, Venue, VenueConfig,
 };
 use dp_venue_fix::FixEntry;
 use dp_wire::fix::Message;
@@ -89,6 +89,15 @@ macro_rules! define {
 for_venues!(define);
 
 impl AnyVenue {
+    /// Why a venue's market data cannot come as it is asked for, if it cannot.
+    pub fn lacks_feed(id: VenueId, config: &VenueConfig) -> Option<&'static str> {
+        match (config.market_data, id) {
+            (MarketData::Json, _) => None,
+            (MarketData::Sbe, VenueId::BINANCE) => dp_venue_binance::sbe_lacks(&config.secrets),
+            (MarketData::Sbe, _) => Some("this venue has none in SBE; use \"json\""),
+        }
+    }
+
     /// The machine of a venue whose orders go over FIX.
     fn over_fix(
         id: VenueId,
@@ -160,6 +169,10 @@ impl Venue for AnyVenue {
 
     fn fix_spec(&self, link: LinkId) -> Option<FixSpec> {
         each!(self, venue => venue.fix_spec(link))
+    }
+
+    fn upgrade_fields(&self, link: LinkId) -> Vec<UpgradeField> {
+        each!(self, venue => venue.upgrade_fields(link))
     }
 
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
@@ -293,5 +306,26 @@ impl Venue for AnyVenue {
 
     fn order_id_text(&self, id: OrderId) -> Text<40> {
         each!(self, venue => venue.order_id_text(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_that_cannot_come_says_why() {
+        let why = |id, market_data| {
+            let config = VenueConfig {
+                market_data,
+                ..VenueConfig::default()
+            };
+            AnyVenue::lacks_feed(id, &config)
+        };
+        assert_eq!(why(VenueId::OKX, MarketData::Json), None);
+        let other = why(VenueId::OKX, MarketData::Sbe).unwrap();
+        assert!(other.contains("none in SBE"), "{other}");
+        let keyless = why(VenueId::BINANCE, MarketData::Sbe).unwrap();
+        assert!(keyless.contains("needs a key"), "{keyless}");
     }
 }

@@ -1,6 +1,7 @@
 //! What the suite is told of each venue: how it is asked for, and nothing about how it works.
 
 use dp_types::VenueId;
+use dp_venue_api::MarketData;
 
 /// One venue of the suite.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +12,8 @@ pub struct Tried {
     pub name: &'static str,
     /// What is traded there, BASE-QUOTE.
     pub symbols: [&'static str; 2],
+    /// How its market data is written.
+    pub market_data: MarketData,
     /// Orders go over FIX, and everything else as ever: the cases of feeds are played without.
     pub is_fix: bool,
     /// Cases that have no meaning there, each with its reason in the case's verdict: a table, so that none slips in.
@@ -24,13 +27,22 @@ const USDC: [&str; 2] = ["BTC-USDC", "ETH-USDC"];
 const FX: [&str; 2] = ["EUR-USD", "GBP-USD"];
 
 /// Every venue the suite knows; those the simulator cannot play yet are told and left out.
-pub const ALL: [Tried; 11] = [
+pub const ALL: [Tried; 12] = [
     tried(
         VenueId::BINANCE,
         "binance",
         USDT,
         &["F07", "F08", "E02", "A06"],
     ),
+    Tried {
+        market_data: MarketData::Sbe,
+        ..tried(
+            VenueId::BINANCE,
+            "binance-sbe",
+            USDT,
+            &["F07", "F08", "E02", "A06"],
+        )
+    },
     tried(VenueId::BINANCE_USDM, "binance-usdm", USDT, &["F07", "F08"]),
     tried(VenueId::BITFINEX, "bitfinex", USDT, &["F09", "F10", "E03"]),
     tried(VenueId::BYBIT, "bybit", USDT, &["F07", "F08", "F09", "F10"]),
@@ -76,6 +88,7 @@ const fn tried(
         id,
         name,
         symbols,
+        market_data: MarketData::Json,
         is_fix: false,
         not_here,
     }

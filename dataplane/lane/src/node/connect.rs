@@ -8,7 +8,7 @@ use crate::further::{further_feed, is_of_feed, share};
 use crate::link::Link;
 use crate::resolve::{Inbox, Reach, Watched, resolve};
 use crate::way::Way;
-use dp_config::{Role, host_port, load_keys};
+use dp_config::{MarketData, Role, host_port, load_keys};
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::NumbersPage;
 use dp_types::VenueId;
@@ -57,8 +57,10 @@ impl Plan<'_> {
             .get(name)
             .ok_or_else(|| sentence(format!("venue.{name}: no such section")))?;
         let secrets = match &section.keys_file {
-            // Without keys a machine keeps to market data.
-            Some(path) if self.lane.has(Role::Gateway) => load_keys(path)?,
+            // Without keys a machine keeps to market data, and some of that is for who has keys.
+            Some(path) if self.lane.has(Role::Gateway) || has_keyed_feed(section) => {
+                load_keys(path)?
+            }
             _ => Secrets::default(),
         };
         let endpoint = |key: &str, text: &str| {
@@ -77,6 +79,10 @@ impl Plan<'_> {
             order_window_ms: section.order_window_ms,
             nonce_slot: 0,
             is_further_feed: false,
+            market_data: match section.market_data {
+                MarketData::Json => dp_venue_api::MarketData::Json,
+                MarketData::Sbe => dp_venue_api::MarketData::Sbe,
+            },
             fix: match &section.fix {
                 Some(fix) => Some(fix_config(name, fix)?),
                 None => None,
@@ -130,7 +136,11 @@ impl Plan<'_> {
                 made.map_err(|error| sentence(format!("venue.{id}: {error}")))?
                     .ok_or_else(|| sentence(no_machine(id, has_fix)))
             };
+            if let Some(why) = AnyVenue::lacks_feed(id, &parts.config) {
+                return Err(sentence(format!("venue.{id}: {why}")));
+            }
             let has_feeds = self.lane.has(Role::Feed);
+            let has_orders = self.lane.has(Role::Gateway);
             let feeds = if has_feeds { parts.feeds } else { 1 };
             let mut config = parts.config;
             let (own, of_feed) = budget::of_feeds(config.budget, feeds);
@@ -147,6 +157,8 @@ impl Plan<'_> {
             let mut links = self.links(&machine, how, (0, feeds))?;
             let is_market = |link: &Link| machine.link_role(link.spec.id) == LinkRole::Market;
             links.retain(|link| !is_market(link) || has_feeds);
+            // Keys that are only shown for market data open nothing else.
+            links.retain(|link| has_orders || is_of_feed(&machine, link.spec.id));
             machines.push((machine, links));
             machines.append(&mut further);
         }
@@ -166,7 +178,8 @@ impl Plan<'_> {
                 peers = share(&peers, feed, feeds);
             }
             let seed = seed ^ (u64::from(self.id.0) << 16 | (feed << 8 | at) as u64);
-            let mut link = Link::new(spec.clone(), &peers, Arc::clone(tls), seed);
+            let link = Link::new(spec.clone(), &peers, Arc::clone(tls), seed);
+            let mut link = link.with_upgrade(machine.upgrade_fields(spec.id));
             link.set_races(race_ns);
             Ok(match machine.fix_spec(spec.id) {
                 Some(session) => link.with_fix(self.fix(machine.id(), spec, session)?),
@@ -200,6 +213,11 @@ impl Plan<'_> {
             Way::AfXdp(_) => Reach::Ipv4,
         }
     }
+}
+
+/// Whether market data comes by a road that wants keys.
+fn has_keyed_feed(section: &dp_config::Venue) -> bool {
+    section.market_data == MarketData::Sbe
 }
 
 fn no_machine(id: VenueId, has_fix: bool) -> String {

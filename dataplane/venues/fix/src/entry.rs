@@ -20,7 +20,8 @@ use dp_types::{
 use dp_venue_api::limits::Bucket;
 use dp_venue_api::{
     Capabilities, Control, DecodeError, EntryError, Event, Fault, FixConfig, FixSpec, LinkKind,
-    LinkRole, LinkSpec, ReadCounts, Registry, RestRequest, RestResponse, Sink, Venue, VenueConfig,
+    LinkRole, LinkSpec, ReadCounts, Registry, RestRequest, RestResponse, Sink, UpgradeField, Venue,
+    VenueConfig,
 };
 use dp_wire::fix::Message;
 
@@ -246,6 +247,10 @@ impl<V: OverFix> Venue for FixEntry<V> {
         }
     }
 
+    fn has_keyed_feed(&self) -> bool {
+        self.inner.has_keyed_feed()
+    }
+
     fn entry_link(&self) -> LinkId {
         self.link
     }
@@ -253,6 +258,10 @@ impl<V: OverFix> Venue for FixEntry<V> {
     fn fix_spec(&self, link: LinkId) -> Option<FixSpec> {
         let fix = self.config.fix.as_ref().filter(|_| link == self.link)?;
         V::session(&self.config, fix)
+    }
+
+    fn upgrade_fields(&self, link: LinkId) -> Vec<UpgradeField> {
+        self.inner.upgrade_fields(link)
     }
 
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
