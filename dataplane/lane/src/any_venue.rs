@@ -9,7 +9,7 @@ use dp_venue_api::{
     Capabilities, EntryError, Fault, FixSpec, LinkRole, LinkSpec, MarketData, ReadCounts, Registry,
     RegistryError, RestResponse, Sink, UpgradeField, Venue, VenueConfig,
 };
-use dp_venue_fix::FixEntry;
+use dp_venue_fix::{FixEntry, OverFix as _};
 use dp_wire::fix::Message;
 
 /// Every venue of this build, once: calls a macro with its own arguments and, for each, the machine's name, its
@@ -91,6 +91,16 @@ for_venues!(define);
 impl AnyVenue {
     /// Why a venue's market data cannot come as it is asked for, if it cannot.
     pub fn lacks_feed(id: VenueId, config: &VenueConfig) -> Option<&'static str> {
+        // A gateway has no other.
+        let fix = config.fix.as_ref().filter(|_| id != VenueId::YOFX);
+        if let Some(fix) = fix.filter(|fix| fix.market.is_some()) {
+            let has_session = match id {
+                VenueId::BINANCE => dp_venue_binance::Binance::market(config, fix).is_some(),
+                VenueId::COINBASE => dp_venue_coinbase::Coinbase::market(config, fix).is_some(),
+                _ => return Some("this build reads no market data over FIX there"),
+            };
+            return (!has_session).then_some("market data over FIX wants keys that log on there");
+        }
         match (config.market_data, id) {
             (MarketData::Json, _) => None,
             (MarketData::Sbe, VenueId::BINANCE) => dp_venue_binance::sbe_lacks(&config.secrets),
@@ -107,7 +117,7 @@ impl AnyVenue {
         macro_rules! entry {
             ($name:ident, $machine:ty) => {{
                 let machine = <$machine>::new(config.clone(), registry)?;
-                Self::$name(Box::new(FixEntry::new(machine, config)))
+                Self::$name(Box::new(FixEntry::new(machine, config, registry)))
             }};
         }
         Ok(Some(match id {

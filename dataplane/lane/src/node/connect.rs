@@ -217,7 +217,8 @@ impl Plan<'_> {
 
 /// Whether market data comes by a road that wants keys.
 fn has_keyed_feed(section: &dp_config::Venue) -> bool {
-    section.market_data == MarketData::Sbe
+    let fix = section.fix.as_ref();
+    section.market_data == MarketData::Sbe || fix.is_some_and(|fix| fix.market.is_some())
 }
 
 fn no_machine(id: VenueId, has_fix: bool) -> String {

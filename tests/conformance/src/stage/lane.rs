@@ -176,8 +176,14 @@ fn fix_config(place: &Place<'_>, port: u16) -> FixConfig {
         },
         ..FixConfig::default()
     };
-    if place.venue.id == VenueId::YOFX {
+    if place.venue.has_fix_feed() {
         config.market = Some(host());
+    }
+    if place.venue.id == VenueId::COINBASE {
+        // Two hosts there and one port here.
+        "Coinbase-MD".clone_into(&mut config.market_target);
+    }
+    if place.venue.id == VenueId::YOFX {
         "SPINLANE-MD".clone_into(&mut config.market_sender);
         "YOFX".clone_into(&mut config.target);
         let pairs = place.symbols.iter().filter_map(|symbol| {

@@ -17,6 +17,7 @@ mod parse;
 mod profile;
 mod report;
 mod session;
+mod singles;
 #[cfg(test)]
 mod tests;
 mod time;

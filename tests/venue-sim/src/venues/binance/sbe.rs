@@ -332,14 +332,14 @@ mod tests {
     #[test]
     fn diffs_rebuild_the_book() {
         let mut rig = rig();
-        let conn = rig.open("/ws", "");
-        let asked = r#"{"method":"SUBSCRIBE","params":["btcusdt@depth"],"id":1}"#;
-        assert_eq!(rig.send(conn, asked)[0]["id"], 1);
         let mut sides: [BTreeMap<i64, i64>; 2] = [Side::Buy, Side::Sell].map(|side| {
             let levels = rig.face.core().engine.book(0).levels(side);
             levels.map(|(price, level)| (price, level.total)).collect()
         });
         let mut last = rig.face.core().engine.update_id(0) as i64;
+        let conn = rig.open("/ws", "");
+        let asked = r#"{"method":"SUBSCRIBE","params":["btcusdt@depth"],"id":1}"#;
+        assert_eq!(rig.send(conn, asked)[0]["id"], 1);
         rig.run(2_000);
         rig.fault("extra-fields:n=5");
         rig.run(2_000);
