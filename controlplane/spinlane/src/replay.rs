@@ -146,10 +146,14 @@ fn replay<T: Tool>(path: &Path) -> anyhow::Result<Value> {
     let mut names = Names::default();
     let mut capture = Capture::open(path)?;
     while let Some(record) = capture.next_record()? {
-        if record.is_message()
-            && let Some(message) = capture::as_json(&record.bytes()?)
-        {
-            T::names(&message, record.url.as_deref(), &mut names);
+        if !record.is_message() {
+            continue;
+        }
+        let bytes = record.bytes()?;
+        match capture::as_json(&bytes) {
+            Some(message) => T::names(&message, record.url.as_deref(), &mut names),
+            None if record.is_binary() => T::names_of_binary(&bytes, &mut names),
+            None => {}
         }
     }
     let mut registry = Registry::new();

@@ -91,6 +91,8 @@ pub trait Tool {
     fn tag_of_url(registry: &Registry, url: &str) -> Option<RestTag>;
     /// Notes every symbol and asset a message or REST answer is about.
     fn names(message: &Value, url: Option<&str>, names: &mut Names);
+    /// Notes every symbol a binary message is about, where the venue has such.
+    fn names_of_binary(_message: &[u8], _names: &mut Names) {}
     /// The fields of a ticker message that people want to see; `None` when it is no ticker.
     fn ticker(message: &Value) -> Option<Value>;
     /// An answer about an order that is not ours, in the shape of an `ack`; `None` when it is none.

@@ -130,7 +130,8 @@ impl L3Book {
         Ok(())
     }
 
-    pub(crate) fn apply_order(
+    /// Applies one order. Cost and errors: as [`L3Book::apply`].
+    pub fn apply_order(
         &mut self,
         order: &RawOrder,
         instrument: &Instrument,
@@ -427,6 +428,19 @@ impl L3Book {
             };
             (Price(price), Qty(queue.total), queue.count)
         })
+    }
+
+    /// Where an order rests; `None` when it does not.
+    pub fn get(&self, id: OrderId) -> Option<(Side, Level)> {
+        let (_, resting) = self.find(id)?;
+        Some((resting.side, resting.level))
+    }
+
+    /// The total at a price; 0 where nobody rests.
+    pub fn total(&self, side: Side, price: Price) -> Qty {
+        let found = self.search(side, key(side, price)).ok();
+        let queue = found.and_then(|at| self.queues(side).get(at));
+        Qty(queue.map_or(0, |queue| queue.total))
     }
 
     /// The orders of a side, best price first, in each queue from the front.

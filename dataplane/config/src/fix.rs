@@ -1,8 +1,9 @@
-//! `[venue.NAME.fix]`: orders over FIX.
+//! `[venue.NAME.fix]`: orders over FIX, and market data.
 //!
 //! ```toml
 //! [venue.coinbase.fix]
 //! entry = "fix-ord.exchange.coinbase.com:6121"
+//! market = "fix-md.exchange.coinbase.com:6121"    # books and trades too; absent: by the venue's own road
 //!
 //! [venue.yofx]                          # a provider that speaks nothing else: no rest, public or private
 //! symbols = ["EUR/USD"]
@@ -35,7 +36,7 @@ const HEARTBEAT_S_MAX: u32 = 3_600;
 pub struct Fix {
     /// Order entry, `host:port`.
     pub entry: String,
-    /// Market data, `host:port`, where it comes over FIX too: gateways only.
+    /// Market data, `host:port`, where it comes over FIX too: gateways, Binance's spot, Coinbase.
     pub market: Option<String>,
     /// Our name (49); absent = the venue's usual one.
     #[serde(default)]
@@ -97,6 +98,24 @@ impl FixInstrument {
 }
 
 impl super::Venue {
+    /// What keeps market data from coming over FIX, where that is asked for at a venue with roads of its own.
+    fn check_market(&self, name: &str) -> Option<&'static str> {
+        use dp_types::VenueId;
+        self.fix.as_ref()?.market.as_ref()?;
+        let venue = VenueId::from_name(name)?;
+        if ![VenueId::BINANCE, VenueId::COINBASE].contains(&venue) {
+            Some("no market data over FIX is read of this venue: leave it out")
+        } else if self.keys_file.is_none() {
+            Some("it is for who logs on: name the keys in keys_file")
+        } else if self.market_data != crate::MarketData::Json {
+            Some("market_data says another way: leave one of them out")
+        } else if self.feeds > 1 {
+            Some("a FIX session is one connection: use feeds = 1")
+        } else {
+            None
+        }
+    }
+
     /// What is wrong with the venue's roads, as key and mend.
     pub(crate) fn check_roads(&self, name: &str) -> Result<(), (String, String)> {
         let is_gateway = dp_types::VenueId::from_name(name) == Some(dp_types::VenueId::YOFX);
@@ -120,11 +139,12 @@ impl super::Venue {
             return refuse("fix.heartbeat_s", "use 1 to 3600");
         }
         if !is_gateway {
-            let is_plain = fix.market.is_none() && fix.instrument.is_empty() && !fix.resets;
-            return if is_plain {
-                Ok(())
-            } else {
-                refuse("fix", "`market`, `resets` and instruments are a gateway's")
+            if !fix.instrument.is_empty() || fix.resets {
+                return refuse("fix", "`resets` and instruments are a gateway's");
+            }
+            return match self.check_market(name) {
+                Some(why) => refuse("fix.market", why),
+                None => Ok(()),
             };
         }
         if fix.sender.is_empty() || fix.target.is_empty() {
@@ -209,6 +229,30 @@ lot = "1000"
         let roads = "rest = \"h:1\"\npublic = \"h:1\"\nprivate = \"h:1\"\n";
         let error = check(&format!("{roads}{GATEWAY}"), "coinbase").unwrap_err();
         assert!(error.contains("a gateway's"), "{error}");
+        let with = |more: &str| {
+            format!("{more}{roads}symbols = []\n[fix]\nentry = \"h:1\"\nmarket = \"h:2\"\n")
+        };
+        let keys = "keys_file = \"k\"\n";
+        for name in ["coinbase", "binance"] {
+            assert_eq!(check(&with(keys), name), Ok(()));
+        }
+        for (text, name, says) in [
+            (with(""), "coinbase", "keys_file"),
+            (with(keys), "kraken", "leave it out"),
+            (with(&format!("feeds = 2\n{keys}")), "coinbase", "feeds = 1"),
+            (
+                with(&format!("market_data = \"sbe\"\n{keys}")),
+                "binance",
+                "another way",
+            ),
+        ] {
+            let error = check(&text, name).unwrap_err();
+            assert!(
+                error.contains(&format!("venue.{name}.fix.market")),
+                "{error}"
+            );
+            assert!(error.contains(says), "{error}");
+        }
         let plain = format!("{roads}symbols = []\n[fix]\nentry = \"h:1\"\n");
         assert_eq!(check(&plain, "coinbase"), Ok(()));
         let error = check("symbols = []", "yofx").unwrap_err();

@@ -26,6 +26,7 @@
 //! order_window_ms = 1000
 //! feeds = 2                             # connections that bring the market data; absent: 1
 //! single_orders = ["BTCUSDT"]            # L3 beside the book, of these symbols, where the venue shows it
+//! market_data = "sbe"                   # how it is written; absent: "json"; then public = "stream-sbe.binance.com:443"
 //! budget_pct = 50                       # of the venue's limits; absent: all, nobody else uses keys or address
 //!
 //! [venue.coinbase.fix]                  # orders over FIX; see `fix`
@@ -51,6 +52,7 @@ mod orders;
 mod roles;
 mod transport;
 
+pub use feeds::MarketData;
 pub use fix::{Fix, FixInstrument};
 pub use roles::Role;
 pub use transport::{Card, LANE_PORTS_MIN, Ports, Transport, XdpMode};
@@ -245,6 +247,9 @@ pub struct Venue {
     /// Private WebSocket `host:port`.
     #[serde(default)]
     pub private: String,
+    /// How market data is written; absent = as text. In SBE `public` is the host that has it.
+    #[serde(default)]
+    pub market_data: MarketData,
     /// Orders over FIX; absent = over the venue's own road.
     pub fix: Option<Fix>,
     /// Symbols as the venue writes them.
@@ -486,7 +491,7 @@ impl Config {
             if let Err((key, why)) = venue.check_orders() {
                 return refuse(format!("venue.{name}.{key}"), why);
             }
-            if let Err((key, why)) = venue.check_feeds() {
+            if let Err((key, why)) = venue.check_feeds(name) {
                 return refuse(format!("venue.{name}.{key}"), why);
             }
             if name == "yofx" && venue.feeds > 1 {

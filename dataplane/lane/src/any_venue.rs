@@ -6,10 +6,10 @@ use dp_types::{
 };
 use dp_venue_api::limits::Budget;
 use dp_venue_api::{
-    Capabilities, EntryError, Fault, FixSpec, LinkRole, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, Sink, Venue, VenueConfig,
+    Capabilities, EntryError, Fault, FixSpec, LinkRole, LinkSpec, MarketData, ReadCounts, Registry,
+    RegistryError, RestResponse, Sink, UpgradeField, Venue, VenueConfig,
 };
-use dp_venue_fix::FixEntry;
+use dp_venue_fix::{FixEntry, OverFix as _};
 use dp_wire::fix::Message;
 
 /// Every venue of this build, once: calls a macro with its own arguments and, for each, the machine's name, its
@@ -89,6 +89,25 @@ macro_rules! define {
 for_venues!(define);
 
 impl AnyVenue {
+    /// Why a venue's market data cannot come as it is asked for, if it cannot.
+    pub fn lacks_feed(id: VenueId, config: &VenueConfig) -> Option<&'static str> {
+        // A gateway has no other.
+        let fix = config.fix.as_ref().filter(|_| id != VenueId::YOFX);
+        if let Some(fix) = fix.filter(|fix| fix.market.is_some()) {
+            let has_session = match id {
+                VenueId::BINANCE => dp_venue_binance::Binance::market(config, fix).is_some(),
+                VenueId::COINBASE => dp_venue_coinbase::Coinbase::market(config, fix).is_some(),
+                _ => return Some("this build reads no market data over FIX there"),
+            };
+            return (!has_session).then_some("market data over FIX wants keys that log on there");
+        }
+        match (config.market_data, id) {
+            (MarketData::Json, _) => None,
+            (MarketData::Sbe, VenueId::BINANCE) => dp_venue_binance::sbe_lacks(&config.secrets),
+            (MarketData::Sbe, _) => Some("this venue has none in SBE; use \"json\""),
+        }
+    }
+
     /// The machine of a venue whose orders go over FIX.
     fn over_fix(
         id: VenueId,
@@ -98,7 +117,7 @@ impl AnyVenue {
         macro_rules! entry {
             ($name:ident, $machine:ty) => {{
                 let machine = <$machine>::new(config.clone(), registry)?;
-                Self::$name(Box::new(FixEntry::new(machine, config)))
+                Self::$name(Box::new(FixEntry::new(machine, config, registry)))
             }};
         }
         Ok(Some(match id {
@@ -160,6 +179,10 @@ impl Venue for AnyVenue {
 
     fn fix_spec(&self, link: LinkId) -> Option<FixSpec> {
         each!(self, venue => venue.fix_spec(link))
+    }
+
+    fn upgrade_fields(&self, link: LinkId) -> Vec<UpgradeField> {
+        each!(self, venue => venue.upgrade_fields(link))
     }
 
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
@@ -303,5 +326,26 @@ impl Venue for AnyVenue {
 
     fn order_id_text(&self, id: OrderId) -> Text<40> {
         each!(self, venue => venue.order_id_text(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_that_cannot_come_says_why() {
+        let why = |id, market_data| {
+            let config = VenueConfig {
+                market_data,
+                ..VenueConfig::default()
+            };
+            AnyVenue::lacks_feed(id, &config)
+        };
+        assert_eq!(why(VenueId::OKX, MarketData::Json), None);
+        let other = why(VenueId::OKX, MarketData::Sbe).unwrap();
+        assert!(other.contains("none in SBE"), "{other}");
+        let keyless = why(VenueId::BINANCE, MarketData::Sbe).unwrap();
+        assert!(keyless.contains("needs a key"), "{keyless}");
     }
 }

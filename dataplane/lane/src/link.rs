@@ -20,7 +20,7 @@ use dp_proto::ws::{WsClient, WsEvent, WsFault, WsKind};
 use dp_shm::LinkState;
 use dp_transport::{Backoff, Socket};
 use dp_types::UnixNanos;
-use dp_venue_api::{LinkKind, LinkSpec, RestResponse, RestTag};
+use dp_venue_api::{LinkKind, LinkSpec, RestResponse, RestTag, UpgradeField};
 use dp_wire::fix::Message;
 use rustls::ClientConfig;
 use std::collections::VecDeque;
@@ -122,6 +122,7 @@ pub struct Link {
     tls: Arc<ClientConfig>,
     session: Option<Session>,
     fix: Option<Box<FixLink>>,
+    upgrade: Vec<UpgradeField>,
     backoff: Backoff,
     open_at: UnixNanos,
     /// Not to be opened before [`Link::release`].
@@ -148,6 +149,7 @@ impl Link {
             tls,
             session: None,
             fix: None,
+            upgrade: Vec::new(),
             backoff: Backoff::new(RETRY_BASE_NS, RETRY_CAP_NS, seed),
             open_at: UnixNanos(0),
             entropy: seed,
@@ -162,6 +164,13 @@ impl Link {
     #[must_use]
     pub fn with_fix(mut self, fix: FixLink) -> Self {
         self.fix = Some(Box::new(fix));
+        self
+    }
+
+    /// Gives a link of [`LinkKind::WebSocket`] what its upgrade bears beside the usual.
+    #[must_use]
+    pub fn with_upgrade(mut self, fields: Vec<UpgradeField>) -> Self {
+        self.upgrade = fields;
         self
     }
 
@@ -328,10 +337,12 @@ impl Link {
         };
         match &mut session.app {
             App::Ws(ws) => {
+                let fields = self.upgrade.iter().map(|(name, value)| (*name, &**value));
+                let fields: Vec<(&str, &str)> = fields.collect();
                 ws.start(
                     &host,
                     &self.spec.path,
-                    &[],
+                    &fields,
                     entropy.to_le_bytes(),
                     &mut self.plain,
                 )?;
@@ -636,6 +647,16 @@ mod tests {
         link.release("/?token=2");
         assert!(!link.due(later).is_empty());
         assert_eq!(link.spec.path, "/?token=2");
+    }
+
+    #[test]
+    fn what_an_upgrade_shows_is_not_told() {
+        let link = link(LinkKind::WebSocket).with_upgrade(vec![("X-KEY", "of-value".into())]);
+        let told = format!("{link:?}");
+        assert!(
+            told.contains("X-KEY") && !told.contains("of-value"),
+            "{told}"
+        );
     }
 
     #[test]

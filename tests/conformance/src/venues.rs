@@ -1,6 +1,8 @@
 //! What the suite is told of each venue: how it is asked for, and nothing about how it works.
 
+use crate::cases::Case;
 use dp_types::VenueId;
+use dp_venue_api::MarketData;
 
 /// What of its books a lane follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +33,9 @@ pub struct Tried {
     pub name: &'static str,
     /// What is traded there, BASE-QUOTE.
     pub symbols: [&'static str; 2],
-    /// Orders go over FIX, and everything else as ever: the cases of feeds are played without.
+    /// How its market data is written.
+    pub market_data: MarketData,
+    /// Orders go over FIX, and market data where we read it there; everything else as ever.
     pub is_fix: bool,
     /// Its single orders, where it shows them.
     pub window: Option<Window>,
@@ -48,13 +52,22 @@ const USDC: [&str; 2] = ["BTC-USDC", "ETH-USDC"];
 const FX: [&str; 2] = ["EUR-USD", "GBP-USD"];
 
 /// Every venue the suite knows; those the simulator cannot play yet are told and left out.
-pub const ALL: [Tried; 11] = [
+pub const ALL: [Tried; 12] = [
     tried(
         VenueId::BINANCE,
         "binance",
         USDT,
         &["F07", "F08", "E02", "A06"],
     ),
+    Tried {
+        market_data: MarketData::Sbe,
+        ..tried(
+            VenueId::BINANCE,
+            "binance-sbe",
+            USDT,
+            &["F07", "F08", "E02", "A06"],
+        )
+    },
     tried(VenueId::BINANCE_USDM, "binance-usdm", USDT, &["F07", "F08"]),
     tried(
         VenueId::BITFINEX,
@@ -108,6 +121,7 @@ const fn tried(
         id,
         name,
         symbols,
+        market_data: MarketData::Json,
         is_fix: false,
         window: None,
         follows: Follows::Levels,
@@ -117,8 +131,18 @@ const fn tried(
 
 /// Venues whose orders can go over FIX, with FIX; and the gateway, which speaks nothing else.
 pub const OVER_FIX: [Tried; 5] = [
-    over_fix(tried(VenueId::BINANCE, "binance", USDT, &["E02", "A06"])),
-    over_fix(tried(VenueId::COINBASE, "coinbase", USD, &[])),
+    over_fix(tried(
+        VenueId::BINANCE,
+        "binance",
+        USDT,
+        &["F06", "F07", "F08", "F09", "F10", "F11", "E02", "A06"],
+    )),
+    over_fix(tried(
+        VenueId::COINBASE,
+        "coinbase",
+        USD,
+        &["F06", "F07", "F08", "F09", "F10"],
+    )),
     over_fix(tried(VenueId::DERIBIT, "deribit", USDC, &[])),
     over_fix(tried(VenueId::KRAKEN, "kraken", USD, &["E06"])),
     over_fix(tried(
@@ -162,9 +186,17 @@ impl Tried {
         all.find(|venue| venue.label() == label)
     }
 
-    /// Whether the cases of feeds are played without FIX already.
-    pub fn has_feed_of_its_own(&self) -> bool {
-        self.is_fix && self.id != VenueId::YOFX
+    /// Whether market data comes over FIX.
+    pub fn has_fix_feed(&self) -> bool {
+        self.is_fix && [VenueId::BINANCE, VenueId::COINBASE, VenueId::YOFX].contains(&self.id)
+    }
+
+    /// Whether a case is played here. Where market data is as ever the cases of feeds are played without FIX already, and
+    /// a FIX session is one connection.
+    pub fn plays(&self, case: &Case) -> bool {
+        let is_of_feeds = case.id.starts_with('F');
+        let has_feeds = self.has_fix_feed() && (case.feeds == 1 || self.id == VenueId::YOFX);
+        !self.is_fix || !is_of_feeds || has_feeds
     }
 
     /// What it is called here: `okx`, `coinbase-fix`.

@@ -17,8 +17,8 @@ use tungstenite::{Message, WebSocket};
 pub enum Heard {
     /// An HTTP request.
     Request(Request),
-    /// A WebSocket upgrade: path, query, key.
-    Upgrade(String, String, String),
+    /// A WebSocket upgrade, and its key.
+    Upgrade(Request, String),
     /// A text frame.
     Text(String),
     /// A PONG frame.
@@ -257,15 +257,17 @@ fn requests(pending: &mut Vec<u8>, heard: &mut Vec<Heard>) {
         let target = head.path.unwrap_or("/");
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let (path, query) = (path.to_owned(), query.to_owned());
-        heard.push(match field("sec-websocket-key") {
-            Some(key) => Heard::Upgrade(path, query, key),
-            None => Heard::Request(Request {
-                method: head.method.unwrap_or("GET").to_owned(),
-                path,
-                query,
-                body: String::from_utf8_lossy(&pending[end..end + length]).into_owned(),
-                headers,
-            }),
+        let key = field("sec-websocket-key");
+        let request = Request {
+            method: head.method.unwrap_or("GET").to_owned(),
+            path,
+            query,
+            body: String::from_utf8_lossy(&pending[end..end + length]).into_owned(),
+            headers,
+        };
+        heard.push(match key {
+            Some(key) => Heard::Upgrade(request, key),
+            None => Heard::Request(request),
         });
         pending.drain(..end + length);
     }

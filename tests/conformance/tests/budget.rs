@@ -200,6 +200,7 @@ macro_rules! budgets {
 budgets! {
     binance_usdm "binance-usdm"
     binance "binance"
+    binance_sbe "binance-sbe"
     bitfinex "bitfinex"
     bybit "bybit"
     coinbase "coinbase"

@@ -28,6 +28,7 @@ macro_rules! virtual_time {
 
 virtual_time! {
     binance "binance"
+    binance_sbe "binance-sbe"
     binance_usdm "binance-usdm"
     bitfinex "bitfinex"
     bybit "bybit"

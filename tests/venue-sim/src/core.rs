@@ -68,6 +68,36 @@ impl Response {
     }
 }
 
+/// What a WebSocket message holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Binary(Vec<u8>),
+}
+
+impl From<String> for Payload {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+impl Payload {
+    fn out(self, conn: ConnId) -> Out {
+        match self {
+            Self::Text(text) => Out::Text(conn, text),
+            Self::Binary(bytes) => Out::Binary(conn, bytes),
+        }
+    }
+}
+
 /// What the edge is to do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Out {
@@ -125,7 +155,7 @@ pub struct Core {
     tape: Option<Vec<Event>>,
     fix_faults: Vec<Fault>,
     packed: HashMap<ConnId, Pack>,
-    held: HashMap<String, String>,
+    held: HashMap<String, Payload>,
     out: Vec<Out>,
     later: BTreeMap<(u64, u64), Out>,
     later_seq: u64,
@@ -319,11 +349,15 @@ impl Core {
 
     /// Sends a text.
     pub fn send(&mut self, conn: ConnId, text: impl Into<String>) {
+        self.send_payload(conn, Payload::Text(text.into()));
+    }
+
+    fn send_payload(&mut self, conn: ConnId, payload: Payload) {
         if !self.is_silent(conn) {
             if let Some((_, sent)) = self.links.get_mut(&conn) {
                 *sent = self.now;
             }
-            self.out.push(Out::Text(conn, text.into()));
+            self.out.push(payload.out(conn));
         }
     }
 
@@ -385,21 +419,27 @@ impl Core {
     }
 
     /// Sends a public message to its subscribers.
-    pub fn publish(&mut self, conns: &[ConnId], text: String) {
-        let text = self.with_extra_fields(text);
+    pub fn publish(&mut self, conns: &[ConnId], message: impl Into<Payload>) {
+        let message = self.with_extra_fields(message.into());
         for &conn in conns {
-            self.send(conn, text.clone());
+            self.send_payload(conn, message.clone());
         }
     }
 
     /// Sends a book message to its subscribers, unless a fault drops, doubles or reorders it. `key` names
     /// the stream.
-    pub fn publish_depth(&mut self, key: &str, conns: &[ConnId], text: String) {
-        self.publish_on(Depth::Levels, key, conns, text);
+    pub fn publish_depth(&mut self, key: &str, conns: &[ConnId], message: impl Into<Payload>) {
+        self.publish_on(Depth::Levels, key, conns, message);
     }
 
     /// As [`Core::publish_depth`], of single orders or of levels.
-    pub fn publish_on(&mut self, depth: Depth, key: &str, conns: &[ConnId], text: String) {
+    pub fn publish_on(
+        &mut self,
+        depth: Depth,
+        key: &str,
+        conns: &[ConnId],
+        message: impl Into<Payload>,
+    ) {
         if conns.is_empty() {
             return;
         }
@@ -408,10 +448,10 @@ impl Core {
         if lost == conns {
             return;
         }
-        let text = self.with_extra_fields(text);
+        let message = self.with_extra_fields(message.into());
         let fits = |fault: &Fault| fault.is_on(depth);
         if !self.held.contains_key(key) && self.faults.take_if(Kind::Reorder, fits).is_some() {
-            self.held.insert(key.to_owned(), text);
+            self.held.insert(key.to_owned(), message);
             return;
         }
         let doubled = self.take_for(Kind::Duplicate, depth, conns);
@@ -423,10 +463,10 @@ impl Core {
                 1 + u32::from(doubled.contains(&conn))
             };
             for _ in 0..times {
-                self.send(conn, text.clone());
+                self.send_payload(conn, message.clone());
             }
             if let Some(held) = &held {
-                self.send(conn, held.clone());
+                self.send_payload(conn, held.clone());
             }
         }
     }
@@ -525,13 +565,17 @@ impl Core {
         }
     }
 
-    fn with_extra_fields(&mut self, text: String) -> String {
-        // Into a list nothing can be put in front: a face does that itself.
-        match text.strip_prefix('{') {
-            Some(rest) if self.faults.take(Kind::ExtraFields).is_some() => {
-                format!("{{\"zz_new\":{{\"list\":[1,\"a\",null,{{}}],\"e\":1e-7}},{rest}")
-            }
-            _ => text,
+    fn with_extra_fields(&mut self, message: Payload) -> Payload {
+        // Into a list nothing can be put in front, nor into bytes: a face does that itself.
+        match &message {
+            Payload::Text(text) => match text.strip_prefix('{') {
+                Some(rest) if self.faults.take(Kind::ExtraFields).is_some() => {
+                    let new = "\"zz_new\":{\"list\":[1,\"a\",null,{}],\"e\":1e-7}";
+                    Payload::Text(format!("{{{new},{rest}"))
+                }
+                _ => message,
+            },
+            Payload::Binary(_) => message,
         }
     }
 }

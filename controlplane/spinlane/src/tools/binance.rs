@@ -92,6 +92,10 @@ impl<P: Of> Tool for ProductTool<P> {
         }
     }
 
+    fn names_of_binary(message: &[u8], names: &mut Names) {
+        names.symbol(dp_venue_binance::sbe_symbol(message));
+    }
+
     fn ticker(message: &Value) -> Option<Value> {
         let item = if message["data"].is_object() {
             &message["data"]

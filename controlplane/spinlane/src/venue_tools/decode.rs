@@ -104,6 +104,11 @@ impl<T: Tool> Decoder<T> {
             };
         }
         let Some(parsed) = as_json(&message.bytes) else {
+            if message.is_binary {
+                let mut names = Names::default();
+                T::names_of_binary(&message.bytes, &mut names);
+                self.register(&names);
+            }
             // A machine's own words for it, or a frame that is no JSON: `pong`, binary market data.
             return match self.live(&message, None) {
                 Heard { events, .. } if !events.is_empty() => json!({"events": events}),
@@ -235,10 +240,13 @@ impl<T: Tool> Decoder<T> {
         heard
     }
 
-    /// Registers the names of a message. A registry that fills up in a long stream starts over:
-    /// lines are decoded one by one, nothing refers back.
+    /// Registers the names of a message.
     fn learn(&mut self, message: &Value, url: Option<&str>) {
-        let names = names_of::<T>(message, url);
+        self.register(&names_of::<T>(message, url));
+    }
+
+    /// A registry that fills up in a long stream starts over: lines are decoded one by one, nothing refers back.
+    fn register(&mut self, names: &Names) {
         use dp_types::limit::{ASSETS_MAX, INSTRUMENTS_MAX};
         if self.registry.instruments().len() + names.symbols.len() > INSTRUMENTS_MAX
             || self.registry.assets().len() + names.assets.len() > ASSETS_MAX
@@ -522,6 +530,33 @@ mod tests {
         let whole = told(bytes);
         assert_eq!(whole["events"][0]["symbol"], "A-B", "{whole}");
         assert!(told(cut)["error"].is_string());
+    }
+
+    #[test]
+    fn market_data_in_binary_names_its_symbol_itself() {
+        let frames: [&[u8]; 3] = [
+            include_bytes!("../../../../tests/fuzz/corpus/sbe/depth_diff"),
+            include_bytes!("../../../../tests/fuzz/corpus/sbe/trades"),
+            include_bytes!("../../../../tests/fuzz/corpus/sbe/quote"),
+        ];
+        let mut decoder = Decoder::<BinanceTool>::new().unwrap();
+        let mut told = |bytes: &[u8]| {
+            decoder.message(Message {
+                bytes: bytes.to_vec(),
+                is_binary: true,
+                ..Message::default()
+            })
+        };
+        for (frame, kind) in frames.into_iter().zip(["book", "trade", "quote"]) {
+            let line = told(frame);
+            let event = &line["events"][0];
+            assert_eq!(
+                (&event["kind"], &event["symbol"]),
+                (&json!(kind), &json!("BTCUSDT")),
+                "{line}"
+            );
+            assert!(told(&frame[..frame.len() - 1])["error"].is_string());
+        }
     }
 
     #[test]

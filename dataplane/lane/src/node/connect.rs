@@ -8,7 +8,7 @@ use crate::further::{further_feed, is_of_feed, share};
 use crate::link::Link;
 use crate::resolve::{Inbox, Reach, Watched, resolve};
 use crate::way::Way;
-use dp_config::{Role, host_port, load_keys};
+use dp_config::{MarketData, Role, host_port, load_keys};
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::NumbersPage;
 use dp_transport::SOCKETS_MAX;
@@ -58,8 +58,10 @@ impl Plan<'_> {
             .get(name)
             .ok_or_else(|| sentence(format!("venue.{name}: no such section")))?;
         let secrets = match &section.keys_file {
-            // Without keys a machine keeps to market data.
-            Some(path) if self.lane.has(Role::Gateway) => load_keys(path)?,
+            // Without keys a machine keeps to market data, and some of that is for who has keys.
+            Some(path) if self.lane.has(Role::Gateway) || has_keyed_feed(section) => {
+                load_keys(path)?
+            }
             _ => Secrets::default(),
         };
         let endpoint = |key: &str, text: &str| {
@@ -80,6 +82,10 @@ impl Plan<'_> {
             order_window_ms: section.order_window_ms,
             nonce_slot: 0,
             is_further_feed: false,
+            market_data: match section.market_data {
+                MarketData::Json => dp_venue_api::MarketData::Json,
+                MarketData::Sbe => dp_venue_api::MarketData::Sbe,
+            },
             fix: match &section.fix {
                 Some(fix) => Some(fix_config(name, fix)?),
                 None => None,
@@ -133,7 +139,11 @@ impl Plan<'_> {
                 made.map_err(|error| sentence(format!("venue.{id}: {error}")))?
                     .ok_or_else(|| sentence(no_machine(id, has_fix)))
             };
+            if let Some(why) = AnyVenue::lacks_feed(id, &parts.config) {
+                return Err(sentence(format!("venue.{id}: {why}")));
+            }
             let has_feeds = self.lane.has(Role::Feed);
+            let has_orders = self.lane.has(Role::Gateway);
             let feeds = if has_feeds { parts.feeds } else { 1 };
             let mut config = parts.config;
             let (own, of_feed) = budget::of_feeds(config.budget, feeds);
@@ -150,6 +160,8 @@ impl Plan<'_> {
             let mut links = self.links(&machine, how, (0, feeds))?;
             let is_market = |link: &Link| machine.link_role(link.spec.id) == LinkRole::Market;
             links.retain(|link| !is_market(link) || has_feeds);
+            // Keys that are only shown for market data open nothing else.
+            links.retain(|link| has_orders || is_of_feed(&machine, link.spec.id));
             machines.push((machine, links));
             machines.append(&mut further);
         }
@@ -170,7 +182,8 @@ impl Plan<'_> {
                 peers = share(&peers, feed, feeds);
             }
             let seed = seed ^ (u64::from(self.id.0) << 16 | (feed << 8 | at) as u64);
-            let mut link = Link::new(spec.clone(), &peers, Arc::clone(tls), seed);
+            let link = Link::new(spec.clone(), &peers, Arc::clone(tls), seed);
+            let mut link = link.with_upgrade(machine.upgrade_fields(spec.id));
             link.set_races(race_ns);
             Ok(match machine.fix_spec(spec.id) {
                 Some(session) => link.with_fix(self.fix(machine.id(), spec, session)?),
@@ -214,6 +227,12 @@ fn has_room(links: usize) -> Result<(), String> {
     Err(format!(
         "its venues want {links} connections and a lane has {SOCKETS_MAX}: give some of them to another lane, or fewer feeds"
     ))
+}
+
+/// Whether market data comes by a road that wants keys.
+fn has_keyed_feed(section: &dp_config::Venue) -> bool {
+    let fix = section.fix.as_ref();
+    section.market_data == MarketData::Sbe || fix.is_some_and(|fix| fix.market.is_some())
 }
 
 fn no_machine(id: VenueId, has_fix: bool) -> String {

@@ -36,8 +36,11 @@ pub use in_flight::InFlight;
 pub use latest::Latest;
 pub use link::{
     FixSpec, LinkKind, LinkRole, LinkSpec, RestMethod, RestRequest, RestResponse, RestTag,
+    UpgradeField,
 };
 pub use reason::Reason;
 pub use registry::{Registry, RegistryError};
 pub use sign::{Hash, HmacKey};
-pub use venue::{EntryError, FixConfig, FixInstrument, ReadCounts, Sink, Venue, VenueConfig};
+pub use venue::{
+    EntryError, FixConfig, FixInstrument, MarketData, ReadCounts, Sink, Venue, VenueConfig,
+};

@@ -1,5 +1,6 @@
 //! Connections a venue machine asks for and what goes over them.
 
+use dp_secret::Secret;
 use dp_types::LinkId;
 use dp_wire::fix::LogonFields;
 use dp_wire::http::Usage;
@@ -7,7 +8,8 @@ use dp_wire::http::Usage;
 /// What runs on a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkKind {
-    /// WebSocket over TLS; `path` is the upgrade request's target.
+    /// WebSocket over TLS; `path` is the upgrade request's target, [`crate::Venue::upgrade_fields`] what it bears beside
+    /// the usual.
     WebSocket,
     /// HTTP/1.1 keep-alive over TLS, one request at a time, in order.
     Http,
@@ -50,6 +52,9 @@ impl core::fmt::Debug for FixSpec {
         )
     }
 }
+
+/// A field of a WebSocket upgrade beside the usual ones: its name, and its value, which may be a key.
+pub type UpgradeField = (&'static str, Secret);
 
 /// One connection a venue wants open. All but held ones are opened at start and reopened when lost. Venues number
 /// theirs alike: 0 REST, 1 market data, 2 orders and the private stream, then whatever else they need.

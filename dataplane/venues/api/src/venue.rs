@@ -3,7 +3,7 @@
 use crate::limits::Budget;
 use crate::{
     Capabilities, DecodeError, Event, Fault, FixSpec, LinkRole, LinkSpec, Registry, RestRequest,
-    RestResponse, Secrets,
+    RestResponse, Secrets, UpgradeField,
 };
 use core::ops::{Add, Sub};
 use dp_types::{
@@ -32,6 +32,16 @@ pub trait Sink {
     fn connect(&mut self, link: LinkId, path: &str) {
         let _ = (link, path);
     }
+}
+
+/// How market data is written, where a venue leaves the choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MarketData {
+    /// As text.
+    #[default]
+    Json,
+    /// In binary (Simple Binary Encoding): at Binance's spot, from a host of its own, for who shows a key.
+    Sbe,
 }
 
 /// What a venue machine is built from. Hosts differ per environment (production, test, simulated).
@@ -63,6 +73,8 @@ pub struct VenueConfig {
     /// The machine is a further feed of a venue that has one: it brings market data and nothing else, and asks for
     /// whole books only when it is told to.
     pub is_further_feed: bool,
+    /// How market data is written; a venue that has one way only does not look.
+    pub market_data: MarketData,
     /// Orders go over FIX.
     pub fix: Option<FixConfig>,
 }
@@ -194,6 +206,12 @@ pub trait Venue {
     fn fix_spec(&self, link: LinkId) -> Option<FixSpec> {
         let _ = link;
         None
+    }
+
+    /// What the upgrade of a WebSocket link bears beside the usual fields; asked for once, when the link is made.
+    fn upgrade_fields(&self, link: LinkId) -> Vec<UpgradeField> {
+        let _ = link;
+        Vec::new()
     }
 
     /// A link's handshake is complete; of a FIX link, both have logged on.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! link 0 rest    exchangeInfo → InstrumentsReady · book snapshots · reconciliation
-//! link 1 md      combined streams in the URL: depth 100 ms, trades, best quotes
+//! link 1 md      combined streams in the URL: depth, trades, best quotes; text, or SBE from a host of its own
 //! link 2 orders  WebSocket API: logon, orders, user data stream → LoggedIn → orders may go out
 //!
 //! every link is replaced before the venue's 24 h end; its pings are WebSocket frames
@@ -41,6 +41,8 @@ pub mod sync;
 pub mod template;
 pub mod usdm;
 
+pub use crate::sbe::{lacks as sbe_lacks, symbol_of as sbe_symbol};
+
 use crate::feed::Decoder;
 use crate::product::Product;
 use crate::session::{Op, Session};
@@ -52,7 +54,7 @@ use dp_types::{
 };
 use dp_venue_api::{
     Capabilities, EntryError, EntryLink, Event, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    RegistryError, RestResponse, SingleOrders, Sink, UpgradeField, Venue, VenueConfig,
 };
 
 /// Spot.
@@ -173,6 +175,15 @@ impl<P: Of> Venue for Machine<P> {
 
     fn links(&self) -> &[LinkSpec] {
         self.session.links()
+    }
+
+    /// SBE is for who shows a key, text for all.
+    fn has_keyed_feed(&self) -> bool {
+        self.session.has_keyed_feed()
+    }
+
+    fn upgrade_fields(&self, link: LinkId) -> Vec<UpgradeField> {
+        self.session.upgrade_fields(link)
     }
 
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {

@@ -22,6 +22,8 @@ use dp_types::{
 use dp_venue_api::{DecodeError, Registry, RegistryError, RestMethod, RestRequest, RestTag, Sink};
 use dp_wire::json::Value;
 
+/// The field a key is shown in.
+pub(crate) const API_KEY_FIELD: &str = "X-MBX-APIKEY";
 /// Levels a side of the snapshots we ask for.
 pub const DEPTH_LIMIT: usize = 1_000;
 /// Trades on one page.
@@ -237,7 +239,7 @@ pub fn tag_of_url(product: Product, registry: &Registry, url: &str) -> Option<Re
 
 /// Queues a question; signed targets, and those about a listen key, come with the key's name.
 pub(crate) fn ask(ask: Ask, target: &str, api_key: Option<&str>, out: &mut impl Sink) {
-    let header = api_key.map(|key| ("X-MBX-APIKEY", key));
+    let header = api_key.map(|key| (API_KEY_FIELD, key));
     out.request(
         ask.link(),
         &RestRequest {

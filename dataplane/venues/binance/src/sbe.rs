@@ -7,16 +7,17 @@
 //!   10003 depth diff   event · first id · last id · exponents   │ bids, asks: price qty                          │ symbol
 //! ```
 //! Times are microseconds; a number is its mantissa times ten to the exponent of its kind. Books splice as those from
-//! JSON do: the ids are `U` and `u`. Whatever a newer version adds is stepped over.
+//! JSON do: the ids are `U` and `u`. Whatever a newer version adds is stepped over. What is no data is text there too.
 //! Source: venue page, section 3 (SBE market streams), schema 1 version 0, read 2026-11-21.
 
+use crate::auth::Auth;
 use crate::feed::{Levels, instrument};
 use crate::product::Market;
 use dp_types::limit::MSG_LEVELS_MAX;
 use dp_types::{
     BookMsg, BookMsgKind, Decimal, QuoteMsg, RawLevel, Side, TradeId, TradeMsg, VenueNanos,
 };
-use dp_venue_api::{DecodeError, Event, Sink};
+use dp_venue_api::{DecodeError, Event, Secrets, Sink};
 use dp_wire::sbe::{Block, Group, Header, Reader};
 
 /// The schema of the market streams.
@@ -25,6 +26,19 @@ const TRADES: u16 = 10_000;
 const BEST_BID_ASK: u16 = 10_001;
 const DEPTH_20: u16 = 10_002;
 const DEPTH_DIFF: u16 = 10_003;
+
+/// Why these keys bring no market data in SBE, if they do not: the venue gives it to Ed25519 keys alone, which need no
+/// permission for it.
+pub fn lacks(secrets: &Secrets) -> Option<&'static str> {
+    match Auth::new(secrets) {
+        Ok(Some(auth)) if auth.has_session() => None,
+        Ok(None) => Some("\"sbe\" needs a key, an Ed25519 one: name its file in keys_file"),
+        Ok(Some(_)) => {
+            Some("\"sbe\" takes no HMAC key: give an Ed25519 one (ed25519_pem) in keys_file")
+        }
+        Err(_) => Some("\"sbe\" needs a key, and the one in keys_file cannot be used"),
+    }
+}
 
 /// Something ends before its fields do.
 const CUT: DecodeError = DecodeError::Shape("a binary message that ends early");
@@ -111,6 +125,26 @@ pub(crate) fn message(
             Ok(())
         }
     }
+}
+
+/// The symbol a message is about, for tools that do not follow it. `None` when it is no message of these, or cut.
+pub fn symbol_of(bytes: &[u8]) -> Option<&str> {
+    let mut reader = Reader::new(bytes);
+    let header = reader.header().filter(|header| header.schema == SCHEMA)?;
+    reader.root(&header, 1)?;
+    let sides = match header.template {
+        TRADES => {
+            reader.group32(1)?;
+            0
+        }
+        BEST_BID_ASK => 0,
+        DEPTH_20 | DEPTH_DIFF => 2,
+        _ => return None,
+    };
+    for _ in 0..sides {
+        reader.group16(1)?;
+    }
+    core::str::from_utf8(reader.text8()?).ok()
 }
 
 fn symbol(

@@ -25,7 +25,7 @@ use crate::entry::{self, MESSAGE_MAX, Signing};
 use crate::feed::{Decoder, Heard, Notice, Stop};
 use crate::limits::Limits;
 use crate::product::Product;
-use crate::rest::{self, Ask};
+use crate::rest::{self, API_KEY_FIELD, Ask};
 use crate::session::books::BookState;
 use crate::session::link::WsLink;
 use crate::session::reconcile::Run;
@@ -38,7 +38,8 @@ use dp_types::{
     CancelOrder, Instrument, InstrumentId, LinkId, Now, OrderId, RejectReason, UnixNanos,
 };
 use dp_venue_api::{
-    Control, EntryError, Event, Fault, InFlight, LinkKind, LinkSpec, Registry, Sink, VenueConfig,
+    Control, EntryError, Event, Fault, InFlight, LinkKind, LinkSpec, MarketData, Registry, Secret,
+    Sink, UpgradeField, VenueConfig,
 };
 use dp_wire::buf::{Buf, Overflow};
 
@@ -63,8 +64,9 @@ const LOGON_WEIGHT: u32 = 2;
 const AMEND_WEIGHT: u32 = 4;
 /// Why market data is passed over at the start.
 pub(crate) const NO_RULES: &str = "rules are not known yet";
-/// Streams of one symbol.
+/// Streams of one symbol, as text and in SBE, where depth comes every 20 ms.
 const STREAMS: [&str; 3] = ["@depth@100ms", "@trade", "@bookTicker"];
+const STREAMS_SBE: [&str; 3] = ["@depth", "@trade", "@bestBidAsk"];
 
 /// A followed symbol.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +85,8 @@ struct Followed {
 #[derive(Debug)]
 pub(crate) struct Session {
     product: Product,
+    /// Market data comes in SBE, for who shows a key.
+    is_sbe: bool,
     links: Vec<LinkSpec>,
     auth: Option<Auth>,
     auth_error: Option<AuthError>,
@@ -115,10 +119,11 @@ fn min_of(deadlines: impl IntoIterator<Item = Option<UnixNanos>>) -> Option<Unix
 }
 
 /// `/stream?streams=btcusdt@depth@100ms/btcusdt@trade/...`: subscribed by connecting.
-fn md_path(product: Product, symbols: &[String]) -> String {
+fn md_path(product: Product, is_sbe: bool, symbols: &[String]) -> String {
+    let kinds = if is_sbe { STREAMS_SBE } else { STREAMS };
     let streams: Vec<_> = symbols
         .iter()
-        .flat_map(|symbol| STREAMS.map(|stream| format!("{}{stream}", symbol.to_ascii_lowercase())))
+        .flat_map(|symbol| kinds.map(|stream| format!("{}{stream}", symbol.to_ascii_lowercase())))
         .collect();
     product.streams_path().to_owned() + &streams.join("/")
 }
@@ -142,7 +147,9 @@ impl Session {
             },
             is_held: false,
         };
-        let path = md_path(product, &config.symbols);
+        // Futures have no such streams.
+        let is_sbe = product == Product::Spot && config.market_data == MarketData::Sbe;
+        let path = md_path(product, is_sbe, &config.symbols);
         let mut links = vec![
             link(
                 LINK_REST,
@@ -193,6 +200,7 @@ impl Session {
         };
         Self {
             product,
+            is_sbe,
             links,
             auth,
             auth_error,
@@ -219,6 +227,21 @@ impl Session {
 
     pub(crate) fn links(&self) -> &[LinkSpec] {
         &self.links
+    }
+
+    /// Whether market data is for who shows a key.
+    pub(crate) const fn has_keyed_feed(&self) -> bool {
+        self.is_sbe
+    }
+
+    /// The key, on the link that wants it shown. Nothing is signed there.
+    pub(crate) fn upgrade_fields(&self, link: LinkId) -> Vec<UpgradeField> {
+        let auth = self
+            .auth
+            .as_ref()
+            .filter(|_| self.is_sbe && link == LINK_MD);
+        let field = |auth: &Auth| (API_KEY_FIELD, Secret::from(auth.api_key()));
+        auth.map(field).into_iter().collect()
     }
 
     // ---- links ---------------------------------------------------------------------------------------

@@ -5,11 +5,12 @@
 mod rig;
 
 use dp_types::{Decimal, RawLevel};
-use dp_venue_api::{DecodeError, Fault, Registry, Venue as _};
+use dp_venue_api::{DecodeError, Fault, LinkKind, MarketData, Registry, Venue, VenueConfig};
 use dp_venue_binance::feed::Decoder;
-use dp_venue_binance::{ID, LINK_MD};
+use dp_venue_binance::{Binance, BinanceUsdm, ID, LINK_MD, LINK_ORDERS, LINK_REST};
+use dp_venue_binance::{sbe_lacks, sbe_symbol};
 use proptest::prelude::*;
-use rig::{Keys, fixture};
+use rig::{API_KEY, Keys, fixture};
 use serde_json::Value;
 use tests_venues::ear::{Ear, Said};
 use tests_venues::rig::{Said as Told, at_ms};
@@ -293,6 +294,94 @@ fn the_machine_reads_them_once_it_knows_the_rules() {
         .venue
         .on_binary(&rig.registry, LINK_MD, at_ms(0), &mut [1, 2, 3], &mut said);
     assert!(matches!(result, Err(Fault::Decode(_))));
+}
+
+fn sbe_config(keys: Keys) -> VenueConfig {
+    VenueConfig {
+        market_data: MarketData::Sbe,
+        ..tests_venues::rig::config(&["BTCUSDT", "ETHUSDT"], rig::secrets(keys), 1_000)
+    }
+}
+
+/// One connection subscribed by its URL, which shows the key; the other links show none that way.
+#[test]
+fn the_market_link_asks_for_sbe_and_shows_the_key() {
+    let mut registry = Registry::new();
+    let venue = Binance::new(sbe_config(Keys::Ed25519), &mut registry).expect("room");
+    let md = venue.links().iter().find(|link| link.id == LINK_MD);
+    let md = md.expect("a market link");
+    assert_eq!(md.kind, LinkKind::WebSocket);
+    assert_eq!(
+        md.path,
+        "/stream?streams=btcusdt@depth/btcusdt@trade/btcusdt@bestBidAsk/\
+         ethusdt@depth/ethusdt@trade/ethusdt@bestBidAsk"
+    );
+    let fields = venue.upgrade_fields(LINK_MD);
+    let told: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (*name, &**value))
+        .collect();
+    assert_eq!(told, [("X-MBX-APIKEY", API_KEY)]);
+    for other in [LINK_REST, LINK_ORDERS] {
+        assert!(venue.upgrade_fields(other).is_empty());
+    }
+    assert!(venue.has_keyed_feed());
+    for shown in [format!("{fields:?}"), format!("{venue:?}")] {
+        assert!(!shown.contains(API_KEY), "{shown}");
+    }
+}
+
+/// As text the same machine shows nobody a key; futures have no other way.
+#[test]
+fn text_is_for_all() {
+    let mut registry = Registry::new();
+    let text = VenueConfig {
+        market_data: MarketData::Json,
+        ..sbe_config(Keys::Ed25519)
+    };
+    let spot = Binance::new(text, &mut registry).expect("room");
+    let futures = BinanceUsdm::new(sbe_config(Keys::Ed25519), &mut registry).expect("room");
+    assert!(!spot.has_keyed_feed() && spot.upgrade_fields(LINK_MD).is_empty());
+    assert!(!futures.has_keyed_feed() && futures.upgrade_fields(LINK_MD).is_empty());
+    for links in [spot.links(), futures.links()] {
+        assert!(links.iter().any(|link| link.path.contains("@bookTicker")));
+    }
+}
+
+#[test]
+fn keys_that_bring_none_are_told_before_anything_is_opened() {
+    let why = |keys| sbe_lacks(&rig::secrets(keys));
+    assert_eq!(why(Keys::Ed25519), None);
+    assert!(why(Keys::None).is_some_and(|why| why.contains("keys_file")));
+    assert!(why(Keys::Hmac).is_some_and(|why| why.contains("Ed25519")));
+    let mut broken = rig::secrets(Keys::Ed25519);
+    broken.ed25519_pem = "-----BEGIN X".into();
+    assert!(sbe_lacks(&broken).is_some_and(|why| why.contains("cannot be used")));
+}
+
+/// Between the binary messages of the link the venue still speaks in text.
+#[test]
+fn a_shutdown_is_told_in_text() {
+    let mut rig = rig::ready(Keys::None);
+    let text = r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}"#;
+    let (said, result) = rig.text(LINK_MD, 0, text);
+    result.expect("known");
+    assert!(
+        said.events.contains(&"ClosingSoon(LinkId(1))".to_owned()),
+        "{:?}",
+        said.events
+    );
+}
+
+#[test]
+fn a_message_names_its_symbol_to_who_does_not_follow_it() {
+    for name in FIXTURES {
+        let bytes = encoded(name, 3);
+        assert_eq!(sbe_symbol(&bytes), Some("BTCUSDT"), "{name}");
+        for len in 0..bytes.len() {
+            assert_eq!(sbe_symbol(&bytes[..len]), None, "{name} {len}");
+        }
+    }
 }
 
 /// As large as they may be, and one more.

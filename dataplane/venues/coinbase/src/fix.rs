@@ -1,10 +1,14 @@
-//! Orders over FIX 5.0 SP2: the session, and the venue's own part of the messages.
+//! Orders and market data over FIX 5.0 SP2: the sessions, and the venue's own part of the messages.
 //!
 //! ```text
 //! FIXT.1.1, 49 = API key, 56 = Coinbase; numbers begin at 1 with every connection, nothing is sent again
 //! logon     553 key  554 passphrase  95/96 signature  1137=9  8013=S: our orders go when the session does
 //! 11        51de1a4e-0000-4000-8000-000100000001    an order; a later request about it has its number for 0000
+//! V         262 263 146: 55                         market data: all single orders (W), then each event (X) numbered
 //! ```
+//! Market data has a session of its own at a host of its own (the gateway with snapshots, port 6121), same names, same
+//! signature. It shows single orders, which are summed to levels here. [U] its other views, of ten levels or one: how
+//! they are asked for is not known to us.
 //! The user channel goes on telling of orders and their fills beside the session; whichever is first counts.
 //! Source: venue page, sections A1, A4 "FIX" and A6. Tags 8013, 7928 and 18 are of medium confidence there.
 
@@ -14,7 +18,9 @@ use crate::symbols::{Uuid, parse_client_id, parse_order_id};
 use crate::{CAPABILITIES, Coinbase, ID};
 use dp_types::{ClientOrderId, RejectReason, TradeId};
 use dp_venue_api::{Capabilities, EntryLink, FixConfig, FixSpec, VenueConfig};
-use dp_venue_fix::dialect::{Dialect, Fills, Name, reason_of_103};
+use dp_venue_fix::dialect::{
+    Dialect, Entries, Fills, MarketAsk, MarketDialect, Name, reason_of_103,
+};
 use dp_venue_fix::{OverFix, logon};
 use dp_wire::ids::parse_u128;
 use dp_wire::time::TimeText;
@@ -92,6 +98,41 @@ pub fn logon_payload<'a>(
     ]
 }
 
+/// A session, by the names of its two ends. Errors: `None`, the keys are of no use.
+fn spec(
+    config: &VenueConfig,
+    fix: &FixConfig,
+    (sender, target): (&str, &str),
+    more: &'static [(u32, &'static str)],
+) -> Option<FixSpec> {
+    let auth = Auth::new(&config.secrets).ok()??;
+    let target = logon::or_else(target, TARGET);
+    Some(FixSpec {
+        version: "FIXT.1.1".into(),
+        appl_version: Some("9".into()),
+        sender: logon::or_else(sender, auth.api_key()),
+        target: target.clone(),
+        heartbeat_s: logon::seconds(fix.heartbeat_s, HEARTBEAT_S),
+        resets: true,
+        rollover_s: None,
+        resends: false,
+        clock_skew_s: logon::CLOCK_SKEW_S,
+        logon: Box::new(move |facts, out| {
+            let time = TimeText::fix_millis(facts.time_ns);
+            let (key, passphrase) = (auth.api_key(), auth.passphrase());
+            let seq = facts.seq.to_string();
+            let signed = [time.as_str(), &seq, key, passphrase];
+            let signature = auth.sign(&logon_payload(signed, &target));
+            out.text(553, key)
+                .text(554, passphrase)
+                .data(95, 96, signature.as_str().as_bytes());
+            for (tag, value) in more {
+                out.text(*tag, value);
+            }
+        }),
+    })
+}
+
 impl OverFix for Coinbase {
     const CAPABILITIES: Capabilities = Capabilities {
         entry: EntryLink::Fix,
@@ -121,30 +162,20 @@ impl OverFix for Coinbase {
     }
 
     fn session(config: &VenueConfig, fix: &FixConfig) -> Option<FixSpec> {
-        let auth = Auth::new(&config.secrets).ok()??;
-        let target = logon::or_else(&fix.target, TARGET);
-        Some(FixSpec {
-            version: "FIXT.1.1".into(),
-            appl_version: Some("9".into()),
-            sender: logon::or_else(&fix.sender, auth.api_key()),
-            target: target.clone(),
-            heartbeat_s: logon::seconds(fix.heartbeat_s, HEARTBEAT_S),
-            resets: true,
-            rollover_s: None,
-            resends: false,
-            clock_skew_s: logon::CLOCK_SKEW_S,
-            logon: Box::new(move |facts, out| {
-                let time = TimeText::fix_millis(facts.time_ns);
-                let (key, passphrase) = (auth.api_key(), auth.passphrase());
-                let seq = facts.seq.to_string();
-                let signed = [time.as_str(), &seq, key, passphrase];
-                let signature = auth.sign(&logon_payload(signed, &target));
-                out.text(553, key)
-                    .text(554, passphrase)
-                    .data(95, 96, signature.as_str().as_bytes())
-                    .text(8013, "S");
-            }),
-        })
+        spec(config, fix, (&fix.sender, &fix.target), &[(8013, "S")])
+    }
+
+    fn market(config: &VenueConfig, fix: &FixConfig) -> Option<(FixSpec, MarketDialect)> {
+        let sender = logon::or_else(&fix.market_sender, &fix.sender);
+        let target = logon::or_else(&fix.market_target, &fix.target);
+        let dialect = MarketDialect {
+            asks: &[MarketAsk {
+                fields: &[],
+                kinds: &[],
+            }],
+            entries: Entries::Orders,
+        };
+        Some((spec(config, fix, (&sender, &target), &[])?, dialect))
     }
 }
 

@@ -242,3 +242,50 @@ fn no_fixture_touches_the_allocator() {
     let first = ["advanced_snapshot", "advanced_update", "feed_error"];
     assert_eq!(found, first);
 }
+
+/// Single orders over FIX, summed to levels: made, changed, taken from and gone.
+#[test]
+fn market_data_over_fix_touches_no_allocator() {
+    use dp_wire::fix::{Frame, frame};
+    let mut rig = rig::over_fix();
+    let asked = rig.open(dp_venue_coinbase::LINK_REST, 0).requests;
+    let (_, read) = rig.response(0, asked[0].tag, 200, fixture("rest_products"));
+    read.unwrap();
+    rig.open(LINK_PUBLIC, 0);
+    let id = "d50ec984-77a8-460a-b958-66f114b0de9b";
+    let event = |seq: u64, what: &str, qty: &str| {
+        tests_venues::rig::fix_bytes(&format!(
+            "35=X|262=1|268=1|{what}|278={id}|83={seq}|55=BTC-USD|270=65000.00|271={qty}|60=20260505-10:00:00.000001|5797=2|"
+        ))
+    };
+    let whole = "35=W|262=1|83=100|893=Y|55=BTC-USD|268=1|269=1|278=132fb6ae-456b-4654-b4e0-d681ac05cea1|270=65001.00|271=1|";
+    let mut messages = vec![tests_venues::rig::fix_bytes(whole)];
+    for seq in (101..501).step_by(4) {
+        messages.push(event(seq, "279=0|269=0", "1.5"));
+        messages.push(event(seq + 1, "279=1|269=0", "1.2"));
+        messages.push(event(seq + 2, "279=0|269=2", "0.2"));
+        messages.push(event(seq + 3, "279=2|269=0", "0"));
+    }
+    let instrument = *rig.registry.get(InstrumentId(0)).unwrap();
+    let mut lane = Lane {
+        keeper: Keeper::new(CoinbaseSync::new(&instrument)),
+        instrument,
+        events: 0,
+        requests: 0,
+        tag: RestTag(0),
+    };
+    let count = allocations(|| {
+        for bytes in &messages {
+            let Frame::Message(message, _) = frame(bytes) else {
+                panic!("a message");
+            };
+            let (venue, registry) = (&mut rig.venue, &rig.registry);
+            venue
+                .on_fix(registry, LINK_PUBLIC, at_ms(1), &message, &mut lane)
+                .unwrap();
+        }
+    });
+    assert_eq!(count, (0, 0));
+    assert_eq!(lane.events, 501, "a book each, and the trades");
+    assert_eq!(lane.keeper.proof().last_id, 500);
+}

@@ -34,7 +34,7 @@ fn new() -> Rig {
     });
     let machine = Coinbase::new(config.clone(), &mut registry).unwrap();
     Rig {
-        venue: FixEntry::new(machine, config),
+        venue: FixEntry::new(machine, config, &registry),
         registry,
         rest: LINK_REST,
     }

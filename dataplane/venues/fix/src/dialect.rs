@@ -52,6 +52,33 @@ pub enum Fills {
     Elsewhere,
 }
 
+/// A venue's way to tell market data over FIX.
+#[derive(Debug, Clone, Copy)]
+pub struct MarketDialect {
+    /// What is asked for of an instrument, a request each.
+    pub asks: &'static [MarketAsk],
+    /// What an entry of a book is.
+    pub entries: Entries,
+}
+
+/// A request for market data.
+#[derive(Debug, Clone, Copy)]
+pub struct MarketAsk {
+    /// Fields beside id, kind and symbol: depth and the like, tag and value.
+    pub fields: &'static [(u32, &'static str)],
+    /// Kinds of entries (269); none: the venue sends what it has.
+    pub kinds: &'static [u64],
+}
+
+/// What the entries of a book are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entries {
+    /// Levels: [`crate::market`].
+    Levels,
+    /// Single orders: [`crate::singles`].
+    Orders,
+}
+
 /// Divides our id from the number of a request in a name.
 const DIVIDER: u8 = b'-';
 

@@ -4,12 +4,15 @@
 //!            new, amend, cancel                        everything else: books, questions, lists, balances, cancel-all
 //!                  │                                                     │
 //!   FIX link ◀── FixEntry ── reports, fills, acks ──▶ lane ◀── events ── V (its links as ever)
+//!   FIX link ──▶ `feed` ───── books, trades ────────────┘
 //! ```
+//! Where market data is configured to come over FIX too, its link takes the place of V's: V is told of none.
 //! Orders go out while the FIX session is logged on and V hears its private stream: a stream that tells what became of
 //! an order when the session does not. A cancel goes by whichever road is open. A session that was lost is as a private
 //! stream that was lost: orders are compared with the venue before anything new is sent.
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, MarketDialect};
+use crate::feed::Feed;
 use crate::orders::{Held, Orders};
 use crate::write::{Requests, order_text};
 use crate::{limits, report};
@@ -20,13 +23,15 @@ use dp_types::{
 use dp_venue_api::limits::Bucket;
 use dp_venue_api::{
     Capabilities, Control, DecodeError, EntryError, Event, Fault, FixConfig, FixSpec, LinkKind,
-    LinkRole, LinkSpec, ReadCounts, Registry, RestRequest, RestResponse, Sink, Venue, VenueConfig,
+    LinkRole, LinkSpec, ReadCounts, Registry, RestRequest, RestResponse, Sink, UpgradeField, Venue,
+    VenueConfig,
 };
 use dp_wire::fix::Message;
 
 /// Left in the bucket of requests by new orders and amends: a fifth.
 const KEPT_PARTS: u32 = 5;
-/// A venue's private stream, by the venues' common numbering.
+/// A venue's market data and its private stream, by the venues' common numbering.
+const MARKET: LinkId = LinkId(1);
 const STREAM: LinkId = LinkId(2);
 
 /// A request that is about to leave by the session.
@@ -51,6 +56,13 @@ pub trait OverFix: Venue + Sized {
     /// The session of orders. `None` when the keys are of no use for one.
     fn session(config: &VenueConfig, fix: &FixConfig) -> Option<FixSpec>;
 
+    /// The session of market data, and how it is spoken there. `None` where the venue has none that we read, or the keys
+    /// are of no use for one.
+    fn market(config: &VenueConfig, fix: &FixConfig) -> Option<(FixSpec, MarketDialect)> {
+        let _ = (config, fix);
+        None
+    }
+
     /// Hears of a request that is about to leave by the session: takes room in the limits that all roads share, and
     /// notes what the other road's messages will leave out.
     ///
@@ -68,12 +80,16 @@ pub struct FixEntry<V> {
     config: VenueConfig,
     links: Vec<LinkSpec>,
     link: LinkId,
+    /// Market data over FIX; `None`: it comes by the inner machine's links.
+    feed: Option<Feed>,
     requests: Requests,
     road: Road,
     bucket: Bucket,
     kept: u32,
     /// Number of the last request about an order.
     number: u16,
+    /// Messages of market data read.
+    scanned: u64,
 }
 
 /// Where the session stands, and what is on its way there.
@@ -83,6 +99,8 @@ struct Road {
     is_up: bool,
     /// The inner machine hears its private stream.
     is_heard: bool,
+    /// The inner machine has just learnt the rules of its instruments.
+    has_learnt: bool,
     /// Connections so far.
     connection: u32,
 }
@@ -102,6 +120,10 @@ impl<S: Sink> Sink for Filter<'_, S> {
                 if self.road.is_up {
                     self.out.event(event);
                 }
+            }
+            Event::Control(Control::InstrumentsReady) => {
+                self.road.has_learnt = true;
+                self.out.event(event);
             }
             Event::Order(report) if self.road.is_early(report, self.now) => {
                 self.out.event(&Event::Ignored(
@@ -150,25 +172,33 @@ impl Road {
 }
 
 impl<V: OverFix> FixEntry<V> {
-    /// Puts FIX before a machine that was made of the same configuration.
-    pub fn new(inner: V, config: VenueConfig) -> Self {
+    /// Puts FIX before a machine that was made of the same configuration and follows these instruments.
+    pub fn new(inner: V, config: VenueConfig, registry: &Registry) -> Self {
         let mut links = inner.links().to_vec();
+        let spec = |id, (host, port): (String, u16), name| LinkSpec {
+            id,
+            kind: LinkKind::Fix,
+            host,
+            port,
+            path: String::new(),
+            name,
+            silence_ns_max: 0, // the session's heartbeats judge that
+            is_held: false,
+        };
         let next = links.iter().map(|link| link.id.0 + 1).max();
         let link = LinkId(next.unwrap_or(0).max(STREAM.0 + 1));
         let fix = config.fix.as_ref();
         if let Some(fix) = fix.filter(|fix| V::session(&config, fix).is_some()) {
-            let (host, port) = fix.entry.clone();
-            links.push(LinkSpec {
-                id: link,
-                kind: LinkKind::Fix,
-                host,
-                port,
-                path: String::new(),
-                name: "fix",
-                silence_ns_max: 0, // the session's heartbeats judge that
-                is_held: false,
-            });
+            links.push(spec(link, fix.entry.clone(), "fix"));
         }
+        let market = fix.and_then(|fix| Some((fix.market.clone()?, V::market(&config, fix)?.1)));
+        let feed = market.map(|(host, dialect)| {
+            links.retain(|link| inner.link_role(link.id) != LinkRole::Market);
+            links.push(spec(MARKET, host, "md"));
+            let ids = config.symbols.iter();
+            let ids = ids.filter_map(|symbol| registry.find(inner.id(), symbol.as_bytes()));
+            Feed::new(MARKET, dialect, &ids.collect::<Vec<_>>())
+        });
         let dialect = V::dialect();
         let rate = dialect.rate;
         Self {
@@ -176,11 +206,13 @@ impl<V: OverFix> FixEntry<V> {
             config,
             links,
             link,
+            feed,
             requests: Requests::new(dialect),
             road: Road::default(),
             bucket: limits::of_session(rate),
             kept: rate.1 / KEPT_PARTS,
             number: 0,
+            scanned: 0,
         }
     }
 
@@ -194,6 +226,20 @@ impl<V: OverFix> FixEntry<V> {
         let Self { inner, road, .. } = self;
         let now = now.unix;
         say(inner, &mut Filter { out, road, now })
+    }
+
+    /// The link of market data over FIX, if this is it.
+    fn feed_of(&mut self, link: LinkId) -> Option<&mut Feed> {
+        self.feed.as_mut().filter(|feed| feed.link == link)
+    }
+
+    /// The rules may have come with what the inner machine just heard.
+    fn look_for_rules(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
+        if core::mem::take(&mut self.road.has_learnt)
+            && let Some(feed) = &mut self.feed
+        {
+            feed.on_rules(registry, now, out);
+        }
     }
 
     /// Room for a request in every limit. Errors: [`EntryError`].
@@ -239,11 +285,15 @@ impl<V: OverFix> Venue for FixEntry<V> {
     }
 
     fn link_role(&self, link: LinkId) -> LinkRole {
-        if link == self.link {
-            LinkRole::Orders
-        } else {
-            self.inner.link_role(link)
+        match &self.feed {
+            _ if link == self.link => LinkRole::Orders,
+            Some(feed) if link == feed.link => LinkRole::Market,
+            _ => self.inner.link_role(link),
         }
+    }
+
+    fn has_keyed_feed(&self) -> bool {
+        self.inner.has_keyed_feed()
     }
 
     fn entry_link(&self) -> LinkId {
@@ -251,15 +301,27 @@ impl<V: OverFix> Venue for FixEntry<V> {
     }
 
     fn fix_spec(&self, link: LinkId) -> Option<FixSpec> {
-        let fix = self.config.fix.as_ref().filter(|_| link == self.link)?;
-        V::session(&self.config, fix)
+        let fix = self.config.fix.as_ref()?;
+        if self.feed.as_ref().is_some_and(|feed| feed.link == link) {
+            return Some(V::market(&self.config, fix)?.0);
+        }
+        V::session(&self.config, fix).filter(|_| link == self.link)
+    }
+
+    fn upgrade_fields(&self, link: LinkId) -> Vec<UpgradeField> {
+        self.inner.upgrade_fields(link)
     }
 
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink) {
+        if let Some(feed) = self.feed_of(link) {
+            feed.on_open(registry, now, out);
+            return;
+        }
         if link != self.link {
             self.inner(now, out, |inner, out| {
                 inner.on_open(registry, link, now, out);
             });
+            self.look_for_rules(registry, now, out);
             return;
         }
         self.road.is_up = true;
@@ -277,9 +339,11 @@ impl<V: OverFix> Venue for FixEntry<V> {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        self.inner(now, out, |inner, out| {
+        let result = self.inner(now, out, |inner, out| {
             inner.on_text(registry, link, now, text, out)
-        })
+        });
+        self.look_for_rules(registry, now, out);
+        result
     }
 
     fn on_binary(
@@ -298,11 +362,15 @@ impl<V: OverFix> Venue for FixEntry<V> {
     fn on_fix(
         &mut self,
         registry: &Registry,
-        _link: LinkId,
+        link: LinkId,
         now: Now,
         message: &Message<'_>,
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
+        if let Some(feed) = self.feed.as_mut().filter(|feed| feed.link == link) {
+            self.scanned += 1;
+            return feed.on_message(self.requests.dialect(), registry, message, out);
+        }
         let (dialect, road) = (self.requests.dialect(), &mut self.road);
         let at = report::At {
             now: now.unix,
@@ -326,12 +394,18 @@ impl<V: OverFix> Venue for FixEntry<V> {
         response: RestResponse<'_>,
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        self.inner(now, out, |inner, out| {
+        let result = self.inner(now, out, |inner, out| {
             inner.on_response(registry, link, now, response, out)
-        })
+        });
+        self.look_for_rules(registry, now, out);
+        result
     }
 
     fn on_closed(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
+        if let Some(feed) = self.feed_of(link) {
+            feed.on_closed();
+            return;
+        }
         if link == self.link {
             self.road.is_up = false;
             return;
@@ -344,10 +418,17 @@ impl<V: OverFix> Venue for FixEntry<V> {
 
     fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
         self.inner(now, out, |inner, out| inner.on_deadline(registry, now, out));
+        if let Some(feed) = &mut self.feed {
+            feed.on_deadline(registry, now, out);
+        }
     }
 
     fn next_deadline(&self) -> Option<UnixNanos> {
-        self.inner.next_deadline()
+        let feed = self.feed.as_ref().and_then(Feed::next_deadline);
+        [self.inner.next_deadline(), feed]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn request_snapshot(
@@ -357,6 +438,10 @@ impl<V: OverFix> Venue for FixEntry<V> {
         now: Now,
         out: &mut impl Sink,
     ) {
+        if let Some(feed) = &mut self.feed {
+            feed.request_snapshot(registry, instrument, now, out);
+            return;
+        }
         self.inner(now, out, |inner, out| {
             inner.request_snapshot(registry, instrument, now, out);
         });
@@ -477,7 +562,11 @@ impl<V: OverFix> Venue for FixEntry<V> {
     }
 
     fn read_counts(&self) -> ReadCounts {
-        self.inner.read_counts()
+        let of_feed = ReadCounts {
+            scanned: self.scanned,
+            parsed: 0,
+        };
+        self.inner.read_counts() + of_feed
     }
 
     fn order_id_text(&self, id: OrderId) -> Text<40> {

@@ -11,7 +11,7 @@
 //! until a person has looked. There are no balances and no positions: the lane's own are all there is.
 //! Source: FIX 4.4; requirement VC-18.
 
-use crate::dialect::{Dialect, Fills, Name, parse_name, push_name, reason_of_103};
+use crate::dialect::{Dialect, Fills, MarketAsk, Name, parse_name, push_name, reason_of_103};
 use crate::logon;
 use crate::market::{Market, write_request};
 use crate::orders::{Held, Orders};
@@ -67,6 +67,12 @@ const LIST_NS: u64 = 10_000_000_000;
 /// Digits behind the point that are kept beyond tick and lot: books hold finer ones.
 const FINER: u8 = 2;
 const CLIENT_PREFIX: &[u8] = b"sl";
+
+/// Every level, changes only; bids, offers and trades.
+const ASK: MarketAsk = MarketAsk {
+    fields: &[(264, "0"), (265, "1")],
+    kinds: &[0, 1, 2],
+};
 
 fn parse_client_id(text: &[u8]) -> Option<ClientOrderId> {
     ClientOrderId::from_raw(parse_base36(text.strip_prefix(CLIENT_PREFIX)?)?)
@@ -249,12 +255,8 @@ impl Gateway {
         };
         self.asked += 1;
         let request = Digits::u64(self.asked);
-        write_request(
-            request.as_bytes(),
-            known.symbol.as_bytes(),
-            0,
-            &mut self.fields,
-        );
+        let symbol = known.symbol.as_bytes();
+        write_request(request.as_bytes(), true, symbol, &ASK, &mut self.fields);
         if let Some(fields) = self.fields.whole() {
             out.send_fix(LINK_MARKET, "V", fields);
         }
@@ -403,7 +405,7 @@ impl Venue for Gateway {
                 if read.is_err() {
                     out.reconnect(link, "market data that cannot be read");
                 }
-                return Ok(read?);
+                return Ok(read.map(|_| ())?);
             }
             b"Y" => {
                 let code = message.u64(281).unwrap_or(0) as i32;

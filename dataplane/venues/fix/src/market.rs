@@ -1,12 +1,15 @@
 //! Market data over FIX: what is asked for (V), and what comes: books whole (W), changes of them (X), trades.
 //!
 //! ```text
-//!   V  262 263=1 264=depth 265=1 267: 269=0 269=1 269=2  146: 55
-//!   W  55 268: 269 270 271            entries: bids, offers; trades are passed over
-//!   X  268: 279 269 55 270 271        an entry without a symbol is of the one before; deleted has no quantity
+//!   V  262 263 …  146: 55  267: 269         1 asks, 2 ends; the rest is the dialect's
+//!   W  55 (25044) 268: 269 270 271            entries: bids, offers; trades are passed over
+//!   X  268: 279 269 55 270 271 (25043 25044)  an entry without a symbol is of the one before; deleted has no quantity
 //! ```
-//! Levels are told by price; an entry of a size 0 takes its level out too. Source: FIX 4.4 volume 3.
+//! Levels are told by price; an entry of a size 0 takes its level out too. Where a venue numbers its books (25043 the
+//! first change of a message, 25044 the last) the numbers go with them; elsewhere the session's are the chain.
+//! Sources: FIX 4.4 volume 3; binance-spot-api-docs, fix-api.md, read 2026-11-22.
 
+use crate::dialect::MarketAsk;
 use crate::write::Fields;
 use dp_types::{
     BookMsg, BookMsgKind, Decimal, InstrumentId, RawLevel, Side, TradeId, TradeMsg, VenueId,
@@ -14,6 +17,7 @@ use dp_types::{
 };
 use dp_venue_api::{DecodeError, Event, Registry, Sink};
 use dp_wire::fix::Message;
+use dp_wire::ids::parse_u64;
 use dp_wire::time::parse_fix;
 
 /// Levels a side of one message; more are [`DecodeError::TooMuch`].
@@ -21,22 +25,30 @@ const LEVELS_MAX: usize = 8_192;
 /// Room taken at the start.
 const LEVELS_WARM: usize = 1_024;
 
-const NOT_FOLLOWED: Event<'static> = Event::Ignored("of an instrument we do not follow");
+pub(crate) const NOT_FOLLOWED: Event<'static> = Event::Ignored("of an instrument we do not follow");
 
-/// Appends the fields of a request for the book and the trades of a symbol.
-pub fn write_request(id: &[u8], symbol: &[u8], depth: u16, fields: &mut Fields) {
+/// Writes the fields of a request for market data of a symbol, or of its end.
+pub fn write_request(
+    id: &[u8],
+    is_wanted: bool,
+    symbol: &[u8],
+    ask: &MarketAsk,
+    fields: &mut Fields,
+) {
     fields
         .clear()
         .bytes(262, id)
-        .u64(263, 1)
-        .u64(264, depth.into())
-        .u64(265, 1)
-        .u64(267, 3)
-        .u64(269, 0)
-        .u64(269, 1)
-        .u64(269, 2)
-        .u64(146, 1)
-        .bytes(55, symbol);
+        .u64(263, if is_wanted { 1 } else { 2 });
+    for (tag, value) in ask.fields {
+        fields.text(*tag, value);
+    }
+    if !ask.kinds.is_empty() {
+        fields.u64(267, ask.kinds.len() as u64);
+    }
+    for kind in ask.kinds {
+        fields.u64(269, *kind);
+    }
+    fields.u64(146, 1).bytes(55, symbol);
 }
 
 /// One entry of a message.
@@ -66,7 +78,22 @@ impl Default for Market {
     }
 }
 
-fn number(text: &[u8], field: &'static str) -> Result<Decimal, DecodeError> {
+/// When the venue says it was: of the message, else when it was sent.
+pub(crate) fn time(message: &Message<'_>) -> VenueNanos {
+    let told = message.get(60).or_else(|| message.get(52));
+    VenueNanos(told.and_then(parse_fix).unwrap_or(0))
+}
+
+/// Which side took.
+pub(crate) const fn taker(text: &[u8]) -> Option<Side> {
+    match text {
+        b"1" => Some(Side::Buy),
+        b"2" => Some(Side::Sell),
+        _ => None,
+    }
+}
+
+pub(crate) fn number(text: &[u8], field: &'static str) -> Result<Decimal, DecodeError> {
     if text.is_empty() {
         return Err(DecodeError::Field(field));
     }
@@ -74,7 +101,7 @@ fn number(text: &[u8], field: &'static str) -> Result<Decimal, DecodeError> {
 }
 
 impl Market {
-    /// Reads one message of market data (W or X).
+    /// Reads one message of market data (W or X). Says whose whole book it was, if it was one.
     ///
     /// Errors: [`DecodeError`]. What was read of it before is told: a book may be wrong, and the link is to be
     /// replaced.
@@ -85,13 +112,9 @@ impl Market {
         message: &Message<'_>,
         trade_id: fn(&[u8]) -> Option<TradeId>,
         out: &mut impl Sink,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<Option<InstrumentId>, DecodeError> {
         let is_whole = message.kind() == b"W";
-        let venue_ns = message
-            .get(60)
-            .or_else(|| message.get(52))
-            .and_then(parse_fix);
-        let venue_ns = VenueNanos(venue_ns.unwrap_or(0));
+        let venue_ns = time(message);
         let mut reader = Reader {
             market: self,
             venue,
@@ -101,6 +124,7 @@ impl Market {
             venue_ns,
             symbol: b"",
             instrument: None,
+            ids: (b"", b""),
         };
         reader.market.clear();
         let (mut entry, mut has_entry, mut told) = (Entry::default(), false, 0);
@@ -115,13 +139,14 @@ impl Market {
             }
             match tag {
                 268 => told = 1,
-                55 => reader.turn(value, out),
+                55 => reader.turn(value, out)?,
                 269 => entry.kind = value,
                 270 => entry.price = value,
                 271 => entry.qty = value,
                 279 => entry.action = value,
                 1003 | 880 => entry.trade = value,
                 2446 => entry.taker = value,
+                25043 | 25044 => reader.renumber(tag, value, out)?,
                 _ => {}
             }
         }
@@ -131,8 +156,12 @@ impl Market {
         if has_entry {
             reader.entry(&entry, out)?;
         }
-        reader.tell(out);
-        Ok(())
+        // The rest of more levels than a message of the venue holds would have the same numbers.
+        if reader.has_levels() && message.get(893) == Some(b"N") {
+            return Err(DecodeError::TooMuch("levels"));
+        }
+        reader.tell(out)?;
+        Ok(reader.instrument.filter(|_| is_whole))
     }
 
     fn clear(&mut self) {
@@ -151,21 +180,48 @@ struct Reader<'a> {
     venue_ns: VenueNanos,
     symbol: &'a [u8],
     instrument: Option<InstrumentId>,
+    /// First and last number of what is read, as printed; empty where the venue gives none.
+    ids: (&'a [u8], &'a [u8]),
 }
 
 impl<'a> Reader<'a> {
     /// Entries are of this symbol from here on. Within an entry of changes the symbol stands after its action, so the
     /// entry before it has been read already.
-    fn turn(&mut self, symbol: &'a [u8], out: &mut impl Sink) {
+    fn turn(&mut self, symbol: &'a [u8], out: &mut impl Sink) -> Result<(), DecodeError> {
         if symbol == self.symbol {
-            return;
+            return Ok(());
         }
-        self.tell(out);
+        self.tell(out)?;
         self.symbol = symbol;
         self.instrument = self.registry.find(self.venue, symbol);
         if self.instrument.is_none() {
             out.event(&NOT_FOLLOWED);
         }
+        Ok(())
+    }
+
+    /// Entries have this number from here on; in an entry it stands behind the symbol.
+    fn renumber(
+        &mut self,
+        tag: u32,
+        number: &'a [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), DecodeError> {
+        let known = if tag == 25043 { self.ids.0 } else { self.ids.1 };
+        // Before the entries of a whole book there is nothing to tell.
+        if known != number && self.has_levels() {
+            self.tell(out)?;
+        }
+        if tag == 25043 {
+            self.ids.0 = number;
+        } else {
+            self.ids.1 = number;
+        }
+        Ok(())
+    }
+
+    fn has_levels(&self) -> bool {
+        !self.market.bids.is_empty() || !self.market.asks.is_empty()
     }
 
     fn entry(&mut self, entry: &Entry<'_>, out: &mut impl Sink) -> Result<(), DecodeError> {
@@ -201,14 +257,10 @@ impl<'a> Reader<'a> {
         entry: &Entry<'_>,
         out: &mut impl Sink,
     ) -> Result<(), DecodeError> {
-        let taker = match entry.taker {
-            b"1" => Side::Buy,
-            b"2" => Side::Sell,
-            // Which side took is not said: of no use to whoever looks for that.
-            _ => {
-                out.event(&Event::Ignored("a trade whose taker is not told"));
-                return Ok(());
-            }
+        // Where it is not said which side took, it is of no use to whoever looks for that.
+        let Some(taker) = taker(entry.taker) else {
+            out.event(&Event::Ignored("a trade whose taker is not told"));
+            return Ok(());
         };
         out.event(&Event::Trade(TradeMsg {
             instrument,
@@ -222,9 +274,20 @@ impl<'a> Reader<'a> {
     }
 
     /// Tells the levels read so far.
-    fn tell(&mut self, out: &mut impl Sink) {
-        let has_levels = !self.market.bids.is_empty() || !self.market.asks.is_empty();
+    fn tell(&mut self, out: &mut impl Sink) -> Result<(), DecodeError> {
+        let has_levels = self.has_levels();
         if let Some(instrument) = self.instrument.filter(|_| has_levels || self.is_whole) {
+            let id = |text: &[u8]| match (text, parse_u64(text)) {
+                (b"", _) => Ok(-1),
+                (_, Some(id)) => i64::try_from(id).map_err(|_| DecodeError::Field("BookUpdateID")),
+                (_, None) => Err(DecodeError::Field("BookUpdateID")),
+            };
+            let last_id = id(self.ids.1)?;
+            let first_id = if self.ids.0.is_empty() {
+                last_id
+            } else {
+                id(self.ids.0)?
+            };
             out.event(&Event::Book(BookMsg {
                 instrument,
                 kind: if self.is_whole {
@@ -232,8 +295,8 @@ impl<'a> Reader<'a> {
                 } else {
                     BookMsgKind::Delta
                 },
-                first_id: -1,
-                last_id: -1,
+                first_id,
+                last_id,
                 prev_id: -1,
                 checksum: None,
                 bids: &self.market.bids,
@@ -242,5 +305,6 @@ impl<'a> Reader<'a> {
             }));
         }
         self.market.clear();
+        Ok(())
     }
 }

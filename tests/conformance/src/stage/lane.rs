@@ -14,7 +14,9 @@ use dp_strategy::Strategy;
 use dp_transport::{Clock, Idle, Transport};
 use dp_types::{Decimal, Epoch, LaneId, Qty, StrategyId, VenueId};
 use dp_venue_api::limits::Budget;
-use dp_venue_api::{FixConfig, FixInstrument, Registry, Secret, Secrets, Venue as _, VenueConfig};
+use dp_venue_api::{
+    FixConfig, FixInstrument, MarketData, Registry, Secret, Secrets, Venue as _, VenueConfig,
+};
 use spinlane_sim::keys::Credential;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -67,6 +69,7 @@ pub fn build<'r, T: Transport>(
         let mut peers = place.decoys.to_vec();
         peers.push(SocketAddr::from(([127, 0, 0, 1], spec.port)));
         let link = Link::new(spec.clone(), &peers, Arc::clone(&tls), at as u64 + 1);
+        let link = link.with_upgrade(machine.upgrade_fields(spec.id));
         match machine.fix_spec(spec.id) {
             Some(session) => link.with_fix(FixLink::new(session, None)),
             None => link,
@@ -142,6 +145,7 @@ fn config(place: &Place<'_>) -> VenueConfig {
     let known = spinlane_sim::venues::known(place.venue.name).expect("simulated");
     let key = Credential::default_key(1);
     let host = || ("localhost".to_owned(), place.port);
+    let is_sbe = place.venue.market_data == MarketData::Sbe;
     VenueConfig {
         rest: host(),
         public: host(),
@@ -160,7 +164,7 @@ fn config(place: &Place<'_>) -> VenueConfig {
                 key.api_secret.as_str().into()
             },
             passphrase: key.passphrase.as_str().into(),
-            ed25519_pem: if known.has_ed25519 && place.fix_port.is_some() {
+            ed25519_pem: if known.has_ed25519 && (place.fix_port.is_some() || is_sbe) {
                 key.ed25519_pem().into()
             } else {
                 Secret::default()
@@ -169,6 +173,7 @@ fn config(place: &Place<'_>) -> VenueConfig {
         order_window_ms: ORDER_WINDOW_MS,
         nonce_slot: 0,
         is_further_feed: false,
+        market_data: place.venue.market_data,
         fix: place.fix_port.map(|port| fix_config(place, port)),
         budget: place.budget,
     }
@@ -186,8 +191,14 @@ fn fix_config(place: &Place<'_>, port: u16) -> FixConfig {
         },
         ..FixConfig::default()
     };
-    if place.venue.id == VenueId::YOFX {
+    if place.venue.has_fix_feed() {
         config.market = Some(host());
+    }
+    if place.venue.id == VenueId::COINBASE {
+        // Two hosts there and one port here.
+        "Coinbase-MD".clone_into(&mut config.market_target);
+    }
+    if place.venue.id == VenueId::YOFX {
         "SPINLANE-MD".clone_into(&mut config.market_sender);
         "YOFX".clone_into(&mut config.target);
         let pairs = place.symbols.iter().filter_map(|symbol| {

@@ -216,14 +216,14 @@ impl<'r> Virtual<'r> {
                 self.waiting.insert(id, of);
                 self.face.http(id, &request);
             }
-            (Heard::Upgrade(path, query, key), _) => {
-                let refusal = self.face.refuses_upgrade();
+            (Heard::Upgrade(request, key), _) => {
+                let refusal = self.face.refuses_upgrade(&request);
                 let server = &mut self.connections[at].server;
                 match refusal {
                     Some(refusal) => server.answer(&refusal),
-                    None if (self.face.paths())(&path) => {
+                    None if (self.face.paths())(&request.path) => {
                         server.accept(&key, id);
-                        self.face.open(id, &path, &query);
+                        self.face.open(id, &request.path, &request.query);
                     }
                     None => self.connections[at].is_over = true,
                 }

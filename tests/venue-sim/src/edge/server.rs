@@ -12,7 +12,7 @@ use hyper::header::{
     CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
 };
 use hyper::service::service_fn;
-use hyper::{StatusCode, http};
+use hyper::{HeaderMap, Method, StatusCode, Uri, http};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -94,7 +94,8 @@ async fn answer(
         .get(UPGRADE)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     if is_upgrade {
-        return Ok(match venue.refuses_upgrade().await {
+        let asked = face_request(request.method(), request.uri(), request.headers());
+        return Ok(match venue.refuses_upgrade(asked).await {
             Some(refusal) => http_response(refusal),
             None => upgrade(request, venue, counted),
         });
@@ -103,22 +104,9 @@ async fn answer(
     let Ok(body) = Limited::new(body, BODY_MAX).collect().await else {
         return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE));
     };
-    let headers = head
-        .headers
-        .iter()
-        .map(|(name, value)| {
-            (
-                name.as_str().to_owned(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
-        })
-        .collect();
     let request = Request {
-        method: head.method.to_string(),
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().unwrap_or("").to_owned(),
-        headers,
         body: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+        ..face_request(&head.method, &head.uri, &head.headers)
     };
     match venue.http(request).await.ok_or(Unanswered)? {
         Answer::Whole(response) => Ok(http_response(response)),
@@ -131,6 +119,21 @@ async fn answer(
             response.headers_mut().insert(CONTENT_TYPE, kind);
             Ok(response)
         }
+    }
+}
+
+/// A request's head as the faces see it.
+fn face_request(method: &Method, uri: &Uri, headers: &HeaderMap) -> Request {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), text(value)));
+    Request {
+        method: method.to_string(),
+        path: uri.path().to_owned(),
+        query: uri.query().unwrap_or("").to_owned(),
+        headers: headers.collect(),
+        body: String::new(),
     }
 }
 

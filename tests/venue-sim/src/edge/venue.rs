@@ -45,7 +45,7 @@ pub struct Cut;
 
 enum Command {
     Http(Request, oneshot::Sender<Option<Answer>>),
-    Upgrade(oneshot::Sender<Option<Response>>),
+    Upgrade(Request, oneshot::Sender<Option<Response>>),
     Open(String, String, mpsc::Sender<Frame>, oneshot::Sender<ConnId>),
     Text(ConnId, String),
     Pong(ConnId),
@@ -88,9 +88,10 @@ impl Handle {
     }
 
     /// The answer to a WebSocket upgrade that is not to be.
-    pub async fn refuses_upgrade(&self) -> Option<Response> {
+    pub async fn refuses_upgrade(&self, request: Request) -> Option<Response> {
         let (tx, rx) = oneshot::channel();
-        self.commands.send(Command::Upgrade(tx)).await.ok()?;
+        let command = Command::Upgrade(request, tx);
+        self.commands.send(command).await.ok()?;
         rx.await.ok().flatten()
     }
 
@@ -238,9 +239,9 @@ impl Venue {
                 self.waiting.insert(self.next_request, reply);
                 self.face.http(self.next_request, &request);
             }
-            Command::Upgrade(reply) => {
+            Command::Upgrade(request, reply) => {
                 self.requests += 1;
-                let _ = reply.send(self.face.refuses_upgrade());
+                let _ = reply.send(self.face.refuses_upgrade(&request));
             }
             Command::Open(path, query, frames, reply) => {
                 self.next_conn += 1;

@@ -424,7 +424,10 @@ impl Door {
             );
         }
         let answers = match kind {
-            "V" => Some(self.market.request(face, &name, message)),
+            "V" => {
+                let books = self.profile.books;
+                Some(self.market.request(face, (&name, books), message))
+            }
             "x" => Some(vec![market::instruments(face, message)]),
             "XLQ" => self
                 .up(id)

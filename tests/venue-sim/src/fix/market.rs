@@ -1,11 +1,17 @@
 //! Market data: a book whole (W), then what changed of it (X), and trades.
 //!
+//! ```text
+//!  W  55 (25044) 268: 269 270 271
+//!  X  268: 279 269 55 270 271 (25043 25044 with the first)
+//! ```
 //! What is told to a subscriber is the difference between the book as it last heard it and the book as it is, so a
 //! message carries each level once. The session's numbers are the chain: no message may be missed.
 
 use super::codec::Message;
 use super::door::Name;
 use super::parse::inst_of;
+use super::profile::Books;
+use super::singles::Singles;
 use super::time;
 use crate::core::Core;
 use crate::engine::{Event, Side, Trade};
@@ -32,6 +38,10 @@ struct Sub {
     /// Each change brings the whole book again.
     is_whole: bool,
     told: Levels,
+    /// The number of the last change told, where books are numbered.
+    last: Option<u64>,
+    /// Single orders instead of levels.
+    singles: Option<Singles>,
 }
 
 /// All subscriptions.
@@ -47,14 +57,19 @@ impl Market {
     }
 
     /// A MarketDataRequest; its answers.
-    pub fn request(&mut self, face: &mut dyn Face, name: &Name, message: &Message) -> Vec<Message> {
+    pub fn request(
+        &mut self,
+        face: &mut dyn Face,
+        (name, books): (&Name, Books),
+        message: &Message,
+    ) -> Vec<Message> {
         let id = message.text(262).to_owned();
         let kind = message.text(263);
         if kind == "2" {
             self.subs.retain(|sub| sub.name != *name || sub.id != id);
             return Vec::new();
         }
-        let subs = match self.wanted(face, name, message) {
+        let subs = match self.wanted(face, (name, books), message) {
             Ok(subs) => subs,
             Err((reason, text)) => {
                 let mut reject = Message::new("Y");
@@ -64,7 +79,9 @@ impl Market {
         };
         let mut answers = Vec::new();
         for mut sub in subs {
-            if sub.has_book {
+            if let Some(singles) = &sub.singles {
+                answers.append(&mut singles.whole(face));
+            } else if sub.has_book {
                 sub.told = levels(face.core(), sub.inst, sub.depth);
                 answers.push(whole(face, &sub));
             }
@@ -82,6 +99,11 @@ impl Market {
             return told;
         }
         for sub in &mut self.subs {
+            if let Some(singles) = &mut sub.singles {
+                let messages = singles.read(face, tape).into_iter();
+                told.extend(messages.map(|message| (sub.name.clone(), message)));
+                continue;
+            }
             let has_moved = tape
                 .iter()
                 .any(|event| matches!(event, Event::Level { inst, .. } if *inst == sub.inst));
@@ -101,8 +123,14 @@ impl Market {
                     sub.told = now;
                     told.push((sub.name.clone(), whole(face, sub)));
                 } else if !sub.is_whole {
-                    entries.extend(changes(face, sub, &now));
+                    let mut changes = changes(face, sub, &now);
                     sub.told = now;
+                    let update_id = face.core().engine.update_id(sub.inst);
+                    if let (Some(last), Some(first)) = (&mut sub.last, changes.first_mut()) {
+                        first.put(25043, *last + 1).put(25044, update_id);
+                        *last = update_id;
+                    }
+                    entries.extend(changes);
                 }
             }
             if !entries.is_empty() {
@@ -121,7 +149,7 @@ impl Market {
     fn wanted(
         &self,
         face: &mut dyn Face,
-        name: &Name,
+        (name, books): (&Name, Books),
         message: &Message,
     ) -> Result<Vec<Sub>, (u32, &'static str)> {
         let id = message.text(262);
@@ -132,7 +160,9 @@ impl Market {
         if self.subs.iter().any(is_same) {
             return Err((1, "duplicate MDReqID"));
         }
+        let is_single = books == Books::Orders && message.get(264).is_none();
         let depth = match message.number(264) {
+            None if is_single => None,
             Some(0) => None,
             Some(depth) => Some(usize::try_from(depth).unwrap_or(usize::MAX)),
             None => return Err((5, "unsupported MarketDepth")),
@@ -141,7 +171,8 @@ impl Market {
         let kinds: Vec<Message> = message.group(267);
         let kinds: Vec<&str> = kinds.iter().map(|kind| kind.text(269)).collect();
         let has = |wanted: &[&str]| kinds.iter().any(|kind| wanted.contains(kind));
-        if kinds.is_empty() || kinds.iter().any(|kind| !matches!(*kind, "0" | "1" | "2")) {
+        let has_kinds = is_single || !kinds.is_empty();
+        if !has_kinds || kinds.iter().any(|kind| !matches!(*kind, "0" | "1" | "2")) {
             return Err((8, "unsupported MDEntryType"));
         }
         let symbols = message.group(146);
@@ -154,10 +185,15 @@ impl Market {
         let mut subs = Vec::new();
         for symbol in &symbols {
             let inst = inst_of(face, symbol.text(55));
+            let inst = inst.ok_or((0, "unknown symbol"))?;
+            let engine = &face.core().engine;
+            let last = (books == Books::Numbered).then(|| engine.update_id(inst));
             subs.push(Sub {
                 name: name.clone(),
                 id: id.to_owned(),
-                inst: inst.ok_or((0, "unknown symbol"))?,
+                inst,
+                last,
+                singles: is_single.then(|| Singles::new(face, inst, id)),
                 depth,
                 has_book: has(&["0", "1"]),
                 has_trades: has(&["2"]),
@@ -203,6 +239,7 @@ fn whole(face: &mut dyn Face, sub: &Sub) -> Message {
     let [bids, asks] = &sub.told;
     let mut message = Message::new("W");
     message.put(262, &sub.id).put(55, symbol);
+    message.put_some(25044, sub.last);
     message.put(268, bids.len() + asks.len());
     let rows = bids.iter().rev().map(|row| (0, row));
     for (side, (at, size)) in rows.chain(asks.iter().map(|row| (1, row))) {

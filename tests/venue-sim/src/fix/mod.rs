@@ -17,6 +17,7 @@ mod parse;
 mod profile;
 mod report;
 mod session;
+mod singles;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -82,8 +83,8 @@ impl<F: Face> Face for WithFix<F> {
         self.face.left(request_id);
     }
 
-    fn refuses_upgrade(&mut self) -> Option<Response> {
-        self.face.refuses_upgrade()
+    fn refuses_upgrade(&mut self, request: &Request) -> Option<Response> {
+        self.face.refuses_upgrade(request)
     }
 
     fn paths(&self) -> fn(&str) -> bool {

@@ -34,10 +34,23 @@ pub struct Profile {
     pub log_on: fn(&Core, &Message) -> Result<Option<AccountId>, String>,
     /// What becomes of orders when the connection goes, by its logon.
     pub on_cut: fn(&Message) -> OnCut,
+    /// How books are told to who does not say how.
+    pub books: Books,
     /// Application messages taken; any other gets a BusinessMessageReject.
     pub kinds: &'static [&'static str],
     /// How orders are spoken of.
     pub words: Words,
+}
+
+/// How a venue tells books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Books {
+    /// Levels; the session's numbers are the chain.
+    Levels,
+    /// Levels, with the numbers of the book (25043, 25044).
+    Numbered,
+    /// Single orders, with numbers (83), unless a depth is asked for.
+    Orders,
 }
 
 /// Sessions agreed with one client, where a gateway has such: they take the place of the profile's names and check.

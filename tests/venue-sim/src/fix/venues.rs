@@ -1,7 +1,7 @@
 //! The venues' FIX doors. Facts and their marks ([U] = not verified) are of the venues' documents of 2026.
 
 use super::codec::Message;
-use super::profile::{OnCut, Profile, Why, Words, refusal};
+use super::profile::{Books, OnCut, Profile, Why, Words, refusal};
 use crate::core::Core;
 use crate::engine::{AccountId, PostOnly};
 use crate::keys::unbase64;
@@ -10,11 +10,12 @@ use ring::{digest, hmac};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Coinbase Exchange: FIX 5.0 SP2 in FIXT 1.1; order entry and market data, two hosts there and one port here.
+/// Coinbase Exchange: FIX 5.0 SP2 in FIXT 1.1; order entry and market data, two hosts there and one port here: who speaks
+/// to `Coinbase-MD` would speak to the second host.
 pub const COINBASE: Profile = Profile {
     begin: "FIXT.1.1",
     appl: Some("9"),
-    targets: &["Coinbase"],
+    targets: &["Coinbase", "Coinbase-MD"],
     // Market data may have 300; the cap of order entry is held for both.
     heartbeat_s: (1, 30, 10),
     keeps: false,
@@ -30,6 +31,7 @@ pub const COINBASE: Profile = Profile {
         "Y" => OnCut::Account,
         _ => OnCut::Keep,
     },
+    books: Books::Orders,
     kinds: &["D", "F", "G", "H", "U6", "U4", "V"],
     words: Words {
         post_only: &[("A", PostOnly::Refuse)],
@@ -79,6 +81,7 @@ pub const BINANCE: Profile = Profile {
     waits_after_cut: true,
     log_on: binance_logon,
     on_cut: |_| OnCut::Keep,
+    books: Books::Numbered,
     kinds: &["D", "F", "XCN", "XAK", "q", "XLQ", "V"],
     words: Words {
         post_only: &[("6", PostOnly::Refuse)],
@@ -180,6 +183,7 @@ pub const KRAKEN: Profile = Profile {
         "" | "0" => OnCut::Session,
         _ => OnCut::Keep,
     },
+    books: Books::Levels,
     kinds: &["D", "F", "G", "q", "H", "x", "V"],
     words: KRAKEN_WORDS,
 };
@@ -222,6 +226,7 @@ pub const DERIBIT: Profile = Profile {
             OnCut::Keep
         }
     },
+    books: Books::Levels,
     kinds: &["D", "F", "G", "q", "AF", "x", "AN", "V"],
     words: Words {
         // Both together: refused instead of moved behind the spread. [U]
@@ -267,6 +272,7 @@ pub const GATEWAY: Profile = Profile {
     waits_after_cut: false,
     log_on: |_, _| Err("unknown session".to_owned()),
     on_cut: |_| OnCut::Keep,
+    books: Books::Levels,
     kinds: &["D", "F", "G", "H", "AF", "q", "x", "V"],
     words: Words {
         post_only: &[("6", PostOnly::Refuse)],

@@ -108,6 +108,12 @@ pub const MORE: &[Known] = &[
         let face = fx::Fx::new(sim, "yofx", '/', now);
         Box::new(WithFix::agreed(face, &fix::GATEWAY, sim.gateway.clone()))
     }),
+    // The first of the ten with its market streams in SBE, which another host of it has.
+    Known::new("binance-sbe", |sim, now| {
+        let face = binance::Binance::in_sbe(sim, now);
+        Box::new(WithFix::new(face, &fix::BINANCE))
+    })
+    .ed25519(),
     Known::new("oanda", |sim, now| Box::new(oanda::Oanda::new(sim, now))),
 ];
 
@@ -148,7 +154,7 @@ pub trait Face: Send {
     /// An HTTP request; the answer may come later, or never.
     fn http(&mut self, request_id: RequestId, request: &Request);
     /// The answer to a WebSocket upgrade that is not to be.
-    fn refuses_upgrade(&mut self) -> Option<Response> {
+    fn refuses_upgrade(&mut self, _request: &Request) -> Option<Response> {
         None
     }
     /// Nobody reads an answer that goes on any more.

@@ -27,17 +27,21 @@ pub fn new(symbols: &[&str], keys: Keys) -> Rig {
     of(symbols, keys)
 }
 
-/// A machine of any product.
-pub fn of<P: Of>(symbols: &[&str], keys: Keys) -> tests_venues::rig::Rig<Machine<P>> {
+/// The keys of a rig.
+pub fn secrets(keys: Keys) -> Secrets {
     let only = |is_wanted: bool, text: &str| if is_wanted { text } else { "" }.to_owned();
-    let secrets = Secrets {
+    Secrets {
         api_key: only(keys != Keys::None, API_KEY),
         api_secret: only(keys == Keys::Hmac, SECRET).into(),
         passphrase: Secret::default(),
         ed25519_pem: only(keys == Keys::Ed25519, PEM).into(),
-    };
+    }
+}
+
+/// A machine of any product.
+pub fn of<P: Of>(symbols: &[&str], keys: Keys) -> tests_venues::rig::Rig<Machine<P>> {
     let mut registry = Registry::new();
-    let config = tests_venues::rig::config(symbols, secrets, 1_000);
+    let config = tests_venues::rig::config(symbols, secrets(keys), 1_000);
     let venue = Machine::new(config, &mut registry).expect("the registry has room");
     tests_venues::rig::Rig {
         venue,

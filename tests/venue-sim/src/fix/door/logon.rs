@@ -108,7 +108,9 @@ impl Door {
         let ups = self.conns.values().filter_map(|conn| conn.up.as_ref());
         let (mut same_key, mut same_name) = (0, false);
         for up in ups {
-            same_key += usize::from(account.is_some() && up.key == key);
+            // Of the same host, where the venue has several.
+            let is_same = up.key == key && up.name.1 == name.1;
+            same_key += usize::from(account.is_some() && is_same);
             same_name |= up.name == *name;
         }
         if same_name || same_key >= profile.sessions_max {

@@ -127,6 +127,9 @@ impl Binance {
         if let Some(fault) = self.core.faults.take(Kind::SnapshotNew) {
             let until = self.core.now + fault.ms.unsigned_abs() * 1_000_000;
             self.feeds[inst].hold_until(until);
+            if let Some(feed) = self.binary.get_mut(inst) {
+                feed.hold_until(until);
+            }
         }
         Ok(streams::book_json(&self.core.engine, inst, limit))
     }

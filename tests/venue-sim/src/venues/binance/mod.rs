@@ -5,13 +5,14 @@
 //!  /ws-api/v3  WS-API        the same, plus session.logon and the user data stream
 //!  /ws, /stream              subscriptions; 5 messages a second or the connection is cut
 //! ```
-//! One API key accepts HMAC and Ed25519 signatures; `session.logon` wants Ed25519, as the venue does.
+//! Its streams are text, or SBE as another host of the venue has them, where the upgrade must show a key. One API key accepts HMAC and Ed25519 signatures; `session.logon` wants Ed25519, as the venue does.
 
 pub(super) mod auth;
 mod info;
 pub(super) mod limits;
 pub(super) mod ops;
 pub(super) mod reply;
+mod sbe;
 pub(super) mod streams;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,9 @@ use ws::Conn;
 /// Public trades kept for REST.
 pub const TRADES_KEPT: usize = 1_000;
 
+/// Where the WS-API is.
+const API_PATH: &str = "/ws-api/v3";
+
 /// Where its numbers start.
 const FIRST: FirstIds = FirstIds {
     order: 12_510_000_000,
@@ -51,6 +55,8 @@ pub struct Binance {
     symbols: Vec<String>,
     conns: BTreeMap<ConnId, Conn>,
     feeds: Vec<Feed>,
+    /// Its streams in SBE; none where they are text.
+    binary: Vec<sbe::Feed>,
     prints: Vec<VecDeque<Trade>>,
     limits: Limits,
     private: Vec<(ConnId, String)>,
@@ -102,6 +108,7 @@ impl Binance {
             prints: vec![VecDeque::new(); symbols.len()],
             symbols,
             feeds,
+            binary: Vec::new(),
             core,
             conns: BTreeMap::new(),
             limits: Limits::new(config.weight_per_minute, config.orders_per_10s),
@@ -114,6 +121,17 @@ impl Binance {
             lifetime_ns: config.lifetime_s.max(1) * 1_000_000_000,
             next_check: now,
         }
+    }
+
+    /// The same, with its streams in SBE.
+    pub fn in_sbe(config: &SimConfig, now: u64) -> Self {
+        let mut venue = Self::new(config, now);
+        let symbols = venue.symbols.iter().enumerate();
+        let feed = |(inst, symbol): (usize, &String)| {
+            sbe::Feed::new(&venue.core.engine, inst, symbol, now)
+        };
+        venue.binary = symbols.map(feed).collect();
+        venue
     }
 
     /// Publishes what the engine did; private events are kept for whoever answers.
@@ -137,10 +155,12 @@ impl Binance {
         if events.is_empty() {
             return events;
         }
-        let conns = &self.conns;
-        let listeners = |name: &str| ws::listeners(conns, name);
+        let ears = Ears::new(&self.conns, &self.binary);
         for feed in &mut self.feeds {
-            feed.on_events(&mut self.core, &events, &listeners);
+            feed.on_events(&mut self.core, &events, &|name| ears.of_text(name));
+        }
+        for feed in &mut self.binary {
+            feed.on_events(&mut self.core, &events, &|name| ears.of_sbe(name));
         }
         for event in &events {
             match event {
@@ -292,6 +312,21 @@ impl Binance {
         }
     }
 
+    /// Streams in SBE are for who shows a key. [U] status, code and words of the refusal.
+    fn check_key(&self, request: &Request) -> Result<(), Reject> {
+        if self.binary.is_empty() || request.path == API_PATH {
+            return Ok(());
+        }
+        let key = request.header("x-mbx-apikey");
+        match key.and_then(|key| self.core.credential(key)) {
+            Some(_) => Ok(()),
+            None => {
+                let text = "Invalid API-key, IP, or permissions for action.";
+                Err(Reject::new(401, -2015, text))
+            }
+        }
+    }
+
     fn rest(&mut self, request: &Request) -> (Result<String, Reject>, bool, AccountId) {
         let params = Params::of_rest(request);
         if let Some(ask) = public_route(request) {
@@ -317,6 +352,33 @@ impl Binance {
             .run(account, op, &params)
             .map(|value| value.to_string());
         (result, op.is_order(), account)
+    }
+}
+
+/// Who listens, and to which kind of streams.
+struct Ears<'a> {
+    conns: &'a BTreeMap<ConnId, Conn>,
+    is_sbe: bool,
+}
+
+impl<'a> Ears<'a> {
+    fn new(conns: &'a BTreeMap<ConnId, Conn>, binary: &[sbe::Feed]) -> Self {
+        Self {
+            conns,
+            is_sbe: !binary.is_empty(),
+        }
+    }
+
+    fn of_text(&self, name: &str) -> Vec<(ConnId, bool)> {
+        if self.is_sbe {
+            return Vec::new();
+        }
+        ws::listeners(self.conns, name)
+    }
+
+    fn of_sbe(&self, name: &str) -> Vec<ConnId> {
+        let all = ws::listeners(self.conns, name);
+        all.into_iter().map(|(conn, _)| conn).collect()
     }
 }
 
@@ -365,10 +427,12 @@ impl Face for Binance {
         let faults = self.core.advance(now);
         self.absorb();
         self.send_private();
-        let conns = &self.conns;
-        let listeners = |name: &str| ws::listeners(conns, name);
+        let ears = Ears::new(&self.conns, &self.binary);
         for feed in &mut self.feeds {
-            feed.step(&mut self.core, &listeners);
+            feed.step(&mut self.core, &|name| ears.of_text(name));
+        }
+        for feed in &mut self.binary {
+            feed.step(&mut self.core, &|name| ears.of_sbe(name));
         }
         for fault in faults {
             self.on_fault(&fault);
@@ -377,10 +441,11 @@ impl Face for Binance {
     }
 
     fn next_deadline(&self) -> u64 {
-        let feeds = self.feeds.iter().map(Feed::next_deadline).min();
+        let feeds = self.feeds.iter().map(Feed::next_deadline);
+        let binary = self.binary.iter().map(sbe::Feed::next_deadline);
         self.core
             .next_deadline()
-            .min(feeds.unwrap_or(u64::MAX))
+            .min(feeds.chain(binary).min().unwrap_or(u64::MAX))
             .min(self.next_check)
     }
 
@@ -404,13 +469,14 @@ impl Face for Binance {
         }
     }
 
-    fn refuses_upgrade(&mut self) -> Option<Response> {
-        let reject = self.limits.admit(self.core.now).err()?;
+    fn refuses_upgrade(&mut self, request: &Request) -> Option<Response> {
+        let admitted = self.limits.admit(self.core.now);
+        let reject = admitted.and_then(|()| self.check_key(request)).err()?;
         Some(self.limits.response(self.core.now, Err(reject), 0))
     }
 
     fn paths(&self) -> fn(&str) -> bool {
-        |path| matches!(path, "/ws-api/v3" | "/stream" | "/ws") || path.starts_with("/ws/")
+        |path| matches!(path, API_PATH | "/stream" | "/ws") || path.starts_with("/ws/")
     }
 
     fn open(&mut self, conn: ConnId, path: &str, query: &str) {

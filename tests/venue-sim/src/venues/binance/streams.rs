@@ -19,21 +19,43 @@ pub const SLOW_NS: u64 = 1_000_000_000;
 
 /// Changes since the last diff.
 #[derive(Debug)]
-struct Batch {
+pub struct Batch {
     last: u64,
-    dirty: BTreeMap<(Side, i64), i64>,
+    dirty: Changes,
 }
 
+/// Levels that changed: side and price, and the quantity there now.
+pub type Changes = BTreeMap<(Side, i64), i64>;
+
 impl Batch {
-    /// The next diff event, if anything changed.
-    fn event(&mut self, spec: &Spec, symbol: &str, now_ms: i64, update_id: u64) -> Option<String> {
+    /// Nothing has changed since this number.
+    pub const fn since(last: u64) -> Self {
+        Self {
+            last,
+            dirty: BTreeMap::new(),
+        }
+    }
+
+    /// Notes a change.
+    pub fn note(&mut self, side: Side, price: i64, qty: i64) {
+        self.dirty.insert((side, price), qty);
+    }
+
+    /// The number the next diff begins with, and what it tells, if anything changed.
+    pub fn take(&mut self, update_id: u64) -> Option<(u64, Changes)> {
         if self.dirty.is_empty() {
             return None;
         }
         let first = self.last + 1;
         self.last = update_id;
+        Some((first, std::mem::take(&mut self.dirty)))
+    }
+
+    /// The next diff event, if anything changed.
+    fn event(&mut self, spec: &Spec, symbol: &str, now_ms: i64, update_id: u64) -> Option<String> {
+        let (first, changes) = self.take(update_id)?;
         let mut sides = [String::new(), String::new()];
-        for ((side, price), qty) in std::mem::take(&mut self.dirty) {
+        for ((side, price), qty) in changes {
             push_level(
                 &mut sides[usize::from(side == Side::Sell)],
                 spec,
@@ -100,10 +122,7 @@ impl Feed {
     /// The streams of an instrument, from its book as it is.
     pub fn new(engine: &Engine, inst: usize, symbol: &str, now: u64) -> Self {
         let last = engine.update_id(inst);
-        let batch = || Batch {
-            last,
-            dirty: BTreeMap::new(),
-        };
+        let batch = || Batch::since(last);
         let book = book_json(engine, inst, 5_000);
         Self {
             inst,
@@ -145,8 +164,8 @@ impl Feed {
                     qty,
                     ..
                 } if *inst == self.inst => {
-                    self.fast.dirty.insert((*side, *price), *qty);
-                    self.slow.dirty.insert((*side, *price), *qty);
+                    self.fast.note(*side, *price, *qty);
+                    self.slow.note(*side, *price, *qty);
                 }
                 Event::Trade(trade) if trade.inst == self.inst => trades.push(*trade),
                 _ => {}

@@ -529,11 +529,16 @@ fn limits_answer_429_and_418() {
     assert_eq!(rig.http(&ask).unwrap().status, 200);
     rig.fault("ban:for=2s");
     assert_eq!(rig.http(&ask).unwrap().status, 418);
-    assert_eq!(rig.face.refuses_upgrade().map(|one| one.status), Some(418));
+    assert_eq!(
+        rig.face
+            .refuses_upgrade(&Request::default())
+            .map(|one| one.status),
+        Some(418)
+    );
     assert_eq!(rig.face.stats()["while_banned"], 2);
     rig.run(2_100);
     assert_eq!(rig.http(&ask).unwrap().status, 200);
-    assert_eq!(rig.face.refuses_upgrade(), None);
+    assert_eq!(rig.face.refuses_upgrade(&Request::default()), None);
 }
 
 /// A gateway's 5xx says nothing of the order behind it.

@@ -346,7 +346,7 @@ impl Face for BinanceUsdm {
         }
     }
 
-    fn refuses_upgrade(&mut self) -> Option<Response> {
+    fn refuses_upgrade(&mut self, _request: &Request) -> Option<Response> {
         let reject = self.limits.admit(self.core.now).err()?;
         Some(self.limits.response(self.core.now, Err(reject), 0))
     }

@@ -422,7 +422,7 @@ impl Face for Bitfinex {
         self.on_rest(request_id, request);
     }
 
-    fn refuses_upgrade(&mut self) -> Option<Response> {
+    fn refuses_upgrade(&mut self, _request: &Request) -> Option<Response> {
         let fits = self.connects.take(self.core.now, 1);
         (!fits).then(|| Response::json(429, json!({"error": "ERR_RATE_LIMIT"})))
     }

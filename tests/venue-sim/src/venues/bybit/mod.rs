@@ -362,7 +362,7 @@ impl Face for Bybit {
         self.on_rest(request_id, request);
     }
 
-    fn refuses_upgrade(&mut self) -> Option<Response> {
+    fn refuses_upgrade(&mut self, _request: &Request) -> Option<Response> {
         let is_refused = !self.limits.upgrade(self.core.now);
         is_refused.then(rest::too_frequent)
     }

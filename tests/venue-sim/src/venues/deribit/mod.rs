@@ -283,7 +283,7 @@ impl Face for Deribit {
         self.on_rest(request_id, request);
     }
 
-    fn refuses_upgrade(&mut self) -> Option<Response> {
+    fn refuses_upgrade(&mut self, _request: &Request) -> Option<Response> {
         (self.conns.len() >= self.connections_max)
             .then(|| Response::json(429, "{\"message\":\"too_many_connections\"}"))
     }

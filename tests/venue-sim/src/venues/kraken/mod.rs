@@ -369,7 +369,7 @@ impl Face for Kraken {
         self.on_rest(request_id, request);
     }
 
-    fn refuses_upgrade(&mut self) -> Option<Response> {
+    fn refuses_upgrade(&mut self, _request: &Request) -> Option<Response> {
         let fits = self.attempts.take(self.core.now, 1);
         (!fits).then(|| Response::json(429, json!({"error": ["EGeneral:Too many requests"]})))
     }

@@ -414,7 +414,7 @@ impl Face for KrakenFutures {
         self.on_rest(request_id, request);
     }
 
-    fn refuses_upgrade(&mut self) -> Option<Response> {
+    fn refuses_upgrade(&mut self, _request: &Request) -> Option<Response> {
         let is_taken = self.upgrades.take(self.core.now, 1);
         (!is_taken).then(|| Response::json(429, json!({"error": ["EGeneral:Temporary lockout"]})))
     }

@@ -474,10 +474,10 @@ fn connections_beat_end_and_fall_silent() {
     rig.fault("disconnect:link=public");
     assert_eq!(rig.closed.get(&cut), Some(&None));
     let opened = (0..200)
-        .filter(|_| rig.face.refuses_upgrade().is_none())
+        .filter(|_| rig.face.refuses_upgrade(&Request::default()).is_none())
         .count();
     assert_eq!(opened, 150, "in ten minutes");
     rig.now += 600_000 * MS;
     rig.run(1);
-    assert!(rig.face.refuses_upgrade().is_none());
+    assert!(rig.face.refuses_upgrade(&Request::default()).is_none());
 }

@@ -342,7 +342,7 @@ fn limits_are_kept_and_told() {
     rig.run(60_000);
     assert_eq!(tickers(&mut rig).0, 200);
     let upgrades = (0..25)
-        .filter(|_| rig.face.refuses_upgrade().is_none())
+        .filter(|_| rig.face.refuses_upgrade(&Request::default()).is_none())
         .count();
     assert_eq!(upgrades, 20);
     let logins = (0..6).map(|nonce| {

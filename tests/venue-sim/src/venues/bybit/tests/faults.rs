@@ -322,11 +322,22 @@ fn an_address_that_asks_too_often_is_refused_for_ten_minutes() {
         rig.http(&request).unwrap().status
     };
     assert_eq!((0..601).filter(|_| time(&mut rig) == 200).count(), 600);
-    assert_eq!(rig.face.refuses_upgrade().map(|one| one.status), Some(403));
+    assert_eq!(
+        rig.face
+            .refuses_upgrade(&Request::default())
+            .map(|one| one.status),
+        Some(403)
+    );
     rig.run(599_000);
     assert_eq!(time(&mut rig), 403);
     rig.run(1_000);
-    assert_eq!((time(&mut rig), rig.face.refuses_upgrade()), (200, None));
+    assert_eq!(
+        (
+            time(&mut rig),
+            rig.face.refuses_upgrade(&Request::default())
+        ),
+        (200, None)
+    );
     rig.fault("ban:for=5s");
     assert_eq!(time(&mut rig), 403);
     rig.run(5_000);

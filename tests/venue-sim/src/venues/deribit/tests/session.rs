@@ -355,10 +355,16 @@ fn connections_and_sessions_are_counted() {
     let login = signed_login(&rig, 1, "17");
     assert_eq!(code(&auth(&mut rig, conn, login)), 10_066);
     for _ in 17..32 {
-        assert!(rig.face.refuses_upgrade().is_none());
+        assert!(rig.face.refuses_upgrade(&Request::default()).is_none());
         open(&mut rig);
     }
-    assert_eq!(rig.face.refuses_upgrade().unwrap().status, 429);
+    assert_eq!(
+        rig.face
+            .refuses_upgrade(&Request::default())
+            .unwrap()
+            .status,
+        429
+    );
 }
 
 #[test]

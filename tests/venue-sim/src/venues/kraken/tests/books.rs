@@ -349,6 +349,6 @@ fn heartbeats_pings_silence_and_the_end() {
 #[test]
 fn too_many_connections_are_turned_away() {
     let mut rig = quiet();
-    let refused = (0..160).filter(|_| rig.face.refuses_upgrade().is_some());
+    let refused = (0..160).filter(|_| rig.face.refuses_upgrade(&Request::default()).is_some());
     assert_eq!(refused.count(), 10);
 }
