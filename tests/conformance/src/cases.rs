@@ -105,9 +105,18 @@ impl Case {
 
     /// Plays it to the end, where everything must agree.
     pub fn play(&self, trial: &mut Trial<'_, '_>) -> Outcome {
-        let verdict = (self.run)(trial)?;
+        let verdict = match trial.takes_orders() || !self.is_of_orders() {
+            true => (self.run)(trial)?,
+            false if self.id == "E10" => entry::refused_here(trial)?,
+            false => return Ok(Verdict::NotHere("it is prices alone")),
+        };
         trial.agree()?;
         Ok(verdict)
+    }
+
+    /// Whether it means something only where orders are taken.
+    fn is_of_orders(&self) -> bool {
+        self.id.starts_with(['E', 'A']) || matches!(self.id, "S02" | "S05")
     }
 }
 

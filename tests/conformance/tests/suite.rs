@@ -85,9 +85,7 @@ fn play(venue: Tried, is_virtual: bool) -> Vec<String> {
 fn sockets() {
     // Cases over sockets wait most of their time: every venue at once.
     let failed: Vec<String> = std::thread::scope(|scope| {
-        let threads: Vec<_> = venues::ALL
-            .into_iter()
-            .chain(venues::OVER_FIX)
+        let threads: Vec<_> = venues::all()
             .map(|venue| scope.spawn(move || play(venue, false)))
             .collect();
         let lists = threads.into_iter().map(|one| one.join().expect("no panic"));
@@ -112,8 +110,7 @@ macro_rules! virtual_time {
             #[test]
             fn every_venue_has_its_test() {
                 let tests = [$($name),*];
-                let mut all = venues::ALL.into_iter().chain(venues::OVER_FIX);
-                assert!(all.all(|venue| tests.contains(&venue.label().as_str())));
+                assert!(venues::all().all(|venue| tests.contains(&venue.label().as_str())));
             }
         }
     };
@@ -135,5 +132,6 @@ virtual_time! {
     kraken "kraken"
     kraken_futures "kraken-futures"
     kucoin "kucoin"
+    oanda "oanda"
     okx "okx"
 }

@@ -57,8 +57,8 @@ impl Plan<'_> {
             .get(name)
             .ok_or_else(|| sentence(format!("venue.{name}: no such section")))?;
         let secrets = match &section.keys_file {
-            // Without keys a machine keeps to market data.
-            Some(path) if self.lane.has(Role::Gateway) => load_keys(path)?,
+            // Without keys a machine keeps to market data, where that needs none.
+            Some(path) if self.lane.has(Role::Gateway) || !id.takes_orders() => load_keys(path)?,
             _ => Secrets::default(),
         };
         let endpoint = |key: &str, text: &str| {

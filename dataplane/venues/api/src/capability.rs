@@ -9,6 +9,8 @@ pub enum EntryLink {
     Rest,
     /// A FIX session.
     Fix,
+    /// Nowhere: the venue is prices alone.
+    None,
 }
 
 /// One venue's abilities. `false` means we cannot or do not use it; the venue's README says which.

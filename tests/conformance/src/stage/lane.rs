@@ -16,6 +16,7 @@ use dp_types::{Decimal, Epoch, LaneId, Qty, StrategyId, VenueId};
 use dp_venue_api::limits::Budget;
 use dp_venue_api::{FixConfig, FixInstrument, Registry, Secret, Secrets, Venue as _, VenueConfig};
 use spinlane_sim::keys::Credential;
+use spinlane_sim::venues::oanda::Oanda;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -138,7 +139,11 @@ fn config(place: &Place<'_>) -> VenueConfig {
         private: host(),
         symbols: place.symbols.clone(),
         secrets: Secrets {
-            api_key: key.api_key.clone(),
+            api_key: match place.venue.id {
+                // A token is an account's, which is named beside it.
+                VenueId::OANDA => Oanda::account_name(key.account),
+                _ => key.api_key.clone(),
+            },
             api_secret: if known.has_base64_secret {
                 key.secret_base64().into()
             } else {
