@@ -215,7 +215,7 @@ proptest! {
         cuts in prop::collection::vec(1usize..30, 1..40),
         size in 1usize..200,
     ) {
-        let body: String = texts.iter().map(|text| format!("{text}\n")).collect();
+        let body = texts.join("\n") + "\n";
         let (mut sent, mut rest) = (HEAD.to_owned(), body.as_str());
         for cut in cuts.iter().cycle() {
             if rest.is_empty() {

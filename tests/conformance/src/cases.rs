@@ -105,10 +105,12 @@ impl Case {
 
     /// Plays it to the end, where everything must agree.
     pub fn play(&self, trial: &mut Trial<'_, '_>) -> Outcome {
-        let verdict = match trial.takes_orders() || !self.is_of_orders() {
-            true => (self.run)(trial)?,
-            false if self.id == "E10" => entry::refused_here(trial)?,
-            false => return Ok(Verdict::NotHere("it is prices alone")),
+        let verdict = if trial.takes_orders() || !self.is_of_orders() {
+            (self.run)(trial)?
+        } else if self.id == "E10" {
+            entry::refused_here(trial)?
+        } else {
+            return Ok(Verdict::NotHere("it is prices alone"));
         };
         trial.agree()?;
         Ok(verdict)

@@ -128,10 +128,11 @@ impl HttpLines {
             (self.start, self.searched) = (0, 0);
             return Ok(Step::Open);
         }
-        match self.http.advance(bytes, at)? {
-            true => Ok(Step::Whole),
-            false => Ok(Step::Nothing),
-        }
+        Ok(if self.http.advance(bytes, at)? {
+            Step::Whole
+        } else {
+            Step::Nothing
+        })
     }
 
     /// Whether the head just read is one of success, with a body.

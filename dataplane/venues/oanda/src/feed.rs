@@ -104,7 +104,8 @@ impl Feed {
         read_side(price, "bids", bids)?;
         read_side(price, "asks", asks)?;
         if !is_tradeable(price) {
-            (bids.clear(), asks.clear());
+            bids.clear();
+            asks.clear();
         }
         if let Some(told) = told.get_mut(id.0 as usize) {
             match source {
