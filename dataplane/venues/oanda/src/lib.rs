@@ -9,9 +9,8 @@
 //! without a token, so market data has keys here. The venue sends at most four prices a second of an instrument and
 //! leaves out what lay between: this feed is for looking, not for racing.
 //!
-//! Not here: orders (each is refused as [`EntryError::Unsupported`]), account, trades, candles. The rooms `entry`,
-//! `account`, `reject` and `scan` would hold nothing: no order leaves, nothing is told of an account, and a line that
-//! comes four times a second needs no scanner of its own.
+//! Not here: orders (each is refused as [`entry::REFUSED`]), account, trades, candles; and no scanner, for lines that
+//! come four times a second.
 #![forbid(unsafe_code)]
 // Bytes from outside never panic.
 #![cfg_attr(
@@ -24,9 +23,12 @@
     )
 )]
 
+pub mod account;
 pub mod auth;
+pub mod entry;
 pub mod feed;
 pub mod limits;
+pub mod reject;
 pub mod rest;
 mod session;
 pub mod symbols;
@@ -189,7 +191,7 @@ impl Venue for Oanda {
         _: Now,
         _: &mut impl Sink,
     ) -> Result<(), EntryError> {
-        Err(EntryError::Unsupported)
+        Err(entry::REFUSED)
     }
 
     fn new_order(
@@ -199,7 +201,7 @@ impl Venue for Oanda {
         _: Now,
         _: &mut impl Sink,
     ) -> Result<(), EntryError> {
-        Err(EntryError::Unsupported)
+        Err(entry::REFUSED)
     }
 
     fn amend_order(
@@ -209,7 +211,7 @@ impl Venue for Oanda {
         _: Now,
         _: &mut impl Sink,
     ) -> Result<(), EntryError> {
-        Err(EntryError::Unsupported)
+        Err(entry::REFUSED)
     }
 
     fn cancel_order(
@@ -219,7 +221,7 @@ impl Venue for Oanda {
         _: Now,
         _: &mut impl Sink,
     ) -> Result<(), EntryError> {
-        Err(EntryError::Unsupported)
+        Err(entry::REFUSED)
     }
 
     fn cancel_all(
@@ -230,7 +232,7 @@ impl Venue for Oanda {
         _: Now,
         _: &mut impl Sink,
     ) -> Result<(), EntryError> {
-        Err(EntryError::Unsupported)
+        Err(entry::REFUSED)
     }
 
     fn read_counts(&self) -> ReadCounts {

@@ -13,7 +13,7 @@ use crate::auth::Auth;
 use crate::feed::{Feed, Source, at, of_json};
 use crate::limits::Limits;
 use crate::rest::{self, Ask};
-use crate::{LINK_REST, LINK_STREAM};
+use crate::{LINK_REST, LINK_STREAM, reject};
 use dp_types::{Instrument, InstrumentId, LinkId, Now, RejectReason, UnixNanos};
 use dp_venue_api::{
     Control, DecodeError, Event, Fault, LinkKind, LinkSpec, Registry, RestResponse, Sink,
@@ -323,21 +323,22 @@ impl Session {
         (status, retry_after_s): (u16, Option<u32>),
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        let (reason, next) = match status {
-            401 | 403 => {
-                let reason = RejectReason::Auth;
-                out.event(&Event::Control(Control::LoginRefused(reason)));
-                (reason, now.unix.after(REFUSED_NS))
-            }
-            429 => {
+        let reason = reject::reason(status);
+        let next = match reason {
+            RejectReason::RateLimit => {
                 let until = self.limits.stop(now.unix, retry_after_s);
                 out.event(&Event::Control(Control::RateLimited {
                     until_ms: until.millis(),
                 }));
-                (RejectReason::RateLimit, until)
+                until
             }
-            0 | 500.. => (RejectReason::VenueDown, now.unix.after(RETRY_NS)),
-            _ => (RejectReason::Invalid, now.unix.after(REFUSED_NS)),
+            RejectReason::VenueDown => now.unix.after(RETRY_NS),
+            reason => {
+                if reason == RejectReason::Auth {
+                    out.event(&Event::Control(Control::LoginRefused(reason)));
+                }
+                now.unix.after(REFUSED_NS)
+            }
         };
         self.again(ask, next);
         let code = i32::from(status);
