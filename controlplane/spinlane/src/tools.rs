@@ -15,6 +15,7 @@ mod huobi;
 mod kraken;
 mod kraken_futures;
 mod kucoin;
+mod oanda;
 mod okx;
 pub mod shape;
 pub mod subject;
@@ -28,6 +29,7 @@ pub use huobi::HuobiTool;
 pub use kraken::KrakenTool;
 pub use kraken_futures::KrakenFuturesTool;
 pub use kucoin::KucoinTool;
+pub use oanda::OandaTool;
 pub use okx::OkxTool;
 
 /// Runs `$run` with the tool of a venue as the type `$tool`; `None` when this build has none for it.
@@ -45,6 +47,7 @@ macro_rules! with_tool {
             (KRAKEN, KrakenTool)
             (KRAKEN_FUTURES, KrakenFuturesTool)
             (KUCOIN, KucoinTool)
+            (OANDA, OandaTool)
             (OKX, OkxTool)
         )
     };

@@ -1,5 +1,5 @@
 //! `spinlane venue list`: the venues of this build and what each can do, from the machines themselves. The README's
-//! table is this one, and a test holds it to that.
+//! table is this one without those that take no orders, and a test holds it to that.
 
 use crate::tools::{Tool, with_tool};
 use dp_types::VenueId;
@@ -42,6 +42,7 @@ const fn entry(entry: EntryLink) -> &'static str {
         EntryLink::WebSocket => "WS",
         EntryLink::Rest => "REST",
         EntryLink::Fix => "FIX",
+        EntryLink::None => "-",
     }
 }
 
@@ -58,7 +59,10 @@ const fn amend(can: &Capabilities) -> &'static str {
 
 /// How a book proves that it is whole.
 const fn proof(can: &Capabilities) -> &'static str {
-    if can.book_checksum {
+    if matches!(can.entry, EntryLink::None) {
+        // Each price is a whole book.
+        "whole"
+    } else if can.book_checksum {
         "checksum"
     } else {
         "numbers"
@@ -139,7 +143,9 @@ mod tests {
     #[test]
     fn the_readme_has_this_very_table() {
         let readme = include_str!("../../../README.md");
-        let table = matrix(&venues().expect("machines"));
+        let mut venues = venues().expect("machines");
+        venues.retain(|(_, can)| can.entry != EntryLink::None);
+        let table = matrix(&venues);
         assert!(
             table.lines().all(|line| line.chars().count() <= 80),
             "{table}"
@@ -158,8 +164,10 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), venues.len());
         for (id, can) in &venues {
-            assert!(
+            assert_eq!(id.takes_orders(), can.entry != EntryLink::None, "{id}");
+            assert_eq!(
                 can.post_only && can.ioc,
+                id.takes_orders(),
                 "{id}: a market maker could not work there"
             );
             let json = as_json(*id, can);

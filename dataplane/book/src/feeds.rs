@@ -88,6 +88,8 @@ struct Merged<R> {
 /// Feeds without.
 #[derive(Debug)]
 struct Timed<R> {
+    /// Every message is a whole book.
+    is_always_whole: bool,
     /// Keepers of the second feed and on.
     others: Vec<Keeper<R>>,
     hold_ns: u64,
@@ -107,7 +109,8 @@ impl<R: SyncRule + Copy> Feeds<R> {
                 arbiter: Arbiter::new(plan.hold_ns),
                 counts,
             })),
-            Copies::Timed => More::Timed(Box::new(Timed {
+            copies @ (Copies::Timed | Copies::Whole) => More::Timed(Box::new(Timed {
+                is_always_whole: copies == Copies::Whole,
                 others: (1..count).map(|_| Keeper::new(rule)).collect(),
                 hold_ns: plan.hold_ns,
                 last: [(VenueNanos(0), UnixNanos(0)); FEEDS_MAX],
@@ -348,8 +351,8 @@ impl<R: SyncRule> Timed<R> {
         };
         let is_shown_whole = Self::keeper(&mut self.others, first, *shown)
             .is_some_and(|keeper| keeper.proof().state == State::Synced);
-        // A whole book that another feed begins with is no news to one that is good.
-        let is_news = is_ahead && msg.kind == BookMsgKind::Delta;
+        // A whole book that another feed begins with is no news to one that is good, unless there is nothing else.
+        let is_news = is_ahead && (msg.kind == BookMsgKind::Delta || self.is_always_whole);
         if is_whole && (!is_shown_whole || is_news) {
             *shown = feed;
             count(&mut self.counts.won, feed);

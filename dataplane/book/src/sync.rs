@@ -29,6 +29,8 @@ pub enum Copies {
     /// Messages have no number, or one of the connection: each connection keeps a book of its own, proved as the
     /// venue proves it, and the one whose venue time is the latest is looked at.
     Timed,
+    /// The same, where every message is a whole book: a snapshot with a later time is news, whoever brings it.
+    Whole,
 }
 
 /// Where the first whole book comes from.

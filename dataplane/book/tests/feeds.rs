@@ -32,6 +32,7 @@ impl SyncRule for Rule {
 const CONTIGUOUS: Rule = Rule(Chain::Contiguous, Bootstrap::Rest, Copies::Numbered);
 const LINKED: Rule = Rule(Chain::Linked, Bootstrap::Pushed, Copies::Numbered);
 const TIMED: Rule = Rule(Chain::Unchained, Bootstrap::Pushed, Copies::Timed);
+const WHOLE: Rule = Rule(Chain::Unchained, Bootstrap::Pushed, Copies::Whole);
 
 const fn whole(mantissa: i64) -> Decimal {
     Decimal {
@@ -405,4 +406,26 @@ fn without_any_time_silence_moves_it() {
     assert_eq!((bring(0, 1, 1), bring(1, 1, 1)), (Some(1), Some(1)));
     assert_eq!(bring(1, 2, HOLD_NS), Some(1), "the first spoke just now");
     assert_eq!(bring(1, 3, HOLD_NS + 2), Some(3), "the first is silent");
+}
+
+#[test]
+fn where_every_message_is_a_whole_book_the_latest_is_looked_at() {
+    let it = instrument();
+    let plan = FeedPlan {
+        count: 2,
+        hold_ns: HOLD_NS,
+    };
+    let run = |rule: Rule| {
+        let mut feeds = Feeds::new(rule, plan);
+        let brought = [(0, 1), (1, 1), (1, 2), (0, 2), (0, 3), (1, 2)];
+        let best = brought.map(|(feed, id)| {
+            let message = Message::snapshot(id);
+            feeds.on_msg(feed, &message.bare(), &it, (UnixNanos(1), UnixNanos(1)));
+            feeds.book().best_bid().map_or(0, |level| level.qty.0)
+        });
+        (best, feeds.feed_counts().unwrap().copies)
+    };
+    assert_eq!(run(WHOLE), ([1, 1, 2, 2, 3, 3], 3));
+    // Elsewhere a whole book is what a feed begins with, and no news to one that is good.
+    assert_eq!(run(TIMED), ([1, 1, 1, 2, 3, 3], 3));
 }

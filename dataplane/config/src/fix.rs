@@ -24,7 +24,7 @@
 //! lot = "1000"
 //! ```
 
-use dp_types::Decimal;
+use dp_types::{Decimal, VenueId};
 use serde::Deserialize;
 
 /// Longest heartbeat interval, seconds.
@@ -118,16 +118,27 @@ impl super::Venue {
 
     /// What is wrong with the venue's roads, as key and mend.
     pub(crate) fn check_roads(&self, name: &str) -> Result<(), (String, String)> {
-        let is_gateway = dp_types::VenueId::from_name(name) == Some(dp_types::VenueId::YOFX);
+        let id = VenueId::from_name(name);
+        let is_gateway = id == Some(VenueId::YOFX);
+        let trades = id.is_none_or(VenueId::takes_orders);
         let refuse = |key: &str, why: &str| Err((format!("venue.{name}.{key}"), why.to_owned()));
         for (key, text) in [
             ("rest", &self.rest),
             ("public", &self.public),
             ("private", &self.private),
         ] {
-            if text.is_empty() && !is_gateway {
+            let is_used = !is_gateway && (trades || key != "private");
+            if text.is_empty() && is_used {
                 return refuse(key, "missing; use host:port");
             }
+        }
+        if !trades && self.keys_file.is_none() {
+            let why = "missing: prices are told to accounts alone; name a file with the account's id as `api_key` and \
+                       its token as `api_secret`";
+            return refuse("keys_file", why);
+        }
+        if !trades && self.fix.is_some() {
+            return refuse("fix", "it takes no orders: leave the section out");
         }
         let Some(fix) = &self.fix else {
             if is_gateway {
@@ -255,6 +266,16 @@ lot = "1000"
         }
         let plain = format!("{roads}symbols = []\n[fix]\nentry = \"h:1\"\n");
         assert_eq!(check(&plain, "coinbase"), Ok(()));
+        let prices = "rest = \"h:1\"\npublic = \"h:2\"\nsymbols = [\"EUR_USD\"]\n";
+        let error = check(prices, "oanda").unwrap_err();
+        assert!(
+            error.starts_with("venue.oanda.keys_file: missing"),
+            "{error}"
+        );
+        let prices = format!("{prices}keys_file = \"/k\"\n");
+        assert_eq!(check(&prices, "oanda"), Ok(()), "no private road");
+        let error = check(&format!("{prices}[fix]\nentry = \"h:3\"\n"), "oanda").unwrap_err();
+        assert!(error.contains("takes no orders"), "{error}");
         let error = check("symbols = []", "yofx").unwrap_err();
         assert!(error.contains("speaks nothing else"), "{error}");
     }

@@ -29,6 +29,12 @@
 //! market_data = "sbe"                   # how it is written; absent: "json"; then public = "stream-sbe.binance.com:443"
 //! budget_pct = 50                       # of the venue's limits; absent: all, nobody else uses keys or address
 //!
+//! [venue.oanda]                         # prices alone: a stream (`public`), no `private`, and no strategy on it
+//! rest = "api-fxpractice.oanda.com:443"
+//! public = "stream-fxpractice.oanda.com:443"
+//! symbols = ["EUR_USD"]
+//! keys_file = "/etc/spinlane/keys/oanda.toml"     # api_key is the account's id, api_secret its token
+//!
 //! [venue.coinbase.fix]                  # orders over FIX; see `fix`
 //! entry = "fix-ord.exchange.coinbase.com:6121"
 //!
@@ -59,6 +65,7 @@ pub use transport::{Card, LANE_PORTS_MIN, Ports, Transport, XdpMode};
 
 pub use dp_secret::Keys;
 use dp_secret::Zeroizing;
+use dp_types::VenueId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -263,7 +270,8 @@ pub struct Venue {
     /// WebSocket of single orders, `host:port`, where they have a host of their own (Kraken); absent = the venue's.
     #[serde(default)]
     pub single_orders_host: String,
-    /// TOML file with `api_key`, `api_secret`, `passphrase`, `ed25519_pem`; absent = market data only.
+    /// TOML file with `api_key`, `api_secret`, `passphrase`, `ed25519_pem`; absent = market data only, where that is
+    /// told without.
     pub keys_file: Option<PathBuf>,
     /// Extra certificate authority (PEM) to trust for this venue, instead of the public ones.
     pub ca_file: Option<PathBuf>,
@@ -506,7 +514,7 @@ impl Config {
                     format!("{}: use 1 to 100", venue.budget_pct),
                 );
             }
-            if dp_types::VenueId::from_name(name).is_none() {
+            if VenueId::from_name(name).is_none() {
                 return refuse(
                     format!("venue.{name}"),
                     "not a venue this build knows".into(),
@@ -525,6 +533,12 @@ impl Config {
             return refuse(key.clone(), why);
         }
         for (index, strategy) in self.strategy.iter().enumerate() {
+            if !VenueId::from_name(&strategy.venue).is_none_or(VenueId::takes_orders) {
+                return refuse(
+                    format!("strategy[{index}].venue"),
+                    format!("{} takes no orders: it is prices alone", strategy.venue),
+                );
+            }
             let known = self.venue.get(&strategy.venue).map(|venue| &venue.symbols);
             if !known.is_some_and(|symbols| symbols.contains(&strategy.symbol)) {
                 return refuse(
@@ -615,6 +629,25 @@ position_max = "0.01"
         let config = load(GOOD).unwrap();
         assert_eq!(config.lane[0].idle, Idle::Park);
         assert_eq!(config.node.journal_records, 1 << 17);
+    }
+
+    #[test]
+    fn prices_alone_need_no_gateway_and_take_no_strategy() {
+        let lanes =
+            "[[lane]]\nroles = [\"feed\"]\nvenues = [\"oanda\"]\n[[lane]]\nroles = [\"engine\"]\n";
+        let head = "[node]\nname = \"t\"\nshm = \"/dev/shm/t\"\nstate_dir = \"/tmp/t\"\n";
+        let venue = "[venue.oanda]\nrest = \"l:1\"\npublic = \"l:2\"\nsymbols = [\"EUR_USD\"]\nkeys_file = \"/k\"\n";
+        let node = format!("{head}{lanes}{venue}");
+        assert!(load(&node).is_ok(), "{:?}", load(&node).err());
+        let strategy = "[[strategy]]\nkind = \"market_maker\"\nvenue = \"oanda\"\nsymbol = \"EUR_USD\"\n\
+                        quote_qty = \"1\"\nposition_max = \"1\"\n";
+        let whole = node.replace("roles = [\"feed\"]\n", "");
+        let whole = whole.replace("[[lane]]\nroles = [\"engine\"]\n", "");
+        let error = load(&format!("{whole}{strategy}")).unwrap_err();
+        assert!(
+            error.contains("strategy[0].venue") && error.contains("prices alone"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! ```
 
 use crate::{Config, Idle, Lane};
+use dp_types::VenueId;
 use serde::Deserialize;
 
 /// One part of the way from a tick to an order.
@@ -161,6 +162,7 @@ impl Config {
     }
 
     fn check_venue(&self, name: &str, wrong: &mut Vec<(String, String)>) {
+        let trades = VenueId::from_name(name).is_some_and(VenueId::takes_orders);
         let has_keys = self
             .venue
             .get(name)
@@ -168,7 +170,7 @@ impl Config {
         let has_strategies = self.strategy.iter().any(|it| it.venue == name);
         for role in [Role::Feed, Role::Engine, Role::Gateway] {
             let lanes = self.lanes_of(role, name);
-            let may_lack = role == Role::Gateway && !has_keys && !has_strategies;
+            let may_lack = role == Role::Gateway && !(has_keys && trades) && !has_strategies;
             let why = match lanes.len() {
                 1 => continue,
                 0 if may_lack => continue,

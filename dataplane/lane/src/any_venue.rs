@@ -28,6 +28,7 @@ macro_rules! for_venues {
             (Kraken, dp_venue_kraken, KrakenSync, KRAKEN)
             (KrakenFutures, dp_venue_kraken_futures, KrakenFuturesSync, KRAKEN_FUTURES)
             (Kucoin, dp_venue_kucoin, KucoinSync, KUCOIN)
+            (Oanda, dp_venue_oanda, OandaSync, OANDA)
             (Okx, dp_venue_okx, OkxSync, OKX)
             (Gateway, dp_venue_fix, GatewaySync, YOFX)
         }

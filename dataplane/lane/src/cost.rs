@@ -149,12 +149,13 @@ fn standing(config: &Config, region: &Region, lane: LaneId) -> Option<u64> {
     let section = config.lane.get(usize::from(lane.0))?;
     let mut reopened = 0;
     for name in &section.venues {
-        let status = region.venue(VenueId::from_name(name)?)?.read()?;
+        let venue = VenueId::from_name(name)?;
+        let status = region.venue(venue)?.read()?;
         let is_up = |link: &LinkState| matches!(link, LinkState::None | LinkState::Up);
-        let has_keys = config.venue.get(name)?.keys_file.is_some();
+        let trades = config.venue.get(name)?.keys_file.is_some() && venue.takes_orders();
         let is_standing = status.links.iter().all(is_up)
             && status.links.contains(&LinkState::Up)
-            && (!has_keys || status.is_logged_in && status.is_reconciled);
+            && (!trades || status.is_logged_in && status.is_reconciled);
         if !is_standing {
             return None;
         }

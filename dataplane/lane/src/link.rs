@@ -14,7 +14,7 @@ use crate::fix::FixLink;
 use crate::outbox::OwnedRequest;
 use crate::race::Race;
 use dp_proto::fix::FixFault;
-use dp_proto::http::{HttpClient, HttpFault};
+use dp_proto::http::{HttpClient, HttpFault, HttpLines, Piece};
 use dp_proto::tls::{TlsClient, TlsConfigError, TlsFault};
 use dp_proto::ws::{WsClient, WsEvent, WsFault, WsKind};
 use dp_shm::LinkState;
@@ -22,6 +22,7 @@ use dp_transport::{Backoff, Socket};
 use dp_types::UnixNanos;
 use dp_venue_api::{LinkKind, LinkSpec, RestResponse, RestTag, UpgradeField};
 use dp_wire::fix::Message;
+use dp_wire::http::ResponseHead;
 use rustls::ClientConfig;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -79,13 +80,13 @@ pub enum LinkFault {
 pub enum LinkEvent<'a> {
     /// Handshakes done: the venue machine may speak.
     Up,
-    /// One WebSocket text message.
+    /// One WebSocket text message, or one line of an answer that goes on.
     Text(&'a mut [u8]),
     /// One WebSocket binary message.
     Binary(&'a mut [u8]),
     /// One FIX application message, or a refusal of one of ours.
     Fix(&'a Message<'a>),
-    /// One REST answer.
+    /// One REST answer, or the beginning of one that goes on.
     Response(RestResponse<'a>),
     /// A WebSocket ping was answered.
     Ping,
@@ -95,8 +96,55 @@ pub enum LinkEvent<'a> {
 enum App {
     Ws(Box<WsClient>),
     Http(HttpClient),
+    Lines(HttpLines),
     /// The session is the link's: it outlives the connection.
     Fix,
+}
+
+impl App {
+    /// Whether a request would be taken.
+    fn is_ready(&self) -> bool {
+        match self {
+            Self::Http(http) => http.is_ready(),
+            Self::Lines(http) => http.is_ready(),
+            Self::Ws(_) | Self::Fix => false,
+        }
+    }
+
+    /// Whether nothing more can come.
+    fn is_finished(&self) -> bool {
+        match self {
+            Self::Http(http) => http.is_finished(),
+            Self::Lines(http) => http.is_finished(),
+            Self::Ws(_) | Self::Fix => false,
+        }
+    }
+
+    /// Whether the peer is to say something of itself: its silence means something.
+    const fn is_spoken_to(&self) -> bool {
+        match self {
+            Self::Lines(http) => http.is_open(),
+            _ => true,
+        }
+    }
+}
+
+/// Hands up the answer to what was asked.
+fn answer(
+    asked: &mut Option<(OwnedRequest, UnixNanos)>,
+    head: &ResponseHead<'_>,
+    body: &mut [u8],
+    on: &mut impl FnMut(LinkEvent<'_>),
+) {
+    if let Some((request, _)) = asked.take() {
+        on(LinkEvent::Response(RestResponse {
+            tag: request.tag,
+            status: head.status,
+            retry_after_s: head.retry_after_s,
+            usage: head.usage,
+            body,
+        }));
+    }
 }
 
 /// One live connection.
@@ -194,6 +242,7 @@ impl Link {
         let app = match self.spec.kind {
             LinkKind::WebSocket => App::Ws(Box::new(WsClient::new(self.entropy()))),
             LinkKind::Http => App::Http(HttpClient::new()),
+            LinkKind::HttpLines => App::Lines(HttpLines::new()),
             LinkKind::Fix => App::Fix,
         };
         self.plain.clear();
@@ -275,16 +324,25 @@ impl Link {
                 App::Http(http) => {
                     let mut cursor = 0;
                     while let Some(response) = http.next(plain, &mut cursor)? {
-                        let Some((request, _)) = self.asked.take() else {
-                            continue;
-                        };
-                        on(LinkEvent::Response(RestResponse {
-                            tag: request.tag,
-                            status: response.head.status,
-                            retry_after_s: response.head.retry_after_s,
-                            usage: response.head.usage,
-                            body: response.body,
-                        }));
+                        answer(&mut self.asked, &response.head, response.body, on);
+                    }
+                }
+                App::Lines(http) => {
+                    let mut cursor = 0;
+                    while let Some(piece) = http.next(plain, &mut cursor)? {
+                        match piece {
+                            Piece::Line(line) => on(LinkEvent::Text(line)),
+                            // From here on nothing is owed: silence is judged instead.
+                            Piece::Open(head) => answer(&mut self.asked, &head, &mut [], on),
+                            Piece::Whole(response) if response.head.status < 300 => {
+                                return Err(LinkFault::Wish(
+                                    "an answer that should go on has ended",
+                                ));
+                            }
+                            Piece::Whole(response) => {
+                                answer(&mut self.asked, &response.head, response.body, on);
+                            }
+                        }
                     }
                 }
                 App::Fix => {
@@ -311,10 +369,10 @@ impl Link {
         {
             self.on_secured(now, on)?;
         }
-        let is_over = self.session.as_ref().is_some_and(|session| {
-            session.tls.is_peer_closed()
-                || matches!(&session.app, App::Http(http) if http.is_finished())
-        });
+        let is_over = self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.tls.is_peer_closed() || session.app.is_finished());
         if is_over {
             return Err(LinkFault::Closed(0));
         }
@@ -347,7 +405,7 @@ impl Link {
                     &mut self.plain,
                 )?;
             }
-            App::Http(_) => {
+            App::Http(_) | App::Lines(_) => {
                 session.is_up = true;
                 on(LinkEvent::Up);
             }
@@ -408,10 +466,7 @@ impl Link {
         let Some(session) = self.session.as_mut().filter(|session| session.is_up) else {
             return Ok(false);
         };
-        let App::Http(http) = &mut session.app else {
-            return Ok(false);
-        };
-        if self.asked.is_some() || !http.is_ready() {
+        if self.asked.is_some() || !session.app.is_ready() {
             return Ok(false);
         }
         let Some(request) = self.requests.pop_front() else {
@@ -428,15 +483,13 @@ impl Link {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        let method = request.method.as_str();
-        http.request(
-            method,
-            &request.target,
-            host,
-            &fields,
-            &request.body,
-            &mut self.plain,
-        )?;
+        let (method, target) = (request.method.as_str(), request.target.as_str());
+        let (body, out) = (&request.body, &mut self.plain);
+        match &mut session.app {
+            App::Http(http) => http.request(method, target, host, &fields, body, out)?,
+            App::Lines(http) => http.request(method, target, host, &fields, body, out)?,
+            App::Ws(_) | App::Fix => {}
+        }
         self.asked = Some((request, now));
         Ok(true)
     }
@@ -483,7 +536,8 @@ impl Link {
             return Err(LinkFault::Slow);
         }
         let silence = now.since(session.heard);
-        if session.is_up && self.spec.silence_ns_max > 0 && silence > self.spec.silence_ns_max {
+        let is_spoken_to = session.is_up && session.app.is_spoken_to();
+        if is_spoken_to && self.spec.silence_ns_max > 0 && silence > self.spec.silence_ns_max {
             return Err(LinkFault::Silent(silence / 1_000_000));
         }
         match &self.asked {
@@ -699,6 +753,39 @@ mod tests {
         let (_, tags) = link.on_closed(late).unwrap();
         let all: Vec<RestTag> = (0..REQUESTS_MAX as u64).map(RestTag).collect();
         assert_eq!(tags, all, "the one under way first, then those that waited");
+    }
+
+    #[test]
+    fn an_answer_that_goes_on_is_waited_for_and_then_listened_to() {
+        let mut link = link(LinkKind::HttpLines);
+        open(&mut link, SOCKET, MS);
+        link.session.as_mut().unwrap().is_up = true;
+        assert_eq!(
+            link.on_deadline(UnixNanos(600_000 * MS)),
+            Ok(()),
+            "nothing was asked: nobody has to speak"
+        );
+        assert!(link.queue(request(7)).is_ok());
+        assert_eq!(link.pump_requests(UnixNanos(MS)), Ok(true));
+        let late = UnixNanos(2 * MS + RESPONSE_NS_MAX);
+        assert_eq!(link.on_deadline(late), Err(LinkFault::NoAnswer));
+        let session = link.session.as_mut().unwrap();
+        let App::Lines(http) = &mut session.app else {
+            panic!("{session:?}");
+        };
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let piece = http.next(head, &mut 0).unwrap();
+        assert!(matches!(piece, Some(Piece::Open(_))));
+        link.asked = None;
+        assert_eq!(
+            link.on_deadline(UnixNanos(60_001 * MS)),
+            Ok(()),
+            "no answer is owed any more"
+        );
+        assert!(link.queue(request(8)).is_ok());
+        assert_eq!(link.pump_requests(late), Ok(false), "it never ends");
+        let fault = link.on_deadline(UnixNanos(60_002 * MS));
+        assert_eq!(fault, Err(LinkFault::Silent(60_001)));
     }
 
     #[test]

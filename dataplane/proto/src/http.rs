@@ -16,11 +16,15 @@ use dp_types::limit::{HTTP_BODY_MAX, HTTP_HEAD_MAX};
 use dp_wire::http::{HttpError, RequestHead, ResponseHead, find_head_end};
 
 mod chunked;
+mod lines;
 
 use chunked::Chunked;
+pub use lines::{HttpLines, Piece};
 
 /// Interim (1xx) answers accepted before the real one.
 const INTERIM_MAX: u8 = 8;
+/// Room for a body, taken at the start.
+const BODY_BYTES: usize = 64 << 10;
 
 /// Why a request was not written, or an answer not understood. The connection is finished except
 /// after `Busy`, `Request` and `Finished`, which refuse the call alone.
@@ -47,6 +51,9 @@ pub enum HttpFault {
     /// The body is longer than the limit.
     #[error("HTTP body is longer than the limit")]
     BodyTooLong,
+    /// A line of an answer that goes on is longer than the limit.
+    #[error("HTTP line is longer than the limit")]
+    LineTooLong,
     /// A chunk's size line, end or trailer is malformed or too long.
     #[error("HTTP chunk is malformed")]
     Chunk,
@@ -101,7 +108,7 @@ impl HttpClient {
         Self {
             state: State::Idle,
             head: Vec::with_capacity(4 << 10),
-            body: Vec::with_capacity(64 << 10),
+            body: Vec::with_capacity(BODY_BYTES),
             is_head_request: false,
             is_reusable: true,
             interim: 0,

@@ -21,6 +21,7 @@ mod counts;
 mod heap;
 mod idle;
 mod mem;
+mod multicast;
 mod numa;
 mod realtime;
 mod socket;
@@ -44,7 +45,7 @@ pub use sockets::Sockets;
 pub use uring::{CONNECT_NS_MAX, OPCODES, Uring};
 
 use dp_types::UnixNanos;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// Sockets one transport holds at once.
 pub const SOCKETS_MAX: usize = 64;
@@ -69,6 +70,15 @@ impl Socket {
     };
 }
 
+/// A multicast group, as one line of a feed is sent to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// Address and port of the group.
+    pub at: SocketAddrV4,
+    /// Our address on the interface it comes in by.
+    pub interface: Ipv4Addr,
+}
+
 /// A received piece of the stream, in the transport's memory until released: bytes `start..start + len`
 /// of one of its buffers. Over raw frames the rest of the buffer is the frame's headers.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,7 +94,7 @@ pub struct Chunk {
 pub enum Ready {
     /// The TCP handshake is done.
     Connected(Socket),
-    /// Bytes arrived, in stream order.
+    /// Bytes arrived, in stream order; of a group one whole datagram (an empty one is not told).
     Bytes(Socket, Chunk),
     /// The connection is gone and the socket's id with it. Bytes that came before it are told before.
     Closed(Socket, CloseReason),
@@ -110,6 +120,9 @@ pub enum OpenError {
     /// The host cannot give the socket what it must have.
     #[error(transparent)]
     Socket(#[from] SocketFault),
+    /// This transport hears no multicast.
+    #[error("multicast is heard over io_uring alone: give the lane transport = \"io_uring\"")]
+    NoMulticast,
 }
 
 /// Why bytes were not taken for sending.
@@ -137,6 +150,15 @@ pub trait Transport {
 
     /// Starts connecting. [`Ready::Connected`] or [`Ready::Closed`] follows.
     fn open(&mut self, peer: SocketAddr) -> Result<Socket, OpenError>;
+    /// Hears a multicast group from now on: each datagram is told as [`Ready::Bytes`] of the socket, in the order the
+    /// kernel has them. Nothing can be sent on it. Before the lane is confined: its system calls are no lane's.
+    ///
+    /// Frames of a card do not bring it: a queue gets what its card sends there by address and port of a connection,
+    /// and the card must be told of a group by the kernel, which then has the datagrams itself.
+    fn join(&mut self, group: &Group) -> Result<Socket, OpenError> {
+        let _ = group;
+        Err(OpenError::NoMulticast)
+    }
     /// Bytes [`Transport::send`] would take on this socket now; 0 when it is not connected.
     fn room(&mut self, socket: Socket) -> usize;
     /// Takes bytes for sending, in order. Copies; never blocks. Sent at once where possible.

@@ -82,7 +82,7 @@ pub enum SocketFault {
     },
 }
 
-fn fault(what: &'static str) -> impl Fn(Errno) -> SocketFault {
+pub(crate) fn fault(what: &'static str) -> impl Fn(Errno) -> SocketFault {
     move |errno| SocketFault::Os {
         what,
         errno: errno as i32,
@@ -131,7 +131,7 @@ pub(crate) fn offer(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
 }
 
 /// Gives a socket a receive buffer of at least `bytes`, or says what it got instead.
-fn receive_buffer(fd: &impl AsFd, bytes: usize) -> Result<(), SocketFault> {
+pub(crate) fn receive_buffer(fd: &impl AsFd, bytes: usize) -> Result<(), SocketFault> {
     // FORCE passes rmem_max with CAP_NET_ADMIN; without it the plain option is capped silently, so
     // only what is read back counts.
     if setsockopt(fd, sockopt::RcvBufForce, &bytes).is_err() {

@@ -32,8 +32,10 @@ impl VenueId {
     pub const YOFX: Self = Self(11);
     /// Binance USD-M futures.
     pub const BINANCE_USDM: Self = Self(12);
+    /// OANDA v20: prices alone.
+    pub const OANDA: Self = Self(13);
     /// The last number in use.
-    pub const LAST: u8 = 12;
+    pub const LAST: u8 = 13;
 
     /// The name used in configuration, on the command line and in the database.
     pub const fn name(self) -> &'static str {
@@ -50,8 +52,14 @@ impl VenueId {
             10 => "kraken-futures",
             11 => "yofx",
             12 => "binance-usdm",
+            13 => "oanda",
             _ => "none",
         }
+    }
+
+    /// Whether orders can be sent there. Where not, it is prices alone, and its keys are for them.
+    pub const fn takes_orders(self) -> bool {
+        self.0 != Self::OANDA.0
     }
 
     /// The inverse of [`VenueId::name`].

@@ -33,6 +33,8 @@ pub const WS_MSG_MAX: usize = 4 << 20;
 pub const HTTP_BODY_MAX: usize = 16 << 20;
 /// One HTTP head (status line and fields).
 pub const HTTP_HEAD_MAX: usize = 16 << 10;
+/// One line of an HTTP answer that goes on, bytes: a price with hundreds of levels a side.
+pub const HTTP_LINE_MAX: usize = 32 << 10;
 
 const _: () = assert!(BOOK_LEVELS_MAX > MSG_LEVELS_MAX);
 const _: () = assert!(ORDERS_MAX <= ORDERS_MAX_MAX);

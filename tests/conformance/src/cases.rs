@@ -130,9 +130,20 @@ impl Case {
 
     /// Plays it to the end, where everything must agree.
     pub fn play(&self, trial: &mut Trial<'_, '_>) -> Outcome {
-        let verdict = (self.run)(trial)?;
+        let verdict = if trial.takes_orders() || !self.is_of_orders() {
+            (self.run)(trial)?
+        } else if self.id == "E10" {
+            entry::refused_here(trial)?
+        } else {
+            return Ok(Verdict::NotHere("it is prices alone"));
+        };
         trial.agree()?;
         Ok(verdict)
+    }
+
+    /// Whether it means something only where orders are taken.
+    fn is_of_orders(&self) -> bool {
+        self.id.starts_with(['E', 'A']) || matches!(self.id, "S02" | "S05")
     }
 }
 

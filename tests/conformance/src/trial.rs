@@ -23,8 +23,6 @@ const LONG_STEP_NS: u64 = 20_000_000;
 /// And when hours pass.
 const HOURS_STEP_NS: u64 = 100_000_000;
 const PATIENCE_STEPS: u32 = 3_000;
-/// Levels compared a side.
-const LEVELS: usize = 10;
 /// Quote units one order of a case is worth, about.
 const WORTH: i64 = 50;
 
@@ -157,9 +155,16 @@ impl<'s, 'r> Trial<'s, 'r> {
         }) && (self.window().is_none() || self.are_queues_synced())
     }
 
-    /// Until books are whole and orders may be sent.
+    /// Whether the venue takes orders; else it is prices alone.
+    pub const fn takes_orders(&self) -> bool {
+        self.known.venue.id.takes_orders()
+    }
+
+    /// Until books are whole and orders, where there are some, may be sent.
     pub fn come_up(&mut self) -> Held {
-        self.until("up", 90_000, |it| it.is_synced() && it.script().can_trade)
+        self.until("up", 90_000, |it| {
+            it.is_synced() && (it.script().can_trade || !it.takes_orders())
+        })
     }
 
     /// Nobody else trades for `ms`, and our books are the venue's.
@@ -188,15 +193,16 @@ impl<'s, 'r> Trial<'s, 'r> {
                 return Err(format!("book {at} is {:?}", proof.state));
             }
             for (side, name) in [(Side::Buy, "bids"), (Side::Sell, "asks")] {
-                let ours = book.side(side).take(LEVELS);
+                let levels = self.known.venue.levels;
+                let ours = book.side(side).take(levels);
                 let ours: Vec<Rung> = ours.map(|level| (level.price, level.qty)).collect();
                 let rows = theirs[name].as_array().cloned().unwrap_or_default();
                 let theirs: Vec<Rung> = rows
                     .iter()
-                    .take(LEVELS)
+                    .take(levels)
                     .map(|row| level(&instrument, row))
                     .collect::<Result<_, String>>()?;
-                if ours.len() < LEVELS.min(theirs.len()) || ours != theirs[..ours.len()] {
+                if ours.len() < levels.min(theirs.len()) || ours != theirs[..ours.len()] {
                     return Err(format!("{name} of {at}: ours {ours:?}, theirs {theirs:?}"));
                 }
             }
@@ -315,6 +321,15 @@ impl<'s, 'r> Trial<'s, 'r> {
         let id = self.place(side, OrderKind::PostOnly, Tif::Gtc, price, qty)?;
         self.reach(id, OrderState::Ack)?;
         Ok(id)
+    }
+
+    /// As [`Trial::rest`], where the venue takes orders.
+    pub fn rest_if_taken(&mut self, side: Side) -> Result<Option<ClientOrderId>, String> {
+        if self.takes_orders() {
+            self.rest(side).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Wishes for a cancel.

@@ -41,6 +41,8 @@ pub struct Tried {
     pub window: Option<Window>,
     /// What the lane of a case follows.
     pub follows: Follows,
+    /// Levels of a side it tells, at least: so many are compared.
+    pub levels: usize,
     /// Cases that have no meaning there, each with its reason in the case's verdict: a table, so that none slips in.
     pub not_here: &'static [&'static str],
 }
@@ -125,6 +127,7 @@ const fn tried(
         is_fix: false,
         window: None,
         follows: Follows::Levels,
+        levels: 10,
         not_here,
     }
 }
@@ -156,11 +159,32 @@ pub const OVER_FIX: [Tried; 5] = [
     )),
 ];
 
+/// Venues that are prices alone: the cases of orders have no meaning there, and one of them shows that none leaves.
+pub const PRICES: [Tried; 1] = [Tried {
+    levels: 3,
+    ..tried(
+        VenueId::OANDA,
+        "oanda",
+        FX,
+        &[
+            "F03", "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F12", "F16", "F17", "F18",
+            "E01", "E02", "E03", "E04", "E05", "E06", "E07", "E08", "E09", "E11", "E12", "E13",
+            "E14", "E15", "E16", "E17", "E18", "E19", "E20", "A01", "A02", "A03", "A04", "A05",
+            "A06", "S02", "S05",
+        ],
+    )
+}];
+
 const fn over_fix(venue: Tried) -> Tried {
     Tried {
         is_fix: true,
         ..venue
     }
+}
+
+/// All of them.
+pub fn all() -> impl Iterator<Item = Tried> {
+    ALL.into_iter().chain(OVER_FIX).chain(PRICES)
 }
 
 impl Tried {
@@ -182,7 +206,7 @@ impl Tried {
 
     /// A venue by its label.
     pub fn named(label: &str) -> Option<Self> {
-        let mut all = ALL.into_iter().chain(OVER_FIX);
+        let mut all = all();
         all.find(|venue| venue.label() == label)
     }
 

@@ -181,6 +181,18 @@ impl Server {
         self.write(head.as_bytes());
     }
 
+    /// Begins an answer that goes on.
+    pub fn begin(&mut self) {
+        self.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+        );
+    }
+
+    /// A piece of an answer that goes on.
+    pub fn piece(&mut self, text: &str) {
+        self.write(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes());
+    }
+
     /// Sends a frame.
     pub fn say(&mut self, frame: Frame) {
         let socket = match (&mut self.app, &frame) {

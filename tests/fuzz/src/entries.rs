@@ -1,9 +1,10 @@
 //! What each target does with its bytes. A function returns, or has found a bug.
 
 use dp_proto::fix::{FixConfig, FixEvent, FixSession, Numbers, Resend, Role};
-use dp_proto::http::HttpClient;
+use dp_proto::http::{HttpClient, HttpLines, Piece};
 use dp_proto::tls::TlsClient;
 use dp_proto::ws::{WsClient, WsFault, WsKind, WsSink};
+use dp_types::limit::HTTP_LINE_MAX;
 use dp_types::{Decimal, UnixNanos};
 use dp_wire::fix::{Frame, Writer, frame};
 use dp_wire::json::{DEPTH_MAX, Doc, Value};
@@ -129,7 +130,7 @@ pub fn ws(bytes: &[u8]) {
 }
 
 /// The first byte is the size of the pieces, odd = answer to a HEAD. Answers and fault must not
-/// depend on the pieces.
+/// depend on the pieces, nor the lines of one that goes on.
 pub fn http(bytes: &[u8]) {
     let Some((&first, rest)) = bytes.split_first() else {
         return;
@@ -155,6 +156,32 @@ pub fn http(bytes: &[u8]) {
         (heard, end, tail)
     };
     assert_eq!(run(usize::from(first / 2).max(1)), run(usize::MAX));
+    let lines = |size: usize| {
+        let mut client = HttpLines::new();
+        let asked = client.request("GET", "/", "venue.test", &[], b"", &mut Vec::new());
+        assert_eq!(asked, Ok(()));
+        let mut heard = Vec::new();
+        for piece in rest.chunks(size) {
+            let mut at = 0;
+            loop {
+                heard.push(match client.next(piece, &mut at) {
+                    Ok(None) => break,
+                    Ok(Some(Piece::Open(head))) => (head.status, Vec::new()),
+                    Ok(Some(Piece::Line(line))) => {
+                        assert!(!line.is_empty() && line.len() <= HTTP_LINE_MAX);
+                        (0, line.to_vec())
+                    }
+                    Ok(Some(Piece::Whole(response))) => {
+                        (response.head.status, response.body.to_vec())
+                    }
+                    Err(fault) => return (heard, Some(fault)),
+                });
+            }
+            assert_eq!(at, piece.len(), "all of it is used");
+        }
+        (heard, None)
+    };
+    assert_eq!(lines(usize::from(first / 2).max(1)), lines(usize::MAX));
 }
 
 /// The first byte chooses the phase, the second is the size of the pieces, the rest is what the

@@ -158,6 +158,15 @@ fn kucoin() {
 }
 
 #[test]
+fn oanda() {
+    replay(
+        "oanda",
+        venues::oanda,
+        &["feed_heartbeat", "rest_instruments", "rest_refused"],
+    );
+}
+
+#[test]
 fn binary_messages() {
     replay("sbe", sbe::binance, &[]);
 }

@@ -58,8 +58,12 @@ impl Plan<'_> {
             .get(name)
             .ok_or_else(|| sentence(format!("venue.{name}: no such section")))?;
         let secrets = match &section.keys_file {
-            // Without keys a machine keeps to market data, and some of that is for who has keys.
-            Some(path) if self.lane.has(Role::Gateway) || has_keyed_feed(section) => {
+            // Without keys a machine keeps to market data, where that needs none.
+            Some(path)
+                if self.lane.has(Role::Gateway)
+                    || !id.takes_orders()
+                    || has_keyed_feed(section) =>
+            {
                 load_keys(path)?
             }
             _ => Secrets::default(),

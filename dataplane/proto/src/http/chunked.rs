@@ -59,6 +59,11 @@ impl Chunked {
         self.state == State::Done
     }
 
+    /// Counts what is dropped from here on: an answer without an end is bounded line by line.
+    pub(super) fn forgive(&mut self) {
+        self.extra = 0;
+    }
+
     /// Moves data from `bytes` to `body` until the coding ends or the bytes do; returns the bytes
     /// used.
     pub(super) fn take(

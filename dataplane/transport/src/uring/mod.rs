@@ -11,7 +11,8 @@
 //! ```
 //!
 //! The ring is restricted to the opcodes in [`OPCODES`] before it is enabled: the kernel refuses any
-//! other, and any further registration. Half-closed connections do not exist here: the peer's EOF ends
+//! other, and any further registration. A multicast group is a socket like another, whose every chunk is one
+//! datagram. Half-closed connections do not exist here: the peer's EOF ends
 //! both ways, as every venue's protocol does.
 //! Source: io_uring_setup(2), io_uring_register(2), io_uring_register_buf_ring(3).
 
@@ -21,9 +22,10 @@ mod slot;
 use crate::acks::Acks;
 use crate::arena::{Arena, Pages};
 use crate::bits::{bit, bits};
+use crate::multicast::joined;
 use crate::socket::{BUSY_POLL_US, offer, trading_socket};
 use crate::{
-    Chunk, CloseReason, OpenError, Ready, SOCKETS_MAX, SendError, Socket, SocketFault,
+    Chunk, CloseReason, Group, OpenError, Ready, SOCKETS_MAX, SendError, Socket, SocketFault,
     TX_BYTES_MAX, Transport,
 };
 use core::marker::PhantomData;
@@ -256,11 +258,14 @@ impl Uring {
         if is_live && !cqueue::more(flags) {
             self.unarmed |= bit(usize::from(socket.slot));
         }
+        let is_group = self.slots[usize::from(socket.slot)].is_group;
         match (buffer, result) {
             (Some(buffer), 1..) if is_live => {
                 let (buffer, len) = (u32::from(buffer), result as u32);
                 let start = 0;
-                self.acks.heard(usize::from(socket.slot));
+                if !is_group {
+                    self.acks.heard(usize::from(socket.slot));
+                }
                 self.ready
                     .push_back(Ready::Bytes(socket, Chunk { buffer, start, len }));
                 return;
@@ -269,6 +274,7 @@ impl Uring {
             (None, _) => {}
         }
         match -result {
+            0 if is_group => {}
             0 if is_live => self.fail(socket, CloseReason::Peer),
             // Out of chunks, or interrupted: armed again when there are some (`tend`).
             libc::ENOBUFS | libc::EINTR | libc::EAGAIN => {}
@@ -404,9 +410,23 @@ impl Transport for Uring {
         Ok(socket)
     }
 
+    fn join(&mut self, group: &Group) -> Result<Socket, OpenError> {
+        let at = self.slots.iter().position(|slot| slot.phase == Phase::Free);
+        let at = at.ok_or(OpenError::TooMany)?;
+        let slot = &mut self.slots[at];
+        slot.join(group.at.into(), joined(group)?);
+        let socket = Socket {
+            slot: at as u16,
+            generation: slot.generation,
+        };
+        self.arm_receive(socket);
+        self.enter();
+        Ok(socket)
+    }
+
     fn room(&mut self, socket: Socket) -> usize {
         let slot = self.slot(socket);
-        let slot = slot.filter(|slot| slot.phase == Phase::Open);
+        let slot = slot.filter(|slot| slot.phase == Phase::Open && !slot.is_group);
         slot.map_or(0, |slot| slot.tx.room())
     }
 
@@ -416,7 +436,8 @@ impl Transport for Uring {
             // leave now, and not after the burst that is being worked through.
             self.reap();
         }
-        let slot = self.slot(socket).filter(|slot| slot.phase == Phase::Open);
+        let slot = self.slot(socket);
+        let slot = slot.filter(|slot| slot.phase == Phase::Open && !slot.is_group);
         let slot = slot.ok_or(SendError::NotConnected)?;
         let is_sending = slot.is_sending;
         if bytes.len() > slot.tx.room() {
@@ -483,8 +504,8 @@ impl Transport for Uring {
         }
         let (slots, is_quiet) = (&self.slots, self.ready.is_empty());
         self.acks.tend(now, is_quiet, |at| {
-            let slot = slots.get(at).filter(|slot| slot.phase == Phase::Open)?;
-            slot.fd.as_ref()
+            let is_stream = |slot: &&Slot| slot.phase == Phase::Open && !slot.is_group;
+            slots.get(at).filter(is_stream)?.fd.as_ref()
         });
         self.ready.len()
     }

@@ -64,6 +64,8 @@ pub struct Slot {
     /// Operations the kernel has not finished.
     pub in_kernel: u32,
     pub is_sending: bool,
+    /// A multicast group: datagrams, of which an empty one is no end, and nothing is sent or acknowledged.
+    pub is_group: bool,
     pub tx: TxRing,
     pub fd: Option<OwnedFd>,
     /// When a connect has taken too long; 0 until the first poll has told the time.
@@ -79,6 +81,7 @@ impl Slot {
             generation: 0,
             in_kernel: 0,
             is_sending: false,
+            is_group: false,
             tx: TxRing::new(),
             fd: None,
             connect_by: UnixNanos(0),
@@ -91,10 +94,18 @@ impl Slot {
         self.phase = Phase::Connecting;
         self.generation = self.generation.wrapping_add(1);
         self.is_sending = false;
+        self.is_group = false;
         self.tx = TxRing::new();
         self.fd = Some(fd);
         self.connect_by = UnixNanos(0);
         self.address = peer.into();
+    }
+
+    /// Starts a life as a group's socket: it is open at once.
+    pub fn join(&mut self, group: SocketAddr, fd: OwnedFd) {
+        self.begin(group, fd);
+        self.is_group = true;
+        self.phase = Phase::Open;
     }
 
     /// The file descriptor; -1 (refused by the kernel) when there is none.

@@ -19,6 +19,7 @@ mod echo;
 mod ends;
 mod late;
 mod limits;
+mod multicast;
 mod steady;
 mod support;
 mod xdp;

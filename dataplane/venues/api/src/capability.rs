@@ -9,6 +9,8 @@ pub enum EntryLink {
     Rest,
     /// A FIX session.
     Fix,
+    /// Nowhere: the venue is prices alone.
+    None,
 }
 
 /// Whether a venue shows the single orders of its books, to us.

@@ -13,6 +13,10 @@ pub enum LinkKind {
     WebSocket,
     /// HTTP/1.1 keep-alive over TLS, one request at a time, in order.
     Http,
+    /// HTTP/1.1 over TLS for an answer that goes on. The machine asks for it by [`crate::Sink::request`]; an answer of
+    /// success comes as a response without a body once its head is there, and then line by line as texts. The silence
+    /// limit counts from there on. Any other answer comes whole, and the machine may ask again.
+    HttpLines,
     /// A FIX session over TLS: [`crate::Venue::fix_spec`] says which.
     Fix,
 }

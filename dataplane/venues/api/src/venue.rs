@@ -216,7 +216,7 @@ pub trait Venue {
 
     /// A link's handshake is complete; of a FIX link, both have logged on.
     fn on_open(&mut self, registry: &mut Registry, link: LinkId, now: Now, out: &mut impl Sink);
-    /// One whole WebSocket text message. The bytes are parsed in place.
+    /// One whole WebSocket text message, or one line of an answer that goes on. The bytes are parsed in place.
     fn on_text(
         &mut self,
         registry: &Registry,

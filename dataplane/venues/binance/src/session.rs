@@ -143,7 +143,7 @@ impl Session {
             name,
             silence_ns_max: match kind {
                 LinkKind::WebSocket => SILENCE_NS_MAX,
-                LinkKind::Http | LinkKind::Fix => 0,
+                LinkKind::Http | LinkKind::HttpLines | LinkKind::Fix => 0,
             },
             is_held: false,
         };

@@ -3,6 +3,7 @@
 use super::{Case, Outcome, Verdict, held};
 use crate::trial::{Held, Trial};
 use dp_shm::Counter;
+use dp_strategy::Intent;
 use dp_types::{ClientOrderId, OrderKind, OrderState, Price, Qty, Side, Tif};
 
 pub const CASES: &[Case] = &[
@@ -53,6 +54,28 @@ pub const CASES: &[Case] = &[
         server_error,
     ),
 ];
+
+/// Where no orders are taken one is refused by ourselves, and nothing reaches the venue.
+pub(super) fn refused_here(it: &mut Trial<'_, '_>) -> Outcome {
+    it.come_up()?;
+    let (price, qty) = (it.best(Side::Buy)?.price, it.small()?);
+    it.script().wishes.push_back(Intent::New {
+        side: Side::Buy,
+        kind: OrderKind::Limit,
+        tif: Tif::Gtc,
+        price,
+        qty,
+    });
+    it.until("the order is refused", 5_000, |it| {
+        it.count(Counter::RiskRefusals) == 1
+    })?;
+    it.run(500);
+    let orders = it.stage().record()["orders"].as_array().map(Vec::len);
+    match (orders, it.script().orders.len()) {
+        (Some(0), 0) => Ok(Verdict::Held),
+        found => Err(format!("orders there and here: {found:?}")),
+    }
+}
 
 fn lots(qty: Qty, times: i64) -> Qty {
     Qty(qty.0 * times)
@@ -337,7 +360,7 @@ fn burst(it: &mut Trial<'_, '_>) -> Outcome {
     it.come_up()?;
     let (price, qty) = (it.behind(Side::Buy)?, it.small()?);
     for _ in 0..50 {
-        it.script().wishes.push_back(dp_strategy::Intent::New {
+        it.script().wishes.push_back(Intent::New {
             side: Side::Buy,
             kind: OrderKind::PostOnly,
             tif: Tif::Gtc,

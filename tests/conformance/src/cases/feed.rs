@@ -57,6 +57,9 @@ fn follow(it: &mut Trial<'_, '_>) -> Outcome {
 
 fn heard(it: &mut Trial<'_, '_>) -> Outcome {
     it.come_up()?;
+    if !it.takes_orders() {
+        return Ok(Verdict::NotHere("prices alone: trades are not told"));
+    }
     held(it.until("ten trades and a hundred changes", 60_000, |it| {
         let script = it.script();
         script.trades >= 10 && script.books >= 100

@@ -1,9 +1,9 @@
 //! S: sessions, their ends and their limits.
 
 use super::{Case, Outcome, Verdict, held};
-use crate::trial::Trial;
+use crate::trial::{Held, Trial};
 use dp_shm::Counter;
-use dp_types::{OrderState, Side};
+use dp_types::{OrderKind, OrderState, Side, Tif};
 
 pub const CASES: &[Case] = &[
     Case::new(
@@ -67,7 +67,7 @@ fn all_cut(it: &mut Trial<'_, '_>) -> Outcome {
         it.run(50);
     }
     it.come_up()?;
-    it.rest(Side::Buy)?;
+    it.rest_if_taken(Side::Buy)?;
     Ok(Verdict::Held)
 }
 
@@ -94,11 +94,13 @@ fn orders_silent(it: &mut Trial<'_, '_>) -> Outcome {
 
 fn restart(it: &mut Trial<'_, '_>) -> Outcome {
     it.come_up()?;
-    let id = it.rest(Side::Buy)?;
+    let id = it.rest_if_taken(Side::Buy)?;
     it.fault("restart:for=3s");
     it.run(6_000);
     it.come_up()?;
-    it.reach_any(id, &[OrderState::Ack, OrderState::Cancelled])?;
+    if let Some(id) = id {
+        it.reach_any(id, &[OrderState::Ack, OrderState::Cancelled])?;
+    }
     Ok(Verdict::Held)
 }
 
@@ -121,34 +123,34 @@ fn token_expiry(it: &mut Trial<'_, '_>) -> Outcome {
     it.fault("disconnect");
     it.run(200);
     it.come_up()?;
-    it.rest(Side::Buy)?;
+    it.rest_if_taken(Side::Buy)?;
     Ok(Verdict::Held)
+}
+
+/// An order is taken or refused, but never of unknown fate.
+fn taken_or_refused(it: &mut Trial<'_, '_>) -> Held {
+    let (price, qty) = (it.behind(Side::Buy)?, it.small()?);
+    let id = it.place(Side::Buy, OrderKind::PostOnly, Tif::Gtc, price, qty)?;
+    it.reach_any(id, &[OrderState::Ack, OrderState::Rejected])
 }
 
 fn clock_skew(it: &mut Trial<'_, '_>) -> Outcome {
     it.come_up()?;
     it.fault("clock-skew:ms=2000");
     it.run(1_000);
-    // Taken or refused, but never of unknown fate.
-    let (price, qty) = (it.behind(Side::Buy)?, it.small()?);
-    let id = it.place(
-        Side::Buy,
-        dp_types::OrderKind::PostOnly,
-        dp_types::Tif::Gtc,
-        price,
-        qty,
-    )?;
-    it.reach_any(id, &[OrderState::Ack, OrderState::Rejected])?;
+    if it.takes_orders() {
+        taken_or_refused(it)?;
+    }
     it.fault("clock-skew:ms=0");
     it.run(1_000);
     it.come_up()?;
-    it.rest(Side::Sell)?;
+    it.rest_if_taken(Side::Sell)?;
     Ok(Verdict::Held)
 }
 
 fn slow_consumer(it: &mut Trial<'_, '_>) -> Outcome {
     it.come_up()?;
-    it.rest(Side::Buy)?;
+    it.rest_if_taken(Side::Buy)?;
     it.stage().stall(10_000_000_000);
     it.run(500);
     held(it.come_up())
@@ -157,22 +159,20 @@ fn slow_consumer(it: &mut Trial<'_, '_>) -> Outcome {
 fn rate_limit(it: &mut Trial<'_, '_>) -> Outcome {
     it.come_up()?;
     it.fault("rate-limit:n=1:for=5s");
-    let (price, qty) = (it.behind(Side::Buy)?, it.small()?);
-    let id = it.place(
-        Side::Buy,
-        dp_types::OrderKind::PostOnly,
-        dp_types::Tif::Gtc,
-        price,
-        qty,
-    )?;
-    it.reach_any(id, &[OrderState::Ack, OrderState::Rejected])?;
+    if it.takes_orders() {
+        taken_or_refused(it)?;
+    } else {
+        // The stream is asked for anew, and refused.
+        it.fault("disconnect:link=public");
+        it.run(2_000);
+    }
     if it.used("rate-limit") == 0 {
         return Err("no request was refused for rate".to_owned());
     }
     // Longer than the window, or the fall of a counter, at a venue that does not say when it ends.
     it.run(15_000);
     it.come_up()?;
-    it.rest(Side::Sell)?;
+    it.rest_if_taken(Side::Sell)?;
     Ok(Verdict::Held)
 }
 

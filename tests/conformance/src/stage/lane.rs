@@ -18,6 +18,7 @@ use dp_venue_api::{
     FixConfig, FixInstrument, MarketData, Registry, Secret, Secrets, Venue as _, VenueConfig,
 };
 use spinlane_sim::keys::Credential;
+use spinlane_sim::venues::oanda::Oanda;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -157,7 +158,11 @@ fn config(place: &Place<'_>) -> VenueConfig {
             Follows::Orders => place.symbols.clone(),
         },
         secrets: Secrets {
-            api_key: key.api_key.clone(),
+            api_key: match place.venue.id {
+                // A token is an account's, which is named beside it.
+                VenueId::OANDA => Oanda::account_name(key.account),
+                _ => key.api_key.clone(),
+            },
             api_secret: if known.has_base64_secret {
                 key.secret_base64().into()
             } else {

@@ -68,6 +68,8 @@ pub struct Virtual<'r> {
     tls: Arc<ServerConfig>,
     connections: Vec<Connection>,
     waiting: HashMap<RequestId, Of>,
+    /// Answers that go on.
+    going_on: HashMap<RequestId, Of>,
     next_id: u64,
     scratch: Vec<u8>,
     heard: Vec<Heard>,
@@ -123,6 +125,7 @@ impl<'r> Virtual<'r> {
             tls,
             connections: Vec::new(),
             waiting: HashMap::new(),
+            going_on: HashMap::new(),
             next_id: 0,
             scratch: Vec::new(),
             heard: Vec::new(),
@@ -261,10 +264,11 @@ impl<'r> Virtual<'r> {
                         connection.server.answer(&response);
                     }
                 }
-                // No venue of the ten answers in pieces.
-                Out::Chunk(..) => {}
+                Out::Chunk(request, text) => self.piece(request, &text),
                 Out::Hang(request) => {
-                    if let Some(connection) = self.of_request(request) {
+                    let of = self.waiting.remove(&request);
+                    let of = of.or_else(|| self.going_on.remove(&request));
+                    if let Some(connection) = of.and_then(|of| self.of(of)) {
                         connection.is_over = true;
                     }
                 }
@@ -277,9 +281,27 @@ impl<'r> Virtual<'r> {
         all.find(|one| one.server.conn == Some(conn))
     }
 
+    fn of(&mut self, of: Of) -> Option<&mut Connection> {
+        self.connections.iter_mut().find(|one| one.of == of)
+    }
+
     fn of_request(&mut self, request: RequestId) -> Option<&mut Connection> {
         let of = self.waiting.remove(&request)?;
-        self.connections.iter_mut().find(|one| one.of == of)
+        self.of(of)
+    }
+
+    /// A piece of an answer, which begins with the first one.
+    fn piece(&mut self, request: RequestId, text: &str) {
+        if let Some(of) = self.waiting.remove(&request) {
+            self.going_on.insert(request, of);
+            if let Some(connection) = self.of(of) {
+                connection.server.begin();
+            }
+        }
+        let of = self.going_on.get(&request).copied();
+        if let Some(connection) = of.and_then(|of| self.of(of)) {
+            connection.server.piece(text);
+        }
     }
 
     fn say(&mut self, conn: ConnId, frame: Frame) {
@@ -309,6 +331,15 @@ impl<'r> Virtual<'r> {
         let connection = self.connections.remove(at);
         if let Some(conn) = connection.server.conn {
             self.face.closed(conn);
+        }
+        let going_on = self.going_on.iter();
+        let left: Vec<RequestId> = going_on
+            .filter(|(_, of)| **of == connection.of)
+            .map(|(request, _)| *request)
+            .collect();
+        for request in left {
+            self.going_on.remove(&request);
+            self.face.left(request);
         }
     }
 

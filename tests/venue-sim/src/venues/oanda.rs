@@ -6,8 +6,9 @@
 //!  GET /v3/accounts/ID/instruments
 //! ```
 //! `Authorization: Bearer` and the key's secret. A price of an instrument goes out four times a second at most; what
-//! lies between is not told. `gap` leaves a price out, `duplicate` sends it twice; of the others, `disconnect`,
-//! `silence`, `restart`, `rate-limit`, `http-500`, `clock-skew`, `token-expiry` and `calm` mean something.
+//! lies between is not told. Its time is when it was first told to anybody. `gap` leaves a price out, `duplicate` sends
+//! it twice, `token-expiry` refuses every token for `for`; of the others, `disconnect`, `silence`, `restart`,
+//! `extra-fields`, `rate-limit`, `http-500`, `clock-skew` and `calm` mean something.
 
 use super::fx::Fx;
 use crate::config::SimConfig;
@@ -35,20 +36,36 @@ struct Stream {
     told: BTreeMap<usize, String>,
     beat_due: u64,
     price_due: u64,
+    silent_until: u64,
+}
+
+impl Stream {
+    /// When something is to be sent to it.
+    fn due(&self) -> u64 {
+        self.beat_due.min(self.price_due).max(self.silent_until)
+    }
 }
 
 /// The simulated venue.
 pub struct Oanda {
     market: Fx,
     streams: BTreeMap<RequestId, Stream>,
+    /// Of each instrument the ladder that was told last to anybody, and when it was new.
+    seen: BTreeMap<usize, (Value, String)>,
     silent_until: u64,
     closes_at: Option<u64>,
-    /// Tokens are worth nothing any more.
-    is_expired: bool,
+    /// Until when tokens are worth nothing.
+    expired_until: u64,
 }
 
 fn refused(status: u16, text: &str) -> Response {
     Response::json(status, json!({"errorMessage": text}))
+}
+
+/// Unknown fields in front of a line's own.
+fn with_extra_fields(line: &str) -> String {
+    let rest = line.strip_prefix('{').unwrap_or(line);
+    format!("{{\"zz_new\":{{\"list\":[1,\"a\",null,{{}}],\"e\":1e-7}},{rest}")
 }
 
 impl Oanda {
@@ -57,9 +74,10 @@ impl Oanda {
         Self {
             market: Fx::new(config, "oanda", '_', now),
             streams: BTreeMap::new(),
+            seen: BTreeMap::new(),
             silent_until: 0,
             closes_at: None,
-            is_expired: false,
+            expired_until: 0,
         }
     }
 
@@ -71,8 +89,11 @@ impl Oanda {
     /// Whose token it is, and the path behind the account's name.
     fn who<'a>(&mut self, request: &'a Request) -> Result<(AccountId, &'a str), Response> {
         let core = self.market.core();
-        if core.faults.take(Kind::RateLimit).is_some() {
-            return Err(refused(429, "Rate limit violation"));
+        if let Some(fault) = core.faults.take(Kind::RateLimit) {
+            let mut answer = refused(429, "Rate limit violation");
+            let retry_s = fault.for_ns.div_ceil(1_000_000_000).to_string();
+            answer.headers.push(("Retry-After", retry_s));
+            return Err(answer);
         }
         if let Some(fault) = core.faults.take(Kind::Http500) {
             return Err(fault.server_error());
@@ -81,7 +102,8 @@ impl Oanda {
         let token = request.header("authorization").unwrap_or("");
         let token = token.strip_prefix("Bearer ").unwrap_or("");
         let key = core.keys.iter().find(|key| key.api_secret == token);
-        let account = key.filter(|_| !self.is_expired).ok_or_else(denied)?.account;
+        let is_worth = core.now >= self.expired_until;
+        let account = key.filter(|_| is_worth).ok_or_else(denied)?.account;
         let rest = request.path.strip_prefix("/v3/accounts/").unwrap_or("");
         let (name, rest) = rest.split_once('/').unwrap_or((rest, ""));
         if request.method != "GET" || name != Self::account_name(account) {
@@ -116,6 +138,7 @@ impl Oanda {
                         .collect(),
                     beat_due: now + HEARTBEAT_NS,
                     price_due: now,
+                    silent_until: 0,
                 };
                 self.streams.insert(id, stream);
                 self.push();
@@ -165,7 +188,7 @@ impl Oanda {
     }
 
     fn price(&mut self, inst: usize) -> Value {
-        let (name, time) = (self.market.symbol(inst), self.time());
+        let (name, now) = (self.market.symbol(inst), self.time());
         let engine = &self.market.core().engine;
         let spec = engine.spec(inst);
         let decimals = spec.price_decimals;
@@ -177,6 +200,12 @@ impl Oanda {
                 .collect()
         };
         let (bids, asks) = (side(Side::Buy), side(Side::Sell));
+        let ladder = json!([bids, asks]);
+        let seen = self.seen.entry(inst).or_default();
+        if seen.0 != ladder {
+            *seen = (ladder, now);
+        }
+        let time = &seen.1;
         let best = |levels: &[Value]| levels.first().map(|level| level["price"].clone());
         let is_open = !bids.is_empty() && !asks.is_empty();
         json!({
@@ -199,7 +228,7 @@ impl Oanda {
             let due = self
                 .streams
                 .get(&id)
-                .filter(|stream| now >= stream.price_due);
+                .filter(|stream| now >= stream.price_due.max(stream.silent_until));
             let insts: Vec<usize> =
                 due.map_or_else(Vec::new, |one| one.told.keys().copied().collect());
             for inst in insts {
@@ -224,14 +253,17 @@ impl Oanda {
                 if core.faults.take(Kind::Gap).is_some() {
                     continue;
                 }
-                let line = line + "\n";
+                let line = match core.faults.take(Kind::ExtraFields) {
+                    Some(_) => with_extra_fields(&line) + "\n",
+                    None => line + "\n",
+                };
                 if core.faults.take(Kind::Duplicate).is_some() {
                     core.chunk(id, line.clone());
                 }
                 core.chunk(id, line);
             }
             if let Some(stream) = self.streams.get_mut(&id)
-                && now >= stream.beat_due
+                && now >= stream.beat_due.max(stream.silent_until)
             {
                 stream.beat_due = now + HEARTBEAT_NS;
                 let beat = json!({"type": "HEARTBEAT", "time": time});
@@ -240,21 +272,45 @@ impl Oanda {
         }
     }
 
-    fn cut_all(&mut self) {
-        for id in std::mem::take(&mut self.streams).into_keys() {
-            self.market.core().hang(id);
+    /// The streams a fault strikes: all, or the one it counts, by age from 1.
+    fn struck(&self, fault: &Fault) -> Vec<RequestId> {
+        let ids = self.streams.keys().copied();
+        match fault.conn {
+            None => ids.collect(),
+            Some(nth) => ids.skip(nth.saturating_sub(1)).take(nth.min(1)).collect(),
         }
+    }
+
+    fn cut(&mut self, ids: &[RequestId]) {
+        for id in ids {
+            self.streams.remove(id);
+            self.market.core().hang(*id);
+        }
+    }
+
+    fn cut_all(&mut self) {
+        let all: Vec<RequestId> = self.streams.keys().copied().collect();
+        self.cut(&all);
     }
 
     fn on_fault(&mut self, fault: &Fault) {
         let now = self.market.core().now;
         let is_meant = fault.link.fits(Link::Public);
         match fault.kind {
-            Kind::Disconnect if is_meant => self.cut_all(),
-            Kind::Silence if is_meant => self.silent_until = now + fault.for_ns,
+            Kind::Disconnect if is_meant => self.cut(&self.struck(fault)),
+            Kind::Silence if is_meant && fault.conn.is_none() => {
+                self.silent_until = now + fault.for_ns;
+            }
+            Kind::Silence if is_meant => {
+                for id in self.struck(fault) {
+                    if let Some(stream) = self.streams.get_mut(&id) {
+                        stream.silent_until = now + fault.for_ns;
+                    }
+                }
+            }
             Kind::Restart if is_meant => self.closes_at = Some(now + fault.for_ns),
             Kind::ClockSkew => self.market.core().skew_ms = fault.ms,
-            Kind::TokenExpiry => self.is_expired = true,
+            Kind::TokenExpiry => self.expired_until = now + fault.for_ns,
             _ => {}
         }
     }
@@ -278,7 +334,7 @@ impl Face for Oanda {
 
     fn next_deadline(&self) -> u64 {
         let streams = self.streams.values();
-        let due = streams.map(|one| one.beat_due.min(one.price_due)).min();
+        let due = streams.map(Stream::due).min();
         let closes = self.closes_at.unwrap_or(u64::MAX);
         // While nothing may be sent, nothing is due.
         let due = due.unwrap_or(u64::MAX).max(self.silent_until).min(closes);
@@ -400,6 +456,21 @@ mod tests {
     }
 
     #[test]
+    fn a_price_has_the_time_it_was_first_told() {
+        let mut rig = rig(0);
+        let first = stream(&mut rig, "EUR_USD");
+        rig.run(700);
+        let second = stream(&mut rig, "EUR_USD");
+        let (first, second) = (lines(&mut rig, first), lines(&mut rig, second));
+        assert_eq!(first[0], second[0]);
+        rig.fault("extra-fields");
+        let third = stream(&mut rig, "EUR_USD");
+        let third = lines(&mut rig, third);
+        assert_eq!(third[0]["zz_new"]["e"], 1e-7);
+        assert_eq!(third[0]["time"], first[0]["time"]);
+    }
+
+    #[test]
     fn who_may_ask_and_for_what() {
         let mut rig = rig(0);
         let (status, list) = ask(&mut rig, "instruments");
@@ -416,8 +487,10 @@ mod tests {
         rig.fault("rate-limit,http-500:code=503");
         assert_eq!(ask(&mut rig, "instruments").0, 429);
         assert_eq!(ask(&mut rig, "instruments").0, 503);
-        rig.fault("token-expiry");
+        rig.fault("token-expiry:for=2s");
         assert_eq!(ask(&mut rig, "instruments").0, 401);
+        rig.run(2_000);
+        assert_eq!(ask(&mut rig, "instruments").0, 200);
     }
 
     #[test]
@@ -442,6 +515,10 @@ mod tests {
         for _ in 0..STREAMS_MAX {
             stream(&mut rig, "EUR_USD");
         }
+        rig.hung.clear();
+        rig.fault("disconnect:conn=2");
+        assert_eq!(rig.hung, [id + 2], "the second by age");
+        stream(&mut rig, "EUR_USD");
         assert_eq!(ask(&mut rig, "pricing/stream?instruments=EUR_USD").0, 429);
     }
 }

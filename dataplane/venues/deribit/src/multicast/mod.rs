@@ -5,7 +5,8 @@
 //! classic    frame → messages of schema 1, doubles        Multicast   books by change ids, as in JSON
 //! Starbase   packet → messages of schema 2102, integers   Starbase    single orders, by rank
 //! ```
-//! Received by no lane yet: recordings, tools and tests feed it.
+//! Received by no lane yet, though a transport can hear groups (`dp_transport::Transport::join`): recordings, tools and
+//! tests feed it.
 
 pub mod double;
 pub mod sequence;
