@@ -11,10 +11,10 @@
 //! remembers what the user channel does not repeat ([`account`]) and which requests are not answered ([`entry`]);
 //! both are bounded. It never resends an order.
 //!
-//! Read but not used live: Advanced Trade's market data and orders, which no link speaks; [`jwt`] signs for it. Orders can go over FIX
-//! instead of REST ([`fix`], `dp_venue_fix::FixEntry`). Not here: FIX market data, amends over REST (the venue's `PUT
-//! /orders` is not open to all `[U]`), batches, a dead man's switch over REST (it has none), balances between two
-//! reconciliations.
+//! Read but not used live: Advanced Trade's market data and orders, which no link speaks; [`jwt`] signs for it. Orders
+//! can go over FIX instead of REST ([`fix`], `dp_venue_fix::FixEntry`). Not here: FIX market data, amends over REST
+//! (the venue's `PUT /orders` is not open to all `[U]`), batches, a dead man's switch over REST (it has none),
+//! balances between two reconciliations.
 #![forbid(unsafe_code)]
 // Bytes from outside never panic.
 #![cfg_attr(

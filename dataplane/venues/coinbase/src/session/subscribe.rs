@@ -135,8 +135,9 @@ impl Session {
         }
     }
 
-    /// Writes a subscription of those instruments that have rules: another would have the whole message refused. Signed where there are keys: the book channel wants it as the user channel does. False when
-    /// there is nothing to subscribe.
+    /// Writes a subscription of those instruments that have rules: another would have the whole message refused.
+    /// Signed where there are keys: the book channel wants it as the user channel does. False when there is nothing
+    /// to subscribe.
     pub(super) fn write_subscription(
         &mut self,
         registry: &Registry,

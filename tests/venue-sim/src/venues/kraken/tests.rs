@@ -9,6 +9,7 @@ const SECRET: &str = "spinlane-sim-secret-not-a-secret";
 mod books;
 mod entry;
 mod faults;
+mod level3;
 mod rest;
 
 fn rig_with(change: impl FnOnce(&mut SimConfig)) -> Rig<Kraken> {
