@@ -3,7 +3,7 @@
 
 use crate::tools::{Tool, with_tool};
 use dp_types::VenueId;
-use dp_venue_api::{Capabilities, EntryLink, Registry, Venue as _};
+use dp_venue_api::{Capabilities, EntryLink, Registry, SingleOrders, Venue as _};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -69,6 +69,15 @@ const fn proof(can: &Capabilities) -> &'static str {
     }
 }
 
+/// Whether it shows single orders: to everybody, or to who has keys.
+const fn single_orders(can: &Capabilities) -> &'static str {
+    match can.single_orders {
+        SingleOrders::None => "-",
+        SingleOrders::Public => "x",
+        SingleOrders::Keyed => "key",
+    }
+}
+
 fn as_json(id: VenueId, can: &Capabilities) -> Value {
     json!({
         "venue": id.name(),
@@ -86,6 +95,7 @@ fn as_json(id: VenueId, can: &Capabilities) -> Value {
         "validity_window": can.validity_window,
         "book_checksum": can.book_checksum,
         "book_depth": can.book_depth,
+        "single_orders": can.single_orders.name(),
     })
 }
 
@@ -94,8 +104,8 @@ pub fn matrix(venues: &[(VenueId, &Capabilities)]) -> String {
     let mark = |can: bool| if can { "x" } else { "-" }.to_owned();
     let mut rows = vec![
         [
-            "venue", "entry", "amend", "all", "batch", "dead man", "post", "ioc", "fok", "window",
-            "book",
+            "venue", "entry", "amend", "all", "batch", "dms", "post", "ioc", "fok", "window",
+            "book", "l3",
         ]
         .map(str::to_owned),
     ];
@@ -112,6 +122,7 @@ pub fn matrix(venues: &[(VenueId, &Capabilities)]) -> String {
             mark(can.fok),
             mark(can.validity_window),
             proof(can).to_owned(),
+            single_orders(can).to_owned(),
         ]);
     }
     let width = |column: usize| {
