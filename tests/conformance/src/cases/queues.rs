@@ -80,9 +80,10 @@ fn strike(it: &mut Trial<'_, '_>, fault: &str) -> Result<Option<Verdict>, String
     if it.window().is_none() {
         return Ok(Some(Verdict::NotHere(NONE)));
     }
-    match inflict(it, &format!("{fault}:on=orders"))? {
-        true => Ok(None),
-        false => Err(format!("{fault} was not used")),
+    if inflict(it, &format!("{fault}:on=orders"))? {
+        Ok(None)
+    } else {
+        Err(format!("{fault} was not used"))
     }
 }
 

@@ -362,7 +362,9 @@ mod tests {
             assert_eq!([root.number(1), root.number(1)], [-2, -5], "exponents");
             assert_eq!(first, last + 1);
             last = end;
-            sides.iter_mut().for_each(|side| cut.levels(side));
+            for side in &mut sides {
+                cut.levels(side);
+            }
             let symbol = cut.take(1)[0];
             assert_eq!(cut.take(symbol.into()), b"BTCUSDT");
             assert!(cut.0.is_empty());
