@@ -1,8 +1,7 @@
 //! The books of single orders of one lane: one per instrument that was asked for, by whichever rule its venue has.
 
 use dp_book::{OrdersKeeper, Outcome};
-use dp_config::Config;
-use dp_config::Role;
+use dp_config::{Config, Role};
 use dp_strategy::OrdersView;
 use dp_types::{Instrument, L3Msg, UnixNanos, VenueId};
 use dp_venue_api::SingleOrders;

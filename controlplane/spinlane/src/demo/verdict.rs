@@ -123,11 +123,7 @@ pub fn judge(region: &Region, record: &Record, database: &Database) -> Verdict {
         .filter(|row| requests_of(record, row) > 0)
         .count();
     let count = |n: usize| n as u64;
-    // Sent into a connection that was being cut: the simulator never had them, and has said so when asked.
-    let lost = database.orders.iter().filter(|row| {
-        row.reject_reason.as_deref() == Some("unknown_order") && requests_of(record, row) == 0
-    });
-    let lost = lost.count();
+    let lost = lost(record, &database.orders);
     verdict.same(
         "orders sent",
         [
@@ -470,6 +466,13 @@ fn our_id(venue: &str, text: &str) -> Option<i64> {
     Some(id.0.cast_signed())
 }
 
+/// Orders sent into a connection that was being cut: the simulator never had them, and has said so when asked.
+fn lost(record: &Record, rows: &[OrderView]) -> usize {
+    let is_unknown = |row: &&OrderView| row.reject_reason.as_deref() == Some("unknown_order");
+    let unknown = rows.iter().filter(is_unknown);
+    unknown.filter(|row| requests_of(record, row) == 0).count()
+}
+
 fn requests_of(record: &Record, row: &OrderView) -> u64 {
     // The record is keyed by the venue's text of our id; go by the number it stands for.
     let Some(venue) = VenueId::from_name(&row.venue) else {
@@ -548,6 +551,21 @@ mod tests {
         orders(&mut verdict, &record, &rows);
         requests(&mut verdict, &record, &rows);
         assert_eq!(verdict.differences, Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_order_the_simulator_never_had_is_lost_only_when_it_has_said_so() {
+        let mut record = Record::default();
+        let text = names::client_text(VenueId::BINANCE, id(1));
+        record.requests.insert(("binance".to_owned(), text), 1);
+        let refused = |n, reason: &str| OrderView {
+            reject_reason: Some(reason.to_owned()),
+            ..row(n, "REJECTED", None, "0")
+        };
+        let had = refused(1, "unknown_order");
+        let never_sent = refused(2, "rate_limit");
+        let on_the_way = refused(3, "unknown_order");
+        assert_eq!(lost(&record, &[had, never_sent, on_the_way]), 1);
     }
 
     #[test]

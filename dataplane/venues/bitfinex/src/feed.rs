@@ -450,7 +450,7 @@ pub(crate) fn on_raw(
 pub(crate) fn on_trades(
     instrument: InstrumentId,
     what: What<'_>,
-    last: &mut u64,
+    last: &mut Option<u64>,
     room: &mut Trades,
     out: &mut impl Sink,
 ) -> Result<(), DecodeError> {
@@ -459,7 +459,7 @@ pub(crate) fn on_trades(
     let is_list = match what {
         What::Executed(row) => {
             let (id, trade) = trade(instrument, row)?;
-            *last = known.max(id);
+            *last = known.max(Some(id));
             out.event(&Event::Trade(trade));
             return Ok(());
         }
@@ -491,8 +491,8 @@ pub(crate) fn on_trades(
     };
     let mut told = 0;
     // Newest first on the wire.
-    for (id, trade) in room.0.iter().rev().filter(|(id, _)| *id > known) {
-        *last = (*last).max(*id);
+    for (id, trade) in room.0.iter().rev().filter(|(id, _)| Some(*id) > known) {
+        *last = (*last).max(Some(*id));
         out.event(&Event::Trade(*trade));
         told += 1;
     }

@@ -180,7 +180,7 @@ struct Followed {
     levels: BookState,
     orders: BookState,
     /// The highest trade told.
-    trade_last: u64,
+    trade_last: Option<u64>,
 }
 
 impl Followed {

@@ -140,7 +140,7 @@ impl Session {
             ChannelKind::Raw(id) => feed::on_raw(id, what, stamp, &mut self.room, out)?,
             ChannelKind::Trades(id) => {
                 // An instrument that is not ours is one a tool shows: each of its trades is new.
-                let mut nobody = 0;
+                let mut nobody = None;
                 let followed = self.followed.get_mut(id.0 as usize);
                 let last = followed.map_or(&mut nobody, |one| &mut one.trade_last);
                 feed::on_trades(id, what, last, &mut self.trades, out)?;
