@@ -216,11 +216,11 @@ fn cable(folder: &Folder) {
         "--family",
         "veth",
         "--rates",
-        "10000",
+        "1000",
         "--rounds",
         "1",
         "--seconds",
-        "0.2",
+        "0.5",
         "--html",
         &page,
     ];
@@ -245,14 +245,20 @@ fn cable(folder: &Folder) {
         counts.len() == 4 && counts.iter().all(|count| (1..=4_000).contains(count)),
         "{counts:?}"
     );
+    // Targets are told, and asked for at 10,000 a second alone: a development build does not keep up with that.
     let targets = report["targets"].as_array().unwrap();
-    for wanted in [
-        "native, both ends / spinlane",
-        "generic, one end / spinlane",
-    ] {
-        let is_it = |one: &&Value| one["what"].as_str().unwrap().contains(wanted);
-        let target = targets.iter().find(is_it);
-        assert!(target.is_some_and(|one| one["value"].is_f64()), "{report}");
+    let is_told = |one: &Value| {
+        one["what"]
+            .as_str()
+            .unwrap()
+            .contains("native, both ends / spinlane")
+    };
+    assert!(targets.iter().any(is_told), "{report}");
+    let ratios = report["ratios"].as_array().unwrap();
+    for over in ["veth: XDP native, both ends", "veth: XDP generic, one end"] {
+        let is_it = |one: &&Value| one["over"] == over && one["under"] == "veth: spinlane";
+        let ratio = ratios.iter().find(is_it);
+        assert!(ratio.is_some_and(|one| one["value"].is_f64()), "{report}");
     }
     let page = std::fs::read_to_string(&page).unwrap();
     assert!(page.contains("over a cable (veth)") && !page.contains("over loopback"));
