@@ -1,7 +1,7 @@
 # Short verbs. Each installs what is missing first, and says what and why (.ci/setup).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check fuzz setup clean
+.PHONY: help demo test slow bench check fuzz setup clean
 
 DEMO_SECONDS ?= 30
 BENCH_ROUNDS ?= 10
@@ -19,6 +19,9 @@ demo: setup      ## build, then trade against two simulated venues for 30 s (DEM
 
 test: setup      ## every test that fits 20 minutes on two cores
 	@.ci/test
+
+slow:            ## the tests that take minutes: faults, limits, soak, every case over sockets
+	@.ci/slow
 
 # Root: cables between namespaces, real-time priority, locked memory. What is not had is told in the reports.
 bench: setup     ## everything the README's figures come from, half an hour and more (BENCH_ROUNDS=n); method: bench/METHOD.md
