@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -86,6 +87,13 @@ pub fn records(path: &Path) -> impl Iterator<Item = Record> {
 /// Every text of a recording that came from the venue.
 pub fn texts(path: &Path) -> impl Iterator<Item = String> {
     records(path).filter_map(Record::into_text)
+}
+
+/// The symbols that messages name, each once, in order: what follows `field` up to the first of `ends`.
+pub fn named<'t>(texts: &'t [String], field: &str, ends: &[char]) -> Vec<&'t str> {
+    let symbol = |text: &'t String| Some(text.split_once(field)?.1.split_once(ends)?.0);
+    let symbols: BTreeSet<&str> = texts.iter().filter_map(symbol).collect();
+    symbols.into_iter().collect()
 }
 
 /// How much of a recording was of the hot shapes, and how much of that the scanner took.

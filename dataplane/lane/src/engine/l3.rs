@@ -2,7 +2,7 @@
 //!
 //! No price is traded on them: the gate looks at the book of levels, and an order leaves or stays whatever this one is.
 
-use super::{Action, Engine};
+use super::{Action, Engine, VenueState};
 use dp_book::{Outcome, State};
 use dp_shm::Counter;
 use dp_strategy::OrdersView;
@@ -33,12 +33,8 @@ impl Engine<'_> {
             return;
         };
         self.wall.count(Counter::BookEvents);
-        // As a book of levels: a message that was long on its way proves the book as of then.
-        let venue = self.venues.iter_mut();
-        let late_ns = venue
-            .filter(|state| state.venue == instrument.venue)
-            .map(|state| state.delay.beyond_floor(now.unix, msg.venue_ns))
-            .sum();
+        let late_ns =
+            VenueState::late_ns(&mut self.venues, instrument.venue, now.unix, msg.venue_ns);
         let heard = UnixNanos(now.unix.0.saturating_sub(late_ns));
         let outcome = orders.on_msg(msg, instrument, heard);
         let is_whole = orders.view().proof.state == State::Synced;

@@ -1,7 +1,7 @@
 //! What the market says: depth into books, trades and quotes past a look at their prices, all of it to the
 //! strategies.
 
-use super::{Action, BookSlot, Engine};
+use super::{Action, BookSlot, Engine, VenueState};
 use crate::wall::book_state;
 use dp_book::State;
 use dp_shm::{Counter, Stage};
@@ -40,12 +40,8 @@ impl Engine<'_> {
         else {
             return;
         };
-        // A message that was long on its way proves the book as of then, not of now.
-        let late_ns = self
-            .venues
-            .iter_mut()
-            .find(|state| state.venue == instrument.venue)
-            .map_or(0, |state| state.delay.beyond_floor(now.unix, msg.venue_ns));
+        let late_ns =
+            VenueState::late_ns(&mut self.venues, instrument.venue, now.unix, msg.venue_ns);
         let heard = UnixNanos(now.unix.0.saturating_sub(late_ns)).min(arrived);
         if late_ns > self.gate.node_limits().book_age_ns_max {
             self.wall.count(Counter::LateBooks);

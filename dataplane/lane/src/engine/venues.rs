@@ -130,6 +130,19 @@ impl VenueState {
         }
     }
 
+    /// How much longer than the shortest way a message of `venue` was under way, nanoseconds: it proves a book as of
+    /// then, not of now.
+    #[inline]
+    pub(super) fn late_ns(
+        states: &mut [Self],
+        venue: VenueId,
+        now: UnixNanos,
+        sent: VenueNanos,
+    ) -> u64 {
+        let state = states.iter_mut().find(|state| state.venue == venue);
+        state.map_or(0, |state| state.delay.beyond_floor(now, sent))
+    }
+
     /// What is known of orders and fills may be wrong until a comparison that begins from now on has ended.
     const fn doubt(&mut self) {
         self.is_reconciled = false;

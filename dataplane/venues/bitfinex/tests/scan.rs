@@ -3,7 +3,6 @@
 #![allow(missing_docs)]
 
 use dp_venue_bitfinex::{Bitfinex, LINK_MARKET};
-use std::collections::BTreeSet;
 use tests_venues::both::Both;
 use tests_venues::captures::{self, Tally};
 use tests_venues::rig::{fixture, fixtures};
@@ -23,20 +22,6 @@ fn is_hot(text: &str) -> bool {
     items.len() == 3 && row.is_some_and(|row| row.len() == 3 && !row[0].is_array())
 }
 
-/// The symbols they name.
-fn symbols(texts: &[String]) -> BTreeSet<&str> {
-    texts
-        .iter()
-        .filter_map(|text| after(text, r#""symbol":""#))
-        .collect()
-}
-
-/// What follows a name up to the next quote.
-fn after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (symbol, _) = text.split_once(name)?.1.split_once('"')?;
-    Some(symbol)
-}
-
 #[test]
 fn recordings_mean_the_same_and_what_is_hot_is_scanned() {
     let Some(dir) = captures::dir("bitfinex") else {
@@ -44,7 +29,7 @@ fn recordings_mean_the_same_and_what_is_hot_is_scanned() {
     };
     for (name, hot_min) in [("ws2-20210417.jsonl.gz", 1_500)] {
         let texts: Vec<String> = captures::texts(&dir.join(name)).collect();
-        let symbols: Vec<_> = symbols(&texts).into_iter().collect();
+        let symbols = captures::named(&texts, r#""symbol":""#, &['"']);
         let mut both = both(&symbols);
         let mut tally = Tally::default();
         for text in &texts {

@@ -3,7 +3,6 @@
 #![allow(missing_docs)]
 
 use dp_venue_deribit::{Deribit, LINK_MD};
-use std::collections::BTreeSet;
 use tests_venues::both::Both;
 use tests_venues::captures::{self, Tally};
 use tests_venues::rig::{fixture, fixtures};
@@ -19,20 +18,6 @@ fn is_hot(text: &str) -> bool {
     text.contains(r#""channel":"book."#) && text.contains(r#""type":"change""#)
 }
 
-/// The symbols they name.
-fn symbols(texts: &[String]) -> BTreeSet<&str> {
-    texts
-        .iter()
-        .filter_map(|text| after(text, r#""instrument_name":""#))
-        .collect()
-}
-
-/// What follows a name up to the next quote.
-fn after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (symbol, _) = text.split_once(name)?.1.split_once('"')?;
-    Some(symbol)
-}
-
 #[test]
 fn recordings_mean_the_same_and_what_is_hot_is_scanned() {
     let Some(dir) = captures::dir("deribit") else {
@@ -40,7 +25,7 @@ fn recordings_mean_the_same_and_what_is_hot_is_scanned() {
     };
     for (name, hot_min) in [("ws-20210405.jsonl.gz", 170), ("ws-20210722.jsonl.gz", 30)] {
         let texts: Vec<String> = captures::texts(&dir.join(name)).collect();
-        let symbols: Vec<_> = symbols(&texts).into_iter().collect();
+        let symbols = captures::named(&texts, r#""instrument_name":""#, &['"']);
         let mut both = both(&symbols);
         let mut tally = Tally::default();
         for text in &texts {

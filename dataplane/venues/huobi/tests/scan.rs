@@ -3,7 +3,6 @@
 #![allow(missing_docs)]
 
 use dp_venue_huobi::{Huobi, LINK_FEED};
-use std::collections::BTreeSet;
 use tests_venues::both::Both;
 use tests_venues::captures::{self, Tally};
 use tests_venues::rig::{fixture, fixtures};
@@ -24,20 +23,6 @@ fn is_hot(text: &str) -> bool {
     text.starts_with(r#"{"ch":"market."#) && text.contains(".mbp.") && text.contains("prevSeqNum")
 }
 
-/// The symbols they name.
-fn symbols(texts: &[String]) -> BTreeSet<&str> {
-    texts
-        .iter()
-        .filter_map(|text| after(text, r#""ch":"market."#))
-        .collect()
-}
-
-/// What follows a name up to the next point or quote.
-fn after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (symbol, _) = text.split_once(name)?.1.split_once(['.', '"'])?;
-    Some(symbol)
-}
-
 #[test]
 fn recordings_mean_the_same_and_what_is_hot_is_scanned() {
     let Some(dir) = captures::dir("huobi") else {
@@ -48,7 +33,7 @@ fn recordings_mean_the_same_and_what_is_hot_is_scanned() {
         ("messages-gocryptotrader.jsonl", 0),
     ] {
         let texts: Vec<String> = captures::texts(&dir.join(name)).collect();
-        let symbols: Vec<_> = symbols(&texts).into_iter().collect();
+        let symbols = captures::named(&texts, r#""ch":"market."#, &['.', '"']);
         let mut both = both(&symbols);
         let mut tally = Tally::default();
         for text in &texts {
