@@ -52,36 +52,61 @@ fn one(case: &Case, venue: Tried, seed: u64, time: Time) -> cases::Outcome {
     case.play(&mut Trial::new(&mut stage, known))
 }
 
-/// Plays every case of a venue that the environment asks for, each on a fresh lane and venue, and prints a line for each
-/// where somebody watches (`--nocapture`). Returns a line for each that failed, not the first only.
-pub fn play(venue: Tried, time: Time) -> Vec<String> {
-    // What the lane logs, by RUST_LOG; asked for by one test after another.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .try_init();
-    let is_watched = std::env::args().any(|argument| argument == "--nocapture");
+/// A case at a venue.
+#[derive(Clone, Copy)]
+pub struct Job {
+    venue: Tried,
+    case: Case,
+    /// Of the case on the list, from 1: what chance it has follows from it.
+    number: u64,
+    time: Time,
+}
+
+/// Every case of a venue that the environment asks for.
+pub fn jobs(venue: Tried, time: Time) -> impl Iterator<Item = Job> {
     let name = venue.label();
-    let mut failed = Vec::new();
-    if !is_asked("SPINLANE_VENUE", |wanted| wanted == name) {
-        return failed;
+    let is_wanted = is_asked("SPINLANE_VENUE", |wanted| wanted == name);
+    (1..)
+        .zip(cases::all())
+        .filter(move |(_, case)| is_wanted && is_played(case, time) && venue.plays(case))
+        .map(move |(number, case)| Job {
+            venue,
+            case,
+            number,
+            time,
+        })
+}
+
+impl Job {
+    /// Whether it waits for a minute or two over sockets.
+    pub const fn is_slow(&self) -> bool {
+        self.case.is_slow
     }
-    for (number, case) in cases::all().enumerate() {
-        if !is_played(&case, time) || !venue.plays(&case) {
-            continue;
-        }
+
+    /// Plays it on a fresh lane and venue, and prints a line where somebody watches (`--nocapture`). Returns the line if
+    /// it failed.
+    pub fn play(self) -> Option<String> {
+        // What the lane logs, by RUST_LOG; asked for by one test after another.
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .try_init();
+        let Self {
+            venue,
+            case,
+            number,
+            time,
+        } = self;
         let start = Instant::now();
-        let played = catch_unwind(AssertUnwindSafe(|| {
-            one(&case, venue, number as u64 + 1, time)
-        }));
+        let played = catch_unwind(AssertUnwindSafe(|| one(&case, venue, number, time)));
         let played = played.unwrap_or_else(|_| Err("it panicked".to_owned()));
         let told = match &played {
             Ok(Verdict::Held) => "held".to_owned(),
             Ok(Verdict::NotHere(why)) => format!("not here: {why}"),
             Err(why) => format!("FAILED: {why}"),
         };
-        let took = start.elapsed().as_millis();
+        let (name, took) = (venue.label(), start.elapsed().as_millis());
         let line = format!("{name} {} {} ({took} ms): {told}", case.id, case.what);
-        if is_watched {
+        if std::env::args().any(|argument| argument == "--nocapture") {
             println!("{line}");
         }
         // Over sockets a case may be out of the question for the time it takes.
@@ -90,9 +115,11 @@ pub fn play(venue: Tried, time: Time) -> Vec<String> {
             Ok(Verdict::NotHere(_)) => time == Time::Machine || case.is_not_of(&venue),
             Err(_) => false,
         };
-        if !is_expected {
-            failed.push(line);
-        }
+        (!is_expected).then_some(line)
     }
-    failed
+}
+
+/// Plays every case of a venue, one after the other. Returns a line for each that failed, not the first only.
+pub fn play(venue: Tried, time: Time) -> Vec<String> {
+    jobs(venue, time).filter_map(Job::play).collect()
 }

@@ -110,13 +110,18 @@ pub(crate) fn time(value: Value<'_>, key: &'static str) -> Result<VenueNanos, De
             field: key,
             error: NumError::BadByte(0),
         })?;
+    Ok(nanos(time))
+}
+
+/// A time in a unit that its size tells.
+pub(crate) const fn nanos(time: u64) -> VenueNanos {
     // 10^14 ms is the year 5138; 10^14 us was March 1973, and 10^17 ns too.
     let unit = match time {
         0..100_000_000_000_000 => 1_000_000,
         100_000_000_000_000..100_000_000_000_000_000 => 1_000,
         _ => 1,
     };
-    Ok(VenueNanos(time.saturating_mul(unit)))
+    VenueNanos(time.saturating_mul(unit))
 }
 
 /// The side of an order or a trade, in either case of letters.
@@ -152,10 +157,10 @@ pub(crate) fn id(value: Value<'_>, key: &'static str) -> Result<u128, DecodeErro
 /// Room for the levels of one message, taken once.
 #[derive(Debug)]
 pub struct Levels {
-    bids: Vec<RawLevel>,
-    asks: Vec<RawLevel>,
+    pub(crate) bids: Vec<RawLevel>,
+    pub(crate) asks: Vec<RawLevel>,
     /// The changes of one side under their numbers.
-    changes: Vec<(i64, RawLevel)>,
+    pub(crate) changes: Vec<(i64, RawLevel)>,
 }
 
 impl Default for Levels {
@@ -196,31 +201,23 @@ fn read_side(
     Ok(())
 }
 
-/// One side of a delta, in the order of the changes' own numbers: one price may change twice.
+/// One side of a delta, to the bids.
 fn read_changes(
     data: Value<'_>,
     key: &'static str,
-    changes: &mut Vec<(i64, RawLevel)>,
-    levels: &mut Vec<RawLevel>,
+    levels: &mut Levels,
 ) -> Result<(), DecodeError> {
-    changes.clear();
-    levels.clear();
+    levels.changes.clear();
     for item in data.array(key).map_err(at(key))? {
-        if changes.len() >= MSG_LEVELS_MAX {
+        if levels.changes.len() >= MSG_LEVELS_MAX {
             return Err(DecodeError::TooMuch("levels"));
         }
         let (level, mut rest) = level(item)?;
         let number = rest.next().and_then(integer);
         let number = number.ok_or(DecodeError::Field("a change's sequence"))?;
-        // A price of 0 changes no level: it stands for one of the numbers in the range.
-        if !level.price.is_zero() {
-            changes.push((number, level));
-        }
+        levels.changes.push((number, level));
     }
-    if !changes.is_sorted_by_key(|(number, _)| *number) {
-        changes.sort_unstable_by_key(|(number, _)| *number);
-    }
-    levels.extend(changes.iter().map(|(_, level)| *level));
+    levels.sort();
     Ok(())
 }
 
@@ -254,7 +251,19 @@ pub(crate) fn changes<'a>(
 }
 
 impl Levels {
-    fn message(
+    /// Makes one side's changes the bids, in the order of their own numbers: one price may change twice.
+    pub(crate) fn sort(&mut self) {
+        let Self { bids, changes, .. } = self;
+        if !changes.is_sorted_by_key(|(number, _)| *number) {
+            changes.sort_unstable_by_key(|(number, _)| *number);
+        }
+        // A price of 0 changes no level: it stands for one of the numbers in the range.
+        let levels = changes.iter().map(|(_, level)| *level);
+        bids.clear();
+        bids.extend(levels.filter(|level| !level.price.is_zero()));
+    }
+
+    pub(crate) fn message(
         &self,
         instrument: InstrumentId,
         kind: BookMsgKind,
@@ -282,8 +291,9 @@ fn delta<'a>(
     levels: &'a mut Levels,
 ) -> Result<BookMsg<'a>, DecodeError> {
     let changes = data.field("changes").map_err(at("changes"))?;
-    read_changes(changes, "bids", &mut levels.changes, &mut levels.bids)?;
-    read_changes(changes, "asks", &mut levels.changes, &mut levels.asks)?;
+    read_changes(changes, "asks", levels)?;
+    core::mem::swap(&mut levels.bids, &mut levels.asks);
+    read_changes(changes, "bids", levels)?;
     let ids = (
         counter(data, "sequenceStart")?,
         counter(data, "sequenceEnd")?,

@@ -38,6 +38,7 @@ pub mod limits;
 mod numbers;
 pub mod reject;
 pub mod rest;
+mod scan;
 mod session;
 pub mod symbols;
 pub mod sync;
@@ -126,6 +127,36 @@ impl Kucoin {
             counts: ReadCounts::default(),
         })
     }
+
+    /// [`Venue::on_text`] without the scanner: what it falls back to, and its oracle.
+    ///
+    /// Errors: as there.
+    pub fn parse_text(
+        &mut self,
+        registry: &Registry,
+        link: LinkId,
+        now: Now,
+        text: &mut [u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let Self {
+            doc,
+            quoted,
+            session,
+            ..
+        } = self;
+        if text.len() > WS_MSG_MAX {
+            return Err(DecodeError::TooMuch("message size").into());
+        }
+        let signed = session.challenge(link, text);
+        let text = if numbers::is_futures(text) {
+            numbers::quote(text, quoted)
+        } else {
+            text
+        };
+        let tree = doc.parse(text).map_err(feed::of_json)?;
+        session.on_message(registry, link, now, tree.root(), signed, out)
+    }
 }
 
 impl Venue for Kucoin {
@@ -161,24 +192,12 @@ impl Venue for Kucoin {
         text: &mut [u8],
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
-        self.counts.parsed += 1;
-        let Self {
-            doc,
-            quoted,
-            session,
-            ..
-        } = self;
-        if text.len() > WS_MSG_MAX {
-            return Err(DecodeError::TooMuch("message size").into());
+        if text.len() <= WS_MSG_MAX && self.session.scan(registry, text, out) {
+            self.counts.scanned += 1;
+            return Ok(());
         }
-        let signed = session.challenge(link, text);
-        let text = if numbers::is_futures(text) {
-            numbers::quote(text, quoted)
-        } else {
-            text
-        };
-        let tree = doc.parse(text).map_err(feed::of_json)?;
-        session.on_message(registry, link, now, tree.root(), signed, out)
+        self.counts.parsed += 1;
+        self.parse_text(registry, link, now, text, out)
     }
 
     /// The unified feed sends its text in binary frames.

@@ -5,8 +5,8 @@ use super::{SECOND_NS, Session};
 use crate::entry;
 use crate::feed::{self, BookFeed, TICKER, TICKER_V2, Topic, at, text};
 use crate::limits::Pool;
-use crate::{LINK_MD, LINK_ORDERS, LINK_USER, account, reject, unified};
-use dp_types::{InstrumentId, LinkId, Now, RejectReason};
+use crate::{LINK_MD, LINK_ORDERS, LINK_USER, account, reject, scan, unified};
+use dp_types::{BookMsgKind, InstrumentId, LinkId, Now, RejectReason};
 use dp_venue_api::{Control, DecodeError, Event, Fault, Registry, Sink};
 use dp_wire::json::Value;
 
@@ -16,6 +16,21 @@ impl Session {
         let is_awaited = link == LINK_ORDERS && self.orders.login() == Some(Login::Challenge);
         let auth = self.auth.as_ref().filter(|_| is_awaited)?;
         Some(auth.sign(&[text]))
+    }
+
+    /// Reads a push of the hot shape. Says whether it was one.
+    #[inline]
+    pub(crate) fn scan(&mut self, registry: &Registry, text: &[u8], out: &mut impl Sink) -> bool {
+        let Some(change) = scan::change(registry, text, &mut self.levels) else {
+            return false;
+        };
+        if self.is_its_book(change.instrument, BookFeed::Level2, out) {
+            let kind = BookMsgKind::Delta;
+            let (id, at) = (change.instrument, change.venue_ns);
+            let message = self.levels.message(id, kind, change.ids, at);
+            out.event(&Event::Book(message));
+        }
+        true
     }
 
     /// One message.
