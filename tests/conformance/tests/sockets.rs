@@ -7,7 +7,7 @@ use tests_conformance::venues;
 
 /// Cases at a time. Over sockets they wait most of their time, but a machine of two cores keeps only so many lanes, venues and
 /// their TLS in time.
-const AT_ONCE: usize = 18;
+const AT_ONCE: usize = 24;
 
 #[test]
 fn cases_hold_over_sockets() {
