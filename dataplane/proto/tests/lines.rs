@@ -55,6 +55,26 @@ fn lines(of: &[&str]) -> Vec<Heard> {
         .collect()
 }
 
+/// What is heard before a fault, and the fault.
+fn heard_before(bytes: &str, size: usize) -> (Vec<Heard>, Option<HttpFault>) {
+    let mut client = asked();
+    let mut all = Vec::new();
+    for piece in bytes.as_bytes().chunks(size) {
+        let mut at = 0;
+        loop {
+            let told = client.next(piece, &mut at);
+            all.push(match told {
+                Ok(None) => break,
+                Ok(Some(Piece::Open(head))) => Heard::Open(head.status),
+                Ok(Some(Piece::Line(line))) => Heard::Line(String::from_utf8_lossy(line).into()),
+                Ok(Some(Piece::Whole(_))) => unreachable!("it goes on"),
+                Err(fault) => return (all, Some(fault)),
+            });
+        }
+    }
+    (all, None)
+}
+
 /// Whole, and in pieces of any size: the same is heard.
 fn heard(bytes: &str) -> Result<Vec<Heard>, HttpFault> {
     let whole = feed(&mut asked(), bytes.as_bytes(), usize::MAX);
@@ -63,6 +83,37 @@ fn heard(bytes: &str) -> Result<Vec<Heard>, HttpFault> {
         assert_eq!(pieces, whole, "in pieces of {size}");
     }
     whole
+}
+
+#[test]
+fn lines_before_a_fault_are_told_whatever_they_came_with() {
+    let bytes = format!("{HEAD}{}{}no chunk", chunk("one\ntwo\n"), chunk("thr"));
+    let mut expected = vec![Heard::Open(200)];
+    expected.extend(lines(&["one", "two"]));
+    for size in [1, 5, 40, bytes.len()] {
+        let heard = heard_before(&bytes, size);
+        assert_eq!(heard, (expected.clone(), Some(HttpFault::Chunk)), "{size}");
+    }
+}
+
+#[test]
+fn what_is_dropped_between_chunks_is_bounded_line_by_line() {
+    let dropped = |text: &str| format!("{:x};{}\r\n{text}\r\n", text.len(), "x".repeat(5_000));
+    let fine = format!(
+        "{HEAD}{}{}{}",
+        dropped("a\n"),
+        dropped("b\n"),
+        dropped("c\n")
+    );
+    let endless = format!("{HEAD}{}{}", dropped("a"), dropped("b\n"));
+    for size in [1, 1_000, fine.len()] {
+        let mut expected = vec![Heard::Open(200)];
+        expected.extend(lines(&["a", "b", "c"]));
+        assert_eq!(heard_before(&fine, size), (expected, None), "{size}");
+        let expected = vec![Heard::Open(200)];
+        let heard = heard_before(&endless, size);
+        assert_eq!(heard, (expected, Some(HttpFault::Chunk)), "{size}");
+    }
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub(super) struct Chunked {
     left: usize,
     digits: u8,
     extra: usize,
+    /// It is lines, and no end is awaited: what is dropped is counted from line to line.
+    goes_on: bool,
 }
 
 impl Chunked {
@@ -52,6 +54,7 @@ impl Chunked {
             left: 0,
             digits: 0,
             extra: 0,
+            goes_on: false,
         }
     }
 
@@ -59,9 +62,9 @@ impl Chunked {
         self.state == State::Done
     }
 
-    /// Counts what is dropped from here on: an answer without an end is bounded line by line.
-    pub(super) fn forgive(&mut self) {
-        self.extra = 0;
+    /// The body is lines, and may have no end: what is dropped is bounded line by line.
+    pub(super) const fn go_on(&mut self) {
+        self.goes_on = true;
     }
 
     /// Moves data from `bytes` to `body` until the coding ends or the bytes do; returns the bytes
@@ -80,6 +83,9 @@ impl Chunked {
                     let rest = bytes.get(at..).unwrap_or(&[]);
                     let run = rest.get(..self.left).unwrap_or(rest);
                     body.extend_from_slice(run);
+                    if self.goes_on && run.contains(&b'\n') {
+                        self.extra = 0;
+                    }
                     self.left -= run.len();
                     at += run.len();
                     if self.left == 0 {

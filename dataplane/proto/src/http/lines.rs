@@ -49,6 +49,8 @@ pub struct HttpLines {
     start: usize,
     /// Up to where no end of it was found.
     searched: usize,
+    /// What is wrong behind all that was decoded: told when that has been given out.
+    fault: Option<HttpFault>,
 }
 
 impl HttpLines {
@@ -126,6 +128,9 @@ impl HttpLines {
         if was_head && self.goes_on()? {
             self.is_open = true;
             (self.start, self.searched) = (0, 0);
+            if let State::Chunked(chunked) = &mut self.http.state {
+                chunked.go_on();
+            }
             return Ok(Step::Open);
         }
         Ok(if self.http.advance(bytes, at)? {
@@ -167,11 +172,17 @@ impl HttpLines {
             if self.http.body.len() > HTTP_LINE_MAX {
                 return Err(HttpFault::LineTooLong);
             }
+            if let Some(fault) = self.fault {
+                return Err(fault);
+            }
             let fresh = bytes.get(*at..).unwrap_or(&[]);
             if fresh.is_empty() {
                 return Ok(Step::Nothing);
             }
-            *at += self.decode(fresh.get(..STEP).unwrap_or(fresh))?;
+            match self.decode(fresh.get(..STEP).unwrap_or(fresh)) {
+                Ok(used) => *at += used,
+                Err(fault) => self.fault = Some(fault),
+            }
         }
     }
 
@@ -185,9 +196,6 @@ impl HttpLines {
         };
         let (from, end) = (self.start, self.searched + length);
         (self.start, self.searched) = (end + 1, end + 1);
-        if let State::Chunked(chunked) = &mut self.http.state {
-            chunked.forgive();
-        }
         Some(from..end)
     }
 
