@@ -26,6 +26,7 @@ mod reason;
 mod registry;
 mod sign;
 mod venue;
+mod ws_link;
 
 pub use capability::{Capabilities, EntryLink, SingleOrders};
 pub use dp_secret::{Keys as Secrets, Locked, Secret, Zeroizing, scrub};
@@ -44,3 +45,4 @@ pub use sign::{Hash, HmacKey};
 pub use venue::{
     EntryError, FixConfig, FixInstrument, MarketData, ReadCounts, Sink, Venue, VenueConfig,
 };
+pub use ws_link::{Due, Patience, WsLink};

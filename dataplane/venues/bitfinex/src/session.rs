@@ -28,7 +28,8 @@ use crate::{LINK_MARKET, LINK_PRIVATE, LINK_REST};
 use dp_types::limit::ASSETS_MAX;
 use dp_types::{AssetId, InstrumentId, LinkId, Now, RejectReason, UnixNanos};
 use dp_venue_api::{
-    Control, EntryError, Event, InFlight, LinkKind, LinkSpec, Registry, Sink, VenueConfig,
+    Control, EntryError, Event, InFlight, LinkKind, LinkSpec, Patience, Registry, Sink,
+    VenueConfig, WsLink,
 };
 use dp_wire::buf::Buf;
 use reconcile::Run;
@@ -37,11 +38,12 @@ use rules::List;
 const SECOND_NS: u64 = 1_000_000_000;
 /// The server says something on every channel within 15 s; twice that is dead.
 const SILENCE_NS_MAX: u64 = 30 * SECOND_NS;
-/// Silence after which we ping.
-const PING_AFTER_NS: u64 = 20 * SECOND_NS;
-/// How long the answer may take.
-const PONG_WAIT_NS: u64 = 8 * SECOND_NS;
-const _: () = assert!(PING_AFTER_NS + PONG_WAIT_NS < SILENCE_NS_MAX);
+/// When we ping, and how long the answer may take.
+const PATIENCE: Patience = Patience {
+    ping_after_ns: 20 * SECOND_NS,
+    pong_wait_ns: 8 * SECOND_NS,
+};
+const _: () = assert!(PATIENCE.ping_after_ns + PATIENCE.pong_wait_ns < SILENCE_NS_MAX);
 const PING: &[u8] = br#"{"event":"ping","cid":1}"#;
 /// How long login, flags and subscriptions may take together.
 const READY_WAIT_NS: u64 = 10 * SECOND_NS;
@@ -63,60 +65,9 @@ const MESSAGE_BYTES: usize = crate::entry::BATCH_MAX * 40 + 256;
 /// The path of every socket.
 const PATH: &str = "/ws/2";
 
-/// One WebSocket link.
-#[derive(Debug, Clone, Copy, Default)]
-struct WsLink {
-    is_open: bool,
-    /// All subscriptions confirmed, or logged in.
-    is_ready: bool,
-    heard: UnixNanos,
-    pinged: Option<UnixNanos>,
-    ready_by: Option<UnixNanos>,
-    acks_missing: usize,
-}
-
-impl WsLink {
-    fn opened(now: Now) -> Self {
-        Self {
-            is_open: true,
-            heard: now.unix,
-            ready_by: Some(now.unix.after(READY_WAIT_NS)),
-            ..Self::default()
-        }
-    }
-
-    fn deadline(&self) -> Option<UnixNanos> {
-        if !self.is_open {
-            return None;
-        }
-        let idle = match self.pinged {
-            Some(at) => at.after(PONG_WAIT_NS),
-            None => self.heard.after(PING_AFTER_NS),
-        };
-        Some(self.ready_by.map_or(idle, |ready_by| ready_by.min(idle)))
-    }
-
-    fn on_deadline(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
-        if !self.is_open {
-            return;
-        }
-        if self.ready_by.is_some_and(|at| at <= now.unix) {
-            *self = Self::default();
-            out.reconnect(link, "login or subscription was not confirmed in time");
-            return;
-        }
-        match self.pinged {
-            Some(at) if at.after(PONG_WAIT_NS) <= now.unix => {
-                *self = Self::default();
-                out.reconnect(link, "no pong");
-            }
-            None if self.heard.after(PING_AFTER_NS) <= now.unix => {
-                self.pinged = Some(now.unix);
-                out.send_text(link, PING);
-            }
-            _ => {}
-        }
-    }
+/// A link made now, to be ready in time.
+fn opened(now: Now) -> WsLink {
+    WsLink::opened(now, Some(now.unix.after(READY_WAIT_NS)))
 }
 
 /// One channel of a connection; its number means nothing on another.
@@ -348,8 +299,7 @@ impl Session {
                 None => return,
             },
         };
-        ws.heard = now.unix;
-        ws.pinged = None;
+        ws.heard(now);
     }
 
     pub(crate) fn on_open(
@@ -371,7 +321,7 @@ impl Session {
                 };
                 self.forget_channels(at);
                 if let Some(market) = self.markets.get_mut(at) {
-                    market.reset(WsLink::opened(now));
+                    market.reset(opened(now));
                 }
                 self.message.clear();
                 self.message
@@ -385,7 +335,7 @@ impl Session {
     }
 
     fn log_in(&mut self, now: Now, out: &mut impl Sink) {
-        self.private = WsLink::opened(now);
+        self.private = opened(now);
         let nonce = self.nonces.next(now);
         let mut login = Buf::<LOGIN_MAX>::new();
         let written = self
@@ -434,10 +384,13 @@ impl Session {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<UnixNanos> {
-        let markets = self.markets.iter().map(|market| market.ws.deadline());
+        let markets = self
+            .markets
+            .iter()
+            .map(|market| market.ws.deadline(PATIENCE));
         let sockets = min_of([
             min_of(markets),
-            self.private.deadline(),
+            self.private.deadline(PATIENCE),
             self.books_due(),
             self.wallets_at.filter(|_| self.private.is_ready),
         ]);
@@ -449,9 +402,11 @@ impl Session {
 
     pub(crate) fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
         for market in &mut self.markets {
-            market.ws.on_deadline(market.link, now, out);
+            let link = (market.link, PING);
+            market.ws.on_deadline(PATIENCE, link, now, out);
         }
-        self.private.on_deadline(LINK_PRIVATE, now, out);
+        let link = (LINK_PRIVATE, PING);
+        self.private.on_deadline(PATIENCE, link, now, out);
         self.renew_due(now, out);
         if self.wallets_at.is_some_and(|at| at <= now.unix) && self.private.is_ready {
             self.ask_wallets(registry, now, out);

@@ -26,15 +26,19 @@ use crate::rules::Rules;
 use crate::{LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
 use compare::{Query, Run};
 use dp_types::{InstrumentId, LinkId, Now, Text, UnixNanos, VenueNanos};
-use dp_venue_api::{EntryError, LinkKind, LinkSpec, Registry, Sink, VenueConfig};
+use dp_venue_api::{
+    Due, EntryError, LinkKind, LinkSpec, Patience, Registry, Sink, VenueConfig, WsLink,
+};
 use market::BookState;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Silence after which the lane gives a link up by itself. The venue says something every second.
 const SILENCE_NS_MAX: u64 = 10 * SECOND_NS;
 /// Silence after which we ping, and how long the answer may take: five seconds of silence are a dead link.
-const PING_AFTER_NS: u64 = 2_500_000_000;
-const PONG_WAIT_NS: u64 = 2_500_000_000;
+const PATIENCE: Patience = Patience {
+    ping_after_ns: 2_500_000_000,
+    pong_wait_ns: 2_500_000_000,
+};
 /// How long subscriptions may take together.
 const READY_WAIT_NS: u64 = 10 * SECOND_NS;
 /// How long one answer may take before its link counts as broken.
@@ -55,39 +59,6 @@ pub const DEAD_MAN_REARM_NS: u64 = 15 * SECOND_NS;
 const _: () = assert!(DEAD_MAN_REARM_NS + ANSWER_WAIT_NS < DEAD_MAN_TIMEOUT_S as u64 * SECOND_NS);
 /// Pause before a refused push-back is tried again.
 const DEAD_MAN_RETRY_NS: u64 = SECOND_NS;
-
-/// One WebSocket link.
-#[derive(Debug, Clone, Copy, Default)]
-struct WsLink {
-    is_open: bool,
-    /// All subscriptions are confirmed.
-    is_ready: bool,
-    heard: UnixNanos,
-    pinged: Option<UnixNanos>,
-    ready_by: Option<UnixNanos>,
-    acks_missing: u32,
-}
-
-impl WsLink {
-    fn opened(now: Now) -> Self {
-        Self {
-            is_open: true,
-            heard: now.unix,
-            ..Self::default()
-        }
-    }
-
-    fn deadline(&self) -> Option<UnixNanos> {
-        if !self.is_open {
-            return None;
-        }
-        let idle = match self.pinged {
-            Some(at) => at.after(PONG_WAIT_NS),
-            None => self.heard.after(PING_AFTER_NS),
-        };
-        Some(self.ready_by.map_or(idle, |ready_by| ready_by.min(idle)))
-    }
-}
 
 /// Everything but the JSON parsers.
 #[derive(Debug)]
@@ -214,8 +185,7 @@ impl Session {
     /// Something arrived on a WebSocket link.
     pub(crate) fn heard(&mut self, link: LinkId, now: Now) {
         let ws = self.web_socket(link);
-        ws.heard = now.unix;
-        ws.pinged = None;
+        ws.heard(now);
     }
 
     pub(crate) fn on_open(
@@ -231,11 +201,11 @@ impl Session {
                 self.run_due(registry, now, out);
             }
             LINK_PUBLIC => {
-                self.public = WsLink::opened(now);
+                self.public = WsLink::opened(now, None);
                 self.enter_market(registry, now, out);
             }
             LINK_PRIVATE => {
-                self.private = WsLink::opened(now);
+                self.private = WsLink::opened(now, None);
                 self.token_link = self.token_link.wrapping_add(1);
                 self.token_at = Some(now.unix);
                 self.run_due(registry, now, out);
@@ -271,8 +241,8 @@ impl Session {
             None // it waits for the link
         };
         min_of([
-            self.public.deadline(),
-            self.private.deadline(),
+            self.public.deadline(PATIENCE),
+            self.private.deadline(PATIENCE),
             rest,
             self.books_due(),
             self.run.map(|run| run.at),
@@ -289,18 +259,10 @@ impl Session {
 
     /// Pings a silent link, and gives up a dead one.
     fn link_due(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
-        let ws = *self.web_socket(link);
-        if !ws.is_open {
-            return;
-        }
-        if ws.ready_by.is_some_and(|at| at <= now.unix) {
-            self.give_up(link, "subscriptions were not confirmed in time", out);
-            return;
-        }
-        match ws.pinged {
-            Some(at) if at.after(PONG_WAIT_NS) <= now.unix => self.give_up(link, "no pong", out),
-            None if ws.heard.after(PING_AFTER_NS) <= now.unix => {
-                self.web_socket(link).pinged = Some(now.unix);
+        match self.web_socket(link).due(PATIENCE, now) {
+            Due::Nothing => {}
+            Due::GiveUp(why) => self.give_up(link, why, out),
+            Due::Ping => {
                 let number = self.requests.add(Kind::Ping);
                 self.message.clear();
                 self.message
@@ -309,7 +271,6 @@ impl Session {
                 self.message.push(b'}');
                 out.send_text(link, &self.message);
             }
-            _ => {}
         }
     }
 

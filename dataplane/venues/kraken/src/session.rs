@@ -23,14 +23,15 @@ use crate::limits::Limits;
 use crate::orders::Orders;
 use crate::{LINK_L3, LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
 use dp_types::{InstrumentId, LinkId, Now, Text, UnixNanos};
-use dp_venue_api::{InFlight, LinkKind, LinkSpec, Registry, Sink, VenueConfig};
+use dp_venue_api::{InFlight, LinkKind, LinkSpec, Patience, Registry, Sink, VenueConfig, WsLink};
 use level3::Level3;
 
 const SECOND_NS: u64 = 1_000_000_000;
-/// With a subscription the venue speaks every second. Silence after which we ask.
-const PING_AFTER_NS: u64 = 3 * SECOND_NS;
-/// How long the answer may take: five seconds without a word are a dead link.
-const PONG_WAIT_NS: u64 = 2 * SECOND_NS;
+/// With a subscription the venue speaks every second: five seconds without a word are a dead link.
+const PATIENCE: Patience = Patience {
+    ping_after_ns: 3 * SECOND_NS,
+    pong_wait_ns: 2 * SECOND_NS,
+};
 /// Silence after which the transport gives the link up, should all else fail.
 const SILENCE_NS_MAX: u64 = 10 * SECOND_NS;
 /// How long the token and subscriptions may take together.
@@ -66,60 +67,9 @@ const _: () = assert!(DEAD_MAN_REARM_NS * 2 < DEAD_MAN_TIMEOUT_S as u64 * SECOND
 
 const PING: &[u8] = br#"{"method":"ping"}"#;
 
-/// One WebSocket link.
-#[derive(Debug, Clone, Copy, Default)]
-struct WsLink {
-    is_open: bool,
-    /// All subscriptions confirmed.
-    is_ready: bool,
-    heard: UnixNanos,
-    pinged: Option<UnixNanos>,
-    ready_by: Option<UnixNanos>,
-    acks_missing: u32,
-}
-
-impl WsLink {
-    fn opened(now: Now) -> Self {
-        Self {
-            is_open: true,
-            heard: now.unix,
-            ready_by: Some(now.unix.after(READY_WAIT_NS)),
-            ..Self::default()
-        }
-    }
-
-    fn deadline(&self) -> Option<UnixNanos> {
-        if !self.is_open {
-            return None;
-        }
-        let idle = match self.pinged {
-            Some(at) => at.after(PONG_WAIT_NS),
-            None => self.heard.after(PING_AFTER_NS),
-        };
-        Some(self.ready_by.map_or(idle, |ready_by| ready_by.min(idle)))
-    }
-
-    fn on_deadline(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
-        if !self.is_open {
-            return;
-        }
-        if self.ready_by.is_some_and(|at| at <= now.unix) {
-            *self = Self::default();
-            out.reconnect(link, "token or subscription was not confirmed in time");
-            return;
-        }
-        match self.pinged {
-            Some(at) if at.after(PONG_WAIT_NS) <= now.unix => {
-                *self = Self::default();
-                out.reconnect(link, "no pong");
-            }
-            None if self.heard.after(PING_AFTER_NS) <= now.unix => {
-                self.pinged = Some(now.unix);
-                out.send_text(link, PING);
-            }
-            _ => {}
-        }
-    }
+/// A link made now, to be ready in time.
+fn opened(now: Now) -> WsLink {
+    WsLink::opened(now, Some(now.unix.after(READY_WAIT_NS)))
 }
 
 /// What a book's subscription waits for.
@@ -346,8 +296,7 @@ impl Session {
     pub(crate) fn heard(&mut self, link: LinkId, now: Now) {
         if link != LINK_REST {
             let ws = self.web_socket(link);
-            ws.heard = now.unix;
-            ws.pinged = None;
+            ws.heard(now);
         }
     }
 
@@ -364,11 +313,11 @@ impl Session {
                 self.run_due(registry, now, out);
             }
             LINK_PUBLIC => {
-                self.public = WsLink::opened(now);
+                self.public = opened(now);
                 self.subscribe_public(registry, now, out);
             }
             LINK_PRIVATE => {
-                self.private = WsLink::opened(now);
+                self.private = opened(now);
                 self.token = Text::EMPTY;
                 self.token_number = self.next_token();
                 self.token_at = Some(now.unix);
@@ -413,9 +362,9 @@ impl Session {
 
     pub(crate) fn next_deadline(&self) -> Option<UnixNanos> {
         let web_sockets = min_of([
-            self.public.deadline(),
-            self.private.deadline(),
-            self.level3.ws.deadline(),
+            self.public.deadline(PATIENCE),
+            self.private.deadline(PATIENCE),
+            self.level3.ws.deadline(PATIENCE),
             self.level3.due(),
             self.books_due(),
             self.dead_man_at,
@@ -429,8 +378,12 @@ impl Session {
     }
 
     pub(crate) fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
-        self.public.on_deadline(LINK_PUBLIC, now, out);
-        self.private.on_deadline(LINK_PRIVATE, now, out);
+        for (ws, link) in [
+            (&mut self.public, LINK_PUBLIC),
+            (&mut self.private, LINK_PRIVATE),
+        ] {
+            ws.on_deadline(PATIENCE, (link, PING), now, out);
+        }
         self.level3_due(registry, now, out);
         self.ask_snapshots(registry, now, out);
         if is_due(self.dead_man_at, now) {

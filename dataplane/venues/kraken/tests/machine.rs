@@ -209,7 +209,7 @@ fn what_is_not_confirmed_in_time_gets_a_new_link() {
         .unwrap();
     assert!(rig.deadline(14_999).reconnects.is_empty());
     let said = rig.deadline(15_000);
-    let why = "token or subscription was not confirmed in time";
+    let why = "login or subscription was not confirmed in time";
     assert_eq!(said.reconnects, [(LINK_PRIVATE, why)]);
     assert!(rig.deadline(16_000).reconnects.is_empty(), "asked for once");
 }

@@ -22,17 +22,20 @@ use crate::symbols::InstType;
 use crate::{LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
 use dp_types::{InstrumentId, LinkId, Now, RejectReason, UnixNanos};
 use dp_venue_api::{
-    Control, EntryError, Event, InFlight, LinkKind, LinkSpec, Registry, Sink, VenueConfig,
+    Control, EntryError, Event, InFlight, LinkKind, LinkSpec, Patience, Registry, Sink,
+    VenueConfig, WsLink,
 };
 use dp_wire::buf::Buf;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// The venue closes a link after 30 s without a message.
 const SILENCE_NS_MAX: u64 = 30 * SECOND_NS;
-/// Silence after which we ping.
-const PING_AFTER_NS: u64 = 20 * SECOND_NS;
-/// How long the answer may take: within the venue's 30 s.
-const PONG_WAIT_NS: u64 = 8 * SECOND_NS;
+/// When we ping, and how long the answer may take: within the venue's 30 s.
+const PATIENCE: Patience = Patience {
+    ping_after_ns: 20 * SECOND_NS,
+    pong_wait_ns: 8 * SECOND_NS,
+};
+const PING: &[u8] = b"ping";
 /// How long login and subscriptions may take together.
 const READY_WAIT_NS: u64 = 10 * SECOND_NS;
 /// Pause before a failed REST request is tried again.
@@ -65,60 +68,9 @@ const _: () = assert!(DEAD_MAN_REARM_NS * 2 < DEAD_MAN_TIMEOUT_S as u64 * SECOND
 const DEAD_MAN_WAIT_NS: u64 = 12 * SECOND_NS;
 const _: () = assert!(DEAD_MAN_WAIT_NS + DEAD_MAN_REARM_NS < DEAD_MAN_TIMEOUT_S as u64 * SECOND_NS);
 
-/// One WebSocket link.
-#[derive(Debug, Clone, Copy, Default)]
-struct WsLink {
-    is_open: bool,
-    /// All subscriptions confirmed (and logged in, on the private link).
-    is_ready: bool,
-    heard: UnixNanos,
-    pinged: Option<UnixNanos>,
-    ready_by: Option<UnixNanos>,
-    acks_missing: u32,
-}
-
-impl WsLink {
-    fn opened(now: Now) -> Self {
-        Self {
-            is_open: true,
-            heard: now.unix,
-            ready_by: Some(now.unix.after(READY_WAIT_NS)),
-            ..Self::default()
-        }
-    }
-
-    fn deadline(&self) -> Option<UnixNanos> {
-        if !self.is_open {
-            return None;
-        }
-        let idle = match self.pinged {
-            Some(at) => at.after(PONG_WAIT_NS),
-            None => self.heard.after(PING_AFTER_NS),
-        };
-        Some(self.ready_by.map_or(idle, |ready_by| ready_by.min(idle)))
-    }
-
-    fn on_deadline(&mut self, link: LinkId, now: Now, out: &mut impl Sink) {
-        if !self.is_open {
-            return;
-        }
-        if self.ready_by.is_some_and(|at| at <= now.unix) {
-            *self = Self::default();
-            out.reconnect(link, "login or subscription was not confirmed in time");
-            return;
-        }
-        match self.pinged {
-            Some(at) if at.after(PONG_WAIT_NS) <= now.unix => {
-                *self = Self::default();
-                out.reconnect(link, "no pong");
-            }
-            None if self.heard.after(PING_AFTER_NS) <= now.unix => {
-                self.pinged = Some(now.unix);
-                out.send_text(link, b"ping");
-            }
-            _ => {}
-        }
-    }
+/// A link made now, to be ready in time.
+fn opened(now: Now) -> WsLink {
+    WsLink::opened(now, Some(now.unix.after(READY_WAIT_NS)))
 }
 
 /// One list of instruments to fetch.
@@ -331,8 +283,7 @@ impl Session {
             return;
         }
         let ws = self.web_socket(link);
-        ws.heard = now.unix;
-        ws.pinged = None;
+        ws.heard(now);
     }
 
     pub(crate) fn on_open(
@@ -349,7 +300,7 @@ impl Session {
             }
             LINK_PUBLIC => {
                 self.limits.link_opened(false);
-                self.public = WsLink::opened(now);
+                self.public = opened(now);
                 for book in &mut self.books {
                     book.channel = None;
                 }
@@ -357,7 +308,7 @@ impl Session {
             }
             LINK_PRIVATE => {
                 self.limits.link_opened(true);
-                self.private = WsLink::opened(now);
+                self.private = opened(now);
                 let mut login = Buf::<LOGIN_MAX>::new();
                 let written = self.auth.as_ref().is_some_and(|auth| {
                     let seconds = now.unix.millis() / 1_000;
@@ -413,7 +364,10 @@ impl Session {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<UnixNanos> {
-        let web_sockets = min_of([self.public.deadline(), self.private.deadline()]);
+        let web_sockets = min_of([
+            self.public.deadline(PATIENCE),
+            self.private.deadline(PATIENCE),
+        ]);
         if !self.is_rest_open {
             return web_sockets; // the rest waits for the link
         }
@@ -427,8 +381,12 @@ impl Session {
     }
 
     pub(crate) fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
-        self.public.on_deadline(LINK_PUBLIC, now, out);
-        self.private.on_deadline(LINK_PRIVATE, now, out);
+        for (ws, link) in [
+            (&mut self.public, LINK_PUBLIC),
+            (&mut self.private, LINK_PRIVATE),
+        ] {
+            ws.on_deadline(PATIENCE, (link, PING), now, out);
+        }
         self.run_due(registry, now, out);
     }
 

@@ -178,7 +178,7 @@ impl Session {
             channels += Followed::channels(&followed);
         }
         if let Some(market) = self.markets.get_mut(at) {
-            market.ws.acks_missing = channels;
+            market.ws.acks_missing = channels as u32;
             let ready_by = now.unix.after(READY_WAIT_NS);
             market.ws.ready_by = (!listed.is_empty()).then_some(ready_by);
         }

@@ -8,8 +8,8 @@
 //! with the link. Nothing here stops orders.
 
 use super::{
-    ANSWER_WAIT_NS, BookState, READY_WAIT_NS, RETRY_NS, SECOND_NS, Session, TOKEN_MAX, Waits,
-    WsLink, is_due, min_of,
+    ANSWER_WAIT_NS, BookState, PATIENCE, PING, READY_WAIT_NS, RETRY_NS, SECOND_NS, Session,
+    TOKEN_MAX, Waits, WsLink, is_due, min_of, opened,
 };
 use crate::feed::text;
 use crate::rest::{self, Ask, RECORDED};
@@ -87,7 +87,7 @@ impl Level3 {
 
 impl Session {
     pub(super) fn open_level3(&mut self, now: Now, out: &mut impl Sink) {
-        self.level3.ws = WsLink::opened(now);
+        self.level3.ws = opened(now);
         self.level3.token = Text::EMPTY;
         self.level3.number = self.next_token();
         self.level3.token_at = Some(now.unix);
@@ -272,7 +272,8 @@ impl Session {
 
     /// Sends what fell due.
     pub(super) fn level3_due(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
-        self.level3.ws.on_deadline(LINK_L3, now, out);
+        let link = (LINK_L3, PING);
+        self.level3.ws.on_deadline(PATIENCE, link, now, out);
         if is_due(self.level3.due(), now) {
             self.ask_level3(registry, now, out);
             if !self.level3.ws.is_ready {
