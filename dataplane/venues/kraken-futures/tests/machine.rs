@@ -159,7 +159,7 @@ fn a_new_public_link_subscribes_at_once() {
         assert_eq!(rig.deadline(ms).reconnects, [], "{ms}");
     }
     beat(&mut rig, 14_000);
-    let why = "subscriptions were not confirmed in time";
+    let why = "login or subscription was not confirmed in time";
     assert_eq!(rig.deadline(14_000).reconnects, [(LINK_PUBLIC, why)]);
 }
 
