@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A connection, named by the edge.
 pub type ConnId = u64;
+/// The lines of a venue that sends by multicast: connections nobody opens. What goes to one goes to its group.
+pub const LINES: [ConnId; 2] = [ConnId::MAX - 1, ConnId::MAX];
 /// Makes a binary frame of a text.
 pub type Pack = fn(&str) -> Vec<u8>;
 /// An HTTP request waiting for its answer, named by the edge.
@@ -325,6 +327,18 @@ impl Core {
     /// Connections that bring books: those a fault's `conn=` counts.
     pub fn brings_books(&mut self, conns: &[ConnId]) {
         self.books.extend(conns);
+    }
+
+    /// Lines that are not silent.
+    pub fn loud_lines(&self) -> Vec<ConnId> {
+        let loud = LINES.into_iter().filter(|line| !self.is_silent(*line));
+        loud.collect()
+    }
+
+    /// Nothing is sent on a line until a time; so long it brings no books.
+    pub fn cut_line(&mut self, line: ConnId, until: u64) {
+        self.books.remove(&line);
+        self.silence.push((Link::Public, Some(line), until));
     }
 
     /// Whether nothing is sent to a connection now.

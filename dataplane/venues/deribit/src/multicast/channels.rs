@@ -88,7 +88,7 @@ pub(super) struct Channels<S> {
     scratch: Vec<u8>,
     /// Asked for by nobody yet; no more than there are channels.
     missing: Vec<Missing>,
-    /// Packets told before, of all channels.
+    /// Packets that told nothing new, of all channels: copies, repeats, signs of life.
     pub(super) copies: u64,
     /// Holes that were filled before they were given up.
     pub(super) filled: u64,
@@ -152,7 +152,7 @@ impl<S: Default> Channels<S> {
             let place = channel.sequence.judge(stand.first, stand.count, bytes, now);
             match place {
                 Place::Seen => {
-                    *copies += u64::from(stand.count > 0);
+                    *copies += 1;
                     if let Some(next) = channel.sequence.next() {
                         packets.alive(channel.id, next);
                     }

@@ -134,7 +134,14 @@ impl Multicast {
         self.channels.missing()
     }
 
-    /// Datagrams that said nothing new: the other line's, or repeats.
+    /// Nothing has come for too long: whole books are waited for.
+    pub(super) fn lose_all(&mut self, out: &mut impl Sink) {
+        self.reader.calls += 1;
+        let calls = self.reader.calls;
+        self.reader.instruments.lose_all(calls, out);
+    }
+
+    /// Datagrams that said nothing new: the other line's, repeats, signs of life.
     pub(super) const fn copies(&self) -> u64 {
         self.channels.copies
     }

@@ -7,10 +7,16 @@
 //! ```
 //! What trades by which rule is asked over REST on every road: orders need it, and a datagram may then change nothing
 //! the lane trades by.
+//!
+//! A group is no connection: that its road is broken nobody says. The round never ends, so when nothing at all has come
+//! for [`SILENCE_NS`], no book is believed any more.
 
 use super::classic::Multicast;
 use dp_types::{InstrumentId, Now, UnixNanos};
 use dp_venue_api::{DecodeError, LINES_MAX, LineCounts, Registry, RegistryError, Sink};
+
+/// Longest silence of all groups together. \[U\]: no page says how long a round takes; what is heard is all its channels.
+const SILENCE_NS: u64 = 5_000_000_000;
 
 /// The feed, and which line brought what.
 #[derive(Debug)]
@@ -18,6 +24,8 @@ pub(crate) struct Heard {
     feed: Multicast,
     registry: Registry,
     firsts: [u64; LINES_MAX],
+    /// When it counts as silent; `None` before the first datagram, and once it does.
+    silent_at: Option<UnixNanos>,
 }
 
 impl Heard {
@@ -30,6 +38,7 @@ impl Heard {
             feed,
             registry,
             firsts: [0; LINES_MAX],
+            silent_at: None,
         })
     }
 
@@ -47,6 +56,9 @@ impl Heard {
         if let Some(firsts) = self.firsts.get_mut(usize::from(line)) {
             *firsts += u64::from(is_first);
         }
+        if result.is_ok() {
+            self.silent_at = Some(now.unix.after(SILENCE_NS));
+        }
         result
     }
 
@@ -55,12 +67,17 @@ impl Heard {
         if self.feed.next_deadline().is_some_and(|due| due <= now.unix) {
             let _ = self.feed.on_deadline(&mut self.registry, now, out);
         }
+        if self.silent_at.is_some_and(|at| at <= now.unix) {
+            self.silent_at = None;
+            self.feed.lose_all(out);
+        }
         // There is nobody to ask: the next whole book of the round mends what is missing.
         while self.feed.missing().is_some() {}
     }
 
     pub(crate) fn next_deadline(&self) -> Option<UnixNanos> {
-        self.feed.next_deadline()
+        let silent_at = self.silent_at.into_iter();
+        silent_at.chain(self.feed.next_deadline()).min()
     }
 
     /// The keeper wants the book whole: the round brings it.
