@@ -254,21 +254,17 @@ impl<'a> Writer<'a> {
             &[1, 0, 0, 0, 0, 1, 0], // open, a future, linear, …
             &names,
             &[0; 24], // created, expires, strike
-            &self.double(text::qty(spec, spec.lot)),
-            &self.double(text::qty(spec, spec.qty_min)),
-            &self.double(text::price(spec, spec.tick)),
+            &double(&text::qty(spec, spec.lot)),
+            &double(&text::qty(spec, spec.qty_min)),
+            &double(&text::price(spec, spec.tick)),
             &[0; 40], // fees and leverage
         ];
         self.message(1_010, &root, Some((16, Vec::new())), Some(name))
     }
 
     fn level(&self, price: i64, qty: i64) -> Vec<u8> {
-        let price = self.double(text::price(self.spec, price));
-        [price, self.double(text::qty(self.spec, qty))].concat()
-    }
-
-    fn double(&self, text: String) -> [u8; 8] {
-        text.parse::<f64>().unwrap_or(f64::NAN).to_le_bytes()
+        let price = double(&text::price(self.spec, price));
+        [price, double(&text::qty(self.spec, qty))].concat()
     }
 
     fn message(
@@ -308,4 +304,8 @@ impl<'a> Writer<'a> {
         }
         bytes
     }
+}
+
+fn double(text: &str) -> [u8; 8] {
+    text.parse::<f64>().unwrap_or(f64::NAN).to_le_bytes()
 }
