@@ -13,7 +13,7 @@ use dp_book::{Keeper, L3Book, State};
 use dp_types::{InstrumentId, Level, LinkId, Now, Side, UnixNanos};
 use dp_venue_api::{Control, DecodeError, Event, Registry, RestRequest, Sink};
 use dp_venue_deribit::multicast::{Feed, Multicast, Starbase};
-use dp_venue_deribit::sync::MulticastSync;
+use dp_venue_deribit::sync::DeribitSync;
 use etherparse::{SlicedPacket, TransportSlice};
 use pcap_parser::{Block, Linktype, PcapBlockOwned, PcapError, create_reader};
 use serde_json::{Value, json};
@@ -205,7 +205,7 @@ impl Machine {
 
 /// One instrument's book, of levels or of orders.
 enum Book {
-    Levels(Box<Keeper<MulticastSync>>),
+    Levels(Box<Keeper<DeribitSync>>),
     Orders {
         book: Box<L3Book>,
         is_whole: bool,
@@ -242,7 +242,7 @@ impl Lane {
         let feed = self.feed;
         let slot = self.books.get_mut(id.0 as usize)?;
         Some(slot.get_or_insert_with(|| match feed {
-            Feed::Classic => Book::Levels(Box::new(Keeper::new(MulticastSync))),
+            Feed::Classic => Book::Levels(Box::new(Keeper::new(DeribitSync))),
             Feed::Starbase => Book::Orders {
                 book: Box::new(L3Book::new(ORDERS_MAX)),
                 is_whole: false,

@@ -127,7 +127,8 @@ impl super::Venue {
             ("public", &self.public),
             ("private", &self.private),
         ] {
-            let is_used = !is_gateway && (trades || key != "private");
+            let is_heard = key == "public" && self.multicast.is_some();
+            let is_used = !is_gateway && !is_heard && (trades || key != "private");
             if text.is_empty() && is_used {
                 return refuse(key, "missing; use host:port");
             }

@@ -38,6 +38,11 @@
 //! [venue.coinbase.fix]                  # orders over FIX; see `fix`
 //! entry = "fix-ord.exchange.coinbase.com:6121"
 //!
+//! [venue.deribit.multicast]             # market data by multicast; see `multicast`
+//! interface = "10.20.0.7"
+//! line_a = ["239.111.111.1:6100"]
+//! line_b = ["239.111.112.1:6100"]
+//!
 //! [[strategy]]
 //! kind = "market_maker"
 //! venue = "binance"
@@ -54,12 +59,14 @@
 
 mod feeds;
 mod fix;
+mod multicast;
 mod orders;
 mod roles;
 mod transport;
 
 pub use feeds::MarketData;
 pub use fix::{Fix, FixInstrument};
+pub use multicast::{Joined, Multicast};
 pub use roles::Role;
 pub use transport::{Card, LANE_PORTS_MIN, Ports, Transport, XdpMode};
 
@@ -259,6 +266,8 @@ pub struct Venue {
     pub market_data: MarketData,
     /// Orders over FIX; absent = over the venue's own road.
     pub fix: Option<Fix>,
+    /// Market data by multicast; absent = by the venue's own road.
+    pub multicast: Option<Multicast>,
     /// Symbols as the venue writes them.
     pub symbols: Vec<String>,
     /// Those of them whose single orders (L3) are followed beside the book.
@@ -429,8 +438,9 @@ pub fn load_keys(path: &Path) -> Result<Keys, ConfigError> {
 impl Config {
     /// Reads and checks a configuration file. Errors: [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let config: Self = read(path)?;
+        let mut config: Self = read(path)?;
         config.check(&path.display().to_string())?;
+        config.settle_hearing();
         Ok(config)
     }
 
@@ -502,6 +512,9 @@ impl Config {
             if let Err((key, why)) = venue.check_feeds(name) {
                 return refuse(format!("venue.{name}.{key}"), why);
             }
+            if let Err((key, why)) = venue.check_multicast(name) {
+                return refuse(format!("venue.{name}.{key}"), why);
+            }
             if name == "yofx" && venue.feeds > 1 {
                 return refuse(
                     format!("venue.{name}.feeds"),
@@ -523,6 +536,9 @@ impl Config {
             if let Err((key, why)) = venue.check_roads(name) {
                 return refuse(key, why);
             }
+        }
+        if let Err((key, why)) = self.check_hearing() {
+            return refuse(key, why);
         }
         let wrong = self.check_roles();
         if let [(key, why), rest @ ..] = wrong.as_slice() {

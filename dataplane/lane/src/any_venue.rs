@@ -6,8 +6,8 @@ use dp_types::{
 };
 use dp_venue_api::limits::Budget;
 use dp_venue_api::{
-    Capabilities, EntryError, Fault, FixSpec, LinkRole, LinkSpec, MarketData, ReadCounts, Registry,
-    RegistryError, RestResponse, Sink, UpgradeField, Venue, VenueConfig,
+    Capabilities, EntryError, Fault, FixSpec, LineCounts, LinkRole, LinkSpec, MarketData,
+    ReadCounts, Registry, RegistryError, RestResponse, Sink, UpgradeField, Venue, VenueConfig,
 };
 use dp_venue_fix::{FixEntry, OverFix as _};
 use dp_wire::fix::Message;
@@ -106,6 +106,8 @@ impl AnyVenue {
             (MarketData::Json, _) => None,
             (MarketData::Sbe, VenueId::BINANCE) => dp_venue_binance::sbe_lacks(&config.secrets),
             (MarketData::Sbe, _) => Some("this venue has none in SBE; use \"json\""),
+            (MarketData::Multicast, VenueId::DERIBIT) => None,
+            (MarketData::Multicast, _) => Some("this build hears no multicast of this venue"),
         }
     }
 
@@ -210,6 +212,17 @@ impl Venue for AnyVenue {
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
         each!(self, venue => venue.on_binary(registry, link, now, bytes, out))
+    }
+
+    fn on_datagram(
+        &mut self,
+        registry: &Registry,
+        line: u8,
+        now: Now,
+        bytes: &[u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        each!(self, venue => venue.on_datagram(registry, line, now, bytes, out))
     }
 
     fn on_fix(
@@ -325,6 +338,10 @@ impl Venue for AnyVenue {
         each!(self, venue => venue.read_counts())
     }
 
+    fn line_counts(&self) -> LineCounts {
+        each!(self, venue => venue.line_counts())
+    }
+
     fn order_id_text(&self, id: OrderId) -> Text<40> {
         each!(self, venue => venue.order_id_text(id))
     }
@@ -346,6 +363,9 @@ mod tests {
         assert_eq!(why(VenueId::OKX, MarketData::Json), None);
         let other = why(VenueId::OKX, MarketData::Sbe).unwrap();
         assert!(other.contains("none in SBE"), "{other}");
+        let unheard = why(VenueId::OKX, MarketData::Multicast).unwrap();
+        assert!(unheard.contains("no multicast"), "{unheard}");
+        assert_eq!(why(VenueId::DERIBIT, MarketData::Multicast), None);
         let keyless = why(VenueId::BINANCE, MarketData::Sbe).unwrap();
         assert!(keyless.contains("needs a key"), "{keyless}");
     }

@@ -32,6 +32,8 @@ pub enum Fact {
     OrdersLost,
     /// A private message could not be read, or was lost.
     PrivateFault,
+    /// Something of this instrument's book was lost before it came here, by the venue's own feed.
+    BookLost(InstrumentId),
     /// The book of single orders of an instrument is lost with its link.
     L3Lost(InstrumentId),
 }

@@ -15,8 +15,8 @@ use crate::resolve::Inbox;
 use crate::roles::Remote;
 use crate::session::Sessions;
 use dp_shm::{Counter, Stage};
-use dp_transport::{Clock, Idle, Transport};
-use dp_types::{LaneId, Now, UnixNanos};
+use dp_transport::{Clock, Group, Idle, OpenError, Transport};
+use dp_types::{LaneId, Now, UnixNanos, VenueId};
 use dp_venue_api::Registry;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -138,6 +138,13 @@ impl<T: Transport, D: Desk> Cycle<T, D> {
             deadline_due: UnixNanos(0),
             cold_due: UnixNanos(0),
         }
+    }
+
+    /// Hears a multicast group as a line (0 or 1) of a venue's feed. Before the thread is confined.
+    ///
+    /// Errors: [`OpenError`].
+    pub fn hear(&mut self, venue: VenueId, line: u8, group: &Group) -> Result<(), OpenError> {
+        self.sessions.hear(venue, line, group)
     }
 
     /// Turns until told to stop and the desk is done, or until stopping has taken [`Desk::STOP_NS_MAX`].

@@ -6,11 +6,13 @@
 //!
 //! ```text
 //!   transport ─▶ link (TLS, WebSocket, HTTP, FIX) ─▶ venue machine ─▶ LaneSink ─▶ desk: events, facts
+//!         datagrams ──────────────────────────────▶    │
 //!                                                      │ texts, requests
 //!                                                      ▼
 //!   transport ◀─ link ◀────────────────────────────  outbox      ◀─ venue machine ◀─ desk: actions
 //! ```
 
+mod groups;
 mod out;
 mod race;
 
@@ -25,8 +27,8 @@ use dp_shm::{Counter, LinkState, Stage};
 use dp_transport::{Chunk, Clock, CloseReason, Counts, Ready, Socket, Transport, tsc};
 use dp_types::{CancelOrder, LinkId, Now, Tsc, UnixNanos, VenueId};
 use dp_venue_api::{
-    Control, Event, Fault, LinkKind, LinkRole, ReadCounts, Registry, RestRequest, RestResponse,
-    RestTag, Sink, Venue as _,
+    Control, Event, Fault, LineCounts, LinkKind, LinkRole, ReadCounts, Registry, RestRequest,
+    RestResponse, RestTag, Sink, Venue as _,
 };
 
 /// The link of each venue that carries its books (venues number theirs alike: 0 REST, 1 market data,
@@ -60,6 +62,9 @@ pub(crate) struct Sessions<T> {
     /// Instruments as each feed has learnt them; ids and assets are the same in all.
     registries: Vec<Registry>,
     seats: Vec<Seat>,
+    /// Multicast groups, and what they had brought when that was last shown.
+    groups: Vec<groups::Joined>,
+    lines: LineCounts,
     addresses: Inbox,
     /// Orders about to be cancelled together.
     live: Vec<CancelOrder>,
@@ -144,7 +149,7 @@ impl<D: Desk> LaneSink<'_, D> {
             Control::L3Lost(instrument) => Fact::L3Lost(instrument),
             Control::BookLost(instrument) => {
                 tracing::warn!(venue = %self.venue, instrument = instrument.0, "book lost");
-                return;
+                Fact::BookLost(instrument)
             }
             Control::Subscribed(_) | Control::Heartbeat => return,
         };
@@ -207,6 +212,8 @@ impl<T: Transport> Sessions<T> {
             clock,
             registries: vec![registry; usize::from(feeds)],
             seats,
+            groups: Vec::new(),
+            lines: LineCounts::default(),
             addresses,
             live: Vec::with_capacity(dp_types::limit::LIVE_ORDERS_MAX),
         }
@@ -245,7 +252,7 @@ impl<T: Transport> Sessions<T> {
         arrived: Tsc,
     ) {
         let Some((seat_at, link_at)) = self.find(socket) else {
-            self.transport.release(chunk);
+            self.on_datagram(desk, socket, chunk, now, arrived);
             return;
         };
         desk.on_bytes(arrived);
@@ -328,6 +335,7 @@ impl<T: Transport> Sessions<T> {
             return;
         }
         let Some((seat_at, link_at)) = self.find(socket) else {
+            self.on_group_closed(desk, socket, now);
             return;
         };
         let spec = &self.seats[seat_at].links[link_at].spec;
@@ -460,6 +468,7 @@ impl<T: Transport> Sessions<T> {
         crate::way::publish(desk.wall().counters, &(counts - self.counts));
         self.counts = counts;
         self.show_reads(desk);
+        self.show_lines(desk);
         for own in self.seats.iter().filter(|seat| seat.feed == 0) {
             let venue = own.venue.id();
             // Of further feeds, what brings market data.

@@ -8,12 +8,12 @@
 //! Nothing allocates but `open`; nothing reads a clock; the same seed cuts the same way.
 
 use crate::{
-    CHUNK_BYTES, Chunk, CloseReason, OpenError, Ready, SOCKETS_MAX, SendError, Socket,
+    CHUNK_BYTES, Chunk, CloseReason, Group, OpenError, Ready, SOCKETS_MAX, SendError, Socket,
     TX_BYTES_MAX, Transport,
 };
 use dp_types::UnixNanos;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 
 /// Chunks in flight at once.
 const CHUNKS: u32 = 64;
@@ -46,12 +46,14 @@ struct Pipe {
     peer: SocketAddr,
     generation: u32,
     is_open: bool,
+    /// A multicast group the lane hears; its address is the peer.
+    is_group: bool,
     /// Bytes from the lane to the venue.
     out: Vec<u8>,
 }
 
 /// An in-memory transport. The venue's end is reached through [`Mem::opened`], [`Mem::sent`],
-/// [`Mem::deliver`] and [`Mem::hang_up`].
+/// [`Mem::deliver`] and [`Mem::hang_up`]; of groups through [`Mem::datagram`].
 #[derive(Debug)]
 pub struct Mem {
     options: MemOptions,
@@ -97,7 +99,7 @@ impl Mem {
             .pipes
             .iter()
             .enumerate()
-            .filter(|(_, pipe)| pipe.is_open);
+            .filter(|(_, pipe)| pipe.is_open && !pipe.is_group);
         open.map(|(slot, pipe)| (pipe.socket(slot), pipe.peer))
     }
 
@@ -126,6 +128,25 @@ impl Mem {
         bytes.len() - rest.len()
     }
 
+    /// Sends a datagram to a group, whole. Lost, as on a wire, where the lane does not hear the group, has no chunk
+    /// free, or it is longer than [`CHUNK_BYTES`].
+    pub fn datagram(&mut self, group: SocketAddrV4, bytes: &[u8]) {
+        let hears = |pipe: &Pipe| pipe.is_open && pipe.is_group && pipe.peer == group.into();
+        let Some(at) = self.pipes.iter().position(hears) else {
+            return;
+        };
+        let socket = self.pipes[at].socket(at);
+        if bytes.len() > CHUNK_BYTES || bytes.is_empty() {
+            return;
+        }
+        let Some(buffer) = self.free.pop() else {
+            return;
+        };
+        self.chunks[buffer as usize][..bytes.len()].copy_from_slice(bytes);
+        let (start, len) = (0, bytes.len() as u32);
+        self.tell(Ready::Bytes(socket, Chunk { buffer, start, len }));
+    }
+
     /// The venue ends the connection.
     pub fn hang_up(&mut self, socket: Socket) {
         self.cut_off(socket, CloseReason::Peer);
@@ -142,6 +163,31 @@ impl Mem {
     /// While true, connections are refused.
     pub const fn set_refusing(&mut self, is_refusing: bool) {
         self.is_refusing = is_refusing;
+    }
+
+    /// A free pipe to a peer, open from now on.
+    fn take_pipe(&mut self, peer: SocketAddr, is_group: bool) -> Result<Socket, OpenError> {
+        let free = self.pipes.iter().position(|pipe| !pipe.is_open);
+        let at = free.unwrap_or(self.pipes.len());
+        if at == SOCKETS_MAX {
+            return Err(OpenError::TooMany);
+        }
+        if at == self.pipes.len() {
+            self.pipes.push(Pipe {
+                peer,
+                generation: 0,
+                is_open: false,
+                is_group,
+                out: Vec::with_capacity(TX_BYTES_MAX),
+            });
+        }
+        let pipe = &mut self.pipes[at];
+        pipe.peer = peer;
+        pipe.is_group = is_group;
+        pipe.generation = pipe.generation.wrapping_add(1);
+        pipe.is_open = true;
+        pipe.out.clear();
+        Ok(pipe.socket(at))
     }
 
     fn pipe(&mut self, socket: Socket) -> Option<&mut Pipe> {
@@ -187,25 +233,7 @@ impl Transport for Mem {
     }
 
     fn open(&mut self, peer: SocketAddr) -> Result<Socket, OpenError> {
-        let free = self.pipes.iter().position(|pipe| !pipe.is_open);
-        let at = free.unwrap_or(self.pipes.len());
-        if at == SOCKETS_MAX {
-            return Err(OpenError::TooMany);
-        }
-        if at == self.pipes.len() {
-            self.pipes.push(Pipe {
-                peer,
-                generation: 0,
-                is_open: false,
-                out: Vec::with_capacity(TX_BYTES_MAX),
-            });
-        }
-        let pipe = &mut self.pipes[at];
-        pipe.peer = peer;
-        pipe.generation = pipe.generation.wrapping_add(1);
-        pipe.is_open = true;
-        pipe.out.clear();
-        let socket = pipe.socket(at);
+        let socket = self.take_pipe(peer, false)?;
         if self.is_refusing {
             self.cut_off(socket, CloseReason::Os(libc::ECONNREFUSED));
         } else {
@@ -214,13 +242,18 @@ impl Transport for Mem {
         Ok(socket)
     }
 
+    fn join(&mut self, group: &Group) -> Result<Socket, OpenError> {
+        self.take_pipe(group.at.into(), true)
+    }
+
     fn room(&mut self, socket: Socket) -> usize {
-        self.pipe(socket)
-            .map_or(0, |pipe| TX_BYTES_MAX - pipe.out.len())
+        let pipe = self.pipe(socket).filter(|pipe| !pipe.is_group);
+        pipe.map_or(0, |pipe| TX_BYTES_MAX - pipe.out.len())
     }
 
     fn send(&mut self, socket: Socket, bytes: &[u8]) -> Result<(), SendError> {
-        let pipe = self.pipe(socket).ok_or(SendError::NotConnected)?;
+        let pipe = self.pipe(socket).filter(|pipe| !pipe.is_group);
+        let pipe = pipe.ok_or(SendError::NotConnected)?;
         if bytes.len() > TX_BYTES_MAX - pipe.out.len() {
             return Err(SendError::Full);
         }
@@ -353,6 +386,34 @@ mod tests {
         assert_eq!(mem.next(), Some(Ready::Connected(socket)));
         assert_eq!((mem.poll(UnixNanos(1_198)), mem.next()), (0, None));
         assert_eq!(mem.poll(UnixNanos(1_199)), 1);
+    }
+
+    #[test]
+    fn a_group_brings_whole_datagrams_to_who_hears_it() {
+        let mut mem = Mem::with(MemOptions {
+            chunk_bytes_max: 3,
+            ..MemOptions::default()
+        });
+        let group = |last| Group {
+            at: SocketAddrV4::new([239, 1, 1, last].into(), 5),
+            interface: [127, 0, 0, 1].into(),
+        };
+        let line = mem.join(&group(1)).unwrap();
+        mem.datagram(group(2).at, b"nobody hears");
+        for _ in 0..500 {
+            mem.datagram(group(1).at, b"all of it");
+            let Some(Ready::Bytes(of, chunk)) = mem.next() else {
+                panic!("nothing came")
+            };
+            assert_eq!((of, &*mem.bytes(&chunk)), (line, &b"all of it"[..]));
+            mem.release(chunk);
+        }
+        assert_eq!((mem.next(), mem.room(line)), (None, 0));
+        assert_eq!(mem.send(line, b"x"), Err(SendError::NotConnected));
+        assert_eq!(mem.opened().count(), 0, "no connection");
+        mem.close(line);
+        mem.datagram(group(1).at, b"nobody hears");
+        assert_eq!(mem.next(), None);
     }
 
     #[test]

@@ -18,6 +18,13 @@ use dp_venue_api::Capabilities;
 use serde_json::Value;
 use spinlane_sim::config::SimConfig;
 use spinlane_sim::flow::FlowConfig;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+/// The groups of a multicast feed's two lines, where nobody else is.
+pub const LINES: [SocketAddrV4; 2] = [
+    SocketAddrV4::new(Ipv4Addr::new(239, 193, 78, 1), 5_001),
+    SocketAddrV4::new(Ipv4Addr::new(239, 193, 78, 2), 5_001),
+];
 
 /// A lane and its venue.
 pub trait Stage<'r> {
@@ -72,6 +79,7 @@ pub fn sim_config(venue: &Tried, seed: u64) -> SimConfig {
             ticks_per_s: 50,
             ..FlowConfig::default()
         },
+        multicast: venue.is_multicast().then_some(LINES),
         ..SimConfig::default()
     }
 }

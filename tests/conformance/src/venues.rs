@@ -54,7 +54,7 @@ const USDC: [&str; 2] = ["BTC-USDC", "ETH-USDC"];
 const FX: [&str; 2] = ["EUR-USD", "GBP-USD"];
 
 /// Every venue the suite knows; those the simulator cannot play yet are told and left out.
-pub const ALL: [Tried; 12] = [
+pub const ALL: [Tried; 13] = [
     tried(
         VenueId::BINANCE,
         "binance",
@@ -95,6 +95,15 @@ pub const ALL: [Tried; 12] = [
         USDC,
         &["F07", "F08", "F09", "F10"],
     ),
+    Tried {
+        market_data: MarketData::Multicast,
+        ..tried(
+            VenueId::DERIBIT,
+            "deribit",
+            USDC,
+            &["F07", "F08", "F09", "F10", "S01"],
+        )
+    },
     tried(VenueId::HUOBI, "huobi", USDT, &["F07", "E02", "E03", "E07"]),
     tried(
         VenueId::KRAKEN,
@@ -210,6 +219,11 @@ impl Tried {
         all.find(|venue| venue.label() == label)
     }
 
+    /// Whether market data comes by multicast: a case's feeds are then its lines.
+    pub fn is_multicast(&self) -> bool {
+        self.market_data == MarketData::Multicast
+    }
+
     /// Whether market data comes over FIX.
     pub fn has_fix_feed(&self) -> bool {
         self.is_fix && [VenueId::BINANCE, VenueId::COINBASE, VenueId::YOFX].contains(&self.id)
@@ -223,9 +237,13 @@ impl Tried {
         !self.is_fix || !is_of_feeds || has_feeds
     }
 
-    /// What it is called here: `okx`, `coinbase-fix`.
+    /// What it is called here: `okx`, `coinbase-fix`, `deribit-multicast`.
     pub fn label(&self) -> String {
-        let road = if self.is_fix { "-fix" } else { "" };
+        let road = match (self.is_fix, self.is_multicast()) {
+            (true, _) => "-fix",
+            (false, true) => "-multicast",
+            (false, false) => "",
+        };
         format!("{}{road}", self.name)
     }
 }

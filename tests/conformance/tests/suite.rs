@@ -38,6 +38,7 @@ virtual_time! {
     kraken_fix "kraken-fix"
     yofx_fix "yofx-fix"
     deribit "deribit"
+    deribit_multicast "deribit-multicast"
     huobi "huobi"
     kraken "kraken"
     kraken_futures "kraken-futures"

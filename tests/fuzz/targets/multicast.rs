@@ -5,14 +5,14 @@ use dp_book::{Keeper, State};
 use dp_types::{InstrumentId, LinkId, Now, UnixNanos};
 use dp_venue_api::{Event, Registry, RestRequest, Sink};
 use dp_venue_deribit::multicast::{Multicast, Starbase};
-use dp_venue_deribit::sync::MulticastSync;
+use dp_venue_deribit::sync::DeribitSync;
 
 /// Those of the recordings.
 const SYMBOLS: [&str; 3] = ["BTC-PERPETUAL", "BTC-25OCT24-47000-P", "BTC-27DEC24-15000-C"];
 
 struct Lane {
     registry: Registry,
-    keeper: Keeper<MulticastSync>,
+    keeper: Keeper<DeribitSync>,
     wants: bool,
 }
 
@@ -40,7 +40,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut starbase = Starbase::new(&symbols, &mut registry).expect("room");
     let mut lane = Lane {
         registry: registry.clone(),
-        keeper: Keeper::new(MulticastSync),
+        keeper: Keeper::new(DeribitSync),
         wants: false,
     };
     let (mut rest, mut at) = (data, 0);

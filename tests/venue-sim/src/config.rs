@@ -5,6 +5,7 @@ use crate::engine::{Amount, Engine, Fees, FirstIds, Ledger, Spec, UNIT};
 use crate::fix::Agreed;
 use crate::flow::{Flow, FlowConfig};
 use crate::keys::Credential;
+use std::net::SocketAddrV4;
 
 /// One thing to trade, before a venue gives it increments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +107,8 @@ pub struct SimConfig {
     pub gateway: Agreed,
     /// Idle seconds after which a connection is cut (OKX).
     pub idle_s: u64,
+    /// Groups of the two lines that market data goes out on besides (Deribit); the edge sends it by loopback.
+    pub multicast: Option<[SocketAddrV4; 2]>,
 }
 
 impl Default for SimConfig {
@@ -130,6 +133,7 @@ impl Default for SimConfig {
             lifetime_s: 86_400,
             idle_s: 30,
             gateway: Agreed::default(),
+            multicast: None,
         }
     }
 }

@@ -16,6 +16,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A connection, named by the edge.
 pub type ConnId = u64;
+/// The lines of a venue that sends by multicast: connections nobody opens. What goes to one goes to its group.
+pub const LINES: [ConnId; 2] = [ConnId::MAX - 1, ConnId::MAX];
+/// How much longer the second line's road is.
+const LINE_LAG_NS: u64 = 200_000;
 /// Makes a binary frame of a text.
 pub type Pack = fn(&str) -> Vec<u8>;
 /// An HTTP request waiting for its answer, named by the edge.
@@ -155,7 +159,8 @@ pub struct Core {
     tape: Option<Vec<Event>>,
     fix_faults: Vec<Fault>,
     packed: HashMap<ConnId, Pack>,
-    held: HashMap<String, Payload>,
+    /// By stream, what is told later than what follows it, and to whom.
+    held: HashMap<String, (Payload, Vec<ConnId>)>,
     out: Vec<Out>,
     later: BTreeMap<(u64, u64), Out>,
     later_seq: u64,
@@ -327,6 +332,18 @@ impl Core {
         self.books.extend(conns);
     }
 
+    /// Lines that are not silent.
+    pub fn loud_lines(&self) -> Vec<ConnId> {
+        let loud = LINES.into_iter().filter(|line| !self.is_silent(*line));
+        loud.collect()
+    }
+
+    /// Nothing is sent on a line until a time; so long it brings no books.
+    pub fn cut_line(&mut self, line: ConnId, until: u64) {
+        self.books.remove(&line);
+        self.silence.push((Link::Public, Some(line), until));
+    }
+
     /// Whether nothing is sent to a connection now.
     pub fn is_silent(&self, conn: ConnId) -> bool {
         self.link(conn).is_some_and(|kind| {
@@ -357,7 +374,12 @@ impl Core {
             if let Some((_, sent)) = self.links.get_mut(&conn) {
                 *sent = self.now;
             }
-            self.out.push(payload.out(conn));
+            let out = payload.out(conn);
+            if conn == LINES[1] {
+                self.at(self.now + LINE_LAG_NS, out);
+            } else {
+                self.out.push(out);
+            }
         }
     }
 
@@ -449,10 +471,16 @@ impl Core {
             return;
         }
         let message = self.with_extra_fields(message.into());
-        let fits = |fault: &Fault| fault.is_on(depth);
-        if !self.held.contains_key(key) && self.faults.take_if(Kind::Reorder, fits).is_some() {
-            self.held.insert(key.to_owned(), message);
-            return;
+        if !self.held.contains_key(key) {
+            let late = self.take_for(Kind::Reorder, depth, conns);
+            if !late.is_empty() {
+                let is_due = |conn: &&ConnId| !late.contains(conn) && !lost.contains(conn);
+                for &conn in conns.iter().filter(is_due) {
+                    self.send_payload(conn, message.clone());
+                }
+                self.held.insert(key.to_owned(), (message, late));
+                return;
+            }
         }
         let doubled = self.take_for(Kind::Duplicate, depth, conns);
         let held = self.held.remove(key);
@@ -465,7 +493,9 @@ impl Core {
             for _ in 0..times {
                 self.send_payload(conn, message.clone());
             }
-            if let Some(held) = &held {
+            if let Some((held, late)) = &held
+                && late.contains(&conn)
+            {
                 self.send_payload(conn, held.clone());
             }
         }

@@ -222,8 +222,8 @@ pub struct Fault {
     pub venue: Option<String>,
     /// Which connections.
     pub link: Link,
-    /// Of the connections that bring books only this one, by age, from 1: `gap`, `duplicate`, `disconnect`,
-    /// `silence`.
+    /// Of the connections that bring books only this one, by age, from 1: `gap`, `duplicate`, `reorder`,
+    /// `disconnect`, `silence`.
     pub conn: Option<usize>,
     /// Only these book messages: `gap`, `duplicate`, `reorder`, `bad-checksum`.
     pub on: Option<Depth>,

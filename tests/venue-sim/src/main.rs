@@ -10,7 +10,7 @@ use spinlane_sim::flow::FlowConfig;
 use spinlane_sim::keys::Credential;
 use spinlane_sim::venues::known;
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -86,6 +86,9 @@ struct Args {
     /// OKX: seconds without a message after which a connection is cut.
     #[arg(long, default_value_t = SimConfig::default().idle_s)]
     idle_s: u64,
+    /// Deribit: groups of two lines, GROUP:PORT,GROUP:PORT, that market data is sent to besides, on loopback.
+    #[arg(long, value_parser = lines)]
+    multicast: Option<[SocketAddrV4; 2]>,
     /// yofx: names of the client's sessions (SenderCompID).
     #[arg(long, value_delimiter = ',', default_values_t = Agreed::default().clients)]
     yofx_clients: Vec<String>,
@@ -129,6 +132,16 @@ fn port(text: &str) -> Result<(String, u16), String> {
     let (venue, port) = text.split_once('=').ok_or_else(wrong)?;
     known(venue.strip_suffix(FIX_SUFFIX).unwrap_or(venue))?;
     Ok((venue.to_owned(), port.parse().map_err(|_| wrong())?))
+}
+
+fn lines(text: &str) -> Result<[SocketAddrV4; 2], String> {
+    let group = |part: &str| {
+        let group: Option<SocketAddrV4> = part.parse().ok();
+        group.filter(|group| group.ip().is_multicast())
+    };
+    let both = text.split_once(',');
+    let both = both.and_then(|(a, b)| Some([group(a)?, group(b)?]));
+    both.ok_or_else(|| format!("`{text}`: use two groups, 239.1.1.1:5001,239.1.1.2:5001"))
 }
 
 fn after_help() -> String {
@@ -214,6 +227,7 @@ fn options(args: &Args) -> anyhow::Result<Options> {
             ping_s: args.ping_s,
             lifetime_s: args.lifetime_s,
             idle_s: args.idle_s,
+            multicast: args.multicast,
             gateway: Agreed {
                 clients: args.yofx_clients.clone(),
                 gateway: args.yofx_name.clone(),

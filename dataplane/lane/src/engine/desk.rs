@@ -16,6 +16,7 @@ impl Engine<'_> {
             Fact::FeedLost(feed) => self.on_feed_lost(venue, feed, now),
             Fact::OrdersLost => self.on_orders_lost(venue, now),
             Fact::PrivateFault => self.on_private_fault(venue),
+            Fact::BookLost(id) => self.on_hole(id, now),
             Fact::L3Lost(id) => self.on_l3_lost(id, now),
         }
     }

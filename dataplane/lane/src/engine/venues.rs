@@ -6,7 +6,7 @@
 //! ```
 
 use super::{ASK_AGAIN_NS, Action, Engine, SILENT_MAX};
-use dp_book::{FeedPlan, Loss};
+use dp_book::{FeedPlan, Loss, State};
 use dp_journal::Entry;
 use dp_journal::entry::Reconcile;
 use dp_oms::{Change, Order};
@@ -332,6 +332,20 @@ impl Engine<'_> {
             self.wall.show_book(id, &top);
         }
         self.call(id, now, |strategy, view, out| strategy.on_book(view, out));
+    }
+
+    /// The venue machine knows that something of this book is missing: a gap, though no number has shown it yet.
+    pub(super) fn on_hole(&mut self, id: InstrumentId, now: Now) {
+        let is_whole = |engine: &Self| {
+            let book = engine.book(id);
+            book.is_some_and(|(_, proof)| proof.state == State::Synced)
+        };
+        let was_whole = is_whole(self);
+        self.on_book_lost(id, 0, now);
+        if was_whole && !is_whole(self) {
+            self.wall.count(Counter::Gaps);
+            self.wall.count(Counter::Resyncs);
+        }
     }
 
     /// The venue stopped us for rate.

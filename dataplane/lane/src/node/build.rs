@@ -133,7 +133,7 @@ impl<'a> Plan<'a> {
                 seated = true;
             }
         };
-        Ok(Lane::new(Parts {
+        let mut lane = Lane::new(Parts {
             id: self.id,
             transport,
             clock: self.clock,
@@ -143,7 +143,9 @@ impl<'a> Plan<'a> {
             idle: self.idle(),
             addresses,
             on_instruments: Box::new(on_instruments),
-        }))
+        });
+        self.hear(&mut lane)?;
+        Ok(lane)
     }
 
     /// A feed or gateway lane.
@@ -170,7 +172,7 @@ impl<'a> Plan<'a> {
             tells: cast::tells(self.config, lane),
             on_known: Box::new(move |registry, venue| self.show_instruments(registry, venue)),
         });
-        Ok(RemoteLane::remote(RemoteParts {
+        let mut lane = RemoteLane::remote(RemoteParts {
             transport,
             clock: self.clock,
             registry,
@@ -178,7 +180,9 @@ impl<'a> Plan<'a> {
             venues,
             idle: self.idle(),
             addresses,
-        }))
+        });
+        self.hear(&mut lane)?;
+        Ok(lane)
     }
 
     /// An engine's lane.

@@ -3,15 +3,17 @@
 use super::{NodeError, Plan, sentence};
 use crate::any_venue::AnyVenue;
 use crate::budget;
+use crate::desk::Desk;
 use crate::fix::FixLink;
 use crate::further::{further_feed, is_of_feed, share};
+use crate::lane::Cycle;
 use crate::link::Link;
 use crate::resolve::{Inbox, Reach, Watched, resolve};
 use crate::way::Way;
 use dp_config::{MarketData, Role, host_port, load_keys};
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::NumbersPage;
-use dp_transport::SOCKETS_MAX;
+use dp_transport::{Group, SOCKETS_MAX, Transport};
 use dp_types::VenueId;
 use dp_venue_api::{
     FixConfig, FixInstrument, FixSpec, LinkRole, LinkSpec, Registry, RegistryError, Secrets,
@@ -87,6 +89,7 @@ impl Plan<'_> {
             nonce_slot: 0,
             is_further_feed: false,
             market_data: match section.market_data {
+                _ if section.multicast.is_some() => dp_venue_api::MarketData::Multicast,
                 MarketData::Json => dp_venue_api::MarketData::Json,
                 MarketData::Sbe => dp_venue_api::MarketData::Sbe,
             },
@@ -169,8 +172,24 @@ impl Plan<'_> {
             machines.push((machine, links));
             machines.append(&mut further);
         }
-        has_room(machines.iter().map(|(_, links)| links.len()).sum()).map_err(sentence)?;
+        let links: usize = machines.iter().map(|(_, links)| links.len()).sum();
+        has_room(links + self.config.groups_of(self.lane).count()).map_err(sentence)?;
         Ok(machines)
+    }
+
+    /// Joins the multicast groups of the lane's venues: what follows is heard. Errors name the group.
+    pub(super) fn hear<T: Transport, D: Desk>(
+        &self,
+        lane: &mut Cycle<T, D>,
+    ) -> Result<(), NodeError> {
+        for (name, (line, at, interface)) in self.config.groups_of(self.lane) {
+            let Some(venue) = VenueId::from_name(name) else {
+                continue;
+            };
+            lane.hear(venue, line, &Group { at, interface })
+                .map_err(|error| sentence(format!("venue.{name}.multicast: {at}: {error}")))?;
+        }
+        Ok(())
     }
 
     fn links(
@@ -229,7 +248,7 @@ fn has_room(links: usize) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "its venues want {links} connections and a lane has {SOCKETS_MAX}: give some of them to another lane, or fewer feeds"
+        "its venues want {links} connections and groups, and a lane has {SOCKETS_MAX}: give some of them to another lane, or fewer feeds"
     ))
 }
 
@@ -324,7 +343,7 @@ mod tests {
         assert_eq!(has_room(SOCKETS_MAX), Ok(()));
         let error = has_room(SOCKETS_MAX + 1).unwrap_err();
         assert!(
-            error.contains("65 connections") && error.contains("another lane"),
+            error.contains("65 connections and groups") && error.contains("another lane"),
             "{error}"
         );
     }

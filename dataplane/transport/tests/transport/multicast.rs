@@ -1,7 +1,7 @@
 //! Multicast over loopback: two lines, each datagram whole and in order, and nobody else's heard.
 
 use crate::alloc_touches;
-use dp_transport::{Group, Mem, OpenError, Ready, SendError, Socket, Transport, Uring};
+use dp_transport::{Group, OpenError, Ready, SendError, Socket, Sockets, Transport, Uring};
 use dp_types::UnixNanos;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 
@@ -159,6 +159,8 @@ fn what_cannot_be_joined_is_named() {
     assert!(error.to_string().contains("interface"), "{error}");
     let error = uring.join(&group("127.0.0.1:0", "127.0.0.1")).unwrap_err();
     assert!(error.to_string().contains("IP_ADD_MEMBERSHIP"), "{error}");
-    let refused = Mem::new().join(&group("239.193.77.6:0", "127.0.0.1"));
+    let refused = Sockets::new()
+        .unwrap()
+        .join(&group("239.193.77.6:0", "127.0.0.1"));
     assert_eq!(refused, Err(OpenError::NoMulticast));
 }

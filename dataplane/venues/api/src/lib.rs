@@ -43,6 +43,7 @@ pub use reason::Reason;
 pub use registry::{Registry, RegistryError};
 pub use sign::{Hash, HmacKey};
 pub use venue::{
-    EntryError, FixConfig, FixInstrument, MarketData, ReadCounts, Sink, Venue, VenueConfig,
+    EntryError, FixConfig, FixInstrument, LINES_MAX, LineCounts, MarketData, ReadCounts, Sink,
+    Venue, VenueConfig,
 };
 pub use ws_link::{Due, Patience, WsLink};

@@ -42,7 +42,12 @@ pub enum MarketData {
     Json,
     /// In binary (Simple Binary Encoding): at Binance's spot, from a host of its own, for who shows a key.
     Sbe,
+    /// In datagrams of multicast groups: Deribit's, in its data centres. No link brings it ([`Venue::on_datagram`]).
+    Multicast,
 }
+
+/// Lines of a multicast feed: the same datagrams by two roads.
+pub const LINES_MAX: usize = 2;
 
 /// What a venue machine is built from. Hosts differ per environment (production, test, simulated).
 #[derive(Debug, Clone, Default)]
@@ -171,6 +176,17 @@ impl Sub for ReadCounts {
     }
 }
 
+/// What the lines of a multicast feed have brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LineCounts {
+    /// Datagrams each line was the first to bring.
+    pub firsts: [u64; LINES_MAX],
+    /// Datagrams the other line, or the same one, had brought before.
+    pub copies: u64,
+    /// Holes of one line that the other filled.
+    pub filled: u64,
+}
+
 /// One venue as a pure machine.
 ///
 /// Errors returned by `on_*` are counted by the caller and never end the machine: it stays usable
@@ -238,6 +254,20 @@ pub trait Venue {
     ) -> Result<(), Fault> {
         let _ = (registry, link, now, bytes, out);
         Err(DecodeError::Shape("a binary message").into())
+    }
+    /// One datagram of a multicast group of this line (0 or 1; another counts for none).
+    ///
+    /// Errors: as [`Venue::on_text`]; by default that this venue sends none.
+    fn on_datagram(
+        &mut self,
+        registry: &Registry,
+        line: u8,
+        now: Now,
+        bytes: &[u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let _ = (registry, line, now, bytes, out);
+        Err(DecodeError::Shape("a datagram").into())
     }
     /// One application message of a FIX link, or a refusal (3) of one of ours.
     ///
@@ -338,6 +368,11 @@ pub trait Venue {
     /// How the WebSocket messages were read since the start: when a venue changes the order of its fields, the
     /// hot ones move from `scanned` to `parsed` and the lane grows slower, not wrong.
     fn read_counts(&self) -> ReadCounts;
+
+    /// What the lines of its multicast feed have brought since the start.
+    fn line_counts(&self) -> LineCounts {
+        LineCounts::default()
+    }
 
     /// The venue's text of one of its order ids (the inverse of the packing into [`OrderId`]).
     fn order_id_text(&self, id: OrderId) -> Text<40>;

@@ -310,7 +310,6 @@ impl Session {
                     // A snapshot on its way belongs to no splice: the new stream asks anew, at once.
                     followed.book.is_wanted = false;
                     followed.book.awaited = None;
-                    out.event(&Event::Control(Control::BookLost(followed.id)));
                 }
             }
             LINK_ORDERS => {

@@ -215,7 +215,7 @@ fn a_book_is_spliced_and_a_gap_fetches_again() {
 
     // The stream is lost while the answer is on its way: it belongs to no splice.
     let said = rig.close(LINK_MD, 600);
-    assert_eq!(said.events, ["BookLost(InstrumentId(0))"]);
+    assert!(said.events.is_empty(), "{:?}", said.events);
     let before = lane.outcomes.len();
     answer(&mut rig, &mut lane);
     assert_eq!(lane.outcomes.len(), before);

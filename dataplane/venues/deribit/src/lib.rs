@@ -23,8 +23,8 @@
 //! It does not own books: depth goes to a keeper, which asks back through `request_snapshot`. It does not remember
 //! orders, but for the terms an edit must repeat: request ids say what an answer is about. It never resends an order.
 //!
-//! Orders can go over FIX instead ([`fix`]), and market data comes by multicast in the venue's data centres
-//! ([`multicast`]).
+//! Orders can go over FIX instead ([`fix`]), and market data can come by multicast in the venue's data centres
+//! ([`multicast`]): then there is no link 1.
 //!
 //! Not here: Starbase's order entry, mass quotes, combos' legs, trigger orders, `public/hello`, credits as the account's
 //! own tier has them.
@@ -60,6 +60,7 @@ pub use resting::Terms;
 pub use session::HEARTBEAT_S;
 
 use crate::limits::OrderOp;
+use crate::multicast::Heard;
 use crate::session::Session;
 use crate::symbols::order_id_text;
 use dp_types::limit::{HTTP_BODY_MAX, WS_MSG_MAX};
@@ -67,8 +68,8 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry, RegistryError,
-    RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    Capabilities, DecodeError, EntryError, EntryLink, Fault, LineCounts, LinkSpec, MarketData,
+    ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -113,6 +114,8 @@ pub struct Deribit {
     rest_doc: Doc,
     session: Session,
     counts: ReadCounts,
+    /// Market data by multicast, where it comes so.
+    heard: Option<Box<Heard>>,
 }
 
 impl Deribit {
@@ -125,7 +128,12 @@ impl Deribit {
             .iter()
             .map(|symbol| registry.register(ID, symbol, PRICE_DECIMALS_BARE, QTY_DECIMALS_BARE))
             .collect::<Result<Vec<_>, _>>()?;
+        let heard = match config.market_data {
+            MarketData::Multicast => Some(Box::new(Heard::new(&config.symbols, registry)?)),
+            MarketData::Json | MarketData::Sbe => None,
+        };
         Ok(Self {
+            heard,
             doc: Doc::exact(WARM_BYTES, WS_MSG_MAX),
             rest_doc: Doc::exact(0, HTTP_BODY_MAX),
             session: Session::new(config, &instruments),
@@ -190,6 +198,25 @@ impl Venue for Deribit {
         self.parse_text(registry, link, now, text, out)
     }
 
+    /// Before the rules are known nobody could keep a book: what comes is passed over.
+    fn on_datagram(
+        &mut self,
+        _registry: &Registry,
+        line: u8,
+        now: Now,
+        bytes: &[u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        let Some(heard) = &mut self.heard else {
+            return Err(DecodeError::Shape("a datagram").into());
+        };
+        if self.session.knows_rules() {
+            heard.on_datagram(line, now, bytes, out)?;
+            self.counts.scanned += 1;
+        }
+        Ok(())
+    }
+
     fn on_response(
         &mut self,
         registry: &mut Registry,
@@ -210,10 +237,14 @@ impl Venue for Deribit {
 
     fn on_deadline(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
         self.session.on_deadline(registry, now, out);
+        if let Some(heard) = &mut self.heard {
+            heard.on_deadline(now, out);
+        }
     }
 
     fn next_deadline(&self) -> Option<UnixNanos> {
-        self.session.next_deadline()
+        let heard = self.heard.as_ref().and_then(|heard| heard.next_deadline());
+        self.session.next_deadline().into_iter().chain(heard).min()
     }
 
     fn request_snapshot(
@@ -223,8 +254,12 @@ impl Venue for Deribit {
         now: Now,
         out: &mut impl Sink,
     ) {
-        self.session
-            .request_snapshot(registry, instrument, now, out);
+        match &mut self.heard {
+            Some(heard) => heard.request_snapshot(instrument),
+            None => self
+                .session
+                .request_snapshot(registry, instrument, now, out),
+        }
     }
 
     fn reconcile(&mut self, _registry: &Registry, now: Now, out: &mut impl Sink) {
@@ -314,6 +349,12 @@ impl Venue for Deribit {
 
     fn read_counts(&self) -> ReadCounts {
         self.counts
+    }
+
+    fn line_counts(&self) -> LineCounts {
+        self.heard
+            .as_ref()
+            .map_or_else(LineCounts::default, |heard| heard.counts())
     }
 
     fn order_id_text(&self, id: OrderId) -> Text<40> {

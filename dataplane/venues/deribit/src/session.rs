@@ -24,7 +24,9 @@ use crate::limits::{Limits, OrderOp};
 use crate::resting::{Resting, Terms};
 use crate::{LINK_MD, LINK_ORDERS, LINK_REST};
 use dp_types::{AmendOrder, ClientOrderId, InstrumentId, LinkId, Now, UnixNanos};
-use dp_venue_api::{EntryError, InFlight, LinkKind, LinkSpec, Registry, Sink, VenueConfig};
+use dp_venue_api::{
+    EntryError, InFlight, LinkKind, LinkSpec, MarketData, Registry, Sink, VenueConfig,
+};
 use links::WsLink;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -172,7 +174,10 @@ impl Session {
             silence_ns_max: 0,
             ..web_socket(LINK_REST, (host, port), "rest")
         };
-        let mut links = vec![rest, web_socket(LINK_MD, config.public, "md")];
+        let mut links = vec![rest];
+        if config.market_data != MarketData::Multicast {
+            links.push(web_socket(LINK_MD, config.public, "md"));
+        }
         if auth.is_some() {
             links.push(web_socket(LINK_ORDERS, config.private, "orders"));
         }
@@ -218,6 +223,11 @@ impl Session {
             runs: 0,
             in_flight: InFlight::new(ANSWER_WAIT_NS),
         }
+    }
+
+    /// Whether what is traded is known, with its rules.
+    pub(crate) const fn knows_rules(&self) -> bool {
+        self.are_instruments_ready
     }
 
     pub(crate) fn links(&self) -> &[LinkSpec] {

@@ -10,7 +10,7 @@ use dp_types::{BookMsgKind, Decimal, InstrumentId, RawLevel, Side};
 use dp_venue_api::{DecodeError, Reason, Registry};
 use dp_venue_deribit::multicast::sequence::{ASK_NS, GIVE_UP_NS};
 use dp_venue_deribit::multicast::{Missing, Multicast};
-use dp_venue_deribit::sync::{DeribitSync, MulticastSync};
+use dp_venue_deribit::sync::DeribitSync;
 use dp_venue_deribit::{ID, LINK_MD};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -529,7 +529,7 @@ impl Market {
 struct Reader {
     machine: Multicast,
     registry: Registry,
-    lane: Lane<MulticastSync>,
+    lane: Lane<DeribitSync>,
     us: u64,
     asked: Vec<Missing>,
 }
@@ -537,7 +537,7 @@ struct Reader {
 impl Reader {
     fn new() -> Self {
         let (machine, registry) = machine(&[PERPETUAL]);
-        let lane = Lane::new(MulticastSync, &registry);
+        let lane = Lane::new(DeribitSync, &registry);
         Self {
             machine,
             registry,

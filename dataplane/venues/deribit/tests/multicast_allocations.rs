@@ -11,7 +11,7 @@ use dp_types::InstrumentId;
 use dp_venue_api::Registry;
 use dp_venue_deribit::multicast::Multicast;
 use dp_venue_deribit::multicast::sequence::GIVE_UP_NS;
-use dp_venue_deribit::sync::MulticastSync;
+use dp_venue_deribit::sync::DeribitSync;
 use wire::{Change, Lane, Writer, at_us, datagram};
 
 #[global_allocator]
@@ -62,7 +62,7 @@ fn datagrams_touch_no_allocator() {
         datagram(101, 2, &[definition.clone(), whole(999)]),
         change(0),
     ];
-    let mut lane = Lane::new(MulticastSync, &registry);
+    let mut lane = Lane::new(DeribitSync, &registry);
     for bytes in &start {
         machine
             .on_datagram(&mut registry, at_us(0), bytes, &mut lane)

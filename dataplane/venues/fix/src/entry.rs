@@ -22,9 +22,9 @@ use dp_types::{
 };
 use dp_venue_api::limits::Bucket;
 use dp_venue_api::{
-    Capabilities, Control, DecodeError, EntryError, Event, Fault, FixConfig, FixSpec, LinkKind,
-    LinkRole, LinkSpec, ReadCounts, Registry, RestRequest, RestResponse, Sink, UpgradeField, Venue,
-    VenueConfig,
+    Capabilities, Control, DecodeError, EntryError, Event, Fault, FixConfig, FixSpec, LineCounts,
+    LinkKind, LinkRole, LinkSpec, ReadCounts, Registry, RestRequest, RestResponse, Sink,
+    UpgradeField, Venue, VenueConfig,
 };
 use dp_wire::fix::Message;
 
@@ -359,6 +359,19 @@ impl<V: OverFix> Venue for FixEntry<V> {
         })
     }
 
+    fn on_datagram(
+        &mut self,
+        registry: &Registry,
+        line: u8,
+        now: Now,
+        bytes: &[u8],
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        self.inner(now, out, |inner, out| {
+            inner.on_datagram(registry, line, now, bytes, out)
+        })
+    }
+
     fn on_fix(
         &mut self,
         registry: &Registry,
@@ -567,6 +580,10 @@ impl<V: OverFix> Venue for FixEntry<V> {
             parsed: 0,
         };
         self.inner.read_counts() + of_feed
+    }
+
+    fn line_counts(&self) -> LineCounts {
+        self.inner.line_counts()
     }
 
     fn order_id_text(&self, id: OrderId) -> Text<40> {

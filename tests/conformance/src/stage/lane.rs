@@ -11,7 +11,7 @@ use dp_lane::{
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::Region;
 use dp_strategy::Strategy;
-use dp_transport::{Clock, Idle, Transport};
+use dp_transport::{Clock, Group, Idle, Transport};
 use dp_types::{Decimal, Epoch, LaneId, Qty, StrategyId, VenueId};
 use dp_venue_api::limits::Budget;
 use dp_venue_api::{
@@ -19,7 +19,7 @@ use dp_venue_api::{
 };
 use spinlane_sim::keys::Credential;
 use spinlane_sim::venues::oanda::Oanda;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
 const LANE: LaneId = LaneId(0);
@@ -38,8 +38,10 @@ pub struct Place<'a> {
     /// Of its FIX sessions, where orders go over them.
     pub fix_port: Option<u16>,
     pub ca_pem: &'a str,
-    /// Connections that bring the market data.
+    /// Connections that bring the market data; by multicast, its lines.
     pub feeds: usize,
+    /// The groups of its lines, where it comes by multicast.
+    pub lines: Option<[SocketAddrV4; 2]>,
     /// Addresses of its host that are none of its own.
     pub decoys: &'a [SocketAddr],
     /// Another one of each node that shares the key.
@@ -83,7 +85,12 @@ pub fn build<'r, T: Transport>(
     let links = links_of(&venue);
     let count = links.len();
     let mut venues = Vec::new();
-    for feed in 1..place.feeds {
+    let feeds = if place.lines.is_some() {
+        1
+    } else {
+        place.feeds
+    };
+    for feed in 1..feeds {
         let further = further_feed(&venue, &venue_config, feed as u8, &mut registry);
         let further = further.expect("registered").expect("in this build");
         let mut links = links_of(&further);
@@ -111,7 +118,7 @@ pub fn build<'r, T: Transport>(
     engine.set_feeds(
         place.venue.id,
         FeedPlan {
-            count: place.feeds,
+            count: feeds,
             hold_ns: FEED_HOLD_NS,
         },
     );
@@ -120,7 +127,7 @@ pub fn build<'r, T: Transport>(
             engine.follow_orders(instrument.id, ORDERS_MAX);
         }
     }
-    let lane = Lane::new(Parts {
+    let mut lane = Lane::new(Parts {
         id: LANE,
         transport,
         clock,
@@ -131,6 +138,15 @@ pub fn build<'r, T: Transport>(
         addresses: dp_lane::inbox(),
         on_instruments: on_instruments(place, &script),
     });
+    let lines = place.lines.iter().flatten().take(place.feeds);
+    for (line, at) in lines.enumerate() {
+        let group = Group {
+            at: *at,
+            interface: Ipv4Addr::LOCALHOST,
+        };
+        lane.hear(place.venue.id, line as u8, &group)
+            .expect("loopback");
+    }
     let known = Known {
         region,
         venue: place.venue,

@@ -12,7 +12,7 @@ use serde_json::Value;
 use spinlane_sim::edge::{Handle, Options, Running, start};
 use spinlane_sim::fault::Fault;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -44,7 +44,13 @@ impl<'r> Sockets<'r> {
         seed: u64,
     ) -> (Self, Known<'r>) {
         let dir = tempfile::tempdir().expect("a directory");
-        let sim = sim_config(&venue, seed);
+        let mut sim = sim_config(&venue, seed);
+        for group in sim.multicast.iter_mut().flatten() {
+            // A port nobody has: other tests send to these groups too.
+            let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+            group.set_port(free.local_addr().expect("bound").port());
+        }
+        let lines = sim.multicast;
         let options = Options {
             venues: vec![(venue.name.to_owned(), 0)],
             listen: [127, 0, 0, 1].into(),
@@ -74,6 +80,7 @@ impl<'r> Sockets<'r> {
             fix_port: running.fix_port(venue.name).filter(|_| venue.is_fix),
             ca_pem: &ca_pem,
             feeds,
+            lines,
             decoys,
             epoch: Epoch(1),
             budget: Budget::WHOLE,

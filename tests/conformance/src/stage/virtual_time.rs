@@ -12,12 +12,12 @@ use dp_venue_api::limits::Budget;
 use rustls::ServerConfig;
 use serde_json::Value;
 use spinlane_sim::config::SimConfig;
-use spinlane_sim::core::{ConnId, Out, RequestId};
+use spinlane_sim::core::{ConnId, LINES, Out, RequestId};
 use spinlane_sim::fault::Fault;
 use spinlane_sim::record;
 use spinlane_sim::venues::Face;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -73,6 +73,8 @@ pub struct Virtual<'r> {
     next_id: u64,
     scratch: Vec<u8>,
     heard: Vec<Heard>,
+    /// Of a multicast feed's lines.
+    groups: Option<[SocketAddrV4; 2]>,
 }
 
 impl<'r> Virtual<'r> {
@@ -110,6 +112,7 @@ impl<'r> Virtual<'r> {
                 fix_port: venue.is_fix.then_some(FIX_PORT),
                 ca_pem: &ca_pem,
                 feeds: seat.feeds,
+                lines: sim.multicast,
                 decoys: &[],
                 epoch: Epoch(epoch),
                 budget: seat.budget,
@@ -129,6 +132,7 @@ impl<'r> Virtual<'r> {
             next_id: 0,
             scratch: Vec::new(),
             heard: Vec::new(),
+            groups: sim.multicast,
         };
         (stage, known)
     }
@@ -147,6 +151,17 @@ impl<'r> Virtual<'r> {
     pub fn open_websockets(&self) -> usize {
         let all = self.connections.iter();
         all.filter(|one| one.server.conn.is_some()).count()
+    }
+
+    /// One step in which the lanes' turn is run, and looked at, by `look`.
+    pub fn step_as<V>(&mut self, ns: u64, look: impl FnOnce(&mut dyn FnMut()) -> V) -> V {
+        self.now = self.now.after(ns);
+        let seen = look(&mut || self.turn_lanes());
+        for node in 0..self.nodes.len() {
+            self.hear_lane(node);
+        }
+        self.turn_venue();
+        seen
     }
 
     fn turn_lanes(&mut self) {
@@ -245,7 +260,10 @@ impl<'r> Virtual<'r> {
         for out in self.face.core().take_out() {
             match out {
                 Out::Text(conn, text) => self.say(conn, Frame::Text(text)),
-                Out::Binary(conn, bytes) => self.say(conn, Frame::Binary(bytes)),
+                Out::Binary(conn, bytes) => match self.group(conn) {
+                    Some(group) => self.cast(group, &bytes),
+                    None => self.say(conn, Frame::Binary(bytes)),
+                },
                 Out::Ping(conn) => self.say(conn, Frame::Ping),
                 Out::Close(conn, code) => {
                     if let Some(code) = code {
@@ -288,6 +306,19 @@ impl<'r> Virtual<'r> {
     fn of_request(&mut self, request: RequestId) -> Option<&mut Connection> {
         let of = self.waiting.remove(&request)?;
         self.of(of)
+    }
+
+    /// The group of a line, where the connection is one.
+    fn group(&self, conn: ConnId) -> Option<SocketAddrV4> {
+        let at = LINES.iter().position(|line| *line == conn)?;
+        Some(self.groups?[at])
+    }
+
+    /// Sends a datagram to a group: the venue does, and whoever else is on the wire.
+    pub fn cast(&mut self, group: SocketAddrV4, bytes: &[u8]) {
+        for node in &mut self.nodes {
+            node.lane.transport().datagram(group, bytes);
+        }
     }
 
     /// A piece of an answer, which begins with the first one.
@@ -352,12 +383,7 @@ impl<'r> Virtual<'r> {
 
 impl<'r> Stage<'r> for Virtual<'r> {
     fn step(&mut self, ns: u64) {
-        self.now = self.now.after(ns);
-        self.turn_lanes();
-        for node in 0..self.nodes.len() {
-            self.hear_lane(node);
-        }
-        self.turn_venue();
+        self.step_as(ns, |turn| turn());
     }
 
     fn stall(&mut self, ns: u64) {

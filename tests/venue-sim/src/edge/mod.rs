@@ -10,6 +10,7 @@
 
 mod admin;
 mod fix;
+mod lines;
 mod server;
 mod tls;
 mod venue;
@@ -19,6 +20,7 @@ use crate::config::SimConfig;
 use crate::fault::Fault;
 use crate::venues::known;
 use anyhow::Context as _;
+use lines::Lines;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -143,7 +145,8 @@ pub async fn start(options: &Options) -> anyhow::Result<Running> {
         face.core().origin = format!("localhost:{port}");
         running.ports.push((name.clone(), port));
         let has_fix = face.has_fix();
-        let (handle, task) = venue::spawn(name, face, clock);
+        let lines = options.sim.multicast.map(Lines::open).transpose()?;
+        let (handle, task) = venue::spawn(name, face, clock, lines);
         running.tasks.push(task);
         if has_fix {
             let is_asked = |asked: &str| asked.strip_suffix(FIX_SUFFIX) == Some(name);

@@ -1,6 +1,7 @@
 //! The task that owns a face: time, commands in, what is to be done out.
 
 use super::Clock;
+use super::lines::Lines;
 use crate::core::{ConnId, Out, Request, RequestId, Response};
 use crate::fault::Fault;
 use crate::record;
@@ -176,7 +177,12 @@ impl Handle {
 }
 
 /// Starts the task of a venue.
-pub fn spawn(name: &str, face: Box<dyn Face>, clock: Clock) -> (Handle, JoinHandle<()>) {
+pub fn spawn(
+    name: &str,
+    face: Box<dyn Face>,
+    clock: Clock,
+    lines: Option<Lines>,
+) -> (Handle, JoinHandle<()>) {
     let (commands, queue) = mpsc::channel(COMMANDS_MAX);
     let accepts = face.paths();
     let handle = Handle {
@@ -187,6 +193,7 @@ pub fn spawn(name: &str, face: Box<dyn Face>, clock: Clock) -> (Handle, JoinHand
     };
     let task = Venue {
         face,
+        lines,
         clock,
         conns: HashMap::new(),
         waiting: HashMap::new(),
@@ -201,6 +208,8 @@ pub fn spawn(name: &str, face: Box<dyn Face>, clock: Clock) -> (Handle, JoinHand
 
 struct Venue {
     face: Box<dyn Face>,
+    /// Multicast, where it is sent.
+    lines: Option<Lines>,
     clock: Clock,
     conns: HashMap<ConnId, mpsc::Sender<Frame>>,
     waiting: HashMap<RequestId, oneshot::Sender<Option<Answer>>>,
@@ -311,7 +320,12 @@ impl Venue {
         for out in self.face.core().take_out() {
             match out {
                 Out::Text(conn, text) => self.send(conn, Frame::Text(text)),
-                Out::Binary(conn, bytes) => self.send(conn, Frame::Binary(bytes)),
+                Out::Binary(conn, bytes) => {
+                    let lines = self.lines.as_ref();
+                    if !lines.is_some_and(|lines| lines.send(conn, &bytes)) {
+                        self.send(conn, Frame::Binary(bytes));
+                    }
+                }
                 Out::Ping(conn) => self.send(conn, Frame::Ping),
                 Out::Close(conn, code) => {
                     self.send(conn, Frame::Close(code));

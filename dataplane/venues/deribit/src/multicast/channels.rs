@@ -88,6 +88,10 @@ pub(super) struct Channels<S> {
     scratch: Vec<u8>,
     /// Asked for by nobody yet; no more than there are channels.
     missing: Vec<Missing>,
+    /// Packets that told nothing new, of all channels: copies, repeats, signs of life.
+    pub(super) copies: u64,
+    /// Holes that were filled before they were given up.
+    pub(super) filled: u64,
 }
 
 impl<S: Default> Channels<S> {
@@ -97,6 +101,8 @@ impl<S: Default> Channels<S> {
             silence_ns,
             scratch: Vec::with_capacity(DATAGRAM_MAX),
             missing: Vec::with_capacity(CHANNELS_MAX),
+            copies: 0,
+            filled: 0,
         }
     }
 
@@ -114,7 +120,13 @@ impl<S: Default> Channels<S> {
         if bytes.len() > DATAGRAM_MAX {
             return Err(DecodeError::TooMuch("datagram"));
         }
-        let Self { all, scratch, .. } = self;
+        let Self {
+            all,
+            scratch,
+            copies,
+            filled,
+            ..
+        } = self;
         let next = |id: u32| all.iter().find(|channel| channel.id == id)?.sequence.next();
         let stand = P::stand(bytes, next)?;
         let at = match all.iter().position(|channel| channel.id == stand.channel) {
@@ -134,11 +146,13 @@ impl<S: Default> Channels<S> {
             return Ok(());
         };
         channel.is_silent = false;
+        let has_hole = channel.sequence.deadline().is_some();
         let mut result = Ok(());
         loop {
             let place = channel.sequence.judge(stand.first, stand.count, bytes, now);
             match place {
                 Place::Seen => {
+                    *copies += 1;
                     if let Some(next) = channel.sequence.next() {
                         packets.alive(channel.id, next);
                     }
@@ -156,6 +170,7 @@ impl<S: Default> Channels<S> {
                     };
                     let told = channel.deliver(packets, turn, bytes, registry, out);
                     let rest = channel.drain(packets, scratch, now, registry, out);
+                    *filled += u64::from(has_hole && channel.sequence.deadline().is_none());
                     return result.and(told).and(rest);
                 }
             }

@@ -5,7 +5,7 @@
 //! snapshots  InstrumentV2 · Instrument · Ticker · Snapshot (parts until isLastInBook) of each, round and round
 //! ```
 //! A book is waited for at the start, after a hole and when its keeper asks: the next whole snapshot is told, its
-//! changes are spliced to it by [`crate::sync::MulticastSync`]. All other snapshots are passed over. Rules come with
+//! changes are spliced to it by [`crate::sync::DeribitSync`]. All other snapshots are passed over. Rules come with
 //! the definitions, so nothing needs to be asked; a book is first told by the call after the one that had them, when
 //! its keeper can have read them too.
 //!
@@ -86,6 +86,11 @@ impl Multicast {
         })
     }
 
+    /// Whoever hears it has the rules by another road: that all are defined is not told.
+    pub(super) const fn keep_rules_to_itself(&mut self) {
+        self.reader.is_ready = true;
+    }
+
     /// One datagram, from whichever line it came.
     ///
     /// Cost: one pass, no allocation but for a channel not heard before. Errors: [`DecodeError`]; when its turn had
@@ -127,6 +132,23 @@ impl Multicast {
     /// A hole worth asking about, once each. Packets that come in answer are datagrams like all others.
     pub fn missing(&mut self) -> Option<Missing> {
         self.channels.missing()
+    }
+
+    /// Nothing has come for too long: whole books are waited for.
+    pub(super) fn lose_all(&mut self, out: &mut impl Sink) {
+        self.reader.calls += 1;
+        let calls = self.reader.calls;
+        self.reader.instruments.lose_all(calls, out);
+    }
+
+    /// Datagrams that said nothing new: the other line's, repeats, signs of life.
+    pub(super) const fn copies(&self) -> u64 {
+        self.channels.copies
+    }
+
+    /// Holes that were filled before they were given up.
+    pub(super) const fn filled(&self) -> u64 {
+        self.channels.filled
     }
 
     /// What each channel has seen.

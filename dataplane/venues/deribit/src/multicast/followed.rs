@@ -104,15 +104,22 @@ impl Instruments {
     /// The books of this channel cannot be continued, nor those told whose channel is not known yet: no change of
     /// theirs has come, and the first may be what is missing.
     pub(super) fn lose(&mut self, channel: u32, call: u64, out: &mut impl Sink) {
-        for followed in &mut self.all {
-            let is_lost = match followed.channel {
-                Some(own) => own == channel,
-                None => !followed.is_waiting,
-            };
-            if is_lost {
-                (followed.is_waiting, followed.lost) = (true, call);
-                out.event(&Event::Control(Control::BookLost(followed.id)));
-            }
+        let is_lost = |followed: &Followed| match followed.channel {
+            Some(own) => own == channel,
+            None => !followed.is_waiting,
+        };
+        self.lose_those(is_lost, call, out);
+    }
+
+    /// No book can be continued.
+    pub(super) fn lose_all(&mut self, call: u64, out: &mut impl Sink) {
+        self.lose_those(|_| true, call, out);
+    }
+
+    fn lose_those(&mut self, is_lost: impl Fn(&Followed) -> bool, call: u64, out: &mut impl Sink) {
+        for followed in self.all.iter_mut().filter(|it| is_lost(it)) {
+            (followed.is_waiting, followed.lost) = (true, call);
+            out.event(&Event::Control(Control::BookLost(followed.id)));
         }
     }
 }

@@ -5,8 +5,7 @@
 //! classic    frame → messages of schema 1, doubles        Multicast   books by change ids, as in JSON
 //! Starbase   packet → messages of schema 2102, integers   Starbase    single orders, by rank
 //! ```
-//! Received by no lane yet, though a transport can hear groups (`dp_transport::Transport::join`): recordings, tools and
-//! tests feed it.
+//! A lane hears the classic feed ([`crate::Deribit`], `VenueConfig::market_data`); Starbase is read from recordings.
 
 pub mod double;
 pub mod sequence;
@@ -16,6 +15,7 @@ mod classic;
 mod feed;
 mod followed;
 mod frame;
+mod heard;
 mod parts;
 mod places;
 mod starbase;
@@ -23,4 +23,5 @@ mod starbase;
 pub use channels::{CHANNELS_MAX, Missing};
 pub use classic::Multicast;
 pub use feed::Feed;
+pub(crate) use heard::Heard;
 pub use starbase::{RETRANSMIT_LEN, Starbase, retransmit_request};

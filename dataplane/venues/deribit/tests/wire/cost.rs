@@ -6,7 +6,7 @@ use dp_book::Keeper;
 use dp_types::{InstrumentId, LinkId, Now, UnixNanos};
 use dp_venue_api::{Event, Registry, RestRequest, Sink};
 use dp_venue_deribit::multicast::{Multicast, double};
-use dp_venue_deribit::sync::MulticastSync;
+use dp_venue_deribit::sync::DeribitSync;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
@@ -16,7 +16,7 @@ const ROUNDS: u32 = 2_000;
 
 struct Lane {
     registry: Registry,
-    keeper: Keeper<MulticastSync>,
+    keeper: Keeper<DeribitSync>,
     applies: bool,
 }
 
@@ -63,7 +63,7 @@ fn main() {
     let mut machine = Multicast::new(&symbols, &mut registry).expect("room");
     let mut lane = Lane {
         registry: registry.clone(),
-        keeper: Keeper::new(MulticastSync),
+        keeper: Keeper::new(DeribitSync),
         applies: false,
     };
     let bits = double::bits("62115.5").expect("a number");

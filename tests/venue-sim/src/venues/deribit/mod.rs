@@ -5,6 +5,8 @@
 //!  /api/v2/METHOD     GET with a query, or POST with a JSON-RPC body
 //!       │ credits ─▶ login ─▶ ops (orders) / query (questions) / ws (what needs a connection)
 //! ```
+//! `--multicast` sends the public part on two lines besides ([`cast`]).
+//!
 //! A connection counts as private from its first private channel, order or cancel on disconnect on. The symbol
 //! BTC-USDC is the contract BTC_USDC-PERPETUAL; there is no spot here.
 //!
@@ -14,6 +16,7 @@
 
 mod account;
 mod auth;
+mod cast;
 mod channels;
 mod limits;
 mod ops;
@@ -27,11 +30,12 @@ mod tests;
 mod ws;
 
 use crate::config::{Grain, SimConfig, Symbol};
-use crate::core::{ConnId, Core, Request, RequestId, Response};
+use crate::core::{ConnId, Core, LINES, Request, RequestId, Response};
 use crate::engine::{AccountId, Cause, Event, Fees, FirstIds, NewOrder, PostOnly, Side, Tif};
 use crate::fault::{Fault, Kind, Link};
 use crate::venues::{Charge, Face};
 use auth::Logins;
+use cast::Cast;
 use limits::Limits;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +64,8 @@ pub struct Deribit {
     names: Vec<String>,
     conns: BTreeMap<ConnId, Conn>,
     feeds: Vec<Feed>,
+    /// Multicast, where it is sent.
+    cast: Option<Cast>,
     tape: Tape,
     change_id: u64,
     logins: Logins,
@@ -108,12 +114,17 @@ impl Deribit {
             .map(|spec| format!("{}_{}-PERPETUAL", spec.base, spec.quote))
             .collect();
         let tape = Tape::new(specs().map(|spec| spec.price_start));
-        let feeds = names
+        let mut feeds: Vec<Feed> = names
             .iter()
             .enumerate()
             .map(|(inst, name)| Feed::new(&core, inst, name, FIRST_CHANGE + inst as u64))
             .collect();
+        let cast = config.multicast.map(|_| {
+            feeds.iter_mut().for_each(Feed::cast);
+            Cast::new(&mut core)
+        });
         Self {
+            cast,
             change_id: FIRST_CHANGE + names.len() as u64,
             names,
             feeds,
@@ -168,7 +179,17 @@ impl Deribit {
         for feed in &mut self.feeds {
             feed.publish(&mut self.core, &listeners);
         }
+        self.send_cast();
         self.tell(told);
+    }
+
+    /// Sends what the feeds have for the lines, and the round.
+    fn send_cast(&mut self) {
+        let Some(cast) = &mut self.cast else { return };
+        for feed in &mut self.feeds {
+            cast.send(&mut self.core, feed.take_cast());
+        }
+        cast.step(&mut self.core, &self.feeds);
     }
 
     fn send_private(&mut self) {
@@ -181,7 +202,11 @@ impl Deribit {
         match fault.kind {
             Kind::Disconnect => {
                 for conn in self.core.struck(fault) {
-                    self.drop_conn(conn, None);
+                    if LINES.contains(&conn) {
+                        self.core.cut_line(conn, self.core.now + fault.for_ns);
+                    } else {
+                        self.drop_conn(conn, None);
+                    }
                 }
             }
             Kind::Silence => self.core.silence(fault, self.core.now + fault.for_ns),
@@ -259,6 +284,7 @@ impl Face for Deribit {
         for feed in &mut self.feeds {
             feed.step(&mut self.core, &listeners);
         }
+        self.send_cast();
         let batched = self.batches.due(self.core.now);
         self.private.extend(batched);
         self.send_private();
@@ -272,11 +298,13 @@ impl Face for Deribit {
         let now = self.core.now;
         let feeds = self.feeds.iter().map(|feed| feed.next_deadline(now)).min();
         let conns = self.conns.values().map(Conn::next_deadline).min();
+        let round = self.cast.as_ref().map_or(u64::MAX, Cast::next_deadline);
         self.core
             .next_deadline()
             .min(feeds.unwrap_or(u64::MAX))
             .min(conns.unwrap_or(u64::MAX))
             .min(self.batches.next_deadline())
+            .min(round)
     }
 
     fn http(&mut self, request_id: RequestId, request: &Request) {

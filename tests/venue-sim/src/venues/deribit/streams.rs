@@ -7,6 +7,7 @@
 //! Change ids count the levels of all books, so those of one jump. Each channel keeps what its followers know: a level
 //! is `new` to those who do not have it. Source of the order of fields and levels: recordings of 2021 and 2022.
 
+use super::cast::{Change, Told, Writer};
 use super::channels::{Kind, Pace};
 use super::reply::{self, float, mark, number};
 use super::tape::Print;
@@ -29,10 +30,10 @@ struct Shown {
 }
 
 impl Shown {
-    /// What changed since the last message, as `[action,price,amount]`: bids from the lowest, asks from the highest.
-    fn changes(&mut self, engine: &Engine, inst: usize) -> Option<[String; 2]> {
-        let (spec, book) = (engine.spec(inst), engine.book(inst));
-        let mut out = [String::new(), String::new()];
+    /// What changed since the last message: bids from the lowest, then asks from the highest.
+    fn changes(&mut self, engine: &Engine, inst: usize) -> Vec<Change> {
+        let book = engine.book(inst);
+        let mut out = Vec::new();
         let dirty = std::mem::take(&mut self.dirty);
         let (bids, asks): (Vec<_>, Vec<_>) =
             dirty.into_iter().partition(|(side, _)| *side == Side::Buy);
@@ -50,11 +51,14 @@ impl Shown {
             } else {
                 self.levels.insert((side, price), total);
             }
-            let [bids, asks] = &mut out;
-            let line = if side == Side::Buy { bids } else { asks };
-            push_told(line, spec, action, price, total);
+            out.push(Change {
+                side,
+                price,
+                total,
+                action,
+            });
         }
-        (out != [String::new(), String::new()]).then_some(out)
+        out
     }
 
     /// Every level, best first.
@@ -119,6 +123,8 @@ pub struct Feed {
     grouped: BTreeMap<usize, [String; 2]>,
     /// Number and levels of about a second ago, and those before them.
     old: [(u64, [String; 2]); 2],
+    /// What is to go out by multicast; `None` where nothing does.
+    cast: Option<Vec<Told>>,
 }
 
 impl Feed {
@@ -150,7 +156,28 @@ impl Feed {
             is_ticker_due: [true; 3],
             grouped: BTreeMap::new(),
             old: Default::default(),
+            cast: None,
         }
+    }
+
+    /// From now on its news go out by multicast too.
+    pub fn cast(&mut self) {
+        self.cast = Some(Vec::new());
+    }
+
+    /// Takes what is to go out by multicast.
+    pub fn take_cast(&mut self) -> Vec<Told> {
+        self.cast.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Its definition and whole book, as the last change told by multicast left it: the bodies of datagrams.
+    pub fn whole_cast(&self, core: &Core) -> Vec<Vec<u8>> {
+        let [shown, ..] = &self.books;
+        let levels = shown.levels.iter();
+        let levels: Vec<_> = levels
+            .map(|(&(side, price), &total)| (side, price, total))
+            .collect();
+        Writer::plain(core, self.inst, 0).whole(&self.name, shown.last, &levels)
     }
 
     /// When something is due.
@@ -197,6 +224,9 @@ impl Feed {
         let best = best(&core.engine, self.inst);
         if best != self.best {
             self.best = best;
+            if let Some(cast) = &mut self.cast {
+                cast.push(Writer::new(core, self.inst).quote(best));
+            }
             self.is_ticker_due = [true; 3];
             for (name, conns) in listeners(Kind::Quote, Pace::Raw, self.inst) {
                 core.publish(&conns, message(&name, &self.quote_row(core).to_string()));
@@ -309,10 +339,25 @@ impl Feed {
         if core.now < self.held_until || shown.dirty.is_empty() {
             return;
         }
-        let Some([bids, asks]) = shown.changes(&core.engine, self.inst) else {
+        let changes = shown.changes(&core.engine, self.inst);
+        if changes.is_empty() {
             return;
-        };
+        }
         let previous = std::mem::replace(&mut shown.last, self.change_id);
+        if let (Some(cast), 0) = (&mut self.cast, at) {
+            let ids = (previous, self.change_id);
+            cast.extend(Writer::new(core, self.inst).book(ids, &changes));
+        }
+        let [mut bids, mut asks] = [String::new(), String::new()];
+        for change in &changes {
+            let line = if change.side == Side::Buy {
+                &mut bids
+            } else {
+                &mut asks
+            };
+            let spec = core.engine.spec(self.inst);
+            push_told(line, spec, change.action, change.price, change.total);
+        }
         for (name, conns) in listeners(Kind::Book, *pace, self.inst) {
             let data = format!(
                 "{{\"type\":\"change\",\"timestamp\":{},\"prev_change_id\":{previous},\
@@ -361,6 +406,13 @@ impl Feed {
         let prints = std::mem::take(prints);
         if prints.is_empty() {
             return;
+        }
+        if let (Some(cast), 0) = (&mut self.cast, at) {
+            let writer = Writer::new(core, self.inst);
+            cast.extend(prints.iter().map(|print| {
+                let trade = &print.trade;
+                writer.trade(trade.id, trade.taker, trade.price, trade.qty)
+            }));
         }
         let told = listeners(Kind::Trades, *pace, self.inst);
         if told.is_empty() {
