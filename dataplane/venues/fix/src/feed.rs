@@ -63,7 +63,7 @@ impl Feed {
             link,
             dialect,
             reader: match dialect.entries {
-                Entries::Levels => Reader::Levels(Market::default()),
+                Entries::Levels(levels) => Reader::Levels(Market::new(levels, instruments)),
                 Entries::Orders => Reader::Orders(Singles::new(instruments)),
             },
             asked: instruments.iter().map(asked).collect(),

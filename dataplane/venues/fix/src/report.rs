@@ -13,7 +13,8 @@
 //! ```
 //! An order is found by 11, 41 or a label: venues differ in which of them is ours. Source: FIX 4.4 volumes 2 and 4.
 
-use crate::dialect::{Dialect, Fills};
+use crate::dialect::{Dialect, Fills, Sizes};
+use crate::market::times;
 use crate::orders::{Held, Orders};
 use dp_types::{
     AssetId, ClientOrderId, Decimal, Instrument, InstrumentId, Liquidity, NewOrder, OrderId,
@@ -25,6 +26,7 @@ use dp_wire::time::parse_fix;
 
 const ON_ITS_WAY: Event<'static> = Event::Ignored("an order accepted and not live yet");
 const NOT_FOLLOWED: Event<'static> = Event::Ignored("an order of an instrument we do not follow");
+const STREAM_TELLS: Event<'static> = Event::Ignored("the private stream tells how it ended");
 const NOT_OURS: Event<'static> = Event::Ignored("an answer about an order that is not ours");
 
 /// The fields of a report, found in one pass.
@@ -40,6 +42,8 @@ struct Report<'a> {
     price: &'a [u8],
     qty: &'a [u8],
     cum: &'a [u8],
+    /// How much a contract is.
+    each: &'a [u8],
     last_price: &'a [u8],
     last_qty: &'a [u8],
     /// As the dialect's trade tags.
@@ -114,6 +118,7 @@ impl<'a> Report<'a> {
                 102 | 103 | 373 | 380 if !it.has_code => it.code = number(value),
                 138 | 479 => it.fee_asset = value,
                 150 => it.exec_type = value,
+                231 => it.each = value,
                 851 => it.maker = value,
                 1057 => it.aggressor = value,
                 25016 => (it.code, it.has_code) = (number(value), true),
@@ -272,11 +277,15 @@ fn on_report(
         return Ok(());
     };
     let order_id = (dialect.order_id)(report.order_id).unwrap_or_default();
-    let (price, qty) = (
-        decimal(report.price, "Price")?,
-        decimal(report.qty, "OrderQty")?,
-    );
-    let cum = decimal(report.cum, "CumQty")?;
+    let price = decimal(report.price, "Price")?;
+    let whole = decimal(report.qty, "OrderQty")?;
+    let done = decimal(report.cum, "CumQty")?;
+    let each = decimal(report.each, "ContractMultiplier")?;
+    let in_units = |number: Option<Decimal>| match (dialect.sizes, each) {
+        (Sizes::Units, _) => number,
+        (Sizes::Contracts, each) => times(number?, each?),
+    };
+    let (qty, cum) = (in_units(whole), in_units(done));
     let side = report.side()?.or(held.as_ref().map(|held| held.side));
     let Some(side) = side else {
         return Err(DecodeError::Field("Side"));
@@ -288,7 +297,7 @@ fn on_report(
         side,
         cum,
     };
-    let is_whole = cum.is_some() && cum == qty;
+    let is_whole = done.is_some() && done == whole;
     let state = standing(report.status, is_whole)?;
     let is_known = held.is_some();
     let is_immediate = held.as_ref().is_some_and(|held| held.is_immediate());
@@ -333,14 +342,19 @@ fn on_report(
         out.event(&ON_ITS_WAY);
         return Ok(());
     };
+    if cum.is_none() && dialect.sizes == Sizes::Contracts && state != OrderState::Ack {
+        // How much of it is done is not said, and without that the rest is of no use.
+        out.event(&STREAM_TELLS);
+        return Ok(());
+    }
     let mut reason = RejectReason::None;
     if state == OrderState::Cancelled && is_immediate {
         // What an order that does not rest left over: nobody cancelled it.
         state = OrderState::Expired;
-    } else if state == OrderState::Cancelled && report.would_have_taken(cum) {
+    } else if state == OrderState::Cancelled && report.would_have_taken(done) {
         if dialect.fills != Fills::All {
             // Refused, in our words; and its stream has yet to say that it was accepted.
-            out.event(&Event::Ignored("the private stream tells how it ended"));
+            out.event(&STREAM_TELLS);
             return Ok(());
         }
         (state, reason) = (OrderState::Rejected, RejectReason::PostOnlyCross);
