@@ -36,7 +36,7 @@ const HEARTBEAT_S_MAX: u32 = 3_600;
 pub struct Fix {
     /// Order entry, `host:port`.
     pub entry: String,
-    /// Market data, `host:port`, where it comes over FIX too: gateways, Binance's spot, Coinbase.
+    /// Market data, `host:port`, where it comes over FIX too: gateways, Binance's spot, Coinbase, Deribit, Kraken's spot.
     pub market: Option<String>,
     /// Our name (49); absent = the venue's usual one.
     #[serde(default)]
@@ -103,7 +103,13 @@ impl super::Venue {
         use dp_types::VenueId;
         self.fix.as_ref()?.market.as_ref()?;
         let venue = VenueId::from_name(name)?;
-        if ![VenueId::BINANCE, VenueId::COINBASE].contains(&venue) {
+        let read = [
+            VenueId::BINANCE,
+            VenueId::COINBASE,
+            VenueId::DERIBIT,
+            VenueId::KRAKEN,
+        ];
+        if !read.contains(&venue) {
             Some("no market data over FIX is read of this venue: leave it out")
         } else if self.keys_file.is_none() {
             Some("it is for who logs on: name the keys in keys_file")

@@ -98,9 +98,13 @@ impl AnyVenue {
             let has_session = match id {
                 VenueId::BINANCE => dp_venue_binance::Binance::market(config, fix).is_some(),
                 VenueId::COINBASE => dp_venue_coinbase::Coinbase::market(config, fix).is_some(),
+                VenueId::DERIBIT => dp_venue_deribit::Deribit::market(config, fix).is_some(),
+                VenueId::KRAKEN => dp_venue_kraken::Kraken::market(config, fix).is_some(),
                 _ => return Some("this build reads no market data over FIX there"),
             };
-            return (!has_session).then_some("market data over FIX wants keys that log on there");
+            return (!has_session).then_some(
+                "market data over FIX wants keys, or a name (sender), that log on there",
+            );
         }
         match (config.market_data, id) {
             (MarketData::Json, _) => None,

@@ -17,6 +17,7 @@
 //! Source: FIX 4.4 volume 2 ("session protocol", and appendix 2-A, the state matrix); FIXT 1.1; venue pages.
 
 mod gap;
+mod refused;
 mod state;
 
 pub use gap::Resend;
@@ -26,6 +27,8 @@ use dp_types::UnixNanos;
 use dp_wire::fix::{Frame, Garbled, MESSAGE_MAX, Message, frame};
 pub use dp_wire::fix::{LogonFacts, LogonFields, OUT_MAX, Out};
 
+/// A refusal that is no message of the session (BusinessMessageReject), and may tell a number all the same.
+const BUSINESS_REJECT: &[u8] = b"j";
 /// Bytes held of a message that is not whole.
 const HELD_MAX: usize = MESSAGE_MAX + 64;
 
@@ -97,7 +100,7 @@ pub enum FixEvent<'a> {
     LoggedOn,
     /// An application message, in order, each number once.
     App(Message<'a>),
-    /// The peer could not take one of ours (Reject, 3): which and why is in it.
+    /// The peer could not take one of ours (Reject, 3): why is in it, and which ([`Message::refused`]).
     Rejected(Message<'a>),
     /// Bytes that are no message were passed over; the numbers will tell what is missing.
     Garbled(Garbled),
@@ -196,7 +199,15 @@ impl FixSession {
                 Frame::Message(message, used) => {
                     *at += used;
                     if let Some(event) = state.on_message(message, now, out)? {
-                        return Ok(Some(event));
+                        return Ok(Some(match event {
+                            FixEvent::Rejected(message) => {
+                                FixEvent::Rejected(state.heads.named(message))
+                            }
+                            FixEvent::App(message) if message.kind() == BUSINESS_REJECT => {
+                                FixEvent::App(state.heads.named(message))
+                            }
+                            event => event,
+                        }));
                     }
                 }
             }

@@ -546,3 +546,55 @@ proptest! {
         us.tick(START.after(40 * SECOND_NS));
     }
 }
+
+/// A refusal tells a number; what we sent under it is remembered, of this connection.
+#[test]
+fn a_refusal_names_what_it_refuses() {
+    let (mut us, mut venue) = logged_on(Numbers::default(), Numbers::default());
+    let mut sent = Vec::new();
+    for name in ["one", "two"] {
+        let order = us.session.send(b"D", START, &mut us.out, |fields| {
+            fields.text(11, name).text(55, "BTC-USD");
+            fields.text(58, "a text longer than what is remembered");
+        });
+        sent.push(order.unwrap());
+    }
+    settle(&mut us, &mut venue, START);
+    let mut refused = |kind: &[u8], seq: u64| {
+        let mut out = Vec::new();
+        let said = venue.session.send(kind, START, &mut out, |fields| {
+            fields.u64(45, seq);
+        });
+        assert!(said.is_some());
+        us.session.feed(&out).unwrap();
+        match us.session.next(START, &mut us.out).unwrap() {
+            Some(FixEvent::App(message) | FixEvent::Rejected(message)) => {
+                let text = |value| String::from_utf8_lossy(value).into_owned();
+                let fields = message.refused().map(|(tag, value)| (tag, text(value)));
+                fields.take(2).collect::<Vec<_>>()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let order = |name: &str| vec![(35, "D".to_owned()), (11, name.to_owned())];
+    assert_eq!(refused(b"3", sent[0]), order("one"));
+    assert_eq!(refused(b"j", sent[1]), order("two"));
+    assert_eq!(refused(b"3", 1), [], "a logon is no order");
+    assert_eq!(refused(b"3", sent[1] + 1), [], "nothing was sent yet");
+    assert_eq!(refused(b"3", sent[0] + 1_024), [], "nor that");
+    assert_eq!(refused(b"8", sent[0]), [], "a report refuses none");
+    // With the next connection the numbers go on, and what was said before is not refused any more.
+    us.session.start(START, &mut us.out);
+    venue.session.start(START, &mut venue.out);
+    settle(&mut us, &mut venue, START);
+    venue.out.clear();
+    let said = venue.session.send(b"3", START, &mut venue.out, |fields| {
+        fields.u64(45, sent[0]);
+    });
+    assert!(said.is_some());
+    us.session.feed(&venue.out).unwrap();
+    match us.session.next(START, &mut us.out).unwrap() {
+        Some(FixEvent::Rejected(message)) => assert_eq!(message.refused().count(), 0),
+        other => panic!("{other:?}"),
+    }
+}

@@ -74,6 +74,8 @@ pub struct Message<'a> {
     pub bytes: &'a [u8],
     /// From its type to its last field, the closing SOH included.
     body: &'a [u8],
+    /// How our message that it refuses began.
+    refused: &'a [u8],
 }
 
 fn position(bytes: &[u8], what: u8) -> Option<usize> {
@@ -163,6 +165,7 @@ pub fn frame(bytes: &[u8]) -> Frame<'_> {
         Message {
             bytes: message,
             body,
+            refused: &[],
         },
         whole,
     )
@@ -184,6 +187,16 @@ impl<'a> Message<'a> {
     /// Its fields in order, from the type (35) on.
     pub const fn fields(&self) -> Fields<'a> {
         Fields::of(self.body)
+    }
+
+    /// The same, as a refusal of a message that began with these fields: whoever knows the session's numbers says so.
+    pub const fn refusing(self, refused: &'a [u8]) -> Self {
+        Self { refused, ..self }
+    }
+
+    /// Fields of the message it refuses, the type (35) first, as far as they are remembered; none where it refuses none.
+    pub const fn refused(&self) -> Fields<'a> {
+        Fields::of(self.refused)
     }
 
     /// The first field of a tag. Cost: O(fields).

@@ -35,7 +35,7 @@ pub struct Tried {
     pub symbols: [&'static str; 2],
     /// How its market data is written.
     pub market_data: MarketData,
-    /// Orders go over FIX, and market data where we read it there; everything else as ever.
+    /// Orders and market data go over FIX; everything else as ever.
     pub is_fix: bool,
     /// Its single orders, where it shows them.
     pub window: Option<Window>,
@@ -155,8 +155,18 @@ pub const OVER_FIX: [Tried; 5] = [
         USD,
         &["F06", "F07", "F08", "F09", "F10"],
     )),
-    over_fix(tried(VenueId::DERIBIT, "deribit", USDC, &[])),
-    over_fix(tried(VenueId::KRAKEN, "kraken", USD, &["E06"])),
+    over_fix(tried(
+        VenueId::DERIBIT,
+        "deribit",
+        USDC,
+        &["F06", "F07", "F08", "F09", "F10", "F11"],
+    )),
+    over_fix(tried(
+        VenueId::KRAKEN,
+        "kraken",
+        USD,
+        &["F06", "F08", "F09", "F10", "F11", "E06"],
+    )),
     over_fix(tried(
         VenueId::YOFX,
         "yofx",
@@ -224,17 +234,9 @@ impl Tried {
         self.market_data == MarketData::Multicast
     }
 
-    /// Whether market data comes over FIX.
-    pub fn has_fix_feed(&self) -> bool {
-        self.is_fix && [VenueId::BINANCE, VenueId::COINBASE, VenueId::YOFX].contains(&self.id)
-    }
-
-    /// Whether a case is played here. Where market data is as ever the cases of feeds are played without FIX already, and
-    /// a FIX session is one connection.
+    /// Whether a case is played here: a FIX session is one connection.
     pub fn plays(&self, case: &Case) -> bool {
-        let is_of_feeds = case.id.starts_with('F');
-        let has_feeds = self.has_fix_feed() && (case.feeds == 1 || self.id == VenueId::YOFX);
-        !self.is_fix || !is_of_feeds || has_feeds
+        !self.is_fix || case.feeds == 1 || self.id == VenueId::YOFX
     }
 
     /// What it is called here: `okx`, `coinbase-fix`, `deribit-multicast`.

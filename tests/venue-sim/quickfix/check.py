@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """QuickFIX, an engine we did not write, trades at the simulator: `check.py --ready READY.json DIR`.
 
-QuickFIX of PyPI has no TLS: a relay of a few lines puts it on, and trusts the simulator's authority only. The gateway keeps numbers and sends again what was missed; Coinbase signs its logon and restarts each time.
+QuickFIX of PyPI has no TLS: a relay of a few lines puts it on, and trusts the simulator's authority only. The gateway keeps numbers and sends again what was missed; Coinbase signs its logon and restarts each time. The
+gateway's market data is read by QuickFIX's own dictionary of FIX 4.4, and its changes make the book that a snapshot shows.
 """
 
 import argparse
@@ -13,11 +14,13 @@ import json
 import pathlib
 import queue
 import ssl
+import sys
 import threading
 import time
 import urllib.request
 
 import quickfix as fix
+import quickfix44 as fix44
 
 PATIENCE_S = 20
 KEY, SECRET, PASSPHRASE = "spinlane-sim-key", b"spinlane-sim-secret-not-a-secret", "spinlane-sim-pass"
@@ -50,6 +53,16 @@ def field(message, tag):
 def head(message, tag):
     header = message.getHeader()
     return header.getField(tag) if header.isSetField(tag) else None
+
+
+def entries(message, kind):
+    """The entries of a message of market data, as QuickFIX parts them."""
+    of = fix44.MarketDataSnapshotFullRefresh if kind == "W" else fix44.MarketDataIncrementalRefresh
+    group, told = of.NoMDEntries(), []
+    for at in range(1, int(field(message, 268)) + 1):
+        message.getGroup(at, group)
+        told.append({tag: field(group, tag) for tag in (269, 270, 271, 279)})
+    return told
 
 
 async def pump(reader, writer):
@@ -110,8 +123,11 @@ class App(fix.Application):
         pass
 
     def fromApp(self, message, session):
-        tags = {tag: field(message, tag) for tag in (11, 39, 41, 58, 150)}
-        self.told.put(("app " + head(message, 35), tags | {43: head(message, 43)}))
+        kind = head(message, 35)
+        tags = {tag: field(message, tag) for tag in (11, 39, 41, 58, 150, 262)}
+        if kind in ("W", "X"):
+            tags["entries"] = entries(message, kind)
+        self.told.put(("app " + kind, tags | {43: head(message, 43)}))
 
     def wait(self, kind):
         """The next of a kind; what came before it is passed over."""
@@ -128,7 +144,7 @@ class App(fix.Application):
 
 class Engine:
     def __init__(self, ready, folder, venue, sign, **settings):
-        folder = pathlib.Path(folder) / venue
+        folder = pathlib.Path(folder) / f"{venue} {settings['us']}"
         folder.mkdir(parents=True)
         port = relay(ready["venues"][venue]["fix"], ready["ca"])
         text = SETTINGS.format(dir=folder, port=port, **settings)
@@ -243,6 +259,60 @@ def coinbase(ready, folder, check):
     us.stop()
 
 
+def market(ready, folder, check):
+    dictionary = pathlib.Path(sys.prefix) / "share/quickfix/FIX44.xml"
+    us = Engine(
+        ready, folder, "yofx", lambda logon: logon.setField(554, PASSPHRASE), begin="FIX.4.4", us="SPINLANE-MD", them="YOFX",
+        resets="N", more=f"UseDataDictionary=Y\nDataDictionary={dictionary}",
+    )
+    us.app.wait("logon")
+
+    def ask(name, kind):
+        request = fix44.MarketDataRequest()
+        for tag, value in ((262, name), (263, kind), (264, "0"), (265, "1")):
+            request.setField(tag, value)
+        for wanted in ("0", "1"):
+            types = fix44.MarketDataRequest.NoMDEntryTypes()
+            types.setField(269, wanted)
+            request.addGroup(types)
+        symbols = fix44.MarketDataRequest.NoRelatedSym()
+        symbols.setField(55, "EUR/USD")
+        request.addGroup(symbols)
+        fix.Session.sendToTarget(request, us.app.session)
+
+    def levels(told):
+        return {(entry[269], entry[270]): entry[271] for entry in told}
+
+    ask("m1", "1")
+    first = us.app.wait("app W")
+    check.same((first[262], len(first["entries"]) > 2), ("m1", True))
+    book, changes, is_asked = levels(first["entries"]), 0, False
+    end = time.monotonic() + 2 * PATIENCE_S
+    while True:
+        kind, told = us.app.told.get(timeout=max(0.0, end - time.monotonic()))
+        if kind == "app W":
+            break
+        if kind != "app X":
+            continue
+        for entry in told["entries"]:
+            place = (entry[269], entry[270])
+            # New where nothing was, changed or deleted where something is.
+            if (place in book) != (entry[279] != "0"):
+                raise SystemExit(f"{entry} of {book}")
+            book.pop(place, None)
+            if entry[279] != "2":
+                book[place] = entry[271]
+            changes += 1
+        if changes >= 200 and not is_asked:
+            ask("m2", "0")
+            is_asked = True
+    check.same((told[262], changes >= 200), ("m2", True))
+    check.same(book, levels(told["entries"]))
+    us.log_out()
+    us.app.wait("logout")
+    us.stop()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ready", required=True)
@@ -252,6 +322,7 @@ def main():
     check = Checks()
     gateway(ready, args.folder, check)
     coinbase(ready, args.folder, check)
+    market(ready, args.folder, check)
     print(f"quickfix: {check.count} checks passed", flush=True)
 
 

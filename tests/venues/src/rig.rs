@@ -270,10 +270,22 @@ impl<V: Venue> Rig<V> {
 
     /// A FIX message on a link: its type and fields, `|` for SOH.
     pub fn fix(&mut self, link: LinkId, ms: u64, text: &str) -> (Said, Result<(), Fault>) {
+        self.fix_refusing(link, ms, text, &[])
+    }
+
+    /// The same, as a refusal of a message of ours that began with these bytes.
+    pub fn fix_refusing(
+        &mut self,
+        link: LinkId,
+        ms: u64,
+        text: &str,
+        refused: &[u8],
+    ) -> (Said, Result<(), Fault>) {
         let bytes = fix_bytes(text);
         let Frame::Message(message, _) = frame(&bytes) else {
             panic!("{text}: no message");
         };
+        let message = message.refusing(refused);
         let mut said = Said::default();
         let result = self
             .venue

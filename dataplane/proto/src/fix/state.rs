@@ -1,6 +1,7 @@
 //! The session's state: numbers, names and time. Messages in, messages out.
 
 use super::gap::{Kept, Sent};
+use super::refused::Heads;
 use super::{FixConfig, FixEvent, FixFault, LogonFacts, Numbers, Out, Resend, Role};
 use dp_types::UnixNanos;
 use dp_wire::fix::Message;
@@ -60,6 +61,7 @@ pub(super) struct State {
     tested: Option<UnixNanos>,
     missing: Option<Missing>,
     sent: Sent,
+    pub(super) heads: Heads,
     writer: Box<Out>,
 }
 
@@ -82,6 +84,7 @@ impl State {
             tested: None,
             missing: None,
             sent: Sent::default(),
+            heads: Heads::default(),
             writer: Box::default(),
         }
     }
@@ -103,6 +106,7 @@ impl State {
         self.enter(Phase::LoggingOn, now);
         (self.heard, self.spoke) = (now, now);
         (self.tested, self.missing) = (None, None);
+        self.heads.clear();
         if self.config.role == Role::Initiator {
             if self.config.resets {
                 self.reset();
@@ -115,6 +119,7 @@ impl State {
         self.numbers = Numbers::default();
         self.missing = None;
         self.sent.clear();
+        self.heads.clear();
     }
 
     // ---- out ------------------------------------------------------------------------------------
@@ -177,12 +182,14 @@ impl State {
             return None;
         }
         self.numbers.next_out += 1;
+        let fields = self.writer.body().get(head..).unwrap_or_default();
+        self.heads.note(seq, kind, fields);
         if self.config.resend == Resend::Replay {
             self.sent.keep(Kept {
                 seq,
                 time_ns: now.0,
                 kind: kind.to_vec(),
-                fields: self.writer.body().get(head..).unwrap_or_default().to_vec(),
+                fields: fields.to_vec(),
             });
         }
         Some(seq)

@@ -19,7 +19,8 @@ use crate::{Binance, CAPABILITIES, ID, reject};
 use dp_types::{ClientOrderId, Instrument, Now, OrderId, RejectReason, TradeId};
 use dp_venue_api::{Capabilities, EntryError, EntryLink, FixConfig, FixSpec, VenueConfig};
 use dp_venue_fix::dialect::{
-    Dialect, Entries, Fills, MarketAsk, MarketDialect, Name, parse_name, push_name, reason_of_103,
+    Dialect, Entries, Fills, Levels, MarketAsk, MarketDialect, Name, Sizes, parse_name, push_name,
+    reason_of_103,
 };
 use dp_venue_fix::{Ask, OverFix, logon};
 use dp_wire::ids::parse_u128;
@@ -61,7 +62,7 @@ const MARKET_DIALECT: MarketDialect = MarketDialect {
             kinds: &[2],
         },
     ],
-    entries: Entries::Levels,
+    entries: Entries::Levels(Levels::PLAIN),
 };
 
 /// A session, by the names of its two ends and our usual one. Errors: `None`, the keys are of no use.
@@ -122,6 +123,7 @@ impl OverFix for Binance {
             is_swapped: false,
             amend: None,
             fills: Fills::WithFee,
+            sizes: Sizes::Units,
             rate: (PER_SECOND, PER_SECOND as u32),
         }
     }

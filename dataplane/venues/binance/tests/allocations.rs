@@ -11,13 +11,15 @@ use dp_types::{
     AmendOrder, BookMsgKind, CancelOrder, ClientOrderId, Epoch, InstrumentId, LaneId, LinkId,
     NewOrder, OrderId, OrderKind, Price, Qty, Side, Tif, UnixNanos,
 };
-use dp_venue_api::{Event, RestRequest, RestResponse, RestTag, Sink, Venue};
+use dp_venue_api::{Event, FixConfig, Registry, RestRequest, RestResponse, RestTag, Sink, Venue};
 use dp_venue_binance::rest::{Ask, RECORDED};
 use dp_venue_binance::sync::BinanceSync;
-use dp_venue_binance::{LINK_MD, LINK_ORDERS, LINK_REST};
+use dp_venue_binance::{Binance, LINK_MD, LINK_ORDERS, LINK_REST};
+use dp_venue_fix::FixEntry;
+use dp_wire::fix::{Frame, frame};
 use rig::{Keys, Rig, fixture};
 use std::hint::black_box;
-use tests_venues::rig::{allocating, at_ms};
+use tests_venues::rig::{allocating, at_ms, fix_bytes};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -31,9 +33,13 @@ struct Lane {
 
 impl Lane {
     fn new(rig: &Rig) -> Self {
+        Self::of(&rig.registry)
+    }
+
+    fn of(registry: &Registry) -> Self {
         Self {
             keeper: Keeper::new(BinanceSync),
-            instrument: *rig.registry.get(InstrumentId(0)).unwrap(),
+            instrument: *registry.get(InstrumentId(0)).unwrap(),
             count: 0,
         }
     }
@@ -82,6 +88,72 @@ fn the_counter_counts() {
         allocations(|| drop(black_box(Vec::<u8>::with_capacity(10)))),
         (1, 10)
     );
+}
+
+/// A book over FIX, whole (W) or changed (X): so many levels a side, those of a change at other sizes each time.
+fn fix_book(levels: i64, (first, last): (i64, i64), is_whole: bool) -> Vec<u8> {
+    let mut text = if is_whole {
+        format!(
+            "35=W|34=2|262=1|55=BTCUSDT|25044={last}|268={}|",
+            2 * levels
+        )
+    } else {
+        format!("35=X|34=2|262=1|268={}|", 2 * levels)
+    };
+    for at in 0..levels {
+        for (side, price) in [(0, 60_000 - at), (1, 60_001 + at)] {
+            let begin = if is_whole { "" } else { "279=1|" };
+            let size = 1 + (at + last) % 7;
+            text += &format!("{begin}269={side}|270={price}.10000000|271=0.{size}0000000|");
+            if !is_whole && at == 0 && side == 0 {
+                text += &format!("55=BTCUSDT|25043={first}|25044={last}|");
+            }
+        }
+    }
+    fix_bytes(&text)
+}
+
+/// From the bytes of a message to the book: nothing is allocated, whole books of the depth we ask for included.
+#[test]
+fn levels_over_fix_touch_no_allocator() {
+    let mut registry = Registry::new();
+    let secrets = rig::secrets(Keys::Ed25519);
+    let mut config = tests_venues::rig::config(&["BTCUSDT"], secrets, 1_000);
+    config.fix = Some(FixConfig {
+        entry: ("fix-oe.test".into(), 9_000),
+        market: Some(("fix-md.test".into(), 9_000)),
+        ..FixConfig::default()
+    });
+    let machine = Binance::new(config.clone(), &mut registry).unwrap();
+    let mut rig = tests_venues::rig::Rig {
+        venue: FixEntry::new(machine, config, &registry),
+        registry,
+        rest: LINK_REST,
+    };
+    let asked = rig.open(LINK_REST, 0).requests;
+    let (_, read) = rig.response(0, asked[0].tag, 200, fixture("rest_exchange_info"));
+    read.unwrap();
+    rig.open(LINK_MD, 0);
+    let mut lane = Lane::of(&rig.registry);
+    let mut messages = vec![fix_book(1_000, (1, 1), true)];
+    messages.extend((2..200).map(|id| fix_book(20, (id, id), false)));
+    messages.push(fix_book(1_000, (200, 200), true));
+    let mut read = 0;
+    let cost = allocations(|| {
+        for bytes in &messages {
+            let Frame::Message(message, _) = frame(bytes) else {
+                continue;
+            };
+            let heard = rig
+                .venue
+                .on_fix(&rig.registry, LINK_MD, at_ms(1), &message, &mut lane);
+            read += usize::from(heard.is_ok());
+        }
+    });
+    assert_eq!(cost, (0, 0));
+    assert_eq!((read, lane.count), (200, 200));
+    assert_eq!(lane.keeper.proof().last_id, 200);
+    assert_eq!(lane.keeper.book().level_count(Side::Buy), 1_000);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::{CAPABILITIES, Coinbase, ID};
 use dp_types::{ClientOrderId, RejectReason, TradeId};
 use dp_venue_api::{Capabilities, EntryLink, FixConfig, FixSpec, VenueConfig};
 use dp_venue_fix::dialect::{
-    Dialect, Entries, Fills, MarketAsk, MarketDialect, Name, reason_of_103,
+    Dialect, Entries, Fills, MarketAsk, MarketDialect, Name, Sizes, reason_of_103,
 };
 use dp_venue_fix::{OverFix, logon};
 use dp_wire::ids::parse_u128;
@@ -157,6 +157,7 @@ impl OverFix for Coinbase {
             is_swapped: false,
             amend: Some("G"),
             fills: Fills::WithFee,
+            sizes: Sizes::Units,
             rate: (PER_SECOND, PER_SECOND as u32),
         }
     }

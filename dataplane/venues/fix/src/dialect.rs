@@ -37,6 +37,8 @@ pub struct Dialect {
     pub amend: Option<&'static str>,
     /// Which fills count.
     pub fills: Fills,
+    /// What the quantities of reports are in. Those of requests are units: [`Dialect::new_fields`] says so.
+    pub sizes: Sizes,
     /// Requests a second, and at once.
     pub rate: (u64, u32),
 }
@@ -74,9 +76,51 @@ pub struct MarketAsk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entries {
     /// Levels: [`crate::market`].
-    Levels,
+    Levels(Levels),
     /// Single orders: [`crate::singles`].
     Orders,
+}
+
+/// How a venue writes levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Levels {
+    /// Where the side that took stands, of a trade.
+    pub taker: u32,
+    /// What sizes are in.
+    pub sizes: Sizes,
+    /// What says that no change is missing.
+    pub chain: Chained,
+    /// Numbers are printed as short as they go, and count as with the instrument's digits; prices with so many fewer.
+    /// `None`: as they are printed.
+    pub padded: Option<u8>,
+}
+
+impl Levels {
+    /// As FIX has it.
+    pub const PLAIN: Self = Self {
+        taker: 2446,
+        sizes: Sizes::Units,
+        chain: Chained::AsTold,
+        padded: None,
+    };
+}
+
+/// What sizes are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sizes {
+    /// The instrument's quantity.
+    Units,
+    /// Contracts; how much one is stands in each message before its entries (231).
+    Contracts,
+}
+
+/// What says that no change of a book is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chained {
+    /// Numbers of the venue's or its checksums, where it has them; else nothing is told.
+    AsTold,
+    /// The session's own numbers: each message of an instrument follows the one of it before.
+    Session,
 }
 
 /// Divides our id from the number of a request in a name.

@@ -188,9 +188,6 @@ impl<V: OverFix> FixEntry<V> {
         let next = links.iter().map(|link| link.id.0 + 1).max();
         let link = LinkId(next.unwrap_or(0).max(STREAM.0 + 1));
         let fix = config.fix.as_ref();
-        if let Some(fix) = fix.filter(|fix| V::session(&config, fix).is_some()) {
-            links.push(spec(link, fix.entry.clone(), "fix"));
-        }
         let market = fix.and_then(|fix| Some((fix.market.clone()?, V::market(&config, fix)?.1)));
         let feed = market.map(|(host, dialect)| {
             links.retain(|link| inner.link_role(link.id) != LinkRole::Market);
@@ -199,6 +196,9 @@ impl<V: OverFix> FixEntry<V> {
             let ids = ids.filter_map(|symbol| registry.find(inner.id(), symbol.as_bytes()));
             Feed::new(MARKET, dialect, &ids.collect::<Vec<_>>())
         });
+        if let Some(fix) = fix.filter(|fix| V::session(&config, fix).is_some()) {
+            links.push(spec(link, fix.entry.clone(), "fix"));
+        }
         let dialect = V::dialect();
         let rate = dialect.rate;
         Self {

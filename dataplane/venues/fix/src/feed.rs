@@ -63,7 +63,7 @@ impl Feed {
             link,
             dialect,
             reader: match dialect.entries {
-                Entries::Levels => Reader::Levels(Market::default()),
+                Entries::Levels(levels) => Reader::Levels(Market::new(levels, instruments)),
                 Entries::Orders => Reader::Orders(Singles::new(instruments)),
             },
             asked: instruments.iter().map(asked).collect(),
@@ -182,7 +182,7 @@ impl Feed {
             (b"W" | b"X" | b"f", Reader::Orders(singles)) => {
                 singles.on_message(dialect, registry, message, out)
             }
-            (b"Y", _) => {
+            (b"Y" | b"j" | b"3", _) => {
                 let code = message.u64(281).unwrap_or(0) as i32;
                 let reason = RejectReason::BadSymbol;
                 return Err(Fault::Venue { code, reason });

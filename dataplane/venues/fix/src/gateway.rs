@@ -11,7 +11,9 @@
 //! until a person has looked. There are no balances and no positions: the lane's own are all there is.
 //! Source: FIX 4.4; requirement VC-18.
 
-use crate::dialect::{Dialect, Fills, MarketAsk, Name, parse_name, push_name, reason_of_103};
+use crate::dialect::{
+    Dialect, Fills, Levels, MarketAsk, Name, Sizes, parse_name, push_name, reason_of_103,
+};
 use crate::logon;
 use crate::market::{Market, write_request};
 use crate::orders::{Held, Orders};
@@ -122,6 +124,7 @@ fn dialect() -> Dialect {
         is_swapped: false,
         amend: Some("G"),
         fills: Fills::All,
+        sizes: Sizes::Units,
         rate: RATE,
     }
 }
@@ -215,7 +218,7 @@ impl Gateway {
             is_market_up: false,
             is_up: false,
             connection: 0,
-            market: Market::default(),
+            market: Market::new(Levels::PLAIN, &[]),
             orders: Orders::default(),
             requests: Requests::new(dialect()),
             fields: Box::default(),

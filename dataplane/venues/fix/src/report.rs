@@ -9,11 +9,12 @@
 //!       8                                             an Ack that refuses, and Rejected
 //!   9   434 (of a cancel or an amend)                 an Ack that refuses
 //!   j   372 (of which type), 379 (of which order)     as 8 and 9
-//!   3   45 (of which number)                          a fault: the order gets no answer and is asked about
+//!   3   45 (of which number)                          the same: the session knows what it sent under that number
 //! ```
-//! An order is found by 11, 41 or a label: venues differ in which of them is ours. Source: FIX 4.4 volume 4.
+//! An order is found by 11, 41 or a label: venues differ in which of them is ours. Source: FIX 4.4 volumes 2 and 4.
 
-use crate::dialect::{Dialect, Fills};
+use crate::dialect::{Dialect, Fills, Sizes};
+use crate::market::times;
 use crate::orders::{Held, Orders};
 use dp_types::{
     AssetId, ClientOrderId, Decimal, Instrument, InstrumentId, Liquidity, NewOrder, OrderId,
@@ -25,6 +26,7 @@ use dp_wire::time::parse_fix;
 
 const ON_ITS_WAY: Event<'static> = Event::Ignored("an order accepted and not live yet");
 const NOT_FOLLOWED: Event<'static> = Event::Ignored("an order of an instrument we do not follow");
+const STREAM_TELLS: Event<'static> = Event::Ignored("the private stream tells how it ended");
 const NOT_OURS: Event<'static> = Event::Ignored("an answer about an order that is not ours");
 
 /// The fields of a report, found in one pass.
@@ -40,6 +42,8 @@ struct Report<'a> {
     price: &'a [u8],
     qty: &'a [u8],
     cum: &'a [u8],
+    /// How much a contract is.
+    each: &'a [u8],
     last_price: &'a [u8],
     last_qty: &'a [u8],
     /// As the dialect's trade tags.
@@ -111,9 +115,10 @@ impl<'a> Report<'a> {
                 58 => it.text = core::str::from_utf8(value).unwrap_or(""),
                 59 => it.life = value,
                 60 => it.time = value,
-                102 | 103 | 380 if !it.has_code => it.code = number(value),
+                102 | 103 | 373 | 380 if !it.has_code => it.code = number(value),
                 138 | 479 => it.fee_asset = value,
                 150 => it.exec_type = value,
+                231 => it.each = value,
                 851 => it.maker = value,
                 1057 => it.aggressor = value,
                 25016 => (it.code, it.has_code) = (number(value), true),
@@ -233,12 +238,7 @@ pub fn on_message(
     match message.kind() {
         b"8" => on_report(dialect, registry, message, (orders, at), out)?,
         b"9" => on_cancel_reject(dialect, message, orders, out)?,
-        b"j" => return on_business_reject(dialect, message, orders, out).map(|()| true),
-        b"3" => {
-            let code = message.get(373).map_or(0, number);
-            let reason = RejectReason::Invalid;
-            return Err(Fault::Venue { code, reason });
-        }
+        b"j" | b"3" => return on_refusal(dialect, message, orders, out).map(|()| true),
         _ => return Ok(false),
     }
     Ok(true)
@@ -277,11 +277,15 @@ fn on_report(
         return Ok(());
     };
     let order_id = (dialect.order_id)(report.order_id).unwrap_or_default();
-    let (price, qty) = (
-        decimal(report.price, "Price")?,
-        decimal(report.qty, "OrderQty")?,
-    );
-    let cum = decimal(report.cum, "CumQty")?;
+    let price = decimal(report.price, "Price")?;
+    let whole = decimal(report.qty, "OrderQty")?;
+    let done = decimal(report.cum, "CumQty")?;
+    let each = decimal(report.each, "ContractMultiplier")?;
+    let in_units = |number: Option<Decimal>| match (dialect.sizes, each) {
+        (Sizes::Units, _) => number,
+        (Sizes::Contracts, each) => times(number?, each?),
+    };
+    let (qty, cum) = (in_units(whole), in_units(done));
     let side = report.side()?.or(held.as_ref().map(|held| held.side));
     let Some(side) = side else {
         return Err(DecodeError::Field("Side"));
@@ -293,7 +297,7 @@ fn on_report(
         side,
         cum,
     };
-    let is_whole = cum.is_some() && cum == qty;
+    let is_whole = done.is_some() && done == whole;
     let state = standing(report.status, is_whole)?;
     let is_known = held.is_some();
     let is_immediate = held.as_ref().is_some_and(|held| held.is_immediate());
@@ -338,14 +342,19 @@ fn on_report(
         out.event(&ON_ITS_WAY);
         return Ok(());
     };
+    if cum.is_none() && dialect.sizes == Sizes::Contracts && state != OrderState::Ack {
+        // How much of it is done is not said, and without that the rest is of no use.
+        out.event(&STREAM_TELLS);
+        return Ok(());
+    }
     let mut reason = RejectReason::None;
     if state == OrderState::Cancelled && is_immediate {
         // What an order that does not rest left over: nobody cancelled it.
         state = OrderState::Expired;
-    } else if state == OrderState::Cancelled && report.would_have_taken(cum) {
+    } else if state == OrderState::Cancelled && report.would_have_taken(done) {
         if dialect.fills != Fills::All {
             // Refused, in our words; and its stream has yet to say that it was accepted.
-            out.event(&Event::Ignored("the private stream tells how it ended"));
+            out.event(&STREAM_TELLS);
             return Ok(());
         }
         (state, reason) = (OrderState::Rejected, RejectReason::PostOnlyCross);
@@ -520,51 +529,93 @@ fn on_cancel_reject(
     Ok(())
 }
 
-/// BusinessRejectReason (380): the application is not available. Whether it has seen the message is not said.
-const UNAVAILABLE: i32 = 4;
-/// The same: too many messages.
-const THROTTLED: i32 = 8;
+/// What BusinessRejectReason (380) means of a message of this type. Total: whether anything was done is open with a reason
+/// of next year's.
+const fn reason_of_380(code: i32, is_new: bool) -> RejectReason {
+    match code {
+        // 101 and 104 are Kraken's: an order it does not know, or not any more.
+        1 | 101 | 104 if !is_new => RejectReason::UnknownOrder,
+        1 | 3 | 5 => RejectReason::Invalid,
+        2 => RejectReason::BadSymbol,
+        6 => RejectReason::Permission,
+        7 => RejectReason::VenueDown,
+        8 => RejectReason::RateLimit,
+        // 4: the application is not available. Whether it has seen the message is not said.
+        _ => RejectReason::UnknownOutcome,
+    }
+}
 
-/// A message of ours that the venue's session took and its business did not.
-fn on_business_reject(
+/// What SessionRejectReason (373) means. Total, as [`reason_of_380`].
+const fn reason_of_373(code: i32) -> RejectReason {
+    match code {
+        7..=9 => RejectReason::Auth,
+        10 => RejectReason::Timestamp,
+        0..=18 => RejectReason::Invalid,
+        _ => RejectReason::UnknownOutcome,
+    }
+}
+
+/// BusinessRejectReason: the application is not available.
+const UNAVAILABLE: i32 = 4;
+
+/// A message of ours that the venue's session (3), or the business behind it (`j`), did not take.
+///
+/// Errors: it is none about an order we know.
+fn on_refusal(
     dialect: &Dialect,
     message: &Message<'_>,
     orders: &mut Orders,
     out: &mut impl Sink,
 ) -> Result<(), Fault> {
     let report = Report::of(message, dialect)?;
-    // The numbers of 380 are others than those of 103: the words tell, else whether anything was done is open.
-    let reason = match (report.code, (dialect.reason)(0, report.text)) {
-        (UNAVAILABLE, _) => RejectReason::UnknownOutcome,
-        (THROTTLED, _) => RejectReason::RateLimit,
-        (1..=7, RejectReason::Other | RejectReason::None) => RejectReason::Invalid,
-        (_, RejectReason::Other | RejectReason::None) => RejectReason::UnknownOutcome,
-        (_, reason) => reason,
+    let sent = |wanted: u32| {
+        let mut fields = message.refused();
+        fields.find_map(|(tag, value)| (tag == wanted).then_some(value))
+    };
+    let kind = message.get(372).or_else(|| sent(35)).unwrap_or_default();
+    let is_new = kind == b"D";
+    let code = if report.has_code { report.code } else { 0 };
+    let is_business = message.kind() == b"j";
+    // The numbers of 373 and 380 are others than those of 103: the venue's own code and words tell before them.
+    let reason = match (dialect.reason)(code, report.text) {
+        _ if is_business && !report.has_code && report.code == UNAVAILABLE => {
+            RejectReason::UnknownOutcome
+        }
+        RejectReason::Other | RejectReason::None if is_business => {
+            reason_of_380(report.code, is_new)
+        }
+        RejectReason::Other | RejectReason::None => reason_of_373(report.code),
+        reason => reason,
     };
     let fault = Fault::Venue {
         code: report.code,
         reason,
     };
-    let named = message.get(379).and_then(|name| (dialect.parse_name)(name));
-    let named = named.or_else(|| report.client(dialect));
-    let Some((client_id, _)) = named else {
+    let names = [message.get(379), sent(11)].into_iter().flatten();
+    let named = names.into_iter().find_map(dialect.parse_name);
+    let Some((client_id, _)) = named.or_else(|| report.client(dialect)) else {
         return Err(fault);
     };
     let refused = (report.code, reason);
-    match (message.get(372), orders.get(client_id)) {
-        (Some(b"D"), Some(held)) => {
+    match (is_new, orders.get(client_id)) {
+        (true, Some(held)) => {
             held.is_answered = true;
             let named = (held.instrument, client_id);
             refuse(named, OrderId(0), refused, report.venue_ns(), out);
         }
-        (Some(b"D"), None) => return Err(fault),
-        _ => out.event(&Event::Ack(RequestAck {
-            client_id,
-            order_id: OrderId(0),
-            reason,
-            code: refused.0,
-            venue_ns: report.venue_ns(),
-        })),
+        (true, None) => return Err(fault),
+        (false, held) => {
+            if let Some(held) = held {
+                held.is_elsewhere |= reason == RejectReason::UnknownOrder;
+            }
+            out.event(&Event::Ack(RequestAck {
+                client_id,
+                order_id: OrderId(0),
+                reason,
+                code: report.code,
+                venue_ns: report.venue_ns(),
+            }));
+        }
     }
     Ok(())
 }

@@ -6,8 +6,10 @@ mod alloc_count;
 mod rig;
 
 use alloc_count::{Counting, allocations};
-use dp_types::LinkId;
-use dp_venue_api::{Event, RestRequest, Sink, Venue as _};
+use dp_types::{LinkId, VenueId};
+use dp_venue_api::{Event, Registry, RestRequest, Sink, Venue as _};
+use dp_venue_fix::dialect::{Chained, Levels, Sizes};
+use dp_venue_fix::market::Market;
 use dp_venue_fix::{LINK_MARKET, LINK_ORDERS};
 use dp_wire::fix::{Frame, Message, frame};
 use rig::{cancel, order, ready};
@@ -78,4 +80,39 @@ fn orders_reports_and_books_touch_no_allocator() {
         assert_eq!(cost, (0, 0), "round {round}");
     }
     assert_eq!((ear.sent, ear.events), (20, 40));
+}
+
+/// Contracts multiplied, digits filled up, the session's chain: the ways venues write levels cost no allocation either.
+#[test]
+fn levels_of_every_writing_touch_no_allocator() {
+    let mut registry = Registry::new();
+    let id = registry.register(VenueId::DERIBIT, "P", 3, 8).unwrap();
+    let levels = Levels {
+        taker: 54,
+        sizes: Sizes::Contracts,
+        chain: Chained::Session,
+        padded: Some(2),
+    };
+    let mut market = Market::new(levels, &[id]);
+    let mut ear = Ear::default();
+    let whole = fix_bytes("35=W|34=2|55=P|231=10|268=2|269=0|270=5.1|271=3|269=1|270=6|271=4|");
+    let change = fix_bytes(
+        "35=X|34=3|55=P|231=10|268=2|279=1|269=0|270=5.1|271=2|279=0|269=2|270=6|271=1|54=1|100009=9|5041=7|",
+    );
+    let cost = allocations(|| {
+        for _ in 0..10 {
+            for bytes in [&whole, &change] {
+                let read = market.on_message(
+                    VenueId::DERIBIT,
+                    &registry,
+                    &message(bytes),
+                    |_| None,
+                    &mut ear,
+                );
+                assert!(read.is_ok());
+            }
+        }
+    });
+    assert_eq!(cost, (0, 0));
+    assert_eq!(ear.events, 30);
 }

@@ -216,10 +216,52 @@ fn refusals_have_reasons() {
         "{:?}",
         said.events
     );
+    // Of what number 7 was, nothing is remembered.
     let (said, read) = rig.fix(LINK_ORDERS, 1, "35=3|45=7|372=D|373=5|58=wrong|");
     assert!(said.events.is_empty() && matches!(read, Err(Fault::Venue { code: 5, .. })));
     let (_, read) = rig.fix(LINK_ORDERS, 1, "35=?|58=x|");
     assert!(matches!(read, Err(Fault::Decode(_))));
+}
+
+/// A refusal that tells a number and no name is the order's that the session sent under it.
+#[test]
+fn refusals_by_number_have_an_order() {
+    let mut rig = ready();
+    place(&mut rig, 0, &order(1));
+    let mut told = |text: &str, sent: &str| {
+        let sent = sent.replace('|', "\u{1}");
+        let (said, read) = rig.fix_refusing(LINK_ORDERS, 1, text, sent.as_bytes());
+        (said.events, read.is_ok())
+    };
+    let new = format!("35=D|11={ONE}|55=EUR/US");
+    for (refusal, reason) in [
+        (
+            "35=3|45=7|372=D|373=1|371=54|58=no side|",
+            "REJECTED Invalid",
+        ),
+        ("35=3|45=7|373=10|", "REJECTED Timestamp"),
+        ("35=3|45=7|373=9|", "REJECTED Auth"),
+        ("35=3|45=7|373=99|", "UNKNOWN UnknownOutcome"),
+        ("35=3|45=7|", "REJECTED Invalid"),
+        ("35=j|45=7|380=6|", "REJECTED Permission"),
+        ("35=j|45=7|380=8|", "REJECTED RateLimit"),
+        ("35=j|45=7|380=77|", "UNKNOWN UnknownOutcome"),
+    ] {
+        let (events, is_read) = told(refusal, &new);
+        assert!(is_read && events.len() == 2, "{refusal}: {events:?}");
+        let expected = format!("Order 1 {reason} ");
+        assert!(events[1].starts_with(&expected), "{refusal}: {events:?}");
+    }
+    // Of a cancel or an amend the order goes on.
+    for kind in ["F", "G"] {
+        let sent = format!("35={kind}|11={ONE}-1a|41={ONE}|");
+        let (events, is_read) = told("35=3|45=8|373=5|", &sent);
+        assert!(is_read && events.len() == 1, "{events:?}");
+        assert!(events[0].contains("Invalid"), "{events:?}");
+    }
+    // What was sent is none of an order: a question about all.
+    let (events, is_read) = told("35=3|45=9|373=5|", "35=AF|584=3|");
+    assert!(!is_read && events.is_empty());
 }
 
 #[test]

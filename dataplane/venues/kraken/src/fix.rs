@@ -1,33 +1,64 @@
-//! Orders over FIX 4.4: the session, and the venue's own part of the messages.
+//! Orders and market data over FIX 4.4: the sessions, and the venue's own part of the messages.
 //!
 //! ```text
 //! 49 = assigned by the venue, 56 = KRAKEN-TRD; numbers are kept, what was missed is sent again, a day ends 22:00 UTC
 //! logon     553 key  5025 nonce (ms)  554 HMAC of the message's head and the nonce
 //!           8674=0: our orders go when the session does
 //! 11        slBASE36 as on every road; a later request about the order has its number behind a dash: at most 18
+//! V         262 263 264=10 265=1 146: 55 267: 269    market data: ten levels a side (W), then changes and trades (X)
+//! 5041      behind the changes of a message: the same checksum as over the WebSocket, of digits the instrument has,
+//!           whatever was printed
 //! ```
+//! Market data has a session of its own at a port of its own, 56 = KRAKEN-MD, without a key; its numbers begin at 1 with
+//! every connection (141=Y). [U] whether levels that fall out of the ten are deleted, as FIX has it, or go without a word, as
+//! over the WebSocket: the book is cut to ten either way.
 //! A cancel reaches orders of its own session only: others are cancelled over the WebSocket. Amends too: for spot the
 //! venue speaks of them as still to come `[U]`. The private WebSocket tells of orders beside the session, and of fills
 //! alone: whether a report names trades by the same ids is not known `[U]`.
-//! Source: venue page, sections 4, 5 and 7.
+//! Source: venue page, sections 4, 5 and 7; the venue's pages of Unified FIX (logon, market data request, snapshot full
+//! refresh, incremental refresh, book checksum), docs.kraken.com, read 2026-11-22.
 
 use crate::auth::Auth;
+use crate::rest::PRICE_DECIMALS_FINER;
 use crate::symbols::{CLIENT_PREFIX, pack_id, parse_client_id};
+use crate::sync::DEPTH;
 use crate::{CAPABILITIES, ID, Kraken, reject};
 use dp_types::{ClientOrderId, Instrument, Now, OrderId, RejectReason, TradeId};
 use dp_venue_api::{Capabilities, EntryError, EntryLink, FixConfig, FixSpec, VenueConfig};
-use dp_venue_fix::dialect::{Dialect, Fills, Name, parse_name, push_name, reason_of_103};
+use dp_venue_fix::dialect::{
+    Chained, Dialect, Entries, Fills, Levels, MarketAsk, MarketDialect, Name, Sizes, parse_name,
+    push_name, reason_of_103,
+};
 use dp_venue_fix::{Ask, OverFix, logon};
 
 /// The venue's name (56) for orders.
 const TARGET: &str = "KRAKEN-TRD";
+/// The same for market data.
+const MARKET_TARGET: &str = "KRAKEN-MD";
 /// Seconds, as the venue wants it.
 const HEARTBEAT_S: u32 = 60;
+/// The same of market data: the venue recommends 60 there too, but a feed that fell silent is to be found sooner.
+const MARKET_HEARTBEAT_S: u32 = 30;
 /// When the venue's day ends, seconds of the UTC day.
 const ROLLOVER_S: u32 = 22 * 3_600;
 /// Requests a second and at once: [U], the venue names no limit of the session. Its counters an instrument are what
 /// counts.
 const RATE: (u64, u32) = (50, 100);
+
+/// What the checksum proves, all of it.
+const MARKET_DIALECT: MarketDialect = MarketDialect {
+    asks: &[MarketAsk {
+        fields: &[(264, "10"), (265, "1")],
+        kinds: &[0, 1, 2],
+    }],
+    entries: Entries::Levels(Levels {
+        taker: 2446,
+        sizes: Sizes::Units,
+        chain: Chained::AsTold,
+        padded: Some(PRICE_DECIMALS_FINER),
+    }),
+};
+const _: () = assert!(DEPTH == 10, "264 asks for as many");
 
 fn name(id: ClientOrderId, number: u16, out: &mut Name) {
     push_name(CLIENT_PREFIX, id, number, out);
@@ -68,6 +99,7 @@ impl OverFix for Kraken {
             is_swapped: false,
             amend: None,
             fills: Fills::Elsewhere,
+            sizes: Sizes::Units,
             rate: RATE,
         }
     }
@@ -99,6 +131,26 @@ impl OverFix for Kraken {
                     .u64(8674, 0);
             }),
         })
+    }
+
+    fn market(_: &VenueConfig, fix: &FixConfig) -> Option<(FixSpec, MarketDialect)> {
+        let sender = logon::or_else(&fix.market_sender, &fix.sender);
+        if sender.is_empty() {
+            return None;
+        }
+        let spec = FixSpec {
+            version: "FIX.4.4".into(),
+            appl_version: None,
+            sender,
+            target: logon::or_else(&fix.market_target, MARKET_TARGET),
+            heartbeat_s: logon::seconds(fix.heartbeat_s, MARKET_HEARTBEAT_S),
+            resets: true,
+            rollover_s: None,
+            resends: false,
+            clock_skew_s: logon::CLOCK_SKEW_S,
+            logon: Box::new(|_, _| ()),
+        };
+        Some((spec, MARKET_DIALECT))
     }
 
     fn admit(&mut self, ask: Ask<'_>, instrument: &Instrument, now: Now) -> Result<(), EntryError> {

@@ -243,7 +243,7 @@ pub(crate) fn pairs(registry: &mut Registry, result: Value<'_>) -> Result<(), De
 }
 
 /// Books may hold prices from before the tick was made coarser, so increments are finer by two places.
-const PRICE_DECIMALS_FINER: u8 = 2;
+pub(crate) const PRICE_DECIMALS_FINER: u8 = 2;
 
 fn number(field: &'static str) -> impl Fn(NumError) -> DecodeError {
     move |error| DecodeError::Number { field, error }

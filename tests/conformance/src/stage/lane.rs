@@ -206,15 +206,13 @@ fn fix_config(place: &Place<'_>, port: u16) -> FixConfig {
     let number = |text: &str| Decimal::parse(text.as_bytes()).expect("a number");
     let mut config = FixConfig {
         entry: host(),
+        market: Some(host()),
         sender: match place.venue.id {
             VenueId::KRAKEN | VenueId::YOFX => "SPINLANE".to_owned(),
             _ => String::new(),
         },
         ..FixConfig::default()
     };
-    if place.venue.has_fix_feed() {
-        config.market = Some(host());
-    }
     if place.venue.id == VenueId::COINBASE {
         // Two hosts there and one port here.
         "Coinbase-MD".clone_into(&mut config.market_target);

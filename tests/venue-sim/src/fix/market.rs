@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  W  55 (25044) 268: 269 270 271
-//!  X  268: 279 269 55 270 271 (25043 25044 with the first)
+//!  X  268: 279 269 55 270 271 (25043 25044 with the first, 5041 behind them all)
 //! ```
+//! Where sizes are in contracts (231) both name the symbol once, before the entries.
 //! What is told to a subscriber is the difference between the book as it last heard it and the book as it is, so a
 //! message carries each level once. The session's numbers are the chain: no message may be missed.
 
@@ -15,6 +16,7 @@ use super::singles::Singles;
 use super::time;
 use crate::core::Core;
 use crate::engine::{Event, Side, Trade};
+use crate::fault::Kind;
 use crate::text::{price, qty};
 use crate::venues::Face;
 use std::collections::BTreeMap;
@@ -37,6 +39,7 @@ struct Sub {
     has_trades: bool,
     /// Each change brings the whole book again.
     is_whole: bool,
+    books: Books,
     told: Levels,
     /// The number of the last change told, where books are numbered.
     last: Option<u64>,
@@ -107,13 +110,13 @@ impl Market {
             let has_moved = tape
                 .iter()
                 .any(|event| matches!(event, Event::Level { inst, .. } if *inst == sub.inst));
-            let mut entries = Vec::new();
+            let (mut entries, mut sum) = (Vec::new(), None);
             if sub.has_trades {
                 for event in tape {
                     if let Event::Trade(trade) = event
                         && trade.inst == sub.inst
                     {
-                        entries.push(trade_entry(face, trade));
+                        entries.push(trade_entry(face, trade, sub.books));
                     }
                 }
             }
@@ -130,15 +133,22 @@ impl Market {
                         first.put(25043, *last + 1).put(25044, update_id);
                         *last = update_id;
                     }
+                    if sub.books == Books::Checked && !changes.is_empty() {
+                        let wrong = face.core().faults.take_fix(Kind::BadChecksum, true);
+                        sum = Some(checksum(&sub.told) ^ u32::from(wrong.is_some()));
+                    }
                     entries.extend(changes);
                 }
             }
             if !entries.is_empty() {
                 let mut message = Message::new("X");
-                message.put(262, &sub.id).put(268, entries.len());
+                message.put(262, &sub.id);
+                put_contract(face, sub, &mut message);
+                message.put(268, entries.len());
                 for entry in &entries {
                     message.append(entry);
                 }
+                message.put_some(5041, sum);
                 told.push((sub.name.clone(), message));
             }
         }
@@ -198,6 +208,7 @@ impl Market {
                 has_book: has(&["0", "1"]),
                 has_trades: has(&["2"]),
                 is_whole,
+                books,
                 told: Levels::default(),
             });
         }
@@ -240,11 +251,14 @@ fn whole(face: &mut dyn Face, sub: &Sub) -> Message {
     let mut message = Message::new("W");
     message.put(262, &sub.id).put(55, symbol);
     message.put_some(25044, sub.last);
+    if sub.books == Books::Contracts {
+        message.put(231, qty(spec, spec.lot));
+    }
     message.put(268, bids.len() + asks.len());
     let rows = bids.iter().rev().map(|row| (0, row));
     for (side, (at, size)) in rows.chain(asks.iter().map(|row| (1, row))) {
         message.put(269, side).put(270, price(spec, *at));
-        message.put(271, qty(spec, *size));
+        message.put(271, sub.books.qty(spec, *size));
     }
     message
 }
@@ -252,17 +266,21 @@ fn whole(face: &mut dyn Face, sub: &Sub) -> Message {
 /// Entries for what is new, changed or gone.
 fn changes(face: &mut dyn Face, sub: &Sub, now: &Levels) -> Vec<Message> {
     let symbol = face.symbol(sub.inst);
-    let spec = face.core().engine.spec(sub.inst);
+    let engine = &face.core().engine;
+    let (spec, book) = (engine.spec(sub.inst), engine.book(sub.inst));
     let mut entries = Vec::new();
     let mut put = |side: usize, action: u32, at: i64, size: Option<i64>| {
         let mut entry = Message::default();
         entry.put(279, action).put(269, side).put(55, &symbol);
         entry.put(270, price(spec, at));
-        entry.put_some(271, size.map(|size| qty(spec, size)));
+        entry.put_some(271, size.map(|size| sub.books.qty(spec, size)));
         entries.push(entry);
     };
     for (side, (was, is)) in sub.told.iter().zip(now).enumerate() {
-        for at in was.keys().filter(|at| !is.contains_key(at)) {
+        // As over the WebSocket there, nothing is said of a level that only fell out of the depth. [U] over FIX
+        let of = if side == 0 { Side::Buy } else { Side::Sell };
+        let is_gone = |at: &i64| sub.books != Books::Checked || book.total(of, *at) == 0;
+        for at in was.keys().filter(|at| !is.contains_key(at) && is_gone(at)) {
             put(side, 2, *at, None);
         }
         for (at, size) in is {
@@ -276,7 +294,27 @@ fn changes(face: &mut dyn Face, sub: &Sub, now: &Levels) -> Vec<Message> {
     entries
 }
 
-fn trade_entry(face: &mut dyn Face, trade: &Trade) -> Message {
+/// What a contract is, where sizes are in contracts.
+fn put_contract(face: &mut dyn Face, sub: &Sub, message: &mut Message) {
+    if sub.books == Books::Contracts {
+        let symbol = face.symbol(sub.inst);
+        let spec = face.core().engine.spec(sub.inst);
+        message.put(55, symbol).put(231, qty(spec, spec.lot));
+    }
+}
+
+/// CRC-32 of the ten best asks, then bids: price and size with the instrument's digits, without the point and without
+/// zeros in front, which are the digits of their increments.
+fn checksum([bids, asks]: &Levels) -> u32 {
+    let mut text = String::new();
+    let best = asks.iter().take(10).chain(bids.iter().rev().take(10));
+    for (price, size) in best {
+        text.push_str(&format!("{price}{size}"));
+    }
+    crc32fast::hash(text.as_bytes())
+}
+
+fn trade_entry(face: &mut dyn Face, trade: &Trade, books: Books) -> Message {
     let symbol = face.symbol(trade.inst);
     let core = face.core();
     let spec = core.engine.spec(trade.inst);
@@ -285,9 +323,13 @@ fn trade_entry(face: &mut dyn Face, trade: &Trade) -> Message {
     entry.put(279, 0).put(269, 2).put(55, symbol);
     entry
         .put(270, price(spec, trade.price))
-        .put(271, qty(spec, trade.qty));
-    entry.put(60, time::text(at_ms)).put(1003, trade.id);
+        .put(271, books.qty(spec, trade.qty));
     let taker = if trade.taker == Side::Buy { 1 } else { 2 };
-    entry.put(2446, taker);
+    let time = time::text(at_ms);
+    if books == Books::Contracts {
+        entry.put(272, time).put(100009, trade.id).put(54, taker);
+    } else {
+        entry.put(60, time).put(1003, trade.id).put(2446, taker);
+    }
     entry
 }

@@ -7,7 +7,6 @@ use super::profile::{Refusal, Why, Words};
 use super::report::Way;
 use crate::engine::{AccountId, Cause, Order, PostOnly, Refusal as Refused};
 use crate::fault::Kind;
-use crate::text;
 use crate::venues::{Charge, Face};
 
 /// Requests a venue holds back before the engine.
@@ -132,7 +131,7 @@ impl Door {
     ) -> Result<(), Refusal> {
         let words = &self.profile.words;
         let why = |why: Why| words.refusal(why);
-        let ask = parse(face, words, client.account, message).map_err(why)?;
+        let ask = parse(face, self.profile, client.account, message).map_err(why)?;
         let core = face.core();
         if let Some(fault) = core.faults.take_fix(Kind::Reject, true) {
             return Err(requested(words, fault.code));
@@ -265,7 +264,7 @@ impl Door {
             None => order.ask.price.ok_or(Why::Amend)?,
         };
         let qty = match message.get(38) {
-            Some(_) => parse_qty(face, inst, message)?,
+            Some(_) => parse_qty(face, (inst, self.profile.books), message)?,
             None => order.qty,
         };
         if !face.charge(Charge::Amend(order)) {
@@ -349,7 +348,7 @@ impl Door {
 
     /// Positions (Deribit's RequestForPositions).
     fn positions(&mut self, face: &mut dyn Face, client: &Client, message: &Message) {
-        let count = face.core().engine.instruments();
+        let (count, books) = (face.core().engine.instruments(), self.profile.books);
         let mut report = Message::new("AP");
         report
             .put(710, message.text(710))
@@ -360,9 +359,9 @@ impl Door {
             let engine = &face.core().engine;
             let held = engine.position(client.account, inst).qty;
             let spec = engine.spec(inst);
-            report.put(703, "TQ").put(704, text::qty(spec, held.max(0)));
+            report.put(703, "TQ").put(704, books.qty(spec, held.max(0)));
             report
-                .put(705, text::qty(spec, (-held).max(0)))
+                .put(705, books.qty(spec, (-held).max(0)))
                 .put(55, symbol);
         }
         self.tell(face.core(), &client.name, report, true);

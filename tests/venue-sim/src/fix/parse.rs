@@ -1,7 +1,7 @@
 //! What a message says of an order.
 
 use super::codec::Message;
-use super::profile::{Why, Words};
+use super::profile::{Books, Profile, Why, Words};
 use crate::engine::{AccountId, NewOrder, PostOnly, Side, Size, Tif, UNIT};
 use crate::text;
 use crate::venues::Face;
@@ -16,7 +16,7 @@ pub fn inst_of(face: &mut dyn Face, symbol: &str) -> Option<usize> {
 /// A new order. Errors: why it cannot be one.
 pub fn parse(
     face: &mut dyn Face,
-    words: &Words,
+    Profile { words, books, .. }: &Profile,
     account: AccountId,
     message: &Message,
 ) -> Result<NewOrder, Why> {
@@ -56,7 +56,7 @@ pub fn parse(
                 .filter(|cash| *cash > 0)
                 .ok_or(Why::Qty)?,
         ),
-        _ => Size::Base(parse_qty(face, inst, message)?),
+        _ => Size::Base(parse_qty(face, (inst, *books), message)?),
     };
     let engine = &face.core().engine;
     let spec = engine.spec(inst);
@@ -110,10 +110,19 @@ pub fn parse_price(face: &mut dyn Face, inst: usize, message: &Message) -> Resul
     })
 }
 
-/// A quantity the instrument takes.
-pub fn parse_qty(face: &mut dyn Face, inst: usize, message: &Message) -> Result<i64, Why> {
+/// A quantity the instrument takes: in contracts at a venue that counts in them, unless QtyType (854) says units.
+pub fn parse_qty(
+    face: &mut dyn Face,
+    (inst, books): (usize, Books),
+    message: &Message,
+) -> Result<i64, Why> {
     let spec = face.core().engine.spec(inst);
-    let qty = text::increments(message.text(38), spec.qty_decimals).flatten();
+    let qty = if books == Books::Contracts && message.get(854) != Some("0") {
+        let contracts = message.number(38).and_then(|it| i64::try_from(it).ok());
+        contracts.and_then(|contracts| contracts.checked_mul(spec.lot))
+    } else {
+        text::increments(message.text(38), spec.qty_decimals).flatten()
+    };
     qty.filter(|qty| qty % spec.lot == 0 && (spec.qty_min..=spec.qty_max).contains(qty))
         .ok_or(Why::Qty)
 }

@@ -3,7 +3,8 @@
 use super::codec::Message;
 use super::door::Name;
 use crate::core::Core;
-use crate::engine::{AccountId, PostOnly};
+use crate::engine::{AccountId, PostOnly, Spec};
+use crate::text;
 
 /// A venue's FIX door.
 #[derive(Debug)]
@@ -49,8 +50,22 @@ pub enum Books {
     Levels,
     /// Levels, with the numbers of the book (25043, 25044).
     Numbered,
+    /// Levels, with the checksum of the ten best after each change (5041).
+    Checked,
+    /// Levels in contracts, of the size told with them (231); and so are the quantities of orders.
+    Contracts,
     /// Single orders, with numbers (83), unless a depth is asked for.
     Orders,
+}
+
+impl Books {
+    /// A quantity as the venue tells it.
+    pub fn qty(self, spec: &Spec, qty: i64) -> String {
+        match self {
+            Self::Contracts => (qty / spec.lot).to_string(),
+            _ => text::qty(spec, qty),
+        }
+    }
 }
 
 /// Sessions agreed with one client, where a gateway has such: they take the place of the profile's names and check.

@@ -3,7 +3,7 @@
 use super::codec::Message;
 use super::door::{Door, Name};
 use super::orders::Client;
-use super::profile::{Refusal, Words};
+use super::profile::{Books, Profile, Refusal, Words};
 use super::time;
 use crate::core::Core;
 use crate::engine::{Cause, Fill, NewOrder, Order, Side, Size, State, Tif, UNIT, What};
@@ -60,7 +60,7 @@ impl Door {
             let (kind, status) = self.words_of(order, what);
             let mut report = self.about(face, order, (&client, old), (kind, status));
             if let What::Fill(fill) = what {
-                put_fill(face.core(), &mut report, order, fill, &self.profile.words);
+                put_fill(face.core(), &mut report, order, fill, self.profile);
             }
             if let What::Canceled(cause) = what
                 && let Some(text) = cause_text(cause)
@@ -165,7 +165,7 @@ impl Door {
         (kind, status): (&str, &str),
     ) -> Message {
         let (id, symbol) = (face.order_id(order.id), face.symbol(order.ask.inst));
-        let execution = self.execution();
+        let (execution, books) = (self.execution(), self.profile.books);
         let core = face.core();
         let spec = core.engine.spec(order.ask.inst);
         let mut report = Message::new("8");
@@ -176,9 +176,11 @@ impl Door {
         }
         report.put(17, execution).put(150, kind).put(39, status);
         report.put(55, symbol);
+        let multiplier = (books == Books::Contracts).then(|| qty(spec, spec.lot));
+        report.put_some(231, multiplier);
         put_ask(&mut report, &order.ask, &self.profile.words);
         match order.ask.size {
-            Size::Base(_) => report.put(38, qty(spec, order.qty)),
+            Size::Base(_) => report.put(38, books.qty(spec, order.qty)),
             Size::Quote(budget) => report.put(152, amount(budget)),
         };
         report.put_some(44, order.ask.price.map(|at| price(spec, at)));
@@ -187,8 +189,8 @@ impl Door {
         } else {
             0
         };
-        report.put(151, qty(spec, leaves));
-        report.put(14, qty(spec, order.cum));
+        report.put(151, books.qty(spec, leaves));
+        report.put(14, books.qty(spec, order.cum));
         let done = spec.base_amount(order.cum);
         let average = (done > 0).then(|| order.cum_quote.checked_mul(UNIT));
         let average = average.flatten().map_or(0, |quote| quote / done);
@@ -241,11 +243,17 @@ fn put_ask(report: &mut Message, ask: &NewOrder, words: &Words) {
     report.put_some(18, found.map(|(word, _)| *word));
 }
 
-fn put_fill(core: &Core, report: &mut Message, order: &Order, fill: Fill, words: &Words) {
+fn put_fill(
+    core: &Core,
+    report: &mut Message,
+    order: &Order,
+    fill: Fill,
+    Profile { words, books, .. }: &Profile,
+) {
     let spec = core.engine.spec(order.ask.inst);
     report
         .put(31, price(spec, fill.price))
-        .put(32, qty(spec, fill.qty));
+        .put(32, books.qty(spec, fill.qty));
     report.put(words.trade_tag, fill.trade);
     report.put(1057, if fill.is_maker { "N" } else { "Y" });
     let is_quote = core.engine.is_fee_in_quote(order.ask.inst, order.ask.side);

@@ -183,7 +183,7 @@ pub const KRAKEN: Profile = Profile {
         "" | "0" => OnCut::Session,
         _ => OnCut::Keep,
     },
-    books: Books::Levels,
+    books: Books::Checked,
     kinds: &["D", "F", "G", "q", "H", "x", "V"],
     words: KRAKEN_WORDS,
 };
@@ -226,11 +226,11 @@ pub const DERIBIT: Profile = Profile {
             OnCut::Keep
         }
     },
-    books: Books::Levels,
+    books: Books::Contracts,
     kinds: &["D", "F", "G", "q", "AF", "x", "AN", "V"],
     words: Words {
-        // Both together: refused instead of moved behind the spread. [U]
-        post_only: &[("A", PostOnly::Refuse), ("6", PostOnly::AcceptThenCancel)],
+        // Both together: refused instead of moved behind the spread.
+        post_only: &[("6A", PostOnly::Refuse), ("6", PostOnly::AcceptThenCancel)],
         expires: false,
         trade_tag: 880, // [U]
         code_tag: None,

@@ -22,7 +22,7 @@ fn python() -> Option<PathBuf> {
 }
 
 #[test]
-fn quickfix_trades_is_resent_what_it_missed_and_logs_out() {
+fn quickfix_trades_is_resent_what_it_missed_and_keeps_a_book() {
     let Some(python) = python() else {
         let require = std::env::var("REQUIRE").unwrap_or_default();
         assert!(
@@ -59,5 +59,5 @@ fn quickfix_trades_is_resent_what_it_missed_and_logs_out() {
         String::from_utf8_lossy(&output.stderr),
     );
     assert!(output.status.success(), "{out}\n{err}");
-    assert!(out.contains("quickfix: 9 checks passed"), "{out}");
+    assert!(out.contains("quickfix: 12 checks passed"), "{out}");
 }

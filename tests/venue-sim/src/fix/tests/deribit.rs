@@ -65,13 +65,13 @@ fn ids_stand_the_other_way_round() {
     let mut us = up(&mut rig, "|9001=Y");
     let order = |id: &str, price: &str, more: &str| {
         message(&format!(
-            "35=D|11={id}|55=BTC_USDC-PERPETUAL|54=1|38=0.01|40=2|44={price}|59=1{more}"
+            "35=D|11={id}|55=BTC_USDC-PERPETUAL|54=1|38=0.01|854=0|40=2|44={price}|59=1{more}"
         ))
     };
     let got = us.send(&mut rig, &order("mine", "64500", ""));
     let venue_id = got[0].text(37).to_owned();
     assert_eq!(fields(&got[0], [150, 11, 41]), ["0", &venue_id, "mine"]);
-    let amend = format!("35=G|41={venue_id}|55=BTC_USDC-PERPETUAL|38=0.02|44=64400");
+    let amend = format!("35=G|41={venue_id}|55=BTC_USDC-PERPETUAL|38=0.02|854=0|44=64400");
     let got = us.send(&mut rig, &message(&amend));
     assert_eq!(
         fields(&got[0], [150, 41, 38, 44]),
@@ -86,7 +86,7 @@ fn ids_stand_the_other_way_round() {
     assert_eq!(got[0].text(150), "0");
     let moved = crate::text::parse_amount(got[0].text(44)).unwrap() / crate::engine::UNIT;
     assert!(moved < 65_010, "{moved}");
-    let got = us.send(&mut rig, &order("r", "65500", "|18=6 A"));
+    let got = us.send(&mut rig, &order("r", "65500", "|18=6A"));
     assert_eq!(fields(&got[0], [150, 58]), ["8", "post_only_reject"]);
     // A position, and what the cut leaves.
     let got = us.send(&mut rig, &order("t", "65500", ""));
