@@ -251,12 +251,12 @@ lot = "1000"
             format!("{more}{roads}symbols = []\n[fix]\nentry = \"h:1\"\nmarket = \"h:2\"\n")
         };
         let keys = "keys_file = \"k\"\n";
-        for name in ["coinbase", "binance"] {
+        for name in ["binance", "coinbase", "deribit", "kraken"] {
             assert_eq!(check(&with(keys), name), Ok(()));
         }
         for (text, name, says) in [
             (with(""), "coinbase", "keys_file"),
-            (with(keys), "kraken", "leave it out"),
+            (with(keys), "kraken-futures", "leave it out"),
             (with(&format!("feeds = 2\n{keys}")), "coinbase", "feeds = 1"),
             (
                 with(&format!("market_data = \"sbe\"\n{keys}")),

@@ -12,8 +12,9 @@
 //! ```
 //! Market data has a session of its own with another name of ours (49), and nothing is cancelled with it (9001=N). One
 //! address serves both [U ports].
-//! A cancel names the order twice: 11 by our name, 41 by the venue's. Amends go over the WebSocket: a replacement by label or by the venue's id are both told of, and which wants what is
-//! not `[U]`. The private WebSocket tells of orders beside the session, and of fills alone: whether a report names
+//! A cancel or an amend (`G`) names the order twice: 11 by our name, which it keeps, and 41 by the venue's. An amend says the
+//! whole quantity: one that leaves it goes over the WebSocket, since a report may not say it as the quantity it is.
+//! The private WebSocket tells of orders beside the session, and of fills alone: whether a report names
 //! trades by the same ids is not known `[U]`. Source: venue page, sections 5 and 7; the venue's pages of FIX (new order
 //! single, execution reports, market data request, incremental refresh), docs.deribit.com, read 2026-11-22.
 
@@ -121,7 +122,7 @@ impl OverFix for Deribit {
             new_fields: &[(854, "0")],
             is_strict: false,
             is_swapped: true,
-            amend: None,
+            amend: Some("G"),
             fills: Fills::Elsewhere,
             sizes: Sizes::Contracts,
             rate: RATE,

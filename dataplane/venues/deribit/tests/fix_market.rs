@@ -4,7 +4,8 @@
 mod rig;
 
 use dp_types::{
-    ClientOrderId, Epoch, InstrumentId, LaneId, LinkId, NewOrder, OrderKind, RawLevel, Side, Tif,
+    AmendOrder, ClientOrderId, Epoch, InstrumentId, LaneId, LinkId, NewOrder, OrderId, OrderKind,
+    RawLevel, Side, Tif,
 };
 use dp_venue_api::{Event, FixConfig, Registry, RestRequest, Secrets, Sink, Venue as _};
 use dp_venue_deribit::{Deribit, LINK_MD, LINK_ORDERS, LINK_REST};
@@ -168,6 +169,24 @@ fn orders_are_in_units_and_reports_in_contracts() {
         .find_map(|field| field.strip_prefix("11="))
         .unwrap()
         .to_owned();
+    // An amend is named as the order is, twice; without a quantity it goes by the other road, which says one.
+    let amend = |qty| AmendOrder {
+        instrument: InstrumentId(0),
+        client_id: order.client_id,
+        order_id: OrderId(0),
+        price: Some(order.price),
+        qty,
+    };
+    for (qty, link) in [(Some(order.qty), link), (None, LINK_ORDERS)] {
+        let mut said = Said::default();
+        rig.venue
+            .amend_order(&rig.registry, &amend(qty), at_ms(2), &mut said)
+            .unwrap();
+        assert_eq!(said.sent[0].0, link);
+        let text = &said.sent[0].1;
+        let is_fix = text.starts_with(&format!("35=G|11={name}|55=BTC-PERPETUAL|54=1|"));
+        assert_eq!(is_fix && text.contains("|854=0|"), qty.is_some(), "{text}");
+    }
     let report = |status: &str, more: &str| {
         format!(
             "35=8|37=77|11=77|41={name}|150={status}|39={status}|55=BTC-PERPETUAL|54=1|38=12|44=65000|{more}"

@@ -11,7 +11,7 @@
 //! an order when the session does not. A cancel goes by whichever road is open. A session that was lost is as a private
 //! stream that was lost: orders are compared with the venue before anything new is sent.
 
-use crate::dialect::{Dialect, MarketDialect};
+use crate::dialect::{Dialect, MarketDialect, Sizes};
 use crate::feed::Feed;
 use crate::orders::{Held, Orders};
 use crate::write::{Requests, order_text};
@@ -517,8 +517,11 @@ impl<V: OverFix> Venue for FixEntry<V> {
     ) -> Result<(), EntryError> {
         let instrument = known(registry, amend.instrument)?;
         let held = self.road.orders.get(amend.client_id).copied();
-        let kind = self.requests.dialect().amend;
-        let (Some(kind), Some(held), true) = (kind, held, self.road.is_open()) else {
+        let dialect = self.requests.dialect();
+        // What is left as it is has to be known: of contracts only those the order was sent with are.
+        let is_known = dialect.sizes == Sizes::Units || amend.qty.is_some();
+        let is_open = self.road.is_open() && is_known;
+        let (Some(kind), Some(held), true) = (dialect.amend, held, is_open) else {
             return self.inner(now, out, |inner, out| {
                 inner.amend_order(registry, amend, now, out)
             });

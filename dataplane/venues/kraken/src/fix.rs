@@ -12,8 +12,9 @@
 //! Market data has a session of its own at a port of its own, 56 = KRAKEN-MD, without a key; its numbers begin at 1 with
 //! every connection (141=Y). [U] whether levels that fall out of the ten are deleted, as FIX has it, or go without a word, as
 //! over the WebSocket: the book is cut to ten either way.
-//! A cancel reaches orders of its own session only: others are cancelled over the WebSocket. Amends too: for spot the
-//! venue speaks of them as still to come `[U]`. The private WebSocket tells of orders beside the session, and of fills
+//! A cancel reaches orders of its own session only: others are cancelled over the WebSocket. Amends too: the venue has `G` for
+//! spot, but it gives the order a new name (11), and under which name the private WebSocket tells its fills then is not
+//! known `[U]`. The private WebSocket tells of orders beside the session, and of fills
 //! alone: whether a report names trades by the same ids is not known `[U]`.
 //! Source: venue page, sections 4, 5 and 7; the venue's pages of Unified FIX (logon, market data request, snapshot full
 //! refresh, incremental refresh, book checksum), docs.kraken.com, read 2026-11-22.

@@ -4,7 +4,7 @@
 //!  W  55 (25044) 268: 269 270 271
 //!  X  268: 279 269 55 270 271 (25043 25044 with the first, 5041 behind them all)
 //! ```
-//! Where sizes are in contracts (231) both name the symbol once, before the entries.
+//! Where sizes are in contracts (231), and with checksums, both name the symbol once, before the entries.
 //! What is told to a subscriber is the difference between the book as it last heard it and the book as it is, so a
 //! message carries each level once. The session's numbers are the chain: no message may be missed.
 
@@ -143,7 +143,10 @@ impl Market {
             if !entries.is_empty() {
                 let mut message = Message::new("X");
                 message.put(262, &sub.id);
-                put_contract(face, sub, &mut message);
+                if sub.books.names_once() {
+                    message.put(55, face.symbol(sub.inst));
+                }
+                put_contract(face.core(), sub, &mut message);
                 message.put(268, entries.len());
                 for entry in &entries {
                     message.append(entry);
@@ -251,9 +254,7 @@ fn whole(face: &mut dyn Face, sub: &Sub) -> Message {
     let mut message = Message::new("W");
     message.put(262, &sub.id).put(55, symbol);
     message.put_some(25044, sub.last);
-    if sub.books == Books::Contracts {
-        message.put(231, qty(spec, spec.lot));
-    }
+    put_contract(core, sub, &mut message);
     message.put(268, bids.len() + asks.len());
     let rows = bids.iter().rev().map(|row| (0, row));
     for (side, (at, size)) in rows.chain(asks.iter().map(|row| (1, row))) {
@@ -271,7 +272,8 @@ fn changes(face: &mut dyn Face, sub: &Sub, now: &Levels) -> Vec<Message> {
     let mut entries = Vec::new();
     let mut put = |side: usize, action: u32, at: i64, size: Option<i64>| {
         let mut entry = Message::default();
-        entry.put(279, action).put(269, side).put(55, &symbol);
+        entry.put(279, action).put(269, side);
+        entry.put_some(55, (!sub.books.names_once()).then_some(&symbol));
         entry.put(270, price(spec, at));
         entry.put_some(271, size.map(|size| sub.books.qty(spec, size)));
         entries.push(entry);
@@ -295,11 +297,10 @@ fn changes(face: &mut dyn Face, sub: &Sub, now: &Levels) -> Vec<Message> {
 }
 
 /// What a contract is, where sizes are in contracts.
-fn put_contract(face: &mut dyn Face, sub: &Sub, message: &mut Message) {
+fn put_contract(core: &Core, sub: &Sub, message: &mut Message) {
     if sub.books == Books::Contracts {
-        let symbol = face.symbol(sub.inst);
-        let spec = face.core().engine.spec(sub.inst);
-        message.put(55, symbol).put(231, qty(spec, spec.lot));
+        let spec = core.engine.spec(sub.inst);
+        message.put(231, qty(spec, spec.lot));
     }
 }
 
@@ -320,7 +321,8 @@ fn trade_entry(face: &mut dyn Face, trade: &Trade, books: Books) -> Message {
     let spec = core.engine.spec(trade.inst);
     let at_ms = (trade.at_ns / 1_000_000) as i64 + core.skew_ms;
     let mut entry = Message::default();
-    entry.put(279, 0).put(269, 2).put(55, symbol);
+    entry.put(279, 0).put(269, 2);
+    entry.put_some(55, (!books.names_once()).then_some(symbol));
     entry
         .put(270, price(spec, trade.price))
         .put(271, books.qty(spec, trade.qty));

@@ -59,6 +59,11 @@ pub enum Books {
 }
 
 impl Books {
+    /// Whether a message names its symbol once, before its entries.
+    pub const fn names_once(self) -> bool {
+        matches!(self, Self::Checked | Self::Contracts)
+    }
+
     /// A quantity as the venue tells it.
     pub fn qty(self, spec: &Spec, qty: i64) -> String {
         match self {

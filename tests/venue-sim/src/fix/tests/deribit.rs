@@ -75,7 +75,8 @@ fn ids_stand_the_other_way_round() {
     let got = us.send(&mut rig, &message(&amend));
     assert_eq!(
         fields(&got[0], [150, 41, 38, 44]),
-        ["5", "mine", "0.02", "64400"]
+        ["5", "mine", "200", "64400"],
+        "told in contracts, asked in units"
     );
     let got = us.send(&mut rig, &message("35=AF|584=m|585=7"));
     assert_eq!(fields(&got[0], [150, 41, 911]), ["I", "mine", "1"]);
@@ -92,7 +93,7 @@ fn ids_stand_the_other_way_round() {
     let got = us.send(&mut rig, &order("t", "65500", ""));
     assert_eq!(got.last().unwrap().text(39), "2");
     let got = us.send(&mut rig, &message("35=AN|710=x"));
-    assert_eq!(fields(&got[0], [35, 704, 705]), ["AP", "0.01", "0"]);
+    assert_eq!(fields(&got[0], [35, 704, 705]), ["AP", "100", "0"]);
     us.cut(&mut rig);
     assert_eq!(rig.face.core().engine.open_orders(1).count(), 0);
     let mut us = up(&mut rig, "");
