@@ -78,6 +78,14 @@ const fn single_orders(can: &Capabilities) -> &'static str {
     }
 }
 
+const fn batch(can: &Capabilities) -> &'static str {
+    match (can.batch_new, can.batch) {
+        (true, _) => "new",
+        (false, true) => "x",
+        (false, false) => "-",
+    }
+}
+
 fn as_json(id: VenueId, can: &Capabilities) -> Value {
     json!({
         "venue": id.name(),
@@ -87,6 +95,7 @@ fn as_json(id: VenueId, can: &Capabilities) -> Value {
         "amend_reduce_only": can.amend_reduce_only,
         "cancel_all": can.cancel_all,
         "batch": can.batch,
+        "batch_new": can.batch_new,
         "dead_man_switch": can.dead_man_switch,
         "market": can.market,
         "ioc": can.ioc,
@@ -115,7 +124,7 @@ pub fn matrix(venues: &[(VenueId, &Capabilities)]) -> String {
             entry(can.entry).to_owned(),
             amend(can).to_owned(),
             mark(can.cancel_all),
-            mark(can.batch),
+            batch(can).to_owned(),
             mark(can.dead_man_switch),
             mark(can.post_only),
             mark(can.ioc),

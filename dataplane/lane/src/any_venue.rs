@@ -307,6 +307,20 @@ impl Venue for AnyVenue {
         each!(self, venue => venue.new_order(registry, order, now, out))
     }
 
+    fn batch_max(&self) -> usize {
+        each!(self, venue => venue.batch_max())
+    }
+
+    fn new_orders(
+        &mut self,
+        registry: &Registry,
+        orders: &[NewOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        each!(self, venue => venue.new_orders(registry, orders, now, out))
+    }
+
     fn amend_order(
         &mut self,
         registry: &Registry,

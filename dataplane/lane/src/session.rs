@@ -25,11 +25,14 @@ use crate::wall::Wall;
 use dp_proto::ws::WsFault;
 use dp_shm::{Counter, LinkState, Stage};
 use dp_transport::{Chunk, Clock, CloseReason, Counts, Ready, Socket, Transport, tsc};
-use dp_types::{CancelOrder, LinkId, Now, Tsc, UnixNanos, VenueId};
+use dp_types::{CancelOrder, LinkId, NewOrder, Now, Tsc, UnixNanos, VenueId};
 use dp_venue_api::{
     Control, Event, Fault, LineCounts, LinkKind, LinkRole, ReadCounts, Registry, RestRequest,
     RestResponse, RestTag, Sink, Venue as _,
 };
+
+/// Most new orders one request carries, whatever a venue would take.
+const ORDERS_MAX: usize = 32;
 
 /// The link of each venue that carries its books (venues number theirs alike: 0 REST, 1 market data,
 /// 2 orders).
@@ -68,6 +71,8 @@ pub(crate) struct Sessions<T> {
     addresses: Inbox,
     /// Orders about to be cancelled together.
     live: Vec<CancelOrder>,
+    /// Orders about to be entered together.
+    orders: Vec<NewOrder>,
 }
 
 /// The sink a venue machine speaks to.
@@ -216,6 +221,7 @@ impl<T: Transport> Sessions<T> {
             lines: LineCounts::default(),
             addresses,
             live: Vec::with_capacity(dp_types::limit::LIVE_ORDERS_MAX),
+            orders: Vec::with_capacity(ORDERS_MAX),
         }
     }
 

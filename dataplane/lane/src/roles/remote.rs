@@ -20,8 +20,9 @@ use std::sync::atomic::Ordering;
 
 /// An engine that has not begun a turn for so long is not there. Its longest turn takes milliseconds.
 const ENGINE_SILENT_NS: u64 = 2_000_000_000;
-/// Room an errand may need for what is said of it: a list of every live order, each cancelled.
-const OUTCOME_SLOTS: u64 = LIVE_ORDERS_MAX as u64 + 8;
+/// Room an errand may need for what is said of it and of the orders entered together before it: a list of every live order,
+/// each cancelled.
+const OUTCOME_SLOTS: u64 = LIVE_ORDERS_MAX as u64 + 64;
 /// Facts kept until there is room: every kind of every venue.
 const OWED_MAX: usize = 64;
 /// Books lost at once, from any feed.

@@ -1,16 +1,17 @@
 //! Out: the desk's actions to the venue machines, the machines' words to the links, the links' bytes to the
 //! transport.
 
-use super::{CANCEL_BYTES, Seat, Sessions, tell};
+use super::{CANCEL_BYTES, ORDERS_MAX, Seat, Sessions, tell};
 use crate::any_venue::AnyVenue;
 use crate::desk::{Desk, Outcome};
 use crate::engine::Action;
 use crate::link::{Link, LinkFault};
 use crate::outbox::{Item, OwnedRequest};
 use crate::session::LaneSink;
+use dp_risk::Cleared;
 use dp_shm::{Counter, Stage};
 use dp_transport::{Transport, tsc};
-use dp_types::{InstrumentId, LinkId, Now, RejectReason, Tsc, VenueId};
+use dp_types::{InstrumentId, LinkId, NewOrder, Now, RejectReason, Tsc, VenueId};
 use dp_venue_api::{EntryError, Registry, Venue as _};
 
 impl<T: Transport> Sessions<T> {
@@ -29,8 +30,15 @@ impl<T: Transport> Sessions<T> {
         arrived: Tsc,
     ) -> usize {
         let mut work = 0;
-        while let Some(action) = desk.next_action() {
-            self.perform(desk, &action, now, arrived);
+        let mut next = desk.next_action();
+        while let Some(action) = next {
+            next = match action {
+                Action::New(order) => self.enter(desk, &order, arrived),
+                action => {
+                    self.perform(desk, &action, now);
+                    desk.next_action()
+                }
+            };
             work += 1;
         }
         if !self.seats[seat_at].outbox.is_empty() {
@@ -162,31 +170,90 @@ impl<T: Transport> Sessions<T> {
         seats.position(|seat| seat.venue.id() == venue && seat.feed == feed)
     }
 
-    /// Carries one action out. Orders take the short way: encode, frame, seal, send, at once.
-    fn perform(&mut self, desk: &mut impl Desk, action: &Action, now: Now, arrived: Tsc) {
-        match action {
-            Action::New(order) => {
-                let now = self.clock.now();
-                if !desk.may_send(now.unix) {
-                    desk.outcome(Outcome::NewWithheld(order.client_id), now);
-                    return;
+    /// Enters a new order, and with it those behind it that one request may carry too. Orders take the short way: encode,
+    /// frame, seal, send, at once. Returns the action that follows.
+    fn enter(
+        &mut self,
+        desk: &mut impl Desk,
+        first: &Cleared<NewOrder>,
+        arrived: Tsc,
+    ) -> Option<Action> {
+        let now = self.clock.now();
+        let arrived = desk.arrived(arrived);
+        let seat_at = self.seat_of(first.instrument);
+        let most = seat_at.map_or(0, |at| self.seats[at].venue.batch_max().min(ORDERS_MAX));
+        let mut orders = core::mem::take(&mut self.orders);
+        orders.clear();
+        admit(desk, first, &mut orders, now);
+        let mut next = desk.next_action();
+        while let Some(Action::New(order)) = &next
+            && orders.len() < most
+            && orders.last().is_some_and(|last| follows(last, order))
+        {
+            admit(desk, order, &mut orders, now);
+            next = desk.next_action();
+        }
+        if let Some(at) = seat_at {
+            let is_sent = orders.len() > 1 && self.enter_together(desk, at, &orders, now);
+            if is_sent {
+                desk.wall().stamp(Stage::TickToTrade, arrived);
+            } else {
+                for order in &orders {
+                    self.enter_one(desk, at, order, (now, arrived));
                 }
-                let Some(at) = self.seat_of(order.instrument) else {
-                    return;
-                };
-                let result = self.ask(desk, at, now, |venue, registry, sink| {
-                    venue.new_order(registry, order, now, sink)
-                });
-                let outcome = match result {
-                    Ok(()) => {
-                        self.flush_orders(desk, at, now);
-                        desk.wall().stamp(Stage::TickToTrade, desk.arrived(arrived));
-                        Outcome::NewSent(order.client_id)
-                    }
-                    Err(error) => Outcome::NewRefused(order.client_id, reason_of(error)),
-                };
-                desk.outcome(outcome, now);
             }
+        }
+        self.orders = orders;
+        next
+    }
+
+    /// Says whether they were sent: if not, none was.
+    fn enter_together(
+        &mut self,
+        desk: &mut impl Desk,
+        seat_at: usize,
+        orders: &[NewOrder],
+        now: Now,
+    ) -> bool {
+        let result = self.ask(desk, seat_at, now, |venue, registry, sink| {
+            venue.new_orders(registry, orders, now, sink)
+        });
+        if result.is_err() {
+            return false;
+        }
+        self.flush_orders(desk, seat_at, now);
+        for order in orders {
+            desk.outcome(Outcome::NewSent(order.client_id), now);
+        }
+        true
+    }
+
+    fn enter_one(
+        &mut self,
+        desk: &mut impl Desk,
+        seat_at: usize,
+        order: &NewOrder,
+        (now, arrived): (Now, Tsc),
+    ) {
+        let result = self.ask(desk, seat_at, now, |venue, registry, sink| {
+            venue.new_order(registry, order, now, sink)
+        });
+        let outcome = match result {
+            Ok(()) => {
+                self.flush_orders(desk, seat_at, now);
+                desk.wall().stamp(Stage::TickToTrade, arrived);
+                Outcome::NewSent(order.client_id)
+            }
+            Err(error) => Outcome::NewRefused(order.client_id, reason_of(error)),
+        };
+        desk.outcome(outcome, now);
+    }
+
+    /// Carries one action out, other than a new order.
+    fn perform(&mut self, desk: &mut impl Desk, action: &Action, now: Now) {
+        match action {
+            // They are entered.
+            Action::New(_) => {}
             Action::Amend(amend) => {
                 let now = self.clock.now();
                 if !desk.may_send(now.unix) {
@@ -365,4 +432,19 @@ const fn reason_of(error: EntryError) -> RejectReason {
         EntryError::Unsupported => RejectReason::Invalid,
         EntryError::UnknownInstrument => RejectReason::BadSymbol,
     }
+}
+
+/// The last look before an order leaves.
+fn admit(desk: &mut impl Desk, order: &Cleared<NewOrder>, orders: &mut Vec<NewOrder>, now: Now) {
+    if desk.may_send(now.unix) {
+        orders.push(**order);
+    } else {
+        desk.outcome(Outcome::NewWithheld(order.client_id), now);
+    }
+}
+
+/// Whether an order may stand behind another in one request.
+fn follows(last: &NewOrder, order: &NewOrder) -> bool {
+    last.instrument == order.instrument
+        && last.client_id.0.checked_add(1) == Some(order.client_id.0)
 }

@@ -48,8 +48,10 @@ pub struct Capabilities {
     pub amend_reduce_only: bool,
     /// One request cancels all orders of an instrument.
     pub cancel_all: bool,
-    /// Several orders in one request.
+    /// Several cancels in one request.
     pub batch: bool,
+    /// Several new orders in one request ([`crate::Venue::new_orders`]).
+    pub batch_new: bool,
     /// The venue cancels our orders when we fall silent.
     pub dead_man_switch: bool,
     /// Market, IOC, FOK.

@@ -338,6 +338,24 @@ pub trait Venue {
         now: Now,
         out: &mut impl Sink,
     ) -> Result<(), EntryError>;
+    /// Most new orders one request may carry ([`Venue::new_orders`]); 1 where none carries several.
+    fn batch_max(&self) -> usize {
+        1
+    }
+    /// Writes new orders as one request: at most [`Venue::batch_max`], of one instrument, each with the client id that
+    /// follows the one before it.
+    ///
+    /// Errors: as [`Venue::new_order`]; then none of them is sent.
+    fn new_orders(
+        &mut self,
+        registry: &Registry,
+        orders: &[NewOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let _ = (registry, orders, now, out);
+        Err(EntryError::Unsupported)
+    }
     /// Writes an amend.
     fn amend_order(
         &mut self,

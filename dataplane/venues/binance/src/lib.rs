@@ -83,6 +83,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: true,
     cancel_all: true,
     batch: false,
+    batch_new: false,
     dead_man_switch: false, // none on spot: cancel-all is ours to send
     market: true,
     ioc: true,

@@ -31,6 +31,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: true,
     batch: false, // one request cancels everything of a symbol
+    batch_new: false,
     dead_man_switch: true,
     market: true,
     ioc: true,

@@ -71,6 +71,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: false, // the venue's own is for all instruments at once: listed orders, 75 a message
     batch: true,
+    batch_new: false,
     dead_man_switch: true,
     market: true,
     ioc: true,

@@ -39,17 +39,21 @@ pub enum RequestKind {
     Cancel(ClientOrderId),
     /// A batch of cancels; its items carry their own ids.
     Batch,
+    /// A batch of so many new orders, their client ids counted from this one: what fails comes without an id.
+    News(ClientOrderId, InstrumentId, u8),
 }
 
 /// Parts what follows from the client id; upper case, so never a base-36 digit of ours.
 const INSTRUMENT_MARK: u8 = b'I';
 const NUMBER_MARK: u8 = b'N';
+/// Beside the instrument, a batch's request id says how many orders it has: below this.
+const COUNT_MAX: u64 = 32;
 
 impl RequestKind {
     /// Reads a request id. `None` when we did not write it.
     pub fn parse(id: &[u8]) -> Option<Self> {
         let (kind, rest) = id.split_first()?;
-        let mark = if *kind == b'n' {
+        let mark = if matches!(kind, b'n' | b'm') {
             INSTRUMENT_MARK
         } else {
             NUMBER_MARK
@@ -62,10 +66,43 @@ impl RequestKind {
                 let index = u32::try_from(number.checked_sub(1)?).ok()?;
                 Some(Self::New(client()?, InstrumentId(index)))
             }
+            b'm' => {
+                let index = u32::try_from((number / COUNT_MAX).checked_sub(1)?).ok()?;
+                let count = u8::try_from(number % COUNT_MAX).ok()?;
+                Some(Self::News(client()?, InstrumentId(index), count))
+            }
             b'a' => client().map(Self::Amend),
             b'c' => client().map(Self::Cancel),
             b'b' => parse_base36(first).map(|_| Self::Batch),
             _ => None,
+        }
+    }
+}
+
+impl RequestKind {
+    /// Orders an answer without a list is about.
+    fn count(self) -> usize {
+        match self {
+            Self::News(_, _, count) => usize::from(count),
+            _ => 1,
+        }
+    }
+
+    /// What was asked for by the item of this place, from 0. `None`: there was none.
+    fn nth(self, nth: usize) -> Option<Self> {
+        let Self::News(first, instrument, count) = self else {
+            return Some(self);
+        };
+        let id = first.0.checked_add(nth as u64)?;
+        let id = ClientOrderId::from_raw(id).filter(|_| nth < usize::from(count))?;
+        Some(Self::New(id, instrument))
+    }
+
+    /// The order it names.
+    const fn asked(self) -> Option<ClientOrderId> {
+        match self {
+            Self::New(id, _) | Self::Amend(id) | Self::Cancel(id) => Some(id),
+            Self::Batch | Self::News(..) => None,
         }
     }
 }
@@ -139,6 +176,37 @@ pub fn write_new(
     push_head(out, id, "order.create", now, Some(window_ms));
     push(out, category.as_str());
     push(out, r#"","#);
+    push_terms(instrument, category, order, out);
+    push(out, "}]}");
+}
+
+/// Appends new orders in one request: at least one, at most [`Category::batch_max`], of one instrument, their client ids
+/// one behind the other.
+pub fn write_batch_new(
+    instrument: &Instrument,
+    orders: &[NewOrder],
+    now: Now,
+    window_ms: u32,
+    out: &mut Vec<u8>,
+) {
+    let Some(first) = orders.first() else { return };
+    let category = Category::of(instrument.symbol.as_str());
+    let count = orders.len() as u64 % COUNT_MAX;
+    let number = (u64::from(first.instrument.0) + 1) * COUNT_MAX + count;
+    let id = (b'm', first.client_id.0, INSTRUMENT_MARK, number);
+    push_head(out, id, "order.create-batch", now, Some(window_ms));
+    push(out, category.as_str());
+    push(out, r#"","request":["#);
+    for (index, order) in orders.iter().enumerate() {
+        push(out, if index > 0 { ",{" } else { "{" });
+        push_terms(instrument, category, order, out);
+        push(out, "}");
+    }
+    push(out, "]}]}");
+}
+
+/// What an order is, and under which id.
+fn push_terms(instrument: &Instrument, category: Category, order: &NewOrder, out: &mut Vec<u8>) {
     push_symbol(out, instrument);
     push(
         out,
@@ -163,7 +231,7 @@ pub fn write_new(
     push(out, time_in_force(order.kind, order.tif));
     push(out, r#"","orderLinkId":""#);
     push_client_id(order.client_id, out);
-    push(out, r#""}]}"#);
+    push(out, r#"""#);
 }
 
 /// Appends an amend; `number` is new for each. A failed amend leaves the order as it was.
@@ -258,6 +326,15 @@ pub(crate) struct Usage {
     pub(crate) reset_ms: u64,
 }
 
+/// What a code says was refused for rate.
+fn refused(op: Option<OrderOp>, code: i32) -> Option<Refused> {
+    match op {
+        _ if !reject::is_rate_stop(code) => None,
+        Some(OrderOp::Cancel | OrderOp::BatchCancel) => Some(Refused::Cancel),
+        _ => Some(Refused::Other),
+    }
+}
+
 fn usage(kind: Option<RequestKind>, code: i32, root: Value<'_>) -> Usage {
     let header = root.get("header");
     let told = |key| header.and_then(|header| count(header, key).ok());
@@ -267,12 +344,9 @@ fn usage(kind: Option<RequestKind>, code: i32, root: Value<'_>) -> Usage {
         RequestKind::Amend(_) => OrderOp::Amend,
         RequestKind::Cancel(_) => OrderOp::Cancel,
         RequestKind::Batch => OrderOp::BatchCancel,
+        RequestKind::News(..) => OrderOp::BatchNew,
     });
-    let refused = match op {
-        _ if !reject::is_rate_stop(code) => None,
-        Some(OrderOp::Cancel | OrderOp::BatchCancel) => Some(Refused::Cancel),
-        _ => Some(Refused::Other),
-    };
+    let refused = refused(op, code);
     Usage {
         op,
         limit: u32::try_from(number("X-Bapi-Limit")).unwrap_or(0),
@@ -335,7 +409,8 @@ fn ack_of(
 /// Reads an answer to an order request. Returns what it says of the limits.
 ///
 /// The envelope's code decides for single orders. A batch has two parallel lists, orders and codes, and each pair
-/// is read by itself; what failed comes without ids and cannot be named, so only the list of open orders tells.
+/// is read by itself. What failed comes without ids: a new order is named by its place, a cancel cannot be, so only the list
+/// of open orders tells.
 /// Errors: [`DecodeError`]; the first shape or code that cannot be read, all else is out.
 pub(crate) fn on_answer(
     registry: &Registry,
@@ -347,12 +422,6 @@ pub(crate) fn on_answer(
         Err(error) => return (None, Err(error)),
     };
     let kind = RequestKind::parse(text(root, "reqId").as_bytes());
-    let asked = match kind {
-        Some(RequestKind::New(id, _) | RequestKind::Amend(id) | RequestKind::Cancel(id)) => {
-            Some(id)
-        }
-        Some(RequestKind::Batch) | None => None,
-    };
     let mut usage = usage(kind, envelope, root);
     let time = root.get("header").map_or(Ok(VenueNanos(0)), |header| {
         count(header, "Timenow").map(VenueNanos::from_millis)
@@ -366,13 +435,16 @@ pub(crate) fn on_answer(
         .and_then(|data| data.get("list"))
         .and_then(Value::as_array);
     let (mut told, mut result) = (0, Ok(()));
-    let mut tell = |item, code| match ack_of(item, asked, code, venue_ns) {
-        Ok(Some(ack)) => {
-            told += 1;
-            answer(registry, kind, ack, out);
+    let mut tell = |item, nth: usize, code| {
+        let kind = kind.and_then(|kind| kind.nth(nth));
+        match ack_of(item, kind.and_then(RequestKind::asked), code, venue_ns) {
+            Ok(Some(ack)) => {
+                told += 1;
+                answer(registry, kind, ack, out);
+            }
+            Ok(None) => {}
+            Err(error) => result = result.and(Err(error)),
         }
-        Ok(None) => {}
-        Err(error) => result = result.and(Err(error)),
     };
     match list {
         Some(items) if envelope == 0 => {
@@ -380,14 +452,12 @@ pub(crate) fn on_answer(
                 .get("retExtInfo")
                 .and_then(|info| info.get("list"))
                 .and_then(Value::as_array);
-            for item in items {
+            for (nth, item) in items.enumerate() {
                 let verdict = verdicts.as_mut().and_then(Iterator::next);
                 match verdict.map(|verdict| code_of(verdict, "code")) {
                     Some(Ok(code)) => {
-                        if reject::is_rate_stop(code) {
-                            usage.refused = Some(Refused::Cancel);
-                        }
-                        tell(Some(item), code);
+                        usage.refused = refused(usage.op, code).or(usage.refused);
+                        tell(Some(item), nth, code);
                     }
                     Some(Err(_)) | None => {
                         return (Some(usage), Err(DecodeError::Field("retExtInfo")));
@@ -395,7 +465,11 @@ pub(crate) fn on_answer(
                 }
             }
         }
-        _ => tell(data, envelope),
+        _ => {
+            for nth in 0..kind.map_or(1, RequestKind::count) {
+                tell(data, nth, envelope);
+            }
+        }
     }
     if told == 0 && result.is_ok() {
         out.event(&Event::Ignored("an answer about orders that are not ours"));

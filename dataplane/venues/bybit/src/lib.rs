@@ -76,7 +76,8 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_qty: true,
     amend_reduce_only: false,
     cancel_all: true,
-    batch: true,           // cancels
+    batch: true, // cancels
+    batch_new: true,
     dead_man_switch: true, // of accounts that have one: institutional ones, on request
     market: true,
     ioc: true,
@@ -271,6 +272,28 @@ impl Venue for Bybit {
         self.session
             .send_order(OrderOp::New, 1, now, out, |_, window_ms, text| {
                 entry::write_new(instrument, order, now, window_ms, text);
+            })
+    }
+
+    fn batch_max(&self) -> usize {
+        self.session.batch_max()
+    }
+
+    fn new_orders(
+        &mut self,
+        registry: &Registry,
+        orders: &[NewOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let instrument = orders
+            .first()
+            .and_then(|first| registry.get(first.instrument));
+        let instrument = instrument.ok_or(EntryError::UnknownInstrument)?;
+        let (op, count) = (OrderOp::BatchNew, orders.len() as u32);
+        self.session
+            .send_order(op, count, now, out, |_, window_ms, text| {
+                entry::write_batch_new(instrument, orders, now, window_ms, text);
             })
     }
 

@@ -45,6 +45,8 @@ pub enum OrderOp {
     Amend,
     /// `order.cancel`.
     Cancel,
+    /// `order.create-batch`, counted by orders.
+    BatchNew,
     /// `order.cancel-batch`, counted by orders.
     BatchCancel,
 }
@@ -63,7 +65,7 @@ pub enum RestPool {
 /// Every limit of one machine.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    orders: [Times; 4],
+    orders: [Times; 5],
     query: Times,
     cancel_all: Times,
     address: Times,
@@ -91,7 +93,7 @@ impl Limits {
             Category::Linear | Category::Inverse => (10, 10, 10),
             Category::Option => (10, 10, 1),
         };
-        let counts = [create, AMEND_COUNT, create, batch];
+        let counts = [create, AMEND_COUNT, create, batch, batch];
         Self {
             orders: counts.map(|count| account(count, LIMIT_MAX)),
             query: account(QUERY_COUNT, QUERY_COUNT),
@@ -102,7 +104,7 @@ impl Limits {
         }
     }
 
-    /// Orders a batch of cancels may name, of the most the venue takes.
+    /// Orders a batch may name, of the most the venue takes.
     pub fn batch_max(&self, most: usize) -> usize {
         let [.., batch] = &self.orders;
         most.min(batch.limit() as usize)
@@ -111,7 +113,7 @@ impl Limits {
     /// Takes room for an order request; `count` is 1, or the orders of a batch.
     pub fn order(&mut self, now: UnixNanos, op: OrderOp, count: u32) -> bool {
         let is_held = match op {
-            OrderOp::New | OrderOp::Amend => self.stops.holds(now),
+            OrderOp::New | OrderOp::Amend | OrderOp::BatchNew => self.stops.holds(now),
             OrderOp::Cancel | OrderOp::BatchCancel => self.stops.holds_cancels(now),
         };
         let window = self.orders.get_mut(op as usize);

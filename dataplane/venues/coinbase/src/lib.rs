@@ -74,6 +74,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: true,
     batch: false,
+    batch_new: false,
     dead_man_switch: false, // over FIX only
     market: true,
     ioc: true,

@@ -90,6 +90,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: true,
     batch: false, // no such request; mass quotes are for market makers by contract
+    batch_new: false,
     dead_man_switch: true, // cancel on disconnect, with the venue's heartbeats behind it
     market: true,
     ioc: true,

@@ -48,6 +48,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: false,
     batch: false,
+    batch_new: false,
     dead_man_switch: false,
     market: true,
     ioc: true,

@@ -81,6 +81,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     // `cancelall` takes a hundred at a time and names none of them: listed orders in batches of 50.
     cancel_all: false,
     batch: true,
+    batch_new: false,
     dead_man_switch: true,
     market: false, // a market buy is sized in the quote asset
     ioc: true,

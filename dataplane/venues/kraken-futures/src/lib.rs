@@ -77,6 +77,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: false, // there is one for the whole account only: listed orders in batches of 50
     batch: true,
+    batch_new: false,
     dead_man_switch: true,
     market: true,
     ioc: true,

@@ -77,6 +77,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: false, // of the whole account only: listed orders, 50 a message
     batch: true,
+    batch_new: false,
     dead_man_switch: true,
     market: true,
     ioc: true,

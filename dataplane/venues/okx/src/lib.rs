@@ -67,6 +67,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: false, // no such request: listed orders in batches of 20
     batch: true,
+    batch_new: false,
     dead_man_switch: true,
     market: true,
     ioc: true,

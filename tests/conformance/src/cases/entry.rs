@@ -53,6 +53,11 @@ pub const CASES: &[Case] = &[
         "a gateway's 5xx says nothing of the order",
         server_error,
     ),
+    Case::new(
+        "E21",
+        "orders decided together: one request where there is one, each answered for itself",
+        together,
+    ),
 ];
 
 /// Where no orders are taken one is refused by ourselves, and nothing reaches the venue.
@@ -403,5 +408,43 @@ fn server_error(it: &mut Trial<'_, '_>) -> Outcome {
     it.until("the order is known", 90_000, |it| {
         it.state(id) == Some(OrderState::Ack)
     })?;
+    Ok(Verdict::Held)
+}
+
+/// Three orders of one decision, of which the venue does not take the second.
+fn together(it: &mut Trial<'_, '_>) -> Outcome {
+    it.come_up()?;
+    let (behind, through) = (it.behind(Side::Buy)?, it.through(Side::Buy)?);
+    let qty = it.small()?;
+    let first = it.stage().engine().oms().next_id();
+    let first = first.map_err(|error| error.to_string())?;
+    let wishes = [behind, through, behind].map(|price| Intent::New {
+        side: Side::Buy,
+        kind: OrderKind::PostOnly,
+        tif: Tif::Gtc,
+        price,
+        qty,
+    });
+    it.script().wishes.extend(wishes);
+    let ids = [0, 1, 2].map(|nth| ClientOrderId(first.0 + nth));
+    for id in [ids[0], ids[2]] {
+        it.until("the order is admitted", 5_000, |it| it.state(id).is_some())?;
+        it.reach(id, OrderState::Ack)?;
+    }
+    let ends = [
+        OrderState::Rejected,
+        OrderState::Cancelled,
+        OrderState::Expired,
+    ];
+    it.reach_any(ids[1], &ends)?;
+    let batches = it.stage().stats()["counts"]["requests"]["new_batch"].as_u64();
+    let wanted = it.known.capabilities.batch_new.then_some(1);
+    if batches != wanted {
+        return Err(format!("{batches:?} requests of several orders"));
+    }
+    for id in [ids[0], ids[2]] {
+        it.cancel(id);
+        it.reach(id, OrderState::Cancelled)?;
+    }
     Ok(Verdict::Held)
 }

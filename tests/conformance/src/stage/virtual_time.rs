@@ -420,7 +420,9 @@ impl<'r> Stage<'r> for Virtual<'r> {
 
     fn stats(&mut self) -> Value {
         let mut stats = self.face.stats();
-        stats["faults"] = self.face.core().faults.used_json();
+        let core = self.face.core();
+        stats["faults"] = core.faults.used_json();
+        stats["counts"] = core.record.counts();
         stats
     }
 

@@ -124,6 +124,9 @@ impl Bybit {
                 return (Err(refused), Some(usage));
             }
         };
+        if is_batch && op == Op::Create {
+            self.core.record.request("new_batch", None);
+        }
         if !is_batch {
             let result = self.operate(account, op, category, arg);
             let ids = |order: Order| (ids(category, &order), json!({}));

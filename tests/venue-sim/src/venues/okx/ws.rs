@@ -313,6 +313,9 @@ impl Okx {
         let in_time = self.core.now / 1_000;
         let deadline = message.get("expTime").and_then(Value::as_str);
         let is_batch = name.starts_with("batch");
+        if is_batch && op == Op::Place {
+            self.core.record.request("new_batch", None);
+        }
         let result = if self.core.faults.take(Kind::RateLimit).is_some() {
             Err(Refused::too_fast())
         } else if !is_batch && args.len() != 1 {
