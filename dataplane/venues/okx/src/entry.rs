@@ -1,8 +1,9 @@
-//! Order entry over the logged-in private link: new, amend, cancel, batch cancel.
+//! Order entry over the logged-in private link: new, amend, cancel, batches of new orders and of cancels.
 //!
 //! ```text
-//! request id   n1z141z5I3        n new, a amend, c cancel or b batch, base-36 client id,
+//! request id   n1z141z5I3        n new, a amend, c cancel or b batch of cancels, base-36 client id,
 //!                                I and the instrument's number
+//!              m1z141z5I2u       m batch of new orders: the first client id, the instrument and how many
 //! {"id":"n1z141z5I3","op":"order","expTime":"1760000000500","args":[{"instIdCode":10001,
 //!   "tdMode":"cash","side":"buy","ordType":"post_only","px":"65000","sz":"0.01","clOrdId":"sl1z141z5"}]}
 //! ```
@@ -25,7 +26,7 @@ use dp_venue_api::limits::Refused;
 use dp_venue_api::{DecodeError, Event, Registry, RequestAck, Sink};
 use dp_wire::json::Value;
 
-/// Orders one `batch-cancel-orders` may carry.
+/// Orders one `batch-orders` or `batch-cancel-orders` may carry.
 pub const BATCH_MAX: usize = 20;
 
 /// What a request was, read back from its id.
@@ -39,6 +40,8 @@ pub enum RequestKind {
     Cancel(ClientOrderId),
     /// A batch of cancels; its items carry their own ids.
     Batch,
+    /// A batch of so many new orders, their client ids counted from this one.
+    News(ClientOrderId, InstrumentId, u8),
     /// A subscription or login.
     Session,
 }
@@ -58,6 +61,12 @@ impl RequestKind {
                     InstrumentId(u32::try_from(index).ok()?),
                 ))
             }
+            b'm' => {
+                let number = parse_base36(parts.next()?)?;
+                let index = u32::try_from((number / COUNT_MAX).checked_sub(1)?).ok()?;
+                let count = u8::try_from(number % COUNT_MAX).ok()?;
+                Some(Self::News(client()?, InstrumentId(index), count))
+            }
             b'a' => client().map(Self::Amend),
             b'c' => client().map(Self::Cancel),
             b'b' => Some(Self::Batch),
@@ -65,10 +74,39 @@ impl RequestKind {
             _ => None,
         }
     }
+
+    /// Orders an answer without items is about.
+    fn count(self) -> usize {
+        match self {
+            Self::News(_, _, count) => usize::from(count),
+            _ => 1,
+        }
+    }
+
+    /// What was asked for by the item of this place, from 0. `None`: there was none.
+    fn nth(self, nth: usize) -> Option<Self> {
+        let Self::News(first, instrument, count) = self else {
+            return Some(self);
+        };
+        let id = first.0.checked_add(nth as u64)?;
+        let id = ClientOrderId::from_raw(id).filter(|_| nth < usize::from(count))?;
+        Some(Self::New(id, instrument))
+    }
+
+    /// The order it names.
+    const fn asked(self) -> Option<ClientOrderId> {
+        match self {
+            Self::New(id, _) | Self::Amend(id) | Self::Cancel(id) => Some(id),
+            Self::Batch | Self::News(..) | Self::Session => None,
+        }
+    }
 }
 
 /// Parts the instrument from the client id; upper case, so never a base-36 digit of ours.
 const INSTRUMENT_MARK: u8 = b'I';
+/// Beside the instrument, a batch's id says how many orders it has: below this.
+const COUNT_MAX: u64 = 32;
+const _: () = assert!(BATCH_MAX < COUNT_MAX as usize);
 
 fn push(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
@@ -89,16 +127,16 @@ fn push_head(
     out: &mut Vec<u8>,
     kind: &str,
     number: u64,
-    instrument: Option<InstrumentId>,
+    mark: Option<u64>,
     op: &str,
     exp_ms: Option<u64>,
 ) {
     push(out, r#"{"id":""#);
     push(out, kind);
     push_base36(number, out);
-    if let Some(id) = instrument {
+    if let Some(mark) = mark {
         out.push(INSTRUMENT_MARK);
-        push_base36(u64::from(id.0) + 1, out); // from 1: base-36 zero is not canonical
+        push_base36(mark, out);
     }
     push(out, r#"","op":""#);
     push(out, op);
@@ -140,6 +178,11 @@ pub(crate) const fn order_type(kind: OrderKind, tif: Tif) -> &'static str {
     }
 }
 
+/// The instrument's number in a request id, from 1: base-36 zero is not canonical.
+const fn mark(id: InstrumentId) -> u64 {
+    id.0 as u64 + 1
+}
+
 /// Appends a new order. Cost: no allocation once `out` has grown; one pass.
 pub fn write_new(
     instrument: &Instrument,
@@ -148,16 +191,45 @@ pub fn write_new(
     window_ms: u32,
     out: &mut Vec<u8>,
 ) {
-    let inst_type = InstType::of(instrument.symbol.as_str());
     let exp_ms = Some(deadline_ms(now, window_ms));
+    let number = Some(mark(order.instrument));
+    push_head(out, "n", order.client_id.0, number, "order", exp_ms);
+    push_terms(instrument, order, out);
+    push(out, "]}");
+}
+
+/// Appends new orders in one request: at least one, at most [`BATCH_MAX`], of one instrument, their client ids one behind
+/// the other.
+pub fn write_batch_new(
+    instrument: &Instrument,
+    orders: &[NewOrder],
+    now: Now,
+    window_ms: u32,
+    out: &mut Vec<u8>,
+) {
+    let Some(first) = orders.first() else { return };
+    let exp_ms = Some(deadline_ms(now, window_ms));
+    let number = mark(first.instrument) * COUNT_MAX + orders.len() as u64 % COUNT_MAX;
     push_head(
         out,
-        "n",
-        order.client_id.0,
-        Some(order.instrument),
-        "order",
+        "m",
+        first.client_id.0,
+        Some(number),
+        "batch-orders",
         exp_ms,
     );
+    for (index, order) in orders.iter().enumerate() {
+        if index > 0 {
+            push(out, ",");
+        }
+        push_terms(instrument, order, out);
+    }
+    push(out, "]}");
+}
+
+/// What an order is, and under which id.
+fn push_terms(instrument: &Instrument, order: &NewOrder, out: &mut Vec<u8>) {
+    let inst_type = InstType::of(instrument.symbol.as_str());
     push(out, "{");
     push_instrument(out, instrument);
     push(out, r#","tdMode":""#);
@@ -183,7 +255,7 @@ pub fn write_new(
     push_decimal(out, instrument.qty_decimal(order.qty));
     push(out, r#"","clOrdId":""#);
     push_client_id(order.client_id, out);
-    push(out, r#""}]}"#);
+    push(out, r#""}"#);
 }
 
 /// Appends an amend. A failed amend leaves the order as it was.
@@ -280,12 +352,7 @@ impl Head {
     /// From the request's id, the envelope's code and the gateway's time, empty where there is none.
     pub(crate) fn new(id: &[u8], envelope: i32, out_time: &str) -> Self {
         let kind = RequestKind::parse(id);
-        let asked = match kind {
-            Some(RequestKind::New(id, _) | RequestKind::Amend(id) | RequestKind::Cancel(id)) => {
-                Some(id)
-            }
-            Some(RequestKind::Batch | RequestKind::Session) | None => None,
-        };
+        let asked = kind.and_then(RequestKind::asked);
         // Microseconds of the gateway; enough when no item carries a time.
         let gateway_ns = out_time
             .parse::<u64>()
@@ -296,6 +363,11 @@ impl Head {
             envelope,
             gateway_ns,
         }
+    }
+
+    /// Whether it answers a batch of new orders.
+    pub(crate) const fn is_of_several(&self) -> bool {
+        matches!(self.kind, Some(RequestKind::News(..)))
     }
 
     /// The code of an item by its own one.
@@ -411,14 +483,16 @@ pub(crate) fn on_answer(
     let head = Head::new(text(root, "id").as_bytes(), envelope, text(root, "outTime"));
     let (mut stop, mut count, mut told) = (None, 0, 0);
     let mut result = Ok(());
+    let nth = |nth| head.kind.and_then(|kind| kind.nth(nth));
     for item in items.into_iter().flatten() {
+        let kind = nth(count);
         count += 1;
-        match item_ack(&head, item) {
+        match item_ack(&head, kind.and_then(RequestKind::asked), item) {
             Ok((code, ack)) => {
                 stop = stop.or(refused(head.kind, code));
                 if let Some(ack) = ack {
                     told += 1;
-                    answer(registry, head.kind, ack, out);
+                    answer(registry, kind, ack, out);
                 }
             }
             Err(error) => result = result.and(Err(error)),
@@ -429,10 +503,13 @@ pub(crate) fn on_answer(
             return (None, Err(DecodeError::Field("data")));
         }
         stop = refused(head.kind, envelope);
-        if let Some(client_id) = head.asked {
-            told += 1;
-            let ack = head.ack(envelope, client_id, OrderId(0), VenueNanos(0));
-            answer(registry, head.kind, ack, out);
+        for at in 0..head.kind.map_or(0, RequestKind::count) {
+            let kind = nth(at);
+            if let Some(client_id) = kind.and_then(RequestKind::asked) {
+                told += 1;
+                let ack = head.ack(envelope, client_id, OrderId(0), VenueNanos(0));
+                answer(registry, kind, ack, out);
+            }
         }
     }
     if told == 0 && result.is_ok() {
@@ -442,10 +519,14 @@ pub(crate) fn on_answer(
 }
 
 /// The verdict on one item, and what it means for the order of ours that it names or that was asked about.
-fn item_ack(head: &Head, item: Value<'_>) -> Result<(i32, Option<RequestAck>), DecodeError> {
+fn item_ack(
+    head: &Head,
+    asked: Option<ClientOrderId>,
+    item: Value<'_>,
+) -> Result<(i32, Option<RequestAck>), DecodeError> {
     let code = head.verdict(code_of(item, "sCode")?);
     let named = parse_client_id(text(item, "clOrdId").as_bytes());
-    let Some(client_id) = named.or(head.asked) else {
+    let Some(client_id) = named.or(asked) else {
         return Ok((code, None));
     };
     let at = millis(item, "ts")?;

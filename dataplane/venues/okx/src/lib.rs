@@ -67,7 +67,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: false, // no such request: listed orders in batches of 20
     batch: true,
-    batch_new: false,
+    batch_new: true,
     dead_man_switch: true,
     market: true,
     ioc: true,
@@ -271,6 +271,29 @@ impl Venue for Okx {
                 }
             },
         )
+    }
+
+    fn batch_max(&self) -> usize {
+        entry::BATCH_MAX
+    }
+
+    fn new_orders(
+        &mut self,
+        registry: &Registry,
+        orders: &[NewOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let first = orders.first().ok_or(EntryError::UnknownInstrument)?;
+        let instrument = registry
+            .get(first.instrument)
+            .ok_or(EntryError::UnknownInstrument)?;
+        let (op, count) = (OrderOp::BatchNew, orders.len() as u32);
+        self.session
+            .send_order(first.instrument, op, count, now, out, |window_ms, text| {
+                entry::write_batch_new(instrument, orders, now, window_ms, text);
+                text
+            })
     }
 
     fn amend_order(

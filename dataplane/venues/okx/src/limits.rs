@@ -35,6 +35,8 @@ pub enum OrderOp {
     Amend,
     /// `cancel-order`.
     Cancel,
+    /// `batch-orders`, counted by orders.
+    BatchNew,
     /// `batch-cancel-orders`, counted by orders.
     BatchCancel,
 }
@@ -60,6 +62,7 @@ struct InstrumentWindows {
     new: Times,
     amend: Times,
     cancel: Times,
+    batch_new: Times,
     batch_cancel: Times,
 }
 
@@ -102,6 +105,7 @@ impl Limits {
                 new: account(ORDER_COUNT),
                 amend: account(ORDER_COUNT),
                 cancel: account(ORDER_COUNT),
+                batch_new: account(BATCH_COUNT),
                 batch_cancel: account(BATCH_COUNT),
             })
             .collect();
@@ -124,7 +128,7 @@ impl Limits {
     /// Takes room for an order request; `count` is 1, or the orders of a batch.
     pub fn order(&mut self, now: UnixNanos, id: InstrumentId, op: OrderOp, count: u32) -> bool {
         let is_held = match op {
-            OrderOp::New | OrderOp::Amend => self.stops.holds(now),
+            OrderOp::New | OrderOp::Amend | OrderOp::BatchNew => self.stops.holds(now),
             OrderOp::Cancel | OrderOp::BatchCancel => self.stops.holds_cancels(now),
         };
         if is_held {
@@ -138,6 +142,7 @@ impl Limits {
             OrderOp::New => (&mut own.new, count),
             OrderOp::Amend => (&mut own.amend, count),
             OrderOp::Cancel => (&mut own.cancel, 0),
+            OrderOp::BatchNew => (&mut own.batch_new, count),
             OrderOp::BatchCancel => (&mut own.batch_cancel, 0),
         };
         if !window.fits(now, count, 0) || !self.account.fits(now, in_account, 0) {

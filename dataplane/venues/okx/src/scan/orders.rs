@@ -257,6 +257,10 @@ pub(super) fn answer(mut at: Cursor<'_>) -> Option<Answer> {
         code(reply.code)?,
         str_of(reply.out_time)?,
     );
+    // Items of several orders are told apart by their places.
+    if head.is_of_several() {
+        return None;
+    }
     let item = data?;
     let code = head.verdict(code(item.s_code)?);
     let named = parse_client_id(or_empty(item.cl_ord_id));
