@@ -159,9 +159,13 @@ fn order_entry_touches_no_allocator() {
     let Rig {
         venue, registry, ..
     } = &mut rig;
+    let orders = [order; 9];
     let count = allocations(|| {
         venue
             .new_order(registry, &order, at_ms(1), &mut lane)
+            .unwrap();
+        venue
+            .new_orders(registry, &orders, at_ms(1), &mut lane)
             .unwrap();
         venue
             .amend_order(registry, &amend, at_ms(1), &mut lane)
@@ -175,7 +179,7 @@ fn order_entry_touches_no_allocator() {
         venue.on_deadline(registry, at_ms(20_001), &mut lane);
         black_box(venue.next_deadline());
     });
-    assert_eq!(lane.count, 4 + 2 + 3, "orders, a book anew, pings");
+    assert_eq!(lane.count, 5 + 2 + 3, "orders, a book anew, pings");
     assert_eq!(count, (0, 0));
 }
 

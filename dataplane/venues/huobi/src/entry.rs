@@ -2,7 +2,8 @@
 //! strategy cancels and places.
 //!
 //! ```text
-//! cid   n1z141z5I3     n new, c cancel or b batch, base-36 client id, I and the instrument's number
+//! cid   n1z141z5I3     n new, c cancel or b batch of cancels, base-36 client id, I and the instrument's number
+//!       m1z141z5I2u    m batch of new orders: the first client id, the instrument and how many
 //! {"ch":"create-order","params":{"account-id":"992701","symbol":"btcusdt","type":"buy-limit-maker",
 //!   "amount":"0.001","price":"65000.1","source":"spot-api","client-order-id":"sl1z141z5"},"cid":"n1z141z5I3"}
 //! {"ch":"cancel","params":{"order-ids":["1314507823485263"]},"cid":"c1z141z5"}
@@ -29,6 +30,11 @@ use dp_wire::json::Value;
 
 /// Orders one `cancel` may name.
 pub const BATCH_MAX: usize = 50;
+/// Orders one `create-batchorder` may enter.
+pub const NEW_MAX: usize = 10;
+/// Beside the instrument, a batch's id says how many orders it has: below this.
+const COUNT_MAX: u64 = 32;
+const _: () = assert!(NEW_MAX < COUNT_MAX as usize);
 
 /// What a request was, read back from its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +45,8 @@ pub enum RequestKind {
     Cancel(ClientOrderId),
     /// A cancel of several; its items carry their own ids.
     Batch,
+    /// So many new orders, their client ids counted from this one.
+    News(ClientOrderId, InstrumentId, u8),
 }
 
 impl RequestKind {
@@ -53,6 +61,12 @@ impl RequestKind {
                 let index = parse_base36(parts.next()?)?.checked_sub(1)?;
                 let id = InstrumentId(u32::try_from(index).ok()?);
                 Some(Self::New(client()?, id))
+            }
+            b'm' => {
+                let number = parse_base36(parts.next()?)?;
+                let index = u32::try_from((number / COUNT_MAX).checked_sub(1)?).ok()?;
+                let count = u8::try_from(number % COUNT_MAX).ok()?;
+                Some(Self::News(client()?, InstrumentId(index), count))
             }
             b'c' => client().map(Self::Cancel),
             b'b' => Some(Self::Batch),
@@ -97,7 +111,50 @@ pub fn write_new(
     order: &NewOrder,
     out: &mut Vec<u8>,
 ) {
-    push(out, r#"{"ch":"create-order","params":{"account-id":""#);
+    push(out, r#"{"ch":"create-order","params":"#);
+    push_terms(account, order_type, instrument, order, out);
+    push(out, r#","cid":"n"#);
+    push_base36(order.client_id.0, out);
+    out.push(INSTRUMENT_MARK);
+    push_instrument(out, order.instrument);
+    push(out, r#""}"#);
+}
+
+/// Appends new orders in one request: at least one, at most [`NEW_MAX`], of one instrument, their client ids one behind the
+/// other. Those without an [`order_type`] are left out.
+pub fn write_batch_new(
+    account: &str,
+    instrument: &Instrument,
+    orders: &[NewOrder],
+    out: &mut Vec<u8>,
+) {
+    let Some(first) = orders.first() else { return };
+    push(out, r#"{"ch":"create-batchorder","params":["#);
+    for (index, order) in orders.iter().enumerate() {
+        if index > 0 {
+            push(out, ",");
+        }
+        if let Some(word) = order_type(order.side, order.kind, order.tif) {
+            push_terms(account, word, instrument, order, out);
+        }
+    }
+    push(out, r#"],"cid":"m"#);
+    push_base36(first.client_id.0, out);
+    out.push(INSTRUMENT_MARK);
+    let number = (u64::from(first.instrument.0) + 1) * COUNT_MAX;
+    push_base36(number + orders.len() as u64 % COUNT_MAX, out);
+    push(out, r#""}"#);
+}
+
+/// What an order is, and under which id.
+fn push_terms(
+    account: &str,
+    order_type: &str,
+    instrument: &Instrument,
+    order: &NewOrder,
+    out: &mut Vec<u8>,
+) {
+    push(out, r#"{"account-id":""#);
     push(out, account);
     push(out, r#"","symbol":""#);
     push(out, instrument.symbol.as_str());
@@ -111,10 +168,6 @@ pub fn write_new(
     out.extend_from_slice(price.as_bytes());
     push(out, r#"","source":"spot-api","client-order-id":""#);
     push_client_id(order.client_id, out);
-    push(out, r#""},"cid":"n"#);
-    push_base36(order.client_id.0, out);
-    out.push(INSTRUMENT_MARK);
-    push_instrument(out, order.instrument);
     push(out, r#""}"#);
 }
 
@@ -226,6 +279,9 @@ pub(crate) fn on_answer(
             return (refused(kind, word), Ok(()));
         }
         Some(RequestKind::Batch) if word.is_empty() => return on_batch(root, out),
+        Some(RequestKind::News(first, instrument, count)) => {
+            return on_news(registry, (first, instrument, count), word, root, out);
+        }
         Some(RequestKind::Batch) => {
             // It names none of them: they stay without an answer and are asked about.
             out.event(&Event::Ignored("a cancel of several orders was refused"));
@@ -262,6 +318,42 @@ fn failed_word(root: Value<'_>) -> &str {
             .unwrap_or("failed"),
         None => "",
     }
+}
+
+/// Answers to several new orders: an item without our id is told by its place.
+fn on_news(
+    registry: &Registry,
+    (first, instrument, count): (ClientOrderId, InstrumentId, u8),
+    word: &str,
+    root: Value<'_>,
+    out: &mut impl Sink,
+) -> (Option<Refused>, Result<(), DecodeError>) {
+    let items = root.get("data").and_then(Value::as_array);
+    let mut items = items.filter(|_| word.is_empty());
+    let (mut stop, mut result) = (None, Ok(()));
+    for nth in 0..u64::from(count) {
+        let item = items.as_mut().and_then(Iterator::next);
+        let own = item.map_or("", |item| text(item, "err-code"));
+        let word = if word.is_empty() { own } else { word };
+        let name = item.map_or("", |item| text(item, "client-order-id"));
+        let named = parse_client_id(name.as_bytes());
+        let at_place = || first.0.checked_add(nth).and_then(ClientOrderId::from_raw);
+        let Some(client) = named.or_else(at_place) else {
+            break;
+        };
+        let accepted = item.map_or(Ok(0), |item| id(item, "order-id"));
+        match accepted {
+            // Neither an id nor a word is no verdict: it is asked about.
+            Ok(0) if word.is_empty() => result = result.and(Err(DecodeError::Field("data"))),
+            Ok(id) => {
+                stop = stop.or(refused(None, word));
+                let ack = ack(client, OrderId(id), word, VenueNanos(0));
+                on_new(registry, instrument, ack, out);
+            }
+            Err(error) => result = result.and(Err(error)),
+        }
+    }
+    (stop, result)
 }
 
 fn on_batch(root: Value<'_>, out: &mut impl Sink) -> (Option<Refused>, Result<(), DecodeError>) {

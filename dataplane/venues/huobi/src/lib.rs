@@ -81,7 +81,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     // `cancelall` takes a hundred at a time and names none of them: listed orders in batches of 50.
     cancel_all: false,
     batch: true,
-    batch_new: false,
+    batch_new: true,
     dead_man_switch: true,
     market: false, // a market buy is sized in the quote asset
     ioc: true,
@@ -292,6 +292,33 @@ impl Venue for Huobi {
         self.session
             .send_order(OrderOp::New, now, out, |account, text| {
                 entry::write_new(account, word, instrument, order, text);
+            })
+    }
+
+    fn batch_max(&self) -> usize {
+        entry::NEW_MAX
+    }
+
+    /// Errors: as [`Venue::new_order`].
+    fn new_orders(
+        &mut self,
+        registry: &Registry,
+        orders: &[NewOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let instrument = orders
+            .first()
+            .and_then(|first| registry.get(first.instrument));
+        let instrument = instrument.ok_or(EntryError::UnknownInstrument)?;
+        let has_word =
+            |order: &NewOrder| entry::order_type(order.side, order.kind, order.tif).is_some();
+        if !orders.iter().all(has_word) {
+            return Err(EntryError::Unsupported);
+        }
+        self.session
+            .send_order(OrderOp::BatchNew, now, out, |account, text| {
+                entry::write_batch_new(account, instrument, orders, text);
             })
     }
 

@@ -34,6 +34,8 @@ pub enum OrderOp {
     New,
     /// `cancel` of one order.
     Cancel,
+    /// `create-batchorder`.
+    BatchNew,
     /// `cancel` of several.
     BatchCancel,
 }
@@ -56,6 +58,7 @@ pub enum RestPool {
 pub struct Limits {
     new: Times,
     cancel: Times,
+    batch_new: Times,
     batch_cancel: Times,
     /// The trade socket.
     link: Times,
@@ -78,6 +81,7 @@ impl Limits {
         Self {
             new: user(ORDER_COUNT),
             cancel: user(ORDER_COUNT),
+            batch_new: user(BATCH_COUNT),
             batch_cancel: user(BATCH_COUNT),
             link: Times::new(LINK_COUNT, LINK_WINDOW_NS, Share::WHOLE),
             rest: [
@@ -94,6 +98,7 @@ impl Limits {
     pub fn order(&mut self, now: UnixNanos, op: OrderOp) -> bool {
         let (window, is_held, kept) = match op {
             OrderOp::New => (&mut self.new, self.stops.holds(now), CANCEL_RESERVE),
+            OrderOp::BatchNew => (&mut self.batch_new, self.stops.holds(now), CANCEL_RESERVE),
             OrderOp::Cancel => (&mut self.cancel, self.stops.holds_cancels(now), 0),
             OrderOp::BatchCancel => (&mut self.batch_cancel, self.stops.holds_cancels(now), 0),
         };

@@ -191,9 +191,13 @@ fn order_entry_and_snapshots_touch_no_allocator() {
     let Rig {
         venue, registry, ..
     } = &mut rig;
+    let orders = [order; 10];
     let count = allocations(|| {
         venue
             .new_order(registry, &order, at_ms(1), &mut lane)
+            .unwrap();
+        venue
+            .new_orders(registry, &orders, at_ms(1), &mut lane)
             .unwrap();
         for order_id in [0, 1_314_507_823_485_263] {
             venue
@@ -206,7 +210,7 @@ fn order_entry_and_snapshots_touch_no_allocator() {
         venue.request_snapshot(registry, InstrumentId(0), at_ms(1), &mut lane);
         black_box(venue.next_deadline());
     });
-    assert_eq!(lane.count, 7, "six messages of orders, one request");
+    assert_eq!(lane.count, 8, "seven messages of orders, one request");
     assert_eq!(count, (0, 0));
 }
 

@@ -149,9 +149,13 @@ fn order_entry_touches_no_allocator() {
     let Rig {
         venue, registry, ..
     } = &mut rig;
+    let orders = [order; 20];
     let count = allocations(|| {
         venue
             .new_order(registry, &order, at_ms(1), &mut lane)
+            .unwrap();
+        venue
+            .new_orders(registry, &orders, at_ms(1), &mut lane)
             .unwrap();
         venue
             .amend_order(registry, &amend, at_ms(1), &mut lane)
@@ -165,7 +169,7 @@ fn order_entry_touches_no_allocator() {
         venue.on_deadline(registry, at_ms(20_001), &mut lane);
         black_box(venue.next_deadline());
     });
-    assert_eq!(lane.count, 7, "five messages of orders, two pings");
+    assert_eq!(lane.count, 8, "six messages of orders, two pings");
     // The pings' deadline also re-arms the dead man's switch: REST, cold, on the same call.
     let rest_only = count.0 <= 2;
     assert!(rest_only, "{count:?}");

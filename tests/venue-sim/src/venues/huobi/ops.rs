@@ -158,6 +158,7 @@ impl Huobi {
         if args.is_empty() || args.len() > BATCH_MAX {
             return Err(Refused::field("orders"));
         }
+        self.core.record.request("new_batch", None);
         let paced = self.pace(account, limits::PLACE_MANY);
         let mut rows = Vec::new();
         for arg in args {
