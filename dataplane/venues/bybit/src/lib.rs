@@ -16,7 +16,7 @@
 //! orders: request ids say what an answer is about. It never resends an order. The decoder also reads the
 //! generations before V5, for replay.
 //!
-//! Not here: SBE (market makers' hosts), RSA keys, hedge mode, batches of new orders and amends, public trades of
+//! Not here: SBE (market makers' hosts), RSA keys, hedge mode, batches of amends, public trades of
 //! options (their topic is named otherwise), conditional orders, margin on spot.
 #![forbid(unsafe_code)]
 // Bytes from outside never panic.
