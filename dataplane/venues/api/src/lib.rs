@@ -22,6 +22,7 @@ mod in_flight;
 mod latest;
 pub mod limits;
 mod link;
+mod order_batch;
 mod reason;
 mod registry;
 mod sign;
@@ -39,6 +40,7 @@ pub use link::{
     FixSpec, LinkKind, LinkRole, LinkSpec, RestMethod, RestRequest, RestResponse, RestTag,
     UpgradeField,
 };
+pub use order_batch::OrderBatch;
 pub use reason::Reason;
 pub use registry::{Registry, RegistryError};
 pub use sign::{Hash, HmacKey};

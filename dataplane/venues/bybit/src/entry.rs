@@ -25,7 +25,7 @@ use dp_types::{
     OrderId, OrderKind, OrderReport, OrderState, RejectReason, Side, Tif, VenueNanos,
 };
 use dp_venue_api::limits::Refused;
-use dp_venue_api::{DecodeError, Event, Registry, RequestAck, Sink};
+use dp_venue_api::{DecodeError, Event, OrderBatch, Registry, RequestAck, Sink};
 use dp_wire::json::Value;
 
 /// What a request was, read back from its id.
@@ -40,14 +40,12 @@ pub enum RequestKind {
     /// A batch of cancels; its items carry their own ids.
     Batch,
     /// A batch of so many new orders, their client ids counted from this one: what fails comes without an id.
-    News(ClientOrderId, InstrumentId, u8),
+    News(OrderBatch),
 }
 
 /// Parts what follows from the client id; upper case, so never a base-36 digit of ours.
 const INSTRUMENT_MARK: u8 = b'I';
 const NUMBER_MARK: u8 = b'N';
-/// Beside the instrument, a batch's request id says how many orders it has: below this.
-const COUNT_MAX: u64 = 32;
 
 impl RequestKind {
     /// Reads a request id. `None` when we did not write it.
@@ -66,11 +64,7 @@ impl RequestKind {
                 let index = u32::try_from(number.checked_sub(1)?).ok()?;
                 Some(Self::New(client()?, InstrumentId(index)))
             }
-            b'm' => {
-                let index = u32::try_from((number / COUNT_MAX).checked_sub(1)?).ok()?;
-                let count = u8::try_from(number % COUNT_MAX).ok()?;
-                Some(Self::News(client()?, InstrumentId(index), count))
-            }
+            b'm' => OrderBatch::from_number(client()?, number).map(Self::News),
             b'a' => client().map(Self::Amend),
             b'c' => client().map(Self::Cancel),
             b'b' => parse_base36(first).map(|_| Self::Batch),
@@ -83,19 +77,17 @@ impl RequestKind {
     /// Orders an answer without a list is about.
     fn count(self) -> usize {
         match self {
-            Self::News(_, _, count) => usize::from(count),
+            Self::News(batch) => batch.count(),
             _ => 1,
         }
     }
 
     /// What was asked for by the item of this place, from 0. `None`: there was none.
     fn nth(self, nth: usize) -> Option<Self> {
-        let Self::News(first, instrument, count) = self else {
+        let Self::News(batch) = self else {
             return Some(self);
         };
-        let id = first.0.checked_add(nth as u64)?;
-        let id = ClientOrderId::from_raw(id).filter(|_| nth < usize::from(count))?;
-        Some(Self::New(id, instrument))
+        Some(Self::New(batch.at(nth)?, batch.instrument()))
     }
 
     /// The order it names.
@@ -189,11 +181,11 @@ pub fn write_batch_new(
     window_ms: u32,
     out: &mut Vec<u8>,
 ) {
-    let Some(first) = orders.first() else { return };
+    let Some(batch) = OrderBatch::of(orders) else {
+        return;
+    };
     let category = Category::of(instrument.symbol.as_str());
-    let count = orders.len() as u64 % COUNT_MAX;
-    let number = (u64::from(first.instrument.0) + 1) * COUNT_MAX + count;
-    let id = (b'm', first.client_id.0, INSTRUMENT_MARK, number);
+    let id = (b'm', batch.first().0, INSTRUMENT_MARK, batch.number());
     push_head(out, id, "order.create-batch", now, Some(window_ms));
     push(out, category.as_str());
     push(out, r#"","request":["#);

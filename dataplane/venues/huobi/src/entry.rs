@@ -24,7 +24,7 @@ use dp_types::{
     OrderReport, OrderState, RejectReason, Side, Tif, VenueNanos,
 };
 use dp_venue_api::limits::Refused;
-use dp_venue_api::{DecodeError, Event, Registry, RequestAck, Sink};
+use dp_venue_api::{DecodeError, Event, OrderBatch, Registry, RequestAck, Sink};
 use dp_wire::digits::Digits;
 use dp_wire::json::Value;
 
@@ -32,9 +32,7 @@ use dp_wire::json::Value;
 pub const BATCH_MAX: usize = 50;
 /// Orders one `create-batchorder` may enter.
 pub const NEW_MAX: usize = 10;
-/// Beside the instrument, a batch's id says how many orders it has: below this.
-const COUNT_MAX: u64 = 32;
-const _: () = assert!(NEW_MAX < COUNT_MAX as usize);
+const _: () = assert!(NEW_MAX <= OrderBatch::MAX);
 
 /// What a request was, read back from its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +44,7 @@ pub enum RequestKind {
     /// A cancel of several; its items carry their own ids.
     Batch,
     /// So many new orders, their client ids counted from this one.
-    News(ClientOrderId, InstrumentId, u8),
+    News(OrderBatch),
 }
 
 impl RequestKind {
@@ -64,9 +62,7 @@ impl RequestKind {
             }
             b'm' => {
                 let number = parse_base36(parts.next()?)?;
-                let index = u32::try_from((number / COUNT_MAX).checked_sub(1)?).ok()?;
-                let count = u8::try_from(number % COUNT_MAX).ok()?;
-                Some(Self::News(client()?, InstrumentId(index), count))
+                OrderBatch::from_number(client()?, number).map(Self::News)
             }
             b'c' => client().map(Self::Cancel),
             b'b' => Some(Self::Batch),
@@ -128,7 +124,9 @@ pub fn write_batch_new(
     orders: &[NewOrder],
     out: &mut Vec<u8>,
 ) {
-    let Some(first) = orders.first() else { return };
+    let Some(batch) = OrderBatch::of(orders) else {
+        return;
+    };
     push(out, r#"{"ch":"create-batchorder","params":["#);
     for (index, order) in orders.iter().enumerate() {
         if index > 0 {
@@ -139,10 +137,9 @@ pub fn write_batch_new(
         }
     }
     push(out, r#"],"cid":"m"#);
-    push_base36(first.client_id.0, out);
+    push_base36(batch.first().0, out);
     out.push(INSTRUMENT_MARK);
-    let number = (u64::from(first.instrument.0) + 1) * COUNT_MAX;
-    push_base36(number + orders.len() as u64 % COUNT_MAX, out);
+    push_base36(batch.number(), out);
     push(out, r#""}"#);
 }
 
@@ -279,9 +276,7 @@ pub(crate) fn on_answer(
             return (refused(kind, word), Ok(()));
         }
         Some(RequestKind::Batch) if word.is_empty() => return on_batch(root, out),
-        Some(RequestKind::News(first, instrument, count)) => {
-            return on_news(registry, (first, instrument, count), word, root, out);
-        }
+        Some(RequestKind::News(batch)) => return on_news(registry, batch, word, root, out),
         Some(RequestKind::Batch) => {
             // It names none of them: they stay without an answer and are asked about.
             out.event(&Event::Ignored("a cancel of several orders was refused"));
@@ -323,7 +318,7 @@ fn failed_word(root: Value<'_>) -> &str {
 /// Answers to several new orders: an item without our id is told by its place.
 fn on_news(
     registry: &Registry,
-    (first, instrument, count): (ClientOrderId, InstrumentId, u8),
+    batch: OrderBatch,
     word: &str,
     root: Value<'_>,
     out: &mut impl Sink,
@@ -331,14 +326,13 @@ fn on_news(
     let items = root.get("data").and_then(Value::as_array);
     let mut items = items.filter(|_| word.is_empty());
     let (mut stop, mut result) = (None, Ok(()));
-    for nth in 0..u64::from(count) {
+    for nth in 0..batch.count() {
         let item = items.as_mut().and_then(Iterator::next);
         let own = item.map_or("", |item| text(item, "err-code"));
         let word = if word.is_empty() { own } else { word };
         let name = item.map_or("", |item| text(item, "client-order-id"));
         let named = parse_client_id(name.as_bytes());
-        let at_place = || first.0.checked_add(nth).and_then(ClientOrderId::from_raw);
-        let Some(client) = named.or_else(at_place) else {
+        let Some(client) = named.or_else(|| batch.at(nth)) else {
             break;
         };
         let accepted = item.map_or(Ok(0), |item| id(item, "order-id"));
@@ -348,7 +342,7 @@ fn on_news(
             Ok(id) => {
                 stop = stop.or(refused(None, word));
                 let ack = ack(client, OrderId(id), word, VenueNanos(0));
-                on_new(registry, instrument, ack, out);
+                on_new(registry, batch.instrument(), ack, out);
             }
             Err(error) => result = result.and(Err(error)),
         }

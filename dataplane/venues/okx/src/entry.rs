@@ -23,11 +23,12 @@ use dp_types::{
     OrderId, OrderKind, OrderReport, OrderState, RejectReason, Side, Tif, VenueNanos,
 };
 use dp_venue_api::limits::Refused;
-use dp_venue_api::{DecodeError, Event, Registry, RequestAck, Sink};
+use dp_venue_api::{DecodeError, Event, OrderBatch, Registry, RequestAck, Sink};
 use dp_wire::json::Value;
 
 /// Orders one `batch-orders` or `batch-cancel-orders` may carry.
 pub const BATCH_MAX: usize = 20;
+const _: () = assert!(BATCH_MAX <= OrderBatch::MAX);
 
 /// What a request was, read back from its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub enum RequestKind {
     /// A batch of cancels; its items carry their own ids.
     Batch,
     /// A batch of so many new orders, their client ids counted from this one.
-    News(ClientOrderId, InstrumentId, u8),
+    News(OrderBatch),
     /// A subscription or login.
     Session,
 }
@@ -63,9 +64,7 @@ impl RequestKind {
             }
             b'm' => {
                 let number = parse_base36(parts.next()?)?;
-                let index = u32::try_from((number / COUNT_MAX).checked_sub(1)?).ok()?;
-                let count = u8::try_from(number % COUNT_MAX).ok()?;
-                Some(Self::News(client()?, InstrumentId(index), count))
+                OrderBatch::from_number(client()?, number).map(Self::News)
             }
             b'a' => client().map(Self::Amend),
             b'c' => client().map(Self::Cancel),
@@ -78,19 +77,17 @@ impl RequestKind {
     /// Orders an answer without items is about.
     fn count(self) -> usize {
         match self {
-            Self::News(_, _, count) => usize::from(count),
+            Self::News(batch) => batch.count(),
             _ => 1,
         }
     }
 
     /// What was asked for by the item of this place, from 0. `None`: there was none.
     fn nth(self, nth: usize) -> Option<Self> {
-        let Self::News(first, instrument, count) = self else {
+        let Self::News(batch) = self else {
             return Some(self);
         };
-        let id = first.0.checked_add(nth as u64)?;
-        let id = ClientOrderId::from_raw(id).filter(|_| nth < usize::from(count))?;
-        Some(Self::New(id, instrument))
+        Some(Self::New(batch.at(nth)?, batch.instrument()))
     }
 
     /// The order it names.
@@ -104,9 +101,6 @@ impl RequestKind {
 
 /// Parts the instrument from the client id; upper case, so never a base-36 digit of ours.
 const INSTRUMENT_MARK: u8 = b'I';
-/// Beside the instrument, a batch's id says how many orders it has: below this.
-const COUNT_MAX: u64 = 32;
-const _: () = assert!(BATCH_MAX < COUNT_MAX as usize);
 
 fn push(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
@@ -207,17 +201,12 @@ pub fn write_batch_new(
     window_ms: u32,
     out: &mut Vec<u8>,
 ) {
-    let Some(first) = orders.first() else { return };
+    let Some(batch) = OrderBatch::of(orders) else {
+        return;
+    };
     let exp_ms = Some(deadline_ms(now, window_ms));
-    let number = mark(first.instrument) * COUNT_MAX + orders.len() as u64 % COUNT_MAX;
-    push_head(
-        out,
-        "m",
-        first.client_id.0,
-        Some(number),
-        "batch-orders",
-        exp_ms,
-    );
+    let number = Some(batch.number());
+    push_head(out, "m", batch.first().0, number, "batch-orders", exp_ms);
     for (index, order) in orders.iter().enumerate() {
         if index > 0 {
             push(out, ",");
