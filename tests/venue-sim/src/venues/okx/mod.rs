@@ -21,7 +21,7 @@ use crate::engine::{AccountId, Event, Fees, FirstIds, Order, Side, Trade, What};
 use crate::fault::{Fault, Kind, Link};
 use crate::venues::Face;
 use crate::window::Window;
-use ops::Op;
+use ops::{Call, Op};
 use reply::Refused;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +32,8 @@ use ws::Conn;
 pub const TRADES_KEPT: usize = 500;
 /// New and amend requests of a sub-account in 2 s.
 const SUB_ACCOUNT_PER_2S: u32 = 1_000;
+/// How many times the orders of a pool of single requests a pool of batches holds.
+const BATCH_TIMES: u32 = 5;
 const TWO_S_NS: u64 = 2_000_000_000;
 
 /// Where its numbers start.
@@ -51,7 +53,7 @@ pub struct Okx {
     private: Vec<(ConnId, String)>,
     dead_man: BTreeMap<AccountId, u64>,
     /// Requests of an account: by operation and instrument, or all.
-    paces: BTreeMap<(AccountId, Option<(Op, usize)>), Window>,
+    paces: BTreeMap<(AccountId, Option<(Call, usize)>), Window>,
     /// REST requests by endpoint.
     rest_paces: BTreeMap<&'static str, Window>,
     amend_request: String,
@@ -127,7 +129,7 @@ impl Okx {
     }
 
     /// Counts a request against its limit. Errors: 50011 for the instrument, 50061 for the account.
-    fn pace(&mut self, account: AccountId, op: Op, inst: usize) -> Result<(), Refused> {
+    fn pace(&mut self, account: AccountId, call: Call, inst: usize) -> Result<(), Refused> {
         let now = self.core.now;
         let mut count = |key, max: u32| {
             let window = self.paces.entry(key);
@@ -135,12 +137,18 @@ impl Okx {
                 .or_insert_with(|| Window::new(max, TWO_S_NS))
                 .take(now, 1)
         };
-        if !count((account, Some((op, inst))), self.orders_per_2s) {
+        let in_batches = self.orders_per_2s.saturating_mul(BATCH_TIMES);
+        let most = if call.is_batch {
+            in_batches
+        } else {
+            self.orders_per_2s
+        };
+        if !count((account, Some((call, inst))), most) {
             return Err(Refused::new(50011, Refused::too_fast().text));
         }
-        let is_counted = op != Op::Cancel;
+        let is_counted = call.op != Op::Cancel;
         // A raised limit per instrument raises the account's too, or it could not be used.
-        let max = SUB_ACCOUNT_PER_2S.max(self.orders_per_2s);
+        let max = SUB_ACCOUNT_PER_2S.max(in_batches);
         if is_counted && !count((account, None), max) {
             let text = "Sub-account rate limit exceeded. Max requests per 2 seconds.";
             return Err(Refused::new(50061, text));
@@ -238,7 +246,9 @@ impl Okx {
         let rest = self.rest_paces.iter();
         let rest = rest.map(|(name, window)| window.json(&format!("REST {name}")));
         let paces = self.paces.iter().map(|((account, key), window)| match key {
-            Some((op, inst)) => window.json(&format!("{} {}", op.name(), self.inst_ids[*inst])),
+            Some((call, inst)) => {
+                window.json(&format!("{} {}", call.name(), self.inst_ids[*inst]))
+            },
             None => window.json(&format!("orders of account {account}")),
         });
         rest.chain(paces).collect()

@@ -33,6 +33,23 @@ impl Op {
     }
 }
 
+/// A kind of request: what it does, to one order or to several. Each kind has a limit of its own on each instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Call {
+    /// What it does.
+    pub op: Op,
+    /// Whether it may name several orders.
+    pub is_batch: bool,
+}
+
+impl Call {
+    /// The record's word.
+    pub fn name(self) -> String {
+        let batch = if self.is_batch { " in batches" } else { "" };
+        format!("{}{batch}", self.op.name())
+    }
+}
+
 /// A field as text; numbers keep theirs. `None` when absent or empty.
 pub fn field(arg: &Value, name: &str) -> Option<String> {
     match arg.get(name) {
@@ -52,10 +69,11 @@ impl Okx {
     pub(super) fn operate(
         &mut self,
         account: AccountId,
-        op: Op,
+        call: Call,
         args: &[Value],
         deadline_ms: Option<&str>,
     ) -> Result<(i64, Vec<Value>), Refused> {
+        let op = call.op;
         if args.is_empty() || args.len() > BATCH_MAX {
             return Err(Refused::parameter("args"));
         }
@@ -68,9 +86,9 @@ impl Okx {
             self.core.record.request(op.name(), counted);
             let result = match (late, op) {
                 (true, _) => Err(Refused::new(51149, "Order timed out.")),
-                (false, Op::Place) => self.place(account, arg),
-                (false, Op::Cancel) => self.cancel(account, arg),
-                (false, Op::Amend) => self.amend(account, arg),
+                (false, Op::Place) => self.place(account, call, arg),
+                (false, Op::Cancel) => self.cancel(account, call, arg),
+                (false, Op::Amend) => self.amend(account, call, arg),
             };
             let ts = self.core.venue_ms().to_string();
             let (order_id, client_id, code, text) = match result {
@@ -140,7 +158,7 @@ impl Okx {
         found.ok_or_else(|| Refused::new(51001, text))
     }
 
-    fn place(&mut self, account: AccountId, arg: &Value) -> Result<Order, Refused> {
+    fn place(&mut self, account: AccountId, call: Call, arg: &Value) -> Result<Order, Refused> {
         let ask = self.parse_new(account, arg)?;
         if let Some(fault) = self.core.faults.take(Kind::Reject) {
             let code = fault.code.unwrap_or(51008);
@@ -155,7 +173,7 @@ impl Okx {
                         successful or failed, please check the request result).";
             return Err(Refused::new(50004, text));
         }
-        self.pace(account, Op::Place, ask.inst)?;
+        self.pace(account, call, ask.inst)?;
         let (inst, side) = (ask.inst, ask.side);
         let id = self
             .core
@@ -282,9 +300,9 @@ impl Okx {
         Ok(order.filter(|order| order.ask.account == account).cloned())
     }
 
-    fn cancel(&mut self, account: AccountId, arg: &Value) -> Result<Order, Refused> {
+    fn cancel(&mut self, account: AccountId, call: Call, arg: &Value) -> Result<Order, Refused> {
         let inst = self.inst(arg)?;
-        self.pace(account, Op::Cancel, inst)?;
+        self.pace(account, call, inst)?;
         let gone = || {
             let text = "Cancellation failed as the order has been filled, canceled or does not \
                         exist.";
@@ -299,9 +317,9 @@ impl Okx {
         self.known(order.id)
     }
 
-    fn amend(&mut self, account: AccountId, arg: &Value) -> Result<Order, Refused> {
+    fn amend(&mut self, account: AccountId, call: Call, arg: &Value) -> Result<Order, Refused> {
         let inst = self.inst(arg)?;
-        self.pace(account, Op::Amend, inst)?;
+        self.pace(account, call, inst)?;
         let order = self
             .find(account, arg)?
             .filter(|order| order.state.is_open())

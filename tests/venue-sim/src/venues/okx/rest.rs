@@ -1,7 +1,7 @@
 //! REST: public data, queries, and orders.
 
 use super::auth;
-use super::ops::Op;
+use super::ops::{Call, Op};
 use super::reply::{self, Refused, envelope};
 use super::{Okx, streams};
 use crate::core::{ReplyTo, Request, RequestId, Response};
@@ -108,7 +108,7 @@ impl Okx {
             (arg @ Value::Object(_), false) => vec![arg],
             _ => return refusal(&Refused::http(400, 50002, "Json syntax error")),
         };
-        match self.operate(account, op, &args, request.header("exptime")) {
+        match self.operate(account, Call { op, is_batch }, &args, request.header("exptime")) {
             Ok((code, rows)) => {
                 let text = if code == 1 {
                     "All operations failed"

@@ -514,13 +514,26 @@ fn limits_and_reply_faults() {
         refused += i32::from(got[0]["data"][0]["sCode"] == "50011");
     }
     assert_eq!(refused, 1, "60 in 2 s");
+    // Orders in batches are counted one by one, in a pool of their own.
+    for at in 0..16 {
+        let name = |n| order("limit", "buy", "60000", &format!("m{at}n{n}"));
+        let args: Vec<Value> = (0..20).map(name).collect();
+        let got = op(&mut rig, conn, "batch-orders", json!(args));
+        let want = if at < 15 { "0" } else { "1" };
+        assert_eq!(got[0]["code"], want, "batch {at}");
+    }
     let limits = rig.face.stats()["limits"].clone();
-    let place = |limit: &&Value| limit["name"] == "new BTC-USDT";
-    let place = limits.as_array().unwrap().iter().find(place).unwrap();
-    assert_eq!(
-        (&place["limit"], &place["highest"], &place["refused"]),
-        (&json!(60), &json!(60), &json!(1))
-    );
+    for (name, limit, refused) in [
+        ("new BTC-USDT", 60, 1),
+        ("new in batches BTC-USDT", 300, 20),
+    ] {
+        let mut rows = limits.as_array().unwrap().iter();
+        let row = rows.find(|row| row["name"] == name).unwrap();
+        assert_eq!(
+            (&row["limit"], &row["highest"], &row["refused"]),
+            (&json!(limit), &json!(limit), &json!(refused))
+        );
+    }
 }
 
 #[test]

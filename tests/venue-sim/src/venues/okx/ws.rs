@@ -1,7 +1,7 @@
 //! WebSocket: text ping, subscriptions, login, order operations.
 
 use super::auth;
-use super::ops::Op;
+use super::ops::{Call, Op};
 use super::reply::{self, Refused};
 use super::{Okx, uid};
 use crate::core::{ConnId, ReplyTo, Response};
@@ -321,7 +321,7 @@ impl Okx {
         } else if !is_batch && args.len() != 1 {
             Err(Refused::new(60012, "Invalid request"))
         } else {
-            self.operate(account, op, args, deadline)
+            self.operate(account, Call { op, is_batch }, args, deadline)
         };
         let (code, text, rows) = match result {
             Ok((code, rows)) => (code, String::new(), rows),
