@@ -93,6 +93,28 @@ fn a_plan_that_cannot_be_is_refused_whole() {
     assert!(!rig.has_shared_memory(), "something was taken");
 }
 
+/// While it lives, the kernel leaves locked pages where they are. Without, one that is moved to make room for a
+/// greater one is met anew, and a machine in a hurry to build something moves many. A real-time kernel leaves them
+/// by itself. Source: Documentation/admin-guide/sysctl/vm.rst, `compact_unevictable_allowed`.
+struct LockedPagesStay(String);
+
+impl LockedPagesStay {
+    const AT: &str = "/proc/sys/vm/compact_unevictable_allowed";
+
+    /// `None` where the kernel has no such choice, or this user may not make it.
+    fn while_alive() -> Option<Self> {
+        let before = std::fs::read_to_string(Self::AT).ok()?;
+        std::fs::write(Self::AT, "0").ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for LockedPagesStay {
+    fn drop(&mut self) {
+        let _ = std::fs::write(Self::AT, self.0.trim());
+    }
+}
+
 /// What a thread has cost the kernel so far: page faults, and switches it asked for.
 fn cost(pid: i32, thread: i32) -> (u64, u64) {
     let at = format!("/proc/{pid}/task/{thread}");
@@ -121,6 +143,7 @@ fn spins(way: &'static str) -> (&'static str, &'static str) {
 
 /// TM-12: a lane that spins asks for no switch and meets no page it has not met before, while it trades.
 fn costs_nothing(way: &str, options: &Options) {
+    let _stay = LockedPagesStay::while_alive();
     let rig = Rig::trading("steady", options).unwrap();
     rig.wait_acks(10).unwrap();
     let doctor = rig.cli(&["doctor"]).unwrap();

@@ -246,9 +246,7 @@ impl Okx {
         let rest = self.rest_paces.iter();
         let rest = rest.map(|(name, window)| window.json(&format!("REST {name}")));
         let paces = self.paces.iter().map(|((account, key), window)| match key {
-            Some((call, inst)) => {
-                window.json(&format!("{} {}", call.name(), self.inst_ids[*inst]))
-            },
+            Some((call, inst)) => window.json(&format!("{} {}", call.name(), self.inst_ids[*inst])),
             None => window.json(&format!("orders of account {account}")),
         });
         rest.chain(paces).collect()

@@ -108,7 +108,12 @@ impl Okx {
             (arg @ Value::Object(_), false) => vec![arg],
             _ => return refusal(&Refused::http(400, 50002, "Json syntax error")),
         };
-        match self.operate(account, Call { op, is_batch }, &args, request.header("exptime")) {
+        match self.operate(
+            account,
+            Call { op, is_batch },
+            &args,
+            request.header("exptime"),
+        ) {
             Ok((code, rows)) => {
                 let text = if code == 1 {
                     "All operations failed"
