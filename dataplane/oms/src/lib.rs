@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod index;
+mod lots;
 mod order;
 mod orders;
 mod position;
@@ -19,6 +20,7 @@ mod seen;
 mod table;
 mod transition;
 
+pub use lots::{Lot, Lots};
 pub use order::{Change, Order, Recovered};
 pub use orders::{Exposure, FillOutcome, Oms, OmsFault, Room, Tally};
 pub use position::{Fee, Position, PositionFault, Positions};

@@ -124,7 +124,7 @@ impl Position {
 
 /// `whole` x `part` / `of`, rounded towards zero, for `0 < part <= of < 2^64`: by quotient and remainder,
 /// because the plain product leaves an `i128` at positions that can be held.
-fn share(whole: i128, part: i128, of: i128) -> Option<i128> {
+pub(crate) fn share(whole: i128, part: i128, of: i128) -> Option<i128> {
     let (quotient, remainder) = (whole.checked_div(of)?, whole.checked_rem(of)?);
     quotient
         .checked_mul(part)?

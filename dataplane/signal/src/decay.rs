@@ -25,7 +25,7 @@ const POWERS: [u64; STEPS + 1] = {
     let (mut power, mut at) = (ONE, 0);
     while at <= STEPS {
         table[at] = power as u64;
-        power = power * root >> 63;
+        power = (power * root) >> 63;
         at += 1;
     }
     table
