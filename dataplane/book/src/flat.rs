@@ -239,6 +239,14 @@ impl Ladder {
         })
     }
 
+    /// The level of a price.
+    #[inline]
+    fn at(&self, price: Price) -> Option<Level> {
+        let key = price.0 ^ self.flip;
+        let at = self.search(key);
+        (self.keys.get(at) == Some(&key)).then(|| self.level(at))?
+    }
+
     #[inline]
     fn best(&self) -> Option<Level> {
         self.level(self.keys.len().checked_sub(1)?)
@@ -342,6 +350,15 @@ impl Book {
         match side {
             Side::Buy => self.bids.iter(),
             Side::Sell => self.asks.iter(),
+        }
+    }
+
+    /// What rests at a price; `None` where nothing does. Cost: as of setting a level without a hint.
+    #[inline]
+    pub fn level_at(&self, side: Side, price: Price) -> Option<Level> {
+        match side {
+            Side::Buy => self.bids.at(price),
+            Side::Sell => self.asks.at(price),
         }
     }
 
@@ -451,6 +468,8 @@ mod tests {
                 naive.apply_level(side, &level(price, qty));
                 prop_assert_eq!(flat.best_bid(), naive.best_bid());
                 prop_assert_eq!(flat.best_ask(), naive.best_ask());
+                let there = flat.side(side).find(|it| it.price == Price(price));
+                prop_assert_eq!(flat.level_at(side, Price(price)), there);
                 if at % 16 == 0 {
                     prop_assert!(flat.bids().eq(naive.bids()));
                     prop_assert!(flat.asks().rev().eq(naive.asks().collect::<Vec<_>>().into_iter().rev()));

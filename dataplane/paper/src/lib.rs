@@ -1,0 +1,31 @@
+//! A venue made of its own market data: what our orders would have met. For paper trading and backtests.
+//!
+//! ```text
+//!   our order ──order delay──▶ ┌ Exchange ┐ ──answer delay──▶ report, fill
+//!   book, trades of the venue ▶│  queues  │
+//!                              └──────────┘
+//! ```
+//!
+//! The market is what was recorded: we move nothing in it. What we would have met is reckoned so that it errs to our
+//! harm rather than to our good:
+//!
+//! - A resting order stands behind all that was at its price when it arrived. Trades there take from the front. What
+//!   is cancelled was before it or behind it, by the [`QueueModel`].
+//! - It is filled when a trade reaches past what stands before it, or when the market trades or quotes through it.
+//! - An order that takes gets what the book shows, at the book's prices, and what it took is gone until the level is
+//!   told anew.
+//! - Requests arrive after a delay and answers come back after another, drawn from measured quantiles by a seed; no
+//!   request overtakes another.
+//!
+//! Not modelled: our own impact beyond the quantity taken, balances, and the venue's rate limits (the venue machines
+//! keep those). Sources: queue models after hftbacktest, "Order Fill", and R. Cont, S. Stoikov, R. Talreja, "A Stochastic
+//! Model for Order Book Dynamics", Operations Research 58(3), 2010.
+#![forbid(unsafe_code)]
+
+mod delay;
+mod exchange;
+mod queue;
+
+pub use delay::Delay;
+pub use exchange::{Answer, Exchange, Fees, Request, Setup};
+pub use queue::QueueModel;
