@@ -4,7 +4,7 @@ use super::book::instrument;
 use crate::data::{self, MESSAGES, Random};
 use crate::meter::Meter;
 use dp_book::Book;
-use dp_strategy::{Intents, MarketMaker, Params, Strategy, View};
+use dp_strategy::{Intents, MarketMaker, Pace, Params, Strategy, View};
 use dp_types::{
     ClientOrderId, Instrument, InstrumentId, LiveOrder, Notional, Now, OrderId, OrderState, Price,
     Qty, Side, UnixNanos,
@@ -21,12 +21,13 @@ pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
     };
     let books = books(&instrument)?;
     let params = Params {
-        amend: false,
         quote_qty: Qty(1_000),
         half_spread_ticks: 2,
-        requote_ticks: 1,
         position_max: Qty(100_000),
-        requote_ns_min: 0,
+        pace: Pace {
+            ticks: 1,
+            ..Pace::default()
+        },
     };
     let mut random = Random::new(11);
     let positions: Vec<Qty> = (0..MESSAGES)

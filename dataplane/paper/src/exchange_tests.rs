@@ -2,6 +2,11 @@ use super::*;
 use dp_types::{Epoch, LaneId, Level, Text, VenueId};
 use proptest::prelude::*;
 
+/// How an order stands: state, done, reason.
+type Stand = (OrderState, i64, RejectReason);
+/// A fill: price, quantity, whether we rested.
+type Part = (i64, i64, bool);
+
 const ID: InstrumentId = InstrumentId(0);
 const MS: u64 = 1_000_000;
 
@@ -94,13 +99,14 @@ impl Rig {
         self.order(side, OrderKind::Limit, Tif::Gtc, price, qty)
     }
 
-    /// What has come back: states with what is done, and fills as (price, quantity, is maker).
-    fn told(&mut self) -> (Vec<(OrderState, i64, RejectReason)>, Vec<(i64, i64, bool)>) {
+    /// What has come back.
+    fn told(&mut self) -> (Vec<Stand>, Vec<Part>) {
         let (mut states, mut fills) = (Vec::new(), Vec::new());
         while let Some(answer) = self.exchange.answer(self.now) {
             match answer {
                 Answer::Order(it) => {
-                    states.push((it.state, it.cum.map_or(0, |cum| cum.mantissa), it.reason))
+                    let done = it.cum.map_or(0, |cum| cum.mantissa);
+                    states.push((it.state, done, it.reason));
                 }
                 Answer::Fill(it) => {
                     let is_maker = it.liquidity == Liquidity::Maker;

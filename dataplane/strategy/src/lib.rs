@@ -59,11 +59,22 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod avellaneda;
+mod fixed;
+mod flow_alpha;
 mod intent;
 mod market_maker;
+mod quoter;
+#[cfg(test)]
+mod rig;
+mod sizing;
 
+pub use avellaneda::{AvellanedaParams, AvellanedaStoikov};
+pub use flow_alpha::{FlowAlpha, FlowParams};
 pub use intent::{INTENTS_MAX, Intent, Intents};
 pub use market_maker::{MarketMaker, Params};
+pub use quoter::{Pace, Quoter, beside};
+pub use sizing::Sizing;
 
 use dp_book::{Book, L3Book, Proof, State};
 use dp_types::{

@@ -5,13 +5,11 @@
 //!   bid  = fair − half spread, rounded down, never at or above the best ask
 //!   ask  = fair + half spread, rounded up,   never at or below the best bid
 //! ```
-//! A quote is left alone until it is more than `requote_ticks` off; then it is amended where `amend` says
-//! that the venue can change a price, or cancelled, and a new one goes out when the venue has said that the
-//! old one is gone. So there is never more than one live order a side, and a lost cancel costs a quote,
-//! not a position.
+//! How a quote gets where it should stand: [`crate::Quoter`].
 
+use crate::quoter::{Pace, Quoter, beside};
 use crate::{Intents, Strategy, View};
-use dp_types::{FillReport, LiveOrder, OrderKind, OrderState, Price, Qty, Side, Tif, UnixNanos};
+use dp_types::{FillReport, Price, Qty, Side};
 
 /// What the market maker is set to. Quantities in increments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,22 +18,17 @@ pub struct Params {
     pub quote_qty: Qty,
     /// Distance of each quote from the fair price, ticks; 0 counts as 1.
     pub half_spread_ticks: u32,
-    /// Ticks a quote may be off before it is replaced.
-    pub requote_ticks: u32,
     /// Position at which the side that would add to it is not quoted; above 0.
     pub position_max: Qty,
-    /// Shortest time between two actions on one side, ns.
-    pub requote_ns_min: u64,
-    /// Moves a quote by an amend: one message instead of two. The venue must be able to change a price.
-    pub amend: bool,
+    /// When a quote is moved, and how.
+    pub pace: Pace,
 }
 
 /// The strategy. One instrument.
 #[derive(Debug)]
 pub struct MarketMaker {
     params: Params,
-    /// When each side was last acted upon: bid, ask.
-    acted: [UnixNanos; 2],
+    quoter: Quoter,
 }
 
 impl MarketMaker {
@@ -43,7 +36,7 @@ impl MarketMaker {
     pub const fn new(params: Params) -> Self {
         Self {
             params,
-            acted: [UnixNanos(0); 2],
+            quoter: Quoter::new(params.pace),
         }
     }
 
@@ -67,85 +60,16 @@ impl MarketMaker {
             Side::Buy => fair.checked_sub(half.checked_mul(2)?)?.div_euclid(2),
             Side::Sell => -(-fair.checked_add(half.checked_mul(2)?)?).div_euclid(2),
         };
-        let price = match side {
-            Side::Buy => view
-                .instrument
-                .tick_down(Price(raw.min(ask.checked_sub(tick)?))),
-            Side::Sell => view
-                .instrument
-                .tick_up(Price(raw.max(bid.checked_add(tick)?))),
-        };
-        (price.0 > 0).then_some(price)
-    }
-
-    fn quote(&mut self, view: &View<'_>, side: Side, out: &mut Intents) {
-        let at = usize::from(side == Side::Sell);
-        let target = if view.can_trade {
-            self.target(view, side)
-        } else {
-            None
-        };
-        // Taking a quote away is never held up, placing and moving one is.
-        let is_soon = view.now.unix.since(self.acted[at]) < self.params.requote_ns_min;
-        let mut live = view.live.iter().filter(|order| order.side == side);
-        let has_acted = match (live.next(), target) {
-            (None, Some(price)) if !is_soon => {
-                let qty = self.params.quote_qty;
-                out.new_order(side, OrderKind::PostOnly, Tif::Gtc, price, qty);
-                true
-            }
-            (Some(order), None) => cancel(order, out),
-            (Some(order), Some(target)) if !is_soon => {
-                is_off(view, order, target, self.params.requote_ticks)
-                    && if self.params.amend {
-                        amend(order, target, out)
-                    } else {
-                        cancel(order, out)
-                    }
-            }
-            _ => false,
-        };
-        // Two of a side can only come from an earlier run: the later ones go.
-        for order in live {
-            cancel(order, out);
-        }
-        if has_acted {
-            self.acted[at] = view.now.unix;
-        }
+        beside(view, side, Price(raw))
     }
 
     fn quote_both(&mut self, view: &View<'_>, out: &mut Intents) {
-        self.quote(view, Side::Buy, out);
-        self.quote(view, Side::Sell, out);
+        for side in [Side::Buy, Side::Sell] {
+            let target = self.target(view, side);
+            let quote = target.map(|price| (price, self.params.quote_qty));
+            self.quoter.quote(view, side, quote, out);
+        }
     }
-}
-
-/// Whether a live quote is too far from where it should be.
-fn is_off(view: &View<'_>, order: &LiveOrder, target: Price, ticks: u32) -> bool {
-    let tick = view.instrument.tick.0.max(1);
-    let distance = order.price.0.saturating_sub(target.0).unsigned_abs();
-    distance > u64::from(ticks).saturating_mul(tick.unsigned_abs())
-}
-
-/// Cancels an order that stands; one that is on its way, unknown or already being cancelled is left to
-/// the venue's word. Says whether it asked.
-fn cancel(order: &LiveOrder, out: &mut Intents) -> bool {
-    let stands = matches!(order.state, OrderState::Ack | OrderState::PartiallyFilled);
-    let asks = stands && !order.is_cancelling;
-    if asks {
-        out.cancel(order.client_id);
-    }
-    asks
-}
-
-/// Moves an order that stands and that nothing is under way about. Says whether it asked.
-fn amend(order: &LiveOrder, price: Price, out: &mut Intents) -> bool {
-    let stands = matches!(order.state, OrderState::Ack | OrderState::PartiallyFilled);
-    let asks = stands && !order.is_cancelling && !order.is_amending;
-    if asks {
-        out.amend(order.client_id, Some(price), None);
-    }
-    asks
 }
 
 impl Strategy for MarketMaker {
@@ -172,7 +96,8 @@ mod tests {
     use crate::{Intent, Strategy};
     use dp_book::Book;
     use dp_types::{
-        ClientOrderId, Instrument, InstrumentId, Level, Notional, Now, OrderId, Text, VenueId,
+        ClientOrderId, Instrument, InstrumentId, Level, LiveOrder, Notional, Now, OrderId,
+        OrderState, Text, UnixNanos, VenueId,
     };
     use proptest::prelude::*;
 
@@ -186,9 +111,12 @@ mod tests {
     const PARAMS: Params = Params {
         quote_qty: Qty(10),
         half_spread_ticks: 2,
-        requote_ticks: 1,
         position_max: Qty(100),
-        requote_ns_min: 0,
+        pace: PACE,
+    };
+    const PACE: Pace = Pace {
+        ticks: 1,
+        ns_min: 0,
         amend: false,
     };
 
@@ -258,7 +186,10 @@ mod tests {
     #[test]
     fn a_quote_is_moved_by_an_amend_where_that_is_asked_for() {
         let params = Params {
-            amend: true,
+            pace: Pace {
+                amend: true,
+                ..PACE
+            },
             ..PARAMS
         };
         let book = book(1_000, 1_010);
@@ -348,7 +279,10 @@ mod tests {
     /// One scenario: the market maker's calls at these times, each with the orders then live.
     fn run(requote_ns_min: u64, steps: &[(u64, &[LiveOrder], bool)]) -> Vec<Vec<Intent>> {
         let mut maker = MarketMaker::new(Params {
-            requote_ns_min,
+            pace: Pace {
+                ns_min: requote_ns_min,
+                ..PACE
+            },
             ..PARAMS
         });
         let (instrument, book) = (instrument(), book(1_000, 1_010));

@@ -8,7 +8,7 @@ use dp_lane::{
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::layout::Shape;
 use dp_shm::{Counter, Region};
-use dp_strategy::{MarketMaker, Params, Strategy};
+use dp_strategy::{MarketMaker, Pace, Params, Strategy};
 use dp_transport::{Clock, Idle, Mem, Socket};
 use dp_types::{Epoch, LaneId, Now, Qty, StrategyId, UnixNanos, VenueId};
 use dp_venue_api::{Registry, Secrets, Venue as _, VenueConfig};
@@ -173,10 +173,8 @@ impl<'r> Maker<'r> {
                 Box::new(MarketMaker::new(Params {
                     quote_qty: lots(1_000),
                     half_spread_ticks: 10,
-                    requote_ticks: 0,
                     position_max,
-                    amend: false,
-                    requote_ns_min: 0,
+                    pace: Pace::default(),
                 }))
             };
             engine.seat(

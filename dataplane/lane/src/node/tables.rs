@@ -4,7 +4,7 @@ use super::{NodeError, Plan, Shared, sentence};
 use crate::engine::Engine;
 use dp_config::Config;
 use dp_shm::{InstrumentEntry, InstrumentLimits, Lock, Region};
-use dp_strategy::{MarketMaker, Params, Strategy};
+use dp_strategy::{MarketMaker, Pace, Params, Strategy};
 use dp_types::{AssetId, Decimal, Instrument, InstrumentId, Qty, StrategyId, Text, VenueId};
 use dp_venue_api::Registry;
 use std::sync::{Mutex, PoisonError};
@@ -190,10 +190,12 @@ fn strategy(
         "market_maker" => Ok(Box::new(MarketMaker::new(Params {
             quote_qty: quantity(instrument, "strategy.quote_qty", &section.quote_qty)?,
             half_spread_ticks: section.half_spread_ticks,
-            requote_ticks: section.requote_ticks,
             position_max: quantity(instrument, "strategy.position_max", &section.position_max)?,
-            requote_ns_min: u64::from(section.requote_ms_min) * 1_000_000,
-            amend: section.amend,
+            pace: Pace {
+                ticks: section.requote_ticks,
+                ns_min: u64::from(section.requote_ms_min) * 1_000_000,
+                amend: section.amend,
+            },
         }))),
         other => Err(sentence(format!(
             "strategy.kind: `{other}` is not one of: market_maker"
