@@ -26,11 +26,15 @@
 mod cleared;
 mod context;
 mod gate;
+mod money;
 mod rate;
 mod refusal;
+mod watch;
 
 pub use cleared::Cleared;
 pub use context::{BookState, Context, Resting};
 pub use gate::{Gate, Lease, Limits, NodeLimits};
+pub use money::Rates;
 pub use rate::Bucket;
 pub use refusal::{Refusal, Unit};
+pub use watch::{Equity, LossWatch, MoveWatch, RejectWatch, Trip, WatchLimits, used_ppm};

@@ -1,0 +1,395 @@
+//! What is watched after orders have left: losses, refusals, and a market that runs away.
+//!
+//! The gate looks at one order; this looks at what became of all of them. A rule that trips stays tripped until a named
+//! person resets it: a loss does not become smaller because somebody waits.
+//!
+//! ```text
+//!   equity (realised + unrealised − fees)  → loss of the day, drawdown from the highest
+//!   answers of venues                      → share of refusals among the last so many
+//!   mid prices                             → furthest move within so much time
+//! ```
+
+use dp_types::{Notional, Price, UnixNanos};
+
+const DAY_NS: u64 = 86_400_000_000_000;
+/// Answers looked back on.
+const ANSWERS: u32 = 64;
+/// Parts a move's window is divided into.
+const PARTS: usize = 8;
+/// Basis points in one.
+const BPS: u128 = 10_000;
+
+/// What trips. 0 anywhere: not watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WatchLimits {
+    /// Largest loss since midnight UTC, reporting currency.
+    pub day_loss_max: Notional,
+    /// Largest fall of equity from the highest it was.
+    pub drawdown_max: Notional,
+    /// Largest share of refusals among the last 64 answers of venues to new orders and amends, percent.
+    pub reject_pct_max: u32,
+    /// Furthest a mid price may move within [`WatchLimits::move_ns`], basis points.
+    pub move_bps_max: u32,
+    /// Within how long, nanoseconds.
+    pub move_ns: u64,
+}
+
+/// Why trading stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Trip {
+    /// Lost too much since midnight UTC.
+    #[error("lost {} since midnight UTC, {} is allowed", units(*.loss), units(*.limit))]
+    DayLoss {
+        /// Lost.
+        loss: Notional,
+        /// Allowed.
+        limit: Notional,
+    },
+    /// Fell too far from the highest.
+    #[error("equity fell by {} from its highest, {} is allowed", units(*.fall), units(*.limit))]
+    Drawdown {
+        /// Fallen.
+        fall: Notional,
+        /// Allowed.
+        limit: Notional,
+    },
+    /// Too many refusals.
+    #[error("{pct} % of the last {ANSWERS} orders were refused, {limit} % are allowed")]
+    Rejects {
+        /// Refused, percent.
+        pct: u32,
+        /// Allowed.
+        limit: u32,
+    },
+    /// The market ran away.
+    #[error("the price moved by {bps} basis points, {limit} are allowed")]
+    Move {
+        /// Moved.
+        bps: u32,
+        /// Allowed.
+        limit: u32,
+    },
+}
+
+/// Whole units, for sentences.
+const fn units(amount: Notional) -> i128 {
+    amount.0 / 1_000_000_000_000
+}
+
+/// Losses, as they stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Equity {
+    /// Days since 1970, UTC.
+    pub day: u64,
+    /// Equity when the day began.
+    pub at_midnight: Notional,
+    /// The highest since it was last reset.
+    pub highest: Notional,
+    /// The latest.
+    pub now: Notional,
+}
+
+impl Equity {
+    /// Lost since midnight; negative: won.
+    pub const fn day_loss(&self) -> Notional {
+        Notional(self.at_midnight.0.saturating_sub(self.now.0))
+    }
+
+    /// Fallen from the highest.
+    pub const fn drawdown(&self) -> Notional {
+        Notional(self.highest.0.saturating_sub(self.now.0))
+    }
+}
+
+/// Losses of everything together.
+#[derive(Debug, Clone, Default)]
+pub struct LossWatch {
+    equity: Option<Equity>,
+}
+
+impl LossWatch {
+    /// Takes over where an earlier run stood: a restart must not forget a loss.
+    pub const fn restore(&mut self, equity: Equity) {
+        self.equity = Some(equity);
+    }
+
+    /// As it stands; `None` before the first look.
+    pub const fn equity(&self) -> Option<Equity> {
+        self.equity
+    }
+
+    /// Equity is `now_is`. Says what trips, each time it would.
+    pub fn on_equity(
+        &mut self,
+        now_is: Notional,
+        limits: &WatchLimits,
+        now: UnixNanos,
+    ) -> Option<Trip> {
+        let day = now.0 / DAY_NS;
+        let first = Equity {
+            day,
+            at_midnight: now_is,
+            highest: now_is,
+            now: now_is,
+        };
+        let equity = self.equity.get_or_insert(first);
+        if day > equity.day {
+            // The last look of the day before is the nearest to midnight there is.
+            (equity.day, equity.at_midnight) = (day, equity.now);
+        }
+        equity.now = now_is;
+        equity.highest = equity.highest.max(now_is);
+        let (loss, limit) = (equity.day_loss(), limits.day_loss_max);
+        if limit.0 > 0 && loss >= limit {
+            return Some(Trip::DayLoss { loss, limit });
+        }
+        let (fall, limit) = (equity.drawdown(), limits.drawdown_max);
+        (limit.0 > 0 && fall >= limit).then_some(Trip::Drawdown { fall, limit })
+    }
+
+    /// A named person has looked: from here on the drawdown counts anew. The day's loss is the day's.
+    pub fn reset_drawdown(&mut self) {
+        if let Some(equity) = &mut self.equity {
+            equity.highest = equity.now;
+        }
+    }
+}
+
+/// Refusals of one venue.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RejectWatch {
+    /// One bit an answer, the latest lowest; set: refused.
+    last: u64,
+    count: u32,
+}
+
+impl RejectWatch {
+    /// A venue answered a new order or an amend. Says when too many of the last 64 were refused; before there are as many
+    /// nothing trips.
+    pub const fn on_answer(&mut self, is_refused: bool, limits: &WatchLimits) -> Option<Trip> {
+        self.last = self.last << 1 | is_refused as u64;
+        if self.count < ANSWERS {
+            self.count += 1;
+        }
+        let pct = self.last.count_ones() * 100 / ANSWERS;
+        let limit = limits.reject_pct_max;
+        if limit > 0 && self.count == ANSWERS && pct > limit {
+            return Some(Trip::Rejects { pct, limit });
+        }
+        None
+    }
+
+    /// A named person has looked: the answers before do not count any more.
+    pub const fn reset(&mut self) {
+        (self.last, self.count) = (0, 0);
+    }
+}
+
+/// How far a mid price went lately: of one instrument.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MoveWatch {
+    /// Lowest and highest of each part of the window, and which part of time it is.
+    parts: [(u64, i64, i64); PARTS],
+}
+
+impl MoveWatch {
+    /// The mid is `mid` now. Says when it has moved too far from any it had within the window. Cost: a look at 8 parts.
+    pub fn on_mid(&mut self, mid: Price, limits: &WatchLimits, now: UnixNanos) -> Option<Trip> {
+        let part_ns = limits.move_ns / PARTS as u64;
+        if limits.move_bps_max == 0 || part_ns == 0 || mid.0 <= 0 {
+            return None;
+        }
+        let number = now.0 / part_ns + 1;
+        let slot = &mut self.parts[number as usize % PARTS];
+        if slot.0 != number {
+            *slot = (number, mid.0, mid.0);
+        }
+        (slot.1, slot.2) = (slot.1.min(mid.0), slot.2.max(mid.0));
+        let is_recent = |part: &&(u64, i64, i64)| part.0 > 0 && part.0 + (PARTS as u64) > number;
+        let far = |from: i64| {
+            let away = u128::from(mid.0.abs_diff(from));
+            away * BPS / u128::from(from.unsigned_abs().max(1))
+        };
+        let bps = self
+            .parts
+            .iter()
+            .filter(is_recent)
+            .map(|(_, low, high)| far(*low).max(far(*high)))
+            .max()
+            .unwrap_or(0);
+        let limit = limits.move_bps_max;
+        (bps > u128::from(limit)).then(|| Trip::Move {
+            bps: u32::try_from(bps).unwrap_or(u32::MAX),
+            limit,
+        })
+    }
+
+    /// A named person has looked: what was before does not count any more.
+    pub const fn reset(&mut self) {
+        self.parts = [(0, 0, 0); PARTS];
+    }
+}
+
+/// How much of a limit is used, in millionths; saturates. Nothing of no limit.
+pub fn used_ppm(value: i128, limit: i128) -> u64 {
+    if limit <= 0 {
+        return 0;
+    }
+    let (value, limit) = (value.unsigned_abs(), limit.unsigned_abs());
+    let ppm = match value.checked_mul(1_000_000) {
+        Some(scaled) => scaled / limit,
+        None => value / (limit / 1_000_000).max(1),
+    };
+    u64::try_from(ppm).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ONE: i128 = 1_000_000_000_000;
+    const S: u64 = 1_000_000_000;
+    const LIMITS: WatchLimits = WatchLimits {
+        day_loss_max: Notional(1_000 * ONE),
+        drawdown_max: Notional(1_500 * ONE),
+        reject_pct_max: 50,
+        move_bps_max: 100,
+        move_ns: 8 * S,
+    };
+
+    #[test]
+    fn the_loss_of_the_day_begins_anew_at_midnight_and_the_drawdown_does_not() {
+        let mut watch = LossWatch::default();
+        let mut look = |units: i128, at: u64| {
+            let trip = watch.on_equity(Notional(units * ONE), &LIMITS, UnixNanos(at));
+            trip.map(|trip| trip.to_string())
+        };
+        assert_eq!(look(500, DAY_NS), None);
+        assert_eq!(look(900, DAY_NS + S), None);
+        assert_eq!(
+            look(-499, DAY_NS + 2 * S),
+            None,
+            "999 of the day, 1399 from the highest"
+        );
+        let text = "lost 1000 since midnight UTC, 1000 is allowed";
+        assert_eq!(look(-500, DAY_NS + 3 * S).as_deref(), Some(text));
+        assert_eq!(look(-499, 2 * DAY_NS), None, "a new day");
+        let text = "equity fell by 1500 from its highest, 1500 is allowed";
+        assert_eq!(look(-600, 2 * DAY_NS + S).as_deref(), Some(text));
+        watch.reset_drawdown();
+        let trip = watch.on_equity(Notional(-600 * ONE), &LIMITS, UnixNanos(2 * DAY_NS + S));
+        assert_eq!(trip, None);
+    }
+
+    #[test]
+    fn a_restart_forgets_no_loss() {
+        let mut watch = LossWatch::default();
+        let day = UnixNanos(5 * DAY_NS);
+        watch.on_equity(Notional(0), &LIMITS, day);
+        watch.on_equity(Notional(-900 * ONE), &LIMITS, day);
+        let mut again = LossWatch::default();
+        again.restore(watch.equity().unwrap());
+        let trip = again.on_equity(Notional(-1_000 * ONE), &LIMITS, day);
+        assert!(matches!(trip, Some(Trip::DayLoss { .. })), "{trip:?}");
+    }
+
+    #[test]
+    fn more_than_half_of_the_last_answers_trip_and_a_few_do_not() {
+        let mut watch = RejectWatch::default();
+        for _ in 0..63 {
+            assert_eq!(watch.on_answer(true, &LIMITS), None, "too few to say");
+        }
+        assert_eq!(
+            watch.on_answer(true, &LIMITS),
+            Some(Trip::Rejects {
+                pct: 100,
+                limit: 50
+            })
+        );
+        for taken in 1..=64 {
+            let trip = watch.on_answer(false, &LIMITS);
+            assert_eq!(
+                trip.is_some(),
+                (64 - taken) * 100 / 64 > 50,
+                "{taken} taken"
+            );
+        }
+        watch.reset();
+        assert_eq!(watch.on_answer(true, &LIMITS), None);
+    }
+
+    #[test]
+    fn a_price_that_runs_away_trips_and_one_that_wanders_does_not() {
+        let mut watch = MoveWatch::default();
+        // 99 basis points in 20 s: too slow.
+        for second in 0..20 {
+            let mid = Price(100_000 + 50 * second);
+            assert_eq!(
+                watch.on_mid(mid, &LIMITS, UnixNanos(second as u64 * S)),
+                None
+            );
+        }
+        // 500 in the last 7 s and 600 more.
+        let trip = watch.on_mid(Price(101_800), &LIMITS, UnixNanos(20 * S));
+        assert_eq!(
+            trip,
+            Some(Trip::Move {
+                bps: 114,
+                limit: 100
+            })
+        );
+        watch.reset();
+        assert_eq!(
+            watch.on_mid(Price(101_800), &LIMITS, UnixNanos(20 * S)),
+            None
+        );
+        let trip = watch.on_mid(Price(100_000), &LIMITS, UnixNanos(21 * S));
+        assert!(trip.is_some(), "down as well as up");
+    }
+
+    #[test]
+    fn what_is_not_watched_never_trips() {
+        let none = WatchLimits::default();
+        let (mut loss, mut rejects, mut moves) = (
+            LossWatch::default(),
+            RejectWatch::default(),
+            MoveWatch::default(),
+        );
+        for at in 0..100u64 {
+            let now = UnixNanos(at * S);
+            assert_eq!(
+                loss.on_equity(Notional(-(at as i128) * 1_000_000 * ONE), &none, now),
+                None
+            );
+            assert_eq!(rejects.on_answer(true, &none), None);
+            assert_eq!(moves.on_mid(Price(1 + at as i64 * 100), &none, now), None);
+        }
+    }
+
+    #[test]
+    fn utilisation_by_hand() {
+        for (value, limit, want) in [
+            (50, 100, 500_000),
+            (-90, 100, 900_000),
+            (3, 0, 0),
+            (i128::MAX, 1, u64::MAX),
+        ] {
+            assert_eq!(used_ppm(value, limit), want, "{value} of {limit}");
+        }
+        assert_eq!(used_ppm(i128::MAX, i128::MAX), 1_000_000);
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_overflows(looks in proptest::collection::vec(any::<(i128, i64, u64, u64)>(), 1..40)) {
+            let (mut loss, mut moves) = (LossWatch::default(), MoveWatch::default());
+            for (equity, mid, now, window) in looks {
+                let limits = WatchLimits { move_ns: window, ..LIMITS };
+                loss.on_equity(Notional(equity), &limits, UnixNanos(now));
+                moves.on_mid(Price(mid), &limits, UnixNanos(now));
+                used_ppm(equity, i128::from(mid));
+            }
+        }
+    }
+}
