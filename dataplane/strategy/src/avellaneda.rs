@@ -14,7 +14,7 @@
 
 use crate::fixed::ln_nano;
 use crate::quoter::{Pace, Quoter, beside};
-use crate::{Intents, Strategy, View};
+use crate::{Intents, Kind, Param, ParamFault, Strategy, Values, View};
 use dp_signal::Volatility;
 use dp_types::{FillReport, Price, Qty, Side};
 
@@ -42,6 +42,51 @@ pub struct AvellanedaParams {
     pub pace: Pace,
 }
 
+impl AvellanedaParams {
+    const LIST: [Param; 9] = [
+        Param::qty("quote_qty", "quantity of each quote"),
+        Param::qty(
+            "position_max",
+            "position at which the side that would add to it is not quoted",
+        ),
+        Param::nano("gamma", 100_000_000, "aversion to risk, per tick and quote"),
+        Param::nano(
+            "k",
+            1_500_000_000,
+            "how fast orders thin out with the distance, per tick",
+        ),
+        Param::count(
+            "horizon_ms",
+            1_000,
+            (1, 86_400_000),
+            "how far ahead risk is looked at, ms",
+        ),
+        Param::count(
+            "half_life_ms",
+            60_000,
+            (1, 86_400_000),
+            "half-life of the volatility, ms",
+        ),
+        Pace::PARAMS[0],
+        Pace::PARAMS[1],
+        Pace::PARAMS[2],
+    ];
+
+    fn of(values: &Values) -> Self {
+        Self {
+            quote_qty: Qty(values.get(0)),
+            position_max: Qty(values.get(1)),
+            gamma_nano: values.get(2) as u64,
+            k_nano: values.get(3) as u64,
+            horizon_ms: values.get(4) as u32,
+            half_life_ns: (values.get(5) as u64).saturating_mul(1_000_000),
+            pace: Pace::of(values, 6),
+        }
+    }
+}
+
+const UNFIT: ParamFault = ParamFault::Together("`gamma` and `k` are too large together");
+
 /// The strategy. One instrument.
 #[derive(Debug)]
 pub struct AvellanedaStoikov {
@@ -53,6 +98,18 @@ pub struct AvellanedaStoikov {
 }
 
 impl AvellanedaStoikov {
+    /// For the configuration.
+    pub const KIND: Kind = Kind {
+        name: "avellaneda_stoikov",
+        help: "quotes around a price that inventory and volatility have moved",
+        params: &AvellanedaParams::LIST,
+        legs: (1, 1),
+        make: |values| match Self::new(AvellanedaParams::of(values)) {
+            Some(made) => Ok(Box::new(made)),
+            None => Err(UNFIT),
+        },
+    };
+
     /// One that has seen nothing yet. `None` where γ or k is 0, or their sum leaves 64 bits.
     pub fn new(params: AvellanedaParams) -> Option<Self> {
         Some(Self {
@@ -112,7 +169,18 @@ fn distance(gamma_nano: u64, k_nano: u64) -> Option<i128> {
 
 impl Strategy for AvellanedaStoikov {
     fn name(&self) -> &'static str {
-        "avellaneda_stoikov"
+        Self::KIND.name
+    }
+
+    fn set(&mut self, values: &Values) -> Result<(), ParamFault> {
+        let params = AvellanedaParams::of(values);
+        self.distance_nano = distance(params.gamma_nano, params.k_nano).ok_or(UNFIT)?;
+        if params.half_life_ns != self.params.half_life_ns {
+            self.volatility = Volatility::new(params.half_life_ns);
+        }
+        self.quoter.pace = params.pace;
+        self.params = params;
+        Ok(())
     }
 
     fn on_book(&mut self, view: &View<'_>, out: &mut Intents) {

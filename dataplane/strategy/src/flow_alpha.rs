@@ -8,7 +8,7 @@
 //! at the touch is not waited for. One order at a time; while its fate is open nothing else is asked.
 
 use crate::sizing::Sizing;
-use crate::{Intents, Strategy, View};
+use crate::{Intents, Kind, Param, ParamFault, Strategy, Values, View};
 use dp_signal::{Flow, Top, Volatility};
 use dp_types::{OrderKind, Qty, Side, Tif, UnixNanos};
 
@@ -29,6 +29,69 @@ pub struct FlowParams {
     pub pause_ns: u64,
 }
 
+impl FlowParams {
+    const LIST: [Param; 8] = [
+        Param::qty("order_qty", "the usual size"),
+        Param::qty("position_max", "largest position either way"),
+        Param::count(
+            "calm_deviation",
+            0,
+            (0, i64::MAX),
+            "increments a second x 1024 up to which it is ordered; 0: always",
+        ),
+        Param::count(
+            "enter_ppm",
+            600_000,
+            (1, 1_000_000),
+            "imbalance to go with, parts of a million",
+        ),
+        Param::count(
+            "exit_ppm",
+            0,
+            (-1_000_000, 999_999),
+            "imbalance below which a position is given up",
+        ),
+        Param::count(
+            "half_life_ms",
+            1_000,
+            (1, 86_400_000),
+            "half-life of the signal, ms",
+        ),
+        Param::count(
+            "hold_ms",
+            10_000,
+            (1, 86_400_000),
+            "longest time a position is held, ms",
+        ),
+        Param::count(
+            "pause_ms",
+            100,
+            (0, 86_400_000),
+            "shortest time between two orders, ms",
+        ),
+    ];
+
+    fn of(values: &Values) -> Result<Self, ParamFault> {
+        let ns = |at| (values.get(at) as u64).saturating_mul(1_000_000);
+        let (enter_ppm, exit_ppm) = (values.get(3), values.get(4));
+        if exit_ppm >= enter_ppm {
+            return Err(ParamFault::Together("`exit_ppm` must be below `enter_ppm`"));
+        }
+        Ok(Self {
+            sizing: Sizing {
+                qty: Qty(values.get(0)),
+                position_max: Qty(values.get(1)),
+                calm_deviation: values.get(2),
+            },
+            enter_ppm,
+            exit_ppm,
+            half_life_ns: ns(5),
+            hold_ns: ns(6),
+            pause_ns: ns(7),
+        })
+    }
+}
+
 /// The strategy. One instrument.
 #[derive(Debug)]
 pub struct FlowAlpha {
@@ -41,6 +104,15 @@ pub struct FlowAlpha {
 }
 
 impl FlowAlpha {
+    /// For the configuration.
+    pub const KIND: Kind = Kind {
+        name: "flow_alpha",
+        help: "goes with what is being added to one side of the book",
+        params: &FlowParams::LIST,
+        legs: (1, 1),
+        make: |values| Ok(Box::new(Self::new(FlowParams::of(values)?))),
+    };
+
     /// One that has seen nothing yet.
     pub const fn new(params: FlowParams) -> Self {
         Self {
@@ -132,7 +204,17 @@ impl FlowAlpha {
 
 impl Strategy for FlowAlpha {
     fn name(&self) -> &'static str {
-        "flow_alpha"
+        Self::KIND.name
+    }
+
+    fn set(&mut self, values: &Values) -> Result<(), ParamFault> {
+        let params = FlowParams::of(values)?;
+        if params.half_life_ns != self.params.half_life_ns {
+            self.flow = Flow::new(params.half_life_ns);
+            self.volatility = Volatility::new(params.half_life_ns);
+        }
+        self.params = params;
+        Ok(())
     }
 
     fn on_book(&mut self, view: &View<'_>, out: &mut Intents) {

@@ -63,7 +63,9 @@ mod avellaneda;
 mod fixed;
 mod flow_alpha;
 mod intent;
+mod kind;
 mod market_maker;
+mod param;
 mod quoter;
 #[cfg(test)]
 mod rig;
@@ -72,7 +74,9 @@ mod sizing;
 pub use avellaneda::{AvellanedaParams, AvellanedaStoikov};
 pub use flow_alpha::{FlowAlpha, FlowParams};
 pub use intent::{INTENTS_MAX, Intent, Intents};
+pub use kind::{Boxed, Kind, SHIPPED};
 pub use market_maker::{MarketMaker, Params};
+pub use param::{PARAMS_MAX, Param, ParamFault, Unit, Values};
 pub use quoter::{Pace, Quoter, beside};
 pub use sizing::Sizing;
 
@@ -124,6 +128,14 @@ pub struct View<'a> {
 pub trait Strategy {
     /// For logs, tables and the database.
     fn name(&self) -> &'static str;
+
+    /// Its parameters are these from now on; all of them are in range. What it has learnt stays.
+    ///
+    /// Errors: values that do not go together; then nothing changed.
+    fn set(&mut self, values: &Values) -> Result<(), ParamFault> {
+        let _ = values;
+        Ok(())
+    }
 
     /// The book changed (after the change; once a message, not once a level).
     fn on_book(&mut self, view: &View<'_>, out: &mut Intents) {

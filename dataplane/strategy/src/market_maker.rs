@@ -8,7 +8,7 @@
 //! How a quote gets where it should stand: [`crate::Quoter`].
 
 use crate::quoter::{Pace, Quoter, beside};
-use crate::{Intents, Strategy, View};
+use crate::{Intents, Kind, Param, ParamFault, Strategy, Values, View};
 use dp_types::{FillReport, Price, Qty, Side};
 
 /// What the market maker is set to. Quantities in increments.
@@ -24,6 +24,34 @@ pub struct Params {
     pub pace: Pace,
 }
 
+impl Params {
+    const LIST: [Param; 6] = [
+        Param::qty("quote_qty", "quantity of each quote"),
+        Param::qty(
+            "position_max",
+            "position at which the side that would add to it is not quoted",
+        ),
+        Param::count(
+            "half_spread_ticks",
+            2,
+            (0, 1_000_000),
+            "distance of each quote from the fair price, ticks",
+        ),
+        Pace::PARAMS[0],
+        Pace::PARAMS[1],
+        Pace::PARAMS[2],
+    ];
+
+    fn of(values: &Values) -> Self {
+        Self {
+            quote_qty: Qty(values.get(0)),
+            position_max: Qty(values.get(1)),
+            half_spread_ticks: values.get(2) as u32,
+            pace: Pace::of(values, 3),
+        }
+    }
+}
+
 /// The strategy. One instrument.
 #[derive(Debug)]
 pub struct MarketMaker {
@@ -32,6 +60,15 @@ pub struct MarketMaker {
 }
 
 impl MarketMaker {
+    /// For the configuration.
+    pub const KIND: Kind = Kind {
+        name: "market_maker",
+        help: "one post-only quote a side around the mid, leaning against its inventory",
+        params: &Params::LIST,
+        legs: (1, 1),
+        make: |values| Ok(Box::new(Self::new(Params::of(values)))),
+    };
+
     /// A market maker that has done nothing yet.
     pub const fn new(params: Params) -> Self {
         Self {
@@ -74,7 +111,13 @@ impl MarketMaker {
 
 impl Strategy for MarketMaker {
     fn name(&self) -> &'static str {
-        "market_maker"
+        Self::KIND.name
+    }
+
+    fn set(&mut self, values: &Values) -> Result<(), ParamFault> {
+        self.params = Params::of(values);
+        self.quoter.pace = self.params.pace;
+        Ok(())
     }
 
     fn on_book(&mut self, view: &View<'_>, out: &mut Intents) {

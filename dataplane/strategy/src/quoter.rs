@@ -4,7 +4,7 @@
 //! change a price, or cancelled, and a new one goes out when the venue has said that the old one is gone. So there is
 //! never more than one live order a side, and a lost cancel costs a quote, not a position.
 
-use crate::{Intents, View};
+use crate::{Intents, Param, Values, View};
 use dp_types::{LiveOrder, OrderKind, OrderState, Price, Qty, Side, Tif, UnixNanos};
 
 /// When a quote is moved, and how.
@@ -16,6 +16,37 @@ pub struct Pace {
     pub ns_min: u64,
     /// Moves a quote by an amend: one message instead of two. The venue must be able to change a price.
     pub amend: bool,
+}
+
+impl Pace {
+    /// What it can be set to.
+    pub const PARAMS: [Param; 3] = [
+        Param::count(
+            "requote_ticks",
+            1,
+            (0, 1_000_000),
+            "ticks a quote may be off before it is moved",
+        ),
+        Param::count(
+            "requote_ms_min",
+            0,
+            (0, 3_600_000),
+            "shortest time between two actions on a side, ms",
+        ),
+        Param::flag(
+            "amend",
+            "moves quotes by amends, where the venue can change a price",
+        ),
+    ];
+
+    /// From values that have [`Pace::PARAMS`] at `at`.
+    pub fn of(values: &Values, at: usize) -> Self {
+        Self {
+            ticks: values.get(at) as u32,
+            ns_min: (values.get(at + 1) as u64).saturating_mul(1_000_000),
+            amend: values.get(at + 2) != 0,
+        }
+    }
 }
 
 /// Quotes of one instrument.
