@@ -53,8 +53,8 @@ use dp_types::{
     UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Event, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, SingleOrders, Sink, UpgradeField, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Event, Fault, LinkRole, LinkSpec, ReadCounts,
+    Registry, RegistryError, RestResponse, SingleOrders, Sink, UpgradeField, Venue, VenueConfig,
 };
 
 /// Spot.
@@ -83,7 +83,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: true,
     cancel_all: true,
     batch: false,
-    batch_new: false,
+    batch_new: BatchNew::None,
     dead_man_switch: false, // none on spot: cancel-all is ours to send
     market: true,
     ioc: true,

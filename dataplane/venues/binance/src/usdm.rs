@@ -19,7 +19,7 @@ pub(crate) mod user;
 
 use crate::session::SECOND_NS;
 use dp_types::{Decimal, Side};
-use dp_venue_api::{Capabilities, EntryLink, Latest, SingleOrders};
+use dp_venue_api::{BatchNew, Capabilities, EntryLink, Latest, SingleOrders};
 
 pub use switch::{DEAD_MAN_REARM_S, DEAD_MAN_TIMES};
 
@@ -31,7 +31,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: true,
     batch: false, // one request cancels everything of a symbol
-    batch_new: false,
+    batch_new: BatchNew::None,
     dead_man_switch: true,
     market: true,
     ioc: true,

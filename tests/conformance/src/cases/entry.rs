@@ -438,7 +438,8 @@ fn together(it: &mut Trial<'_, '_>) -> Outcome {
     ];
     it.reach_any(ids[1], &ends)?;
     let batches = it.stage().stats()["counts"]["requests"]["new_batch"].as_u64();
-    let wanted = it.known.capabilities.batch_new.then_some(1);
+    let can = it.known.capabilities;
+    let wanted = it.known.venue.enters_together(can).then_some(1);
     if batches != wanted {
         return Err(format!("{batches:?} requests of several orders"));
     }
