@@ -71,6 +71,8 @@ pub const LINK_ORDERS: LinkId = LinkId(2);
 pub const LINK_USER: LinkId = LinkId(3);
 /// REST for what must not wait behind snapshots and lists.
 pub const LINK_CANCELS: LinkId = LinkId(4);
+/// REST for new orders that go together, where the configuration asks for it.
+pub const LINK_BATCHES: LinkId = LinkId(5);
 
 /// What the venue offers and we use.
 pub const CAPABILITIES: Capabilities = Capabilities {
@@ -80,7 +82,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: true,
     batch: false,
-    batch_new: BatchNew::None,
+    batch_new: BatchNew::Rest,
     dead_man_switch: true,
     market: true,
     ioc: true,
@@ -288,6 +290,26 @@ impl Venue for Kucoin {
             self.session.posted(order.client_id);
         }
         Ok(())
+    }
+
+    fn batch_max(&self) -> usize {
+        self.session.batch_max()
+    }
+
+    /// Only where the configuration asks for it. Errors: as [`Venue::new_order`], and [`EntryError::Backlog`] while one
+    /// is under way.
+    fn new_orders(
+        &mut self,
+        registry: &Registry,
+        orders: &[NewOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let instrument = orders
+            .first()
+            .and_then(|first| registry.get(first.instrument));
+        let instrument = instrument.ok_or(EntryError::UnknownInstrument)?;
+        self.session.send_batch(instrument, orders, now, out)
     }
 
     /// Errors: always [`EntryError::Unsupported`], see `entry`.
