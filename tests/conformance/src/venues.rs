@@ -191,8 +191,8 @@ pub const PRICES: [Tried; 1] = [Tried {
         &[
             "F03", "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F12", "F16", "F17", "F18",
             "E01", "E02", "E03", "E04", "E05", "E06", "E07", "E08", "E09", "E11", "E12", "E13",
-            "E14", "E15", "E16", "E17", "E18", "E19", "E20", "E21", "A01", "A02", "A03", "A04",
-            "A05", "A06", "S02", "S05",
+            "E14", "E15", "E16", "E17", "E18", "E19", "E20", "E21", "E22", "A01", "A02", "A03",
+            "A04", "A05", "A06", "S02", "S05",
         ],
     )
 }];
@@ -204,9 +204,33 @@ const fn over_fix(venue: Tried) -> Tried {
     }
 }
 
+/// Venues at which new orders go in one REST request where the configuration asks for it, with that.
+pub const BATCHING: [Tried; 2] = [
+    batching(tried(
+        VenueId::BINANCE_USDM,
+        "binance-usdm",
+        USDT,
+        &["F07", "F08"],
+    )),
+    batching(tried(
+        VenueId::KUCOIN,
+        "kucoin",
+        USDT,
+        &["F07", "E02", "E03"],
+    )),
+];
+
+const fn batching(venue: Tried) -> Tried {
+    Tried {
+        has_rest_batches: true,
+        ..venue
+    }
+}
+
 /// All of them.
 pub fn all() -> impl Iterator<Item = Tried> {
-    ALL.into_iter().chain(OVER_FIX).chain(PRICES)
+    let ways = OVER_FIX.into_iter().chain(BATCHING);
+    ALL.into_iter().chain(ways).chain(PRICES)
 }
 
 impl Tried {
