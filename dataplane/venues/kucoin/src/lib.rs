@@ -6,6 +6,7 @@
 //! link 2 orders   (signed target) challenge, signed back → welcome → orders, cancels, their answers
 //! link 3 user     (token) welcome → subscribe tradeOrdersV2, account/balance
 //! link 4 cancels  dead man's switch · cancel of all orders · cancels while link 2 is down
+//! link 5 batches  new orders of one decision, where the configuration asks for it
 //!
 //! links 2 and 3 ready → LoggedIn; the end of 3 ends 2
 //! every pingInterval a JSON ping of ours on each WebSocket, whatever comes in; without a pong it is replaced
@@ -16,8 +17,8 @@
 //! orders, but for the post-only ones not heard of yet: request ids say what an answer is about. It never resends
 //! an order.
 //!
-//! Left out: amends (the venue's are a cancel and a new order under a new id, see `entry`), batches of new orders,
-//! futures and the unified account beyond reading their messages.
+//! Left out: amends (the venue's are a cancel and a new order under a new id, see `entry`), futures
+//! and the unified account beyond reading their messages.
 #![forbid(unsafe_code)]
 // Bytes from outside never panic.
 #![cfg_attr(

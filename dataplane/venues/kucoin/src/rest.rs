@@ -5,6 +5,7 @@
 //! symbols → registry, rules           bullet-public, bullet-private → a token and where it is good for
 //! level2 → Book snapshot, spliced by the keeper
 //! active, fills, accounts → reconciliation     client-order → an order's report, then its fills
+//! multi → new orders, each answered
 //! trade-fees → rates        dead-cancel-all → dead man's switch re-armed        DELETE orders → cancels
 //! ```
 //! The tag of a request carries what was asked, so an answer needs no table; the same function reads answers live
