@@ -29,6 +29,7 @@ virtual_time! {
     binance "binance"
     binance_sbe "binance-sbe"
     binance_usdm "binance-usdm"
+    binance_usdm_batches "binance-usdm-batches"
     bitfinex "bitfinex"
     bybit "bybit"
     coinbase "coinbase"
@@ -43,6 +44,7 @@ virtual_time! {
     kraken "kraken"
     kraken_futures "kraken-futures"
     kucoin "kucoin"
+    kucoin_batches "kucoin-batches"
     oanda "oanda"
     okx "okx"
 }

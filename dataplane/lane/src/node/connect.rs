@@ -10,7 +10,7 @@ use crate::lane::Cycle;
 use crate::link::Link;
 use crate::resolve::{Inbox, Reach, Watched, resolve};
 use crate::way::Way;
-use dp_config::{MarketData, Role, host_port, load_keys};
+use dp_config::{Batches, MarketData, Role, host_port, load_keys};
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::NumbersPage;
 use dp_transport::{Group, SOCKETS_MAX, Transport};
@@ -97,6 +97,7 @@ impl Plan<'_> {
                 Some(fix) => Some(fix_config(name, fix)?),
                 None => None,
             },
+            rest_batches: section.batches == Batches::Rest,
             budget: budget::of(self.config, usize::from(self.id.0), name),
         };
         Ok(VenueParts {

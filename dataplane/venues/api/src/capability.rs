@@ -35,6 +35,28 @@ impl SingleOrders {
     }
 }
 
+/// Whether several new orders go in one request ([`crate::Venue::new_orders`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchNew {
+    /// Each goes by itself.
+    None,
+    /// Over the order link, as each by itself would.
+    Link,
+    /// In a REST request, where the configuration asks for it: a message of the order link is at the book sooner.
+    Rest,
+}
+
+impl BatchNew {
+    /// One word for people and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Link => "link",
+            Self::Rest => "rest",
+        }
+    }
+}
+
 /// One venue's abilities. `false` means we cannot or do not use it; the venue's README says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
@@ -51,7 +73,7 @@ pub struct Capabilities {
     /// Several cancels in one request.
     pub batch: bool,
     /// Several new orders in one request ([`crate::Venue::new_orders`]).
-    pub batch_new: bool,
+    pub batch_new: BatchNew,
     /// The venue cancels our orders when we fall silent.
     pub dead_man_switch: bool,
     /// Market, IOC, FOK.

@@ -82,6 +82,9 @@ pub struct VenueConfig {
     pub market_data: MarketData,
     /// Orders go over FIX.
     pub fix: Option<FixConfig>,
+    /// New orders of one decision go in one REST request, at venues that take several by REST alone
+    /// ([`crate::BatchNew::Rest`]). The others do not look.
+    pub rest_batches: bool,
 }
 
 /// A venue's FIX, as configured. What is empty is the venue's own.

@@ -49,7 +49,7 @@ use dp_types::{
     UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
     RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
@@ -71,7 +71,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: false, // the venue's own is for all instruments at once: listed orders, 75 a message
     batch: true,
-    batch_new: true,
+    batch_new: BatchNew::Link,
     dead_man_switch: true,
     market: true,
     ioc: true,

@@ -68,8 +68,9 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, DecodeError, EntryError, EntryLink, Fault, LineCounts, LinkSpec, MarketData,
-    ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, DecodeError, EntryError, EntryLink, Fault, LineCounts, LinkSpec,
+    MarketData, ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue,
+    VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -90,7 +91,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: true,
     batch: false, // no such request; mass quotes are for market makers by contract
-    batch_new: false,
+    batch_new: BatchNew::None,
     dead_man_switch: true, // cancel on disconnect, with the venue's heartbeats behind it
     market: true,
     ioc: true,

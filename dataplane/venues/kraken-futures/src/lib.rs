@@ -55,8 +55,8 @@ use dp_types::{
     UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Fault, LinkSpec, OrderBatch, ReadCounts, Registry,
-    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkSpec, OrderBatch, ReadCounts,
+    Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -77,7 +77,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: false, // there is one for the whole account only: listed orders in batches of 50
     batch: true,
-    batch_new: true,
+    batch_new: BatchNew::Link,
     dead_man_switch: true,
     market: true,
     ioc: true,

@@ -53,7 +53,7 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
     RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
@@ -77,7 +77,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: false, // of the whole account only: listed orders, 50 a message
     batch: true,
-    batch_new: false,
+    batch_new: BatchNew::None,
     dead_man_switch: true,
     market: true,
     ioc: true,
