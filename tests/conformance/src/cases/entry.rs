@@ -440,11 +440,7 @@ fn together_lost(it: &mut Trial<'_, '_>) -> Outcome {
     it.come_up()?;
     let behind = it.behind(Side::Buy)?;
     let is_together = it.known.venue.enters_together(it.known.capabilities);
-    it.fault(if is_together {
-        "silence:link=private:for=3s,lost-ack:n=1"
-    } else {
-        "lost-ack:n=1"
-    });
+    it.fault("silence:link=private:for=3s,lost-ack:n=1");
     let ids = decide(it, [behind; 3])?;
     for id in ids {
         it.until("the order has a known fate", 90_000, |it| {
