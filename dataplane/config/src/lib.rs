@@ -42,6 +42,7 @@
 //! interface = "10.20.0.7"
 //! line_a = ["239.111.111.1:6100"]
 //! line_b = ["239.111.112.1:6100"]
+//! feed = "classic"                      # what the groups carry; "starbase": single orders, beside what `public` brings
 //!
 //! [[strategy]]
 //! kind = "market_maker"
@@ -66,7 +67,7 @@ mod transport;
 
 pub use feeds::MarketData;
 pub use fix::{Fix, FixInstrument};
-pub use multicast::{Joined, Multicast};
+pub use multicast::{Joined, Multicast, MulticastFeed};
 pub use roles::Role;
 pub use transport::{Card, LANE_PORTS_MIN, Ports, Transport, XdpMode};
 
@@ -266,7 +267,7 @@ pub struct Venue {
     pub market_data: MarketData,
     /// Orders over FIX; absent = over the venue's own road.
     pub fix: Option<Fix>,
-    /// Market data by multicast; absent = by the venue's own road.
+    /// Market data by multicast; absent = by the venue's own road alone.
     pub multicast: Option<Multicast>,
     /// Symbols as the venue writes them.
     pub symbols: Vec<String>,
