@@ -54,7 +54,7 @@ const USDC: [&str; 2] = ["BTC-USDC", "ETH-USDC"];
 const FX: [&str; 2] = ["EUR-USD", "GBP-USD"];
 
 /// Every venue the suite knows; those the simulator cannot play yet are told and left out.
-pub const ALL: [Tried; 13] = [
+pub const ALL: [Tried; 14] = [
     tried(
         VenueId::BINANCE,
         "binance",
@@ -102,6 +102,14 @@ pub const ALL: [Tried; 13] = [
             "deribit",
             USDC,
             &["F07", "F08", "F09", "F10", "S01"],
+        )
+    },
+    Tried {
+        market_data: MarketData::Starbase,
+        ..tried(VenueId::DERIBIT, "deribit", USDC, &["F25", "F28"]).shows(
+            usize::MAX,
+            usize::MAX,
+            true,
         )
     },
     tried(VenueId::HUOBI, "huobi", USDT, &["F07", "E02", "E03", "E07"]),
@@ -229,22 +237,34 @@ impl Tried {
         all.find(|venue| venue.label() == label)
     }
 
-    /// Whether market data comes by multicast: a case's feeds are then its lines.
+    /// Whether its books come by multicast: a case's feeds are then its lines.
     pub fn is_multicast(&self) -> bool {
         self.market_data == MarketData::Multicast
     }
 
-    /// Whether a case is played here: a FIX session is one connection.
-    pub fn plays(&self, case: &Case) -> bool {
-        !self.is_fix || case.feeds == 1 || self.id == VenueId::YOFX
+    /// Whether its single orders do: the lines bring those, and the books come as everywhere.
+    pub fn is_starbase(&self) -> bool {
+        self.market_data == MarketData::Starbase
     }
 
-    /// What it is called here: `okx`, `coinbase-fix`, `deribit-multicast`.
+    /// Whether a case is played here: a FIX session is one connection; single orders come by two lines or by one link;
+    /// and a lane that hears single orders by multicast is in all else one that does not.
+    pub fn plays(&self, case: &Case) -> bool {
+        let has_orders = case.follows == Follows::Orders;
+        if self.is_starbase() {
+            return has_orders;
+        }
+        let is_one_session = self.is_fix && self.id != VenueId::YOFX;
+        case.feeds == 1 || !(is_one_session || has_orders)
+    }
+
+    /// What it is called here: `okx`, `coinbase-fix`, `deribit-multicast`, `deribit-starbase`.
     pub fn label(&self) -> String {
-        let road = match (self.is_fix, self.is_multicast()) {
+        let road = match (self.is_fix, self.market_data) {
             (true, _) => "-fix",
-            (false, true) => "-multicast",
-            (false, false) => "",
+            (false, MarketData::Multicast) => "-multicast",
+            (false, MarketData::Starbase) => "-starbase",
+            (false, MarketData::Json | MarketData::Sbe) => "",
         };
         format!("{}{road}", self.name)
     }
