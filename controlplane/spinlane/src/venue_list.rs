@@ -75,6 +75,7 @@ const fn single_orders(can: &Capabilities) -> &'static str {
         SingleOrders::None => "-",
         SingleOrders::Public => "x",
         SingleOrders::Keyed => "key",
+        SingleOrders::Multicast => "UDP",
     }
 }
 

@@ -43,6 +43,7 @@
 //! interface = "10.20.0.7"
 //! line_a = ["239.111.111.1:6100"]
 //! line_b = ["239.111.112.1:6100"]
+//! feed = "classic"                      # what the groups carry; "starbase": single orders, beside what `public` brings
 //!
 //! [[strategy]]
 //! kind = "market_maker"
@@ -69,7 +70,7 @@ mod transport;
 pub use batches::Batches;
 pub use feeds::MarketData;
 pub use fix::{Fix, FixInstrument};
-pub use multicast::{Joined, Multicast};
+pub use multicast::{Joined, Multicast, MulticastFeed};
 pub use roles::Role;
 pub use transport::{Card, LANE_PORTS_MIN, Ports, Transport, XdpMode};
 
@@ -269,7 +270,7 @@ pub struct Venue {
     pub market_data: MarketData,
     /// Orders over FIX; absent = over the venue's own road.
     pub fix: Option<Fix>,
-    /// Market data by multicast; absent = by the venue's own road.
+    /// Market data by multicast; absent = by the venue's own road alone.
     pub multicast: Option<Multicast>,
     /// Symbols as the venue writes them.
     pub symbols: Vec<String>,

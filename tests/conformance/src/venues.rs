@@ -56,7 +56,7 @@ const USDC: [&str; 2] = ["BTC-USDC", "ETH-USDC"];
 const FX: [&str; 2] = ["EUR-USD", "GBP-USD"];
 
 /// Every venue the suite knows; those the simulator cannot play yet are told and left out.
-pub const ALL: [Tried; 13] = [
+pub const ALL: [Tried; 14] = [
     tried(
         VenueId::BINANCE,
         "binance",
@@ -104,6 +104,14 @@ pub const ALL: [Tried; 13] = [
             "deribit",
             USDC,
             &["F07", "F08", "F09", "F10", "S01"],
+        )
+    },
+    Tried {
+        market_data: MarketData::Starbase,
+        ..tried(VenueId::DERIBIT, "deribit", USDC, &["F25", "F28"]).shows(
+            usize::MAX,
+            usize::MAX,
+            true,
         )
     },
     tried(VenueId::HUOBI, "huobi", USDT, &["F07", "E02", "E03", "E07"]),
@@ -256,7 +264,7 @@ impl Tried {
         all.find(|venue| venue.label() == label)
     }
 
-    /// Whether market data comes by multicast: a case's feeds are then its lines.
+    /// Whether its books come by multicast: a case's feeds are then its lines.
     pub fn is_multicast(&self) -> bool {
         self.market_data == MarketData::Multicast
     }
@@ -270,21 +278,34 @@ impl Tried {
         }
     }
 
-    /// Whether a case is played here: a FIX session is one connection, and how orders are entered concerns those of orders.
+    /// Whether its single orders do: the lines bring those, and the books come as everywhere.
+    pub fn is_starbase(&self) -> bool {
+        self.market_data == MarketData::Starbase
+    }
+
+    /// Whether a case is played here: a FIX session is one connection; single orders come by two lines or by one link;
+    /// a lane that hears them by multicast is in all else one that does not; how orders are entered concerns the cases
+    /// of orders.
     pub fn plays(&self, case: &Case) -> bool {
+        let has_orders = case.follows == Follows::Orders;
+        if self.is_starbase() {
+            return has_orders;
+        }
         if self.has_rest_batches && !case.id.starts_with('E') {
             return false;
         }
-        !self.is_fix || case.feeds == 1 || self.id == VenueId::YOFX
+        let is_one_session = self.is_fix && self.id != VenueId::YOFX;
+        case.feeds == 1 || !(is_one_session || has_orders)
     }
 
-    /// What it is called here: `okx`, `coinbase-fix`, `deribit-multicast`, `kucoin-batches`.
+    /// What it is called here: `okx`, `coinbase-fix`, `deribit-multicast`, `deribit-starbase`, `kucoin-batches`.
     pub fn label(&self) -> String {
-        let road = match self {
-            Self { is_fix: true, .. } => "-fix",
-            it if it.is_multicast() => "-multicast",
-            it if it.has_rest_batches => "-batches",
-            _ => "",
+        let road = match (self.is_fix, self.market_data) {
+            (true, _) => "-fix",
+            (false, MarketData::Multicast) => "-multicast",
+            (false, MarketData::Starbase) => "-starbase",
+            (false, _) if self.has_rest_batches => "-batches",
+            (false, MarketData::Json | MarketData::Sbe) => "",
         };
         format!("{}{road}", self.name)
     }

@@ -40,6 +40,7 @@ virtual_time! {
     yofx_fix "yofx-fix"
     deribit "deribit"
     deribit_multicast "deribit-multicast"
+    deribit_starbase "deribit-starbase"
     huobi "huobi"
     kraken "kraken"
     kraken_futures "kraken-futures"

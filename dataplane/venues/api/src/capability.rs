@@ -22,6 +22,8 @@ pub enum SingleOrders {
     Public,
     /// To whoever has keys.
     Keyed,
+    /// To whoever stands in its data centre: by multicast.
+    Multicast,
 }
 
 impl SingleOrders {
@@ -31,6 +33,7 @@ impl SingleOrders {
             Self::None => "none",
             Self::Public => "public",
             Self::Keyed => "keyed",
+            Self::Multicast => "multicast",
         }
     }
 }

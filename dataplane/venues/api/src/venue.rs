@@ -44,6 +44,8 @@ pub enum MarketData {
     Sbe,
     /// In datagrams of multicast groups: Deribit's, in its data centres. No link brings it ([`Venue::on_datagram`]).
     Multicast,
+    /// As text, and beside it single orders in datagrams: of Deribit's Starbase, in its data centres.
+    Starbase,
 }
 
 /// Lines of a multicast feed: the same datagrams by two roads.
