@@ -43,7 +43,7 @@
 //! interface = "10.20.0.7"
 //! line_a = ["239.111.111.1:6100"]
 //! line_b = ["239.111.112.1:6100"]
-//! feed = "classic"                      # what the groups carry; "starbase": single orders, beside what `public` brings
+//! feed = "classic"                      # what they carry; "starbase": single orders, beside what `public` brings
 //!
 //! [[strategy]]
 //! kind = "market_maker"

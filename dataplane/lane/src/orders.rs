@@ -113,7 +113,7 @@ pub fn check(config: &Config) -> Result<(), String> {
             SingleOrders::Multicast
                 if section.multicast_feed() != Some(MulticastFeed::Starbase) =>
             {
-                "this venue shows them by Starbase's multicast alone; name its groups in a [multicast] section with feed = \"starbase\""
+                "this venue shows them by multicast alone; name Starbase's groups in multicast with feed = \"starbase\""
             }
             _ if feeds != config.lanes_of(Role::Engine, name) => {
                 "they are kept in the lane that hears them; give the venue's feed and engine one lane"

@@ -148,7 +148,8 @@ fn a_lane_that_hears_single_orders_touches_no_allocator() {
     assert_eq!(calls, 0, "allocations");
 }
 
-/// Cut, longer than they say, of no kind, of a channel or a number that cannot be: none is a packet, and none moves a book.
+/// Cut, longer than they say, of no kind, of a channel or a number that cannot be: none is a packet, and none moves a
+/// book.
 #[test]
 fn packets_of_single_orders_nobody_should_send_are_counted_and_harmless() {
     let memory = Memory::new();

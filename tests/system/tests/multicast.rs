@@ -1,5 +1,5 @@
-//! A node that hears Deribit by multicast, either feed: groups joined before its lane is confined, two lines, losses on one and
-//! on both.
+//! A node that hears Deribit by multicast, either feed: groups joined before its lane is confined, two lines, losses
+//! on one and on both.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use tests_system::{Options, Rig, turn, wait_for};

@@ -50,8 +50,8 @@ impl SyncRule for DeribitSync {
     }
 }
 
-/// Starbase's single orders. Its machine puts messages in order, finds what is missing and splices the round's books: the
-/// keeper takes what is told.
+/// Starbase's single orders. Its machine puts messages in order, finds what is missing and splices the round's books:
+/// the keeper takes what is told.
 impl OrdersRule for DeribitSync {
     fn bootstrap(&self) -> Bootstrap {
         Bootstrap::Pushed

@@ -1,5 +1,5 @@
-//! Starbase as a lane hears it: datagrams of two lines into the venue's machine, single orders into their keeper; the book of
-//! levels stays with the link.
+//! Starbase as a lane hears it: datagrams of two lines into the venue's machine, single orders into their keeper; the
+//! book of levels stays with the link.
 #![allow(missing_docs)]
 
 mod rig;
@@ -333,7 +333,8 @@ fn a_book_that_is_asked_for_again_is_not_believed_meanwhile() {
     assert!(lane.is_whole() && lane.agrees(&venue));
 }
 
-/// A quote that moves through its own other side is crossed between two messages of a transaction, and at no end of one.
+/// A quote that moves through its own other side is crossed between two messages of a transaction, and at no end of
+/// one.
 #[test]
 fn what_was_held_is_told_by_transactions() {
     let (mut venue, mut lane) = started();

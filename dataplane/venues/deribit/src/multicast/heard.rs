@@ -9,16 +9,17 @@
 //! What trades by which rule is asked over REST on every road: orders need it, and a datagram may then change nothing
 //! the lane trades by.
 //!
-//! A group is no connection: that its road is broken nobody says. The classic round never ends, so when nothing at all has
-//! come for [`SILENCE_NS`], no book is believed any more. Starbase's channels give signs of life, each of its own.
+//! A group is no connection: that its road is broken nobody says. The classic round never ends, so when nothing at
+//! all has come for [`SILENCE_NS`], no book is believed any more. Starbase's channels give signs of life, each of its
+//! own.
 
 use super::classic::Multicast;
 use super::starbase::{Starbase, hole};
 use dp_types::{InstrumentId, Now, UnixNanos};
 use dp_venue_api::{DecodeError, LINES_MAX, LineCounts, Registry, RegistryError, Sink};
 
-/// Longest silence of all groups together, of the classic feed. \[U\]: no page says how long a round takes; what is heard is
-/// all its channels.
+/// Longest silence of all groups together, of the classic feed. \[U\]: no page says how long a round takes; what is
+/// heard is all its channels.
 const SILENCE_NS: u64 = 5_000_000_000;
 
 #[derive(Debug)]
@@ -128,8 +129,8 @@ impl Heard {
         true
     }
 
-    /// The keeper wants the book of single orders whole: the round brings it, and until then changes are held. It is told
-    /// so, or a keeper that has a whole one by now would think that nothing changes.
+    /// The keeper wants the book of single orders whole: the round brings it, and until then changes are held. It is
+    /// told so, or a keeper that has a whole one by now would think that nothing changes.
     pub(crate) fn request_l3(&mut self, instrument: InstrumentId, out: &mut impl Sink) {
         if let Machine::Starbase(feed) = &mut self.feed
             && feed.request_snapshot(instrument)

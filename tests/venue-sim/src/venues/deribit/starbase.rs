@@ -1,12 +1,13 @@
-//! Single orders and trades by multicast: packets of Starbase's market data (SBE, schema 2102, version 1), on two lines.
+//! Single orders and trades by multicast: packets of Starbase's market data (SBE, schema 2102, version 1), on two
+//! lines.
 //!
 //! ```text
 //! channel of an instrument   changes, a transaction in as many packets as it takes; an empty one after 5 s without any
 //! its snapshots              every 200 ms: header, definition, orders by price and rank, trailer; numbers of their own
 //! ```
-//! A line is what it is in [`super::cast`]. Faults of messages strike the changes (`on=orders`), whose numbers go on: what
-//! is lost shows as a hole. There is no gateway to ask for it. Source of the bytes: the venue's pages on packets, order book
-//! and trades, and descriptions of its XML, read 2026-11-22.
+//! A line is what it is in [`super::cast`]. Faults of messages strike the changes (`on=orders`), whose numbers go on:
+//! what is lost shows as a hole. There is no gateway to ask for it. Source of the bytes: the venue's pages on
+//! packets, order book and trades, and descriptions of its XML, read 2026-11-22.
 
 use crate::core::{Core, LINES};
 use crate::engine::{Side, Spec, Trade};
@@ -409,8 +410,8 @@ mod tests {
         u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap())
     }
 
-    /// Numbers run on by kind and channel, nothing is longer than a frame, and whoever keeps what one line tells has every
-    /// order of the engine: read here by offsets alone.
+    /// Numbers run on by kind and channel, nothing is longer than a frame, and whoever keeps what one line tells has
+    /// every order of the engine: read here by offsets alone.
     #[test]
     fn one_line_tells_every_order() {
         let group = SocketAddrV4::new(Ipv4Addr::new(239, 1, 1, 1), 5_000);

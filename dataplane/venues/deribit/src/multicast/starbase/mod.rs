@@ -7,8 +7,8 @@
 //! ```
 //! Every message has a number of its own, so a book splices by number: what is in the snapshot is told by N, what came
 //! after it was held. A hole, or five missed signs of life, and all books of the channel wait for the next round.
-//! Orders carry their rank ([`dp_types::OrderAct::Ranked`]): the order of messages says nothing of the order of the queue.
-//! A book that is lost is told as a message with a hole: its keeper counts it and is stale at once.
+//! Orders carry their rank ([`dp_types::OrderAct::Ranked`]): the order of messages says nothing of the order of the
+//! queue. A book that is lost is told as a message with a hole: its keeper counts it and is stale at once.
 //!
 //! A packet is proved whole before its number counts for anything: a damaged copy leaves its place to the other line's.
 //!
@@ -121,8 +121,8 @@ impl Starbase {
 
     /// One datagram, from whichever line it came, or in answer to a request.
     ///
-    /// Cost: two passes, the first over the headers, no allocation but for a channel not heard before. Errors: [`DecodeError`]; when its turn had
-    /// come, the books of its channel are lost with it.
+    /// Cost: two passes, the first over the headers, no allocation but for a channel not heard before. Errors:
+    /// [`DecodeError`]; when its turn had come, the books of its channel are lost with it.
     pub fn on_datagram(
         &mut self,
         registry: &mut Registry,

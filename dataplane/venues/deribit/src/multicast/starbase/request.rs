@@ -1,4 +1,5 @@
-//! The question for what is missing, to the venue's retransmit gateway. What comes in answer are packets like all others.
+//! The question for what is missing, to the venue's retransmit gateway. What comes in answer are packets like all
+//! others.
 
 use super::super::channels::Missing;
 use super::places::{header, packet, request};
