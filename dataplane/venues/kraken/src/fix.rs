@@ -81,6 +81,7 @@ pub fn logon_head(seq: u64, sender: &str, target: &str, key: &str) -> String {
 impl OverFix for Kraken {
     const CAPABILITIES: Capabilities = Capabilities {
         entry: EntryLink::Fix,
+        batch_new: false, // one message an order
         validity_window: false,
         ..CAPABILITIES
     };
