@@ -18,10 +18,11 @@ pub enum Batches {
 /// Venues whose order link takes each order by itself, and whose REST takes several.
 const BY_REST: [VenueId; 2] = [VenueId::BINANCE_USDM, VenueId::KUCOIN];
 /// Venues whose order link takes several, and always gets them.
-const BY_LINK: [VenueId; 5] = [
+const BY_LINK: [VenueId; 6] = [
     VenueId::BITFINEX,
     VenueId::BYBIT,
     VenueId::HUOBI,
+    VenueId::KRAKEN,
     VenueId::KRAKEN_FUTURES,
     VenueId::OKX,
 ];
