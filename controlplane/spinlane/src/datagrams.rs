@@ -174,7 +174,9 @@ impl Machine {
     fn request_snapshot(&mut self, instrument: InstrumentId) {
         match self {
             Self::Classic(machine) => machine.request_snapshot(instrument),
-            Self::Starbase(machine) => machine.request_snapshot(instrument),
+            Self::Starbase(machine) => {
+                let _is_new = machine.request_snapshot(instrument);
+            }
         }
     }
 
@@ -323,6 +325,11 @@ impl Sink for Lane {
                     }),
                 ) = (instrument, self.book(message.instrument))
                 {
+                    if message.has_hole {
+                        *is_whole = false;
+                        self.lost += 1;
+                        return;
+                    }
                     *messages += 1;
                     *is_whole = book.apply(message, &instrument).is_ok();
                     if !*is_whole {
@@ -332,10 +339,8 @@ impl Sink for Lane {
             }
             Event::Control(Control::BookLost(id)) => {
                 self.lost += 1;
-                match self.book(*id) {
-                    Some(Book::Levels(keeper)) => keeper.reset(),
-                    Some(Book::Orders { is_whole, .. }) => *is_whole = false,
-                    None => {}
+                if let Some(Book::Levels(keeper)) = self.book(*id) {
+                    keeper.reset();
                 }
             }
             Event::Quote(_) => self.quotes += 1,

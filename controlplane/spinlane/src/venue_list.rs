@@ -3,7 +3,7 @@
 
 use crate::tools::{Tool, with_tool};
 use dp_types::VenueId;
-use dp_venue_api::{Capabilities, EntryLink, Registry, SingleOrders, Venue as _};
+use dp_venue_api::{BatchNew, Capabilities, EntryLink, Registry, SingleOrders, Venue as _};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -75,14 +75,16 @@ const fn single_orders(can: &Capabilities) -> &'static str {
         SingleOrders::None => "-",
         SingleOrders::Public => "x",
         SingleOrders::Keyed => "key",
+        SingleOrders::Multicast => "UDP",
     }
 }
 
 const fn batch(can: &Capabilities) -> &'static str {
     match (can.batch_new, can.batch) {
-        (true, _) => "new",
-        (false, true) => "x",
-        (false, false) => "-",
+        (BatchNew::Link, _) => "new",
+        (BatchNew::Rest, _) => "rest",
+        (BatchNew::None, true) => "x",
+        (BatchNew::None, false) => "-",
     }
 }
 
@@ -95,7 +97,7 @@ fn as_json(id: VenueId, can: &Capabilities) -> Value {
         "amend_reduce_only": can.amend_reduce_only,
         "cancel_all": can.cancel_all,
         "batch": can.batch,
-        "batch_new": can.batch_new,
+        "batch_new": can.batch_new.name(),
         "dead_man_switch": can.dead_man_switch,
         "market": can.market,
         "ioc": can.ioc,

@@ -133,7 +133,9 @@ impl super::Venue {
             ("public", &self.public),
             ("private", &self.private),
         ] {
-            let is_heard = key == "public" && self.multicast.is_some();
+            // Starbase comes beside the link, the classic feed in its place.
+            let is_classic = self.multicast_feed() == Some(crate::MulticastFeed::Classic);
+            let is_heard = key == "public" && is_classic;
             let is_used = !is_gateway && !is_heard && (trades || key != "private");
             if text.is_empty() && is_used {
                 return refuse(key, "missing; use host:port");

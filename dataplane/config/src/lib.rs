@@ -27,6 +27,7 @@
 //! feeds = 2                             # connections that bring the market data; absent: 1
 //! single_orders = ["BTCUSDT"]            # L3 beside the book, of these symbols, where the venue shows it
 //! market_data = "sbe"                   # how it is written; absent: "json"; then public = "stream-sbe.binance.com:443"
+//! batches = "rest"                      # binance-usdm, kucoin: orders of one decision in one REST request; absent: "off"
 //! budget_pct = 50                       # of the venue's limits; absent: all, nobody else uses keys or address
 //!
 //! [venue.oanda]                         # prices alone: a stream (`public`), no `private`, and no strategy on it
@@ -42,6 +43,7 @@
 //! interface = "10.20.0.7"
 //! line_a = ["239.111.111.1:6100"]
 //! line_b = ["239.111.112.1:6100"]
+//! feed = "classic"                      # what they carry; "starbase": single orders, beside what `public` brings
 //!
 //! [[strategy]]
 //! kind = "market_maker"
@@ -57,6 +59,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod batches;
 mod feeds;
 mod fix;
 mod multicast;
@@ -64,9 +67,10 @@ mod orders;
 mod roles;
 mod transport;
 
+pub use batches::Batches;
 pub use feeds::MarketData;
 pub use fix::{Fix, FixInstrument};
-pub use multicast::{Joined, Multicast};
+pub use multicast::{Joined, Multicast, MulticastFeed};
 pub use roles::Role;
 pub use transport::{Card, LANE_PORTS_MIN, Ports, Transport, XdpMode};
 
@@ -266,7 +270,7 @@ pub struct Venue {
     pub market_data: MarketData,
     /// Orders over FIX; absent = over the venue's own road.
     pub fix: Option<Fix>,
-    /// Market data by multicast; absent = by the venue's own road.
+    /// Market data by multicast; absent = by the venue's own road alone.
     pub multicast: Option<Multicast>,
     /// Symbols as the venue writes them.
     pub symbols: Vec<String>,
@@ -290,6 +294,10 @@ pub struct Venue {
     /// refused there. Without a window an order lost on the way could come to life at any time.
     #[serde(default = "default_order_window_ms")]
     pub order_window_ms: u32,
+    /// How new orders of one decision on one instrument go where the venue takes several by REST alone (binance-usdm,
+    /// kucoin): each by itself over the order link, which is at the book sooner, or in one REST request.
+    #[serde(default)]
+    pub batches: Batches,
     /// Connections that bring the same market data, 1 to 4: first arrival wins, and what one loses another fills in.
     #[serde(default = "feeds::one")]
     pub feeds: u8,
@@ -507,6 +515,9 @@ impl Config {
                 );
             }
             if let Err((key, why)) = venue.check_orders() {
+                return refuse(format!("venue.{name}.{key}"), why);
+            }
+            if let Err((key, why)) = venue.check_batches(name) {
                 return refuse(format!("venue.{name}.{key}"), why);
             }
             if let Err((key, why)) = venue.check_feeds(name) {

@@ -5,9 +5,15 @@
 //! interface = "10.20.0.7"                                       # our address on the card it comes in by
 //! line_a = ["239.111.111.1:6100", "239.111.111.2:6100"]         # the groups of the followed channels
 //! line_b = ["239.111.112.1:6100", "239.111.112.2:6100"]         # the same by the other road; absent: one line
+//! feed = "classic"                                              # what they carry; absent: that
 //! ```
 //! Both kinds of channels are needed, events and snapshots: a book begins with a whole one of the round. Groups and
-//! ports are the venue's to tell; `public` is then not used and may be left out.
+//! ports are the venue's to tell.
+//!
+//! ```text
+//! classic    books of levels, trades, quotes of `symbols`       `public` is not used and may be left out
+//! starbase   single orders and trades of `single_orders`        the rest comes by `public`, as without this section
+//! ```
 
 use crate::{Config, MarketData, Role, Transport, Venue};
 use dp_types::VenueId;
@@ -28,6 +34,20 @@ pub struct Multicast {
     /// Those of the second; absent = there is one line.
     #[serde(default)]
     pub line_b: Vec<String>,
+    /// What they carry; absent = the classic feed.
+    #[serde(default)]
+    pub feed: MulticastFeed,
+}
+
+/// What the groups carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MulticastFeed {
+    /// Books of levels, trades and quotes, in place of the market data link.
+    #[default]
+    Classic,
+    /// Single orders and their trades, beside it.
+    Starbase,
 }
 
 /// A group as it is joined: which line, where, by which interface.
@@ -75,6 +95,11 @@ impl Multicast {
 }
 
 impl Venue {
+    /// What its groups carry; `None` where it has none.
+    pub fn multicast_feed(&self) -> Option<MulticastFeed> {
+        Some(self.multicast.as_ref()?.feed)
+    }
+
     /// Errors: the key, and what is wrong with it.
     pub(crate) fn check_multicast(&self, name: &str) -> Result<(), (String, String)> {
         let Some(multicast) = &self.multicast else {
@@ -94,6 +119,18 @@ impl Venue {
             return refuse(
                 "market_data",
                 "multicast says another way: leave one of them out",
+            );
+        }
+        if self.fix.as_ref().is_some_and(|fix| fix.market.is_some()) {
+            return refuse(
+                "fix.market",
+                "multicast says another way: leave one of them out",
+            );
+        }
+        if multicast.feed == MulticastFeed::Starbase && self.single_orders.is_empty() {
+            return refuse(
+                "multicast.feed",
+                "\"starbase\" brings single orders: name symbols in single_orders, or use \"classic\"",
             );
         }
         multicast
@@ -152,8 +189,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use crate::Transport;
     use crate::tests::{GOOD, load};
+    use crate::{MulticastFeed, Transport};
 
     const SECTION: &str = "[venue.deribit.multicast]\ninterface = \"127.0.0.1\"\n\
         line_a = [\"239.1.1.1:5000\", \"239.1.1.2:5000\"]\nline_b = [\"239.1.2.1:5000\"]\n[[strategy]]";
@@ -184,6 +221,19 @@ mod tests {
         let mut none = load(GOOD).unwrap();
         none.settle_hearing();
         assert_eq!(none.lane[0].transport, Transport::Auto);
+    }
+
+    #[test]
+    fn starbase_comes_beside_the_link() {
+        let section = SECTION.replace("[[strategy]]", "feed = \"starbase\"\n[[strategy]]");
+        let text = with(&section);
+        let text = text.replace("symbols = [", "single_orders = [\"BTCUSDT\"]\nsymbols = [");
+        let told = load(&text).unwrap().venue["deribit"].multicast_feed();
+        assert_eq!(told, Some(MulticastFeed::Starbase));
+        let error = load(&text.replace("public = \"localhost:2\"\n", "")).unwrap_err();
+        assert!(error.contains("venue.deribit.public: missing"), "{error}");
+        let told = load(&with(SECTION)).unwrap().venue["deribit"].multicast_feed();
+        assert_eq!(told, Some(MulticastFeed::Classic));
     }
 
     #[test]
@@ -230,6 +280,24 @@ mod tests {
             ),
             ("symbols = [", "feeds = 2\nsymbols = [", "feeds", "use 1"),
             ("deribit", "okx", "venue.okx.multicast", "Deribit's alone"),
+            (
+                "[[strategy]]",
+                "[venue.deribit.fix]\nentry = \"l:1\"\nmarket = \"l:2\"\n[[strategy]]",
+                "fix.market",
+                "another way",
+            ),
+            (
+                "[[strategy]]",
+                "feed = \"sbe\"\n[[strategy]]",
+                "`sbe`",
+                "`starbase`",
+            ),
+            (
+                "[[strategy]]",
+                "feed = \"starbase\"\n[[strategy]]",
+                "multicast.feed",
+                "single_orders",
+            ),
         ] {
             let error = load(&with(SECTION).replace(from, to)).unwrap_err();
             assert!(

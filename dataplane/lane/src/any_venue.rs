@@ -110,8 +110,10 @@ impl AnyVenue {
             (MarketData::Json, _) => None,
             (MarketData::Sbe, VenueId::BINANCE) => dp_venue_binance::sbe_lacks(&config.secrets),
             (MarketData::Sbe, _) => Some("this venue has none in SBE; use \"json\""),
-            (MarketData::Multicast, VenueId::DERIBIT) => None,
-            (MarketData::Multicast, _) => Some("this build hears no multicast of this venue"),
+            (MarketData::Multicast | MarketData::Starbase, VenueId::DERIBIT) => None,
+            (MarketData::Multicast | MarketData::Starbase, _) => {
+                Some("this build hears no multicast of this venue")
+            }
         }
     }
 
@@ -383,7 +385,10 @@ mod tests {
         assert!(other.contains("none in SBE"), "{other}");
         let unheard = why(VenueId::OKX, MarketData::Multicast).unwrap();
         assert!(unheard.contains("no multicast"), "{unheard}");
-        assert_eq!(why(VenueId::DERIBIT, MarketData::Multicast), None);
+        assert_eq!(why(VenueId::OKX, MarketData::Starbase), Some(unheard));
+        for heard in [MarketData::Multicast, MarketData::Starbase] {
+            assert_eq!(why(VenueId::DERIBIT, heard), None);
+        }
         let keyless = why(VenueId::BINANCE, MarketData::Sbe).unwrap();
         assert!(keyless.contains("needs a key"), "{keyless}");
     }

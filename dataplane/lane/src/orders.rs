@@ -1,12 +1,13 @@
 //! The books of single orders of one lane: one per instrument that was asked for, by whichever rule its venue has.
 
 use dp_book::{OrdersKeeper, Outcome};
-use dp_config::{Config, Role};
+use dp_config::{Config, MulticastFeed, Role};
 use dp_strategy::OrdersView;
 use dp_types::{Instrument, L3Msg, UnixNanos, VenueId};
 use dp_venue_api::SingleOrders;
 use dp_venue_bitfinex::sync::BitfinexSync;
 use dp_venue_coinbase::sync::CoinbaseSync;
+use dp_venue_deribit::sync::DeribitSync;
 use dp_venue_kraken::sync::KrakenSync;
 
 /// The venues whose single orders we follow, once: calls a macro with its own arguments and, for each, the variant, its
@@ -17,6 +18,7 @@ macro_rules! for_rules {
             [$($argument)*]
             (Bitfinex, BitfinexSync, BITFINEX, dp_venue_bitfinex)
             (Coinbase, CoinbaseSync, COINBASE, dp_venue_coinbase)
+            (Deribit, DeribitSync, DERIBIT, dp_venue_deribit)
             (Kraken, KrakenSync, KRAKEN, dp_venue_kraken)
         }
     };
@@ -108,6 +110,11 @@ pub fn check(config: &Config) -> Result<(), String> {
             SingleOrders::Keyed if section.keys_file.is_none() => {
                 "this venue shows them to who has keys; name a keys_file"
             }
+            SingleOrders::Multicast
+                if section.multicast_feed() != Some(MulticastFeed::Starbase) =>
+            {
+                "this venue shows them by multicast alone; name Starbase's groups in multicast with feed = \"starbase\""
+            }
             _ if feeds != config.lanes_of(Role::Engine, name) => {
                 "they are kept in the lane that hears them; give the venue's feed and engine one lane"
             }
@@ -170,7 +177,14 @@ mod tests {
         assert_eq!(told("okx", "", &whole("okx")), Ok(()));
         let spread = "[[lane]]\nvenues = [\"bitfinex\"]\nroles = [\"feed\", \"gateway\"]\n\
                       [[lane]]\nroles = [\"engine\", \"journal\"]";
+        let groups =
+            "[venue.deribit.multicast]\ninterface = \"127.0.0.1\"\nline_a = [\"239.1.1.1:5000\"]";
+        let by = |feed: &str| format!("{some}\n{groups}\nfeed = \"{feed}\"");
+        assert_eq!(told("deribit", &by("starbase"), &whole("deribit")), Ok(()));
+        let classic = by("classic");
         for (venue, lines, lanes, mend) in [
+            ("deribit", some, whole("deribit"), "feed = \"starbase\""),
+            ("deribit", &classic, whole("deribit"), "feed = \"starbase\""),
             ("okx", some, whole("okx"), "leave the key out"),
             ("coinbase", some, whole("coinbase"), "keys_file"),
             ("bitfinex", some, spread.to_owned(), "one lane"),

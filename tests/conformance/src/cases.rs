@@ -103,6 +103,11 @@ impl Case {
         }
     }
 
+    /// By two lines.
+    const fn by_two(self) -> Self {
+        Self { feeds: 2, ..self }
+    }
+
     /// With two connections for the market data.
     const fn twice(
         id: &'static str,

@@ -16,7 +16,7 @@ use dp_shm::Region;
 use dp_types::UnixNanos;
 use dp_venue_api::Capabilities;
 use serde_json::Value;
-use spinlane_sim::config::SimConfig;
+use spinlane_sim::config::{MulticastFeed, SimConfig};
 use spinlane_sim::flow::FlowConfig;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -79,7 +79,12 @@ pub fn sim_config(venue: &Tried, seed: u64) -> SimConfig {
             ticks_per_s: 50,
             ..FlowConfig::default()
         },
-        multicast: venue.is_multicast().then_some(LINES),
+        multicast: (venue.is_multicast() || venue.is_starbase()).then_some(LINES),
+        multicast_feed: if venue.is_starbase() {
+            MulticastFeed::Starbase
+        } else {
+            MulticastFeed::Classic
+        },
         ..SimConfig::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cases::Case;
 use dp_types::VenueId;
-use dp_venue_api::MarketData;
+use dp_venue_api::{BatchNew, Capabilities, MarketData};
 
 /// What of its books a lane follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Tried {
     pub market_data: MarketData,
     /// Orders and market data go over FIX; everything else as ever.
     pub is_fix: bool,
+    /// New orders of one decision go in one REST request.
+    pub has_rest_batches: bool,
     /// Its single orders, where it shows them.
     pub window: Option<Window>,
     /// What the lane of a case follows.
@@ -54,7 +56,7 @@ const USDC: [&str; 2] = ["BTC-USDC", "ETH-USDC"];
 const FX: [&str; 2] = ["EUR-USD", "GBP-USD"];
 
 /// Every venue the suite knows; those the simulator cannot play yet are told and left out.
-pub const ALL: [Tried; 13] = [
+pub const ALL: [Tried; 14] = [
     tried(
         VenueId::BINANCE,
         "binance",
@@ -104,6 +106,14 @@ pub const ALL: [Tried; 13] = [
             &["F07", "F08", "F09", "F10", "S01"],
         )
     },
+    Tried {
+        market_data: MarketData::Starbase,
+        ..tried(VenueId::DERIBIT, "deribit", USDC, &["F25", "F28"]).shows(
+            usize::MAX,
+            usize::MAX,
+            true,
+        )
+    },
     tried(VenueId::HUOBI, "huobi", USDT, &["F07", "E02", "E03", "E07"]),
     tried(
         VenueId::KRAKEN,
@@ -134,6 +144,7 @@ const fn tried(
         symbols,
         market_data: MarketData::Json,
         is_fix: false,
+        has_rest_batches: false,
         window: None,
         follows: Follows::Levels,
         levels: 10,
@@ -188,8 +199,8 @@ pub const PRICES: [Tried; 1] = [Tried {
         &[
             "F03", "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F12", "F16", "F17", "F18",
             "E01", "E02", "E03", "E04", "E05", "E06", "E07", "E08", "E09", "E11", "E12", "E13",
-            "E14", "E15", "E16", "E17", "E18", "E19", "E20", "E21", "A01", "A02", "A03", "A04",
-            "A05", "A06", "S02", "S05",
+            "E14", "E15", "E16", "E17", "E18", "E19", "E20", "E21", "E22", "A01", "A02", "A03",
+            "A04", "A05", "A06", "S02", "S05",
         ],
     )
 }];
@@ -201,9 +212,33 @@ const fn over_fix(venue: Tried) -> Tried {
     }
 }
 
+/// Venues at which new orders go in one REST request where the configuration asks for it, with that.
+pub const BATCHING: [Tried; 2] = [
+    batching(tried(
+        VenueId::BINANCE_USDM,
+        "binance-usdm",
+        USDT,
+        &["F07", "F08"],
+    )),
+    batching(tried(
+        VenueId::KUCOIN,
+        "kucoin",
+        USDT,
+        &["F07", "E02", "E03"],
+    )),
+];
+
+const fn batching(venue: Tried) -> Tried {
+    Tried {
+        has_rest_batches: true,
+        ..venue
+    }
+}
+
 /// All of them.
 pub fn all() -> impl Iterator<Item = Tried> {
-    ALL.into_iter().chain(OVER_FIX).chain(PRICES)
+    let ways = OVER_FIX.into_iter().chain(BATCHING);
+    ALL.into_iter().chain(ways).chain(PRICES)
 }
 
 impl Tried {
@@ -229,22 +264,48 @@ impl Tried {
         all.find(|venue| venue.label() == label)
     }
 
-    /// Whether market data comes by multicast: a case's feeds are then its lines.
+    /// Whether its books come by multicast: a case's feeds are then its lines.
     pub fn is_multicast(&self) -> bool {
         self.market_data == MarketData::Multicast
     }
 
-    /// Whether a case is played here: a FIX session is one connection.
-    pub fn plays(&self, case: &Case) -> bool {
-        !self.is_fix || case.feeds == 1 || self.id == VenueId::YOFX
+    /// Whether new orders of one decision go in one request here, and not each by itself.
+    pub fn enters_together(&self, can: &Capabilities) -> bool {
+        match can.batch_new {
+            BatchNew::None => false,
+            BatchNew::Link => true,
+            BatchNew::Rest => self.has_rest_batches,
+        }
     }
 
-    /// What it is called here: `okx`, `coinbase-fix`, `deribit-multicast`.
+    /// Whether its single orders do: the lines bring those, and the books come as everywhere.
+    pub fn is_starbase(&self) -> bool {
+        self.market_data == MarketData::Starbase
+    }
+
+    /// Whether a case is played here: a FIX session is one connection; single orders come by two lines or by one link;
+    /// a lane that hears them by multicast is in all else one that does not; how orders are entered concerns the cases
+    /// of orders.
+    pub fn plays(&self, case: &Case) -> bool {
+        let has_orders = case.follows == Follows::Orders;
+        if self.is_starbase() {
+            return has_orders;
+        }
+        if self.has_rest_batches && !case.id.starts_with('E') {
+            return false;
+        }
+        let is_one_session = self.is_fix && self.id != VenueId::YOFX;
+        case.feeds == 1 || !(is_one_session || has_orders)
+    }
+
+    /// What it is called here: `okx`, `coinbase-fix`, `deribit-multicast`, `deribit-starbase`, `kucoin-batches`.
     pub fn label(&self) -> String {
-        let road = match (self.is_fix, self.is_multicast()) {
+        let road = match (self.is_fix, self.market_data) {
             (true, _) => "-fix",
-            (false, true) => "-multicast",
-            (false, false) => "",
+            (false, MarketData::Multicast) => "-multicast",
+            (false, MarketData::Starbase) => "-starbase",
+            (false, _) if self.has_rest_batches => "-batches",
+            (false, MarketData::Json | MarketData::Sbe) => "",
         };
         format!("{}{road}", self.name)
     }

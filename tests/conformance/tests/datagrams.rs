@@ -9,7 +9,7 @@ use dp_book::State;
 use dp_shm::Counter;
 use dp_types::InstrumentId;
 use tests_conformance::stage::{LINES, Memory, Stage as _, Virtual, sim_config};
-use tests_conformance::venues::Tried;
+use tests_conformance::venues::{Follows, Tried};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -18,14 +18,32 @@ const STEP_NS: u64 = 1_000_000;
 
 fn stage(memory: &Memory) -> Virtual<'_> {
     let venue = Tried::named("deribit-multicast").expect("on the list");
+    stage_of(memory, venue)
+}
+
+/// A lane that follows single orders by Starbase's lines, and levels by its link.
+fn stage_of_orders(memory: &Memory) -> Virtual<'_> {
+    let venue = Tried::named("deribit-starbase").expect("on the list");
+    stage_of(memory, venue.following(Follows::Orders))
+}
+
+fn stage_of(memory: &Memory, venue: Tried) -> Virtual<'_> {
     let (mut stage, _) = Virtual::with(memory, venue, LINES.len(), &sim_config(&venue, 1));
     for _ in 0..20_000 {
         stage.step(STEP_NS);
-        if is_whole(&stage) {
+        let has_orders = venue.follows == Follows::Levels || are_orders_whole(&stage);
+        if is_whole(&stage) && has_orders {
             return stage;
         }
     }
     panic!("no book came");
+}
+
+fn are_orders_whole(stage: &Virtual<'_>) -> bool {
+    (0..2).all(|at| {
+        let orders = stage.engine().orders(InstrumentId(at));
+        orders.is_some_and(|orders| orders.whole().is_some())
+    })
 }
 
 fn is_whole(stage: &Virtual<'_>) -> bool {
@@ -50,6 +68,10 @@ fn spoilt(stage: &mut Virtual<'_>) -> u64 {
         "reorder",
         "gap",
     ];
+    spoilt_by(stage, &faults)
+}
+
+fn spoilt_by(stage: &mut Virtual<'_>, faults: &[&str]) -> u64 {
     let mut calls = 0;
     for fault in faults {
         stage.fault(fault);
@@ -85,6 +107,91 @@ fn a_lane_that_hears_datagrams_touches_no_allocator() {
     assert!(filled > 0 && gaps > 0, "nothing was lost");
     assert!(is_whole(&stage));
     assert_eq!(calls, 0, "allocations");
+}
+
+/// As above, of single orders, beside a link that goes on.
+#[test]
+fn a_lane_that_hears_single_orders_touches_no_allocator() {
+    let memory = Memory::new();
+    let mut stage = stage_of_orders(&memory);
+    // The link is the first that brings books.
+    let faults = [
+        "gap:on=orders:conn=2:n=100",
+        "gap:on=orders:conn=3:n=100",
+        "duplicate:on=orders:n=100",
+        "reorder:on=orders:conn=2",
+        "reorder:on=orders",
+        "gap:on=orders",
+    ];
+    spoilt_by(&mut stage, &faults);
+    let told = [
+        Counter::TradeEvents,
+        Counter::FeedCopies,
+        Counter::HolesFilled,
+        Counter::Gaps,
+    ];
+    let before = told.map(|counter| count(&stage, counter));
+    let printed = stage.stats()["trades"].as_u64().unwrap_or(0);
+    let calls = spoilt_by(&mut stage, &faults);
+    let printed = stage.stats()["trades"].as_u64().unwrap_or(0) - printed;
+    let after = told.map(|counter| count(&stage, counter));
+    let [trades, copies, filled, gaps] = [0, 1, 2, 3].map(|at: usize| after[at] - before[at]);
+    println!("{trades} trades, {copies} copies, {filled} holes filled, {gaps} gaps");
+    assert!(trades > 50 && copies > 500, "the lines did not carry it");
+    // By one of two roads, and by it once; some were in what both lines lost.
+    assert!(
+        trades <= printed && trades + 20 > printed,
+        "{trades} of {printed} trades"
+    );
+    assert!(filled > 0 && gaps > 0, "nothing was lost");
+    assert!(is_whole(&stage) && are_orders_whole(&stage));
+    assert_eq!(calls, 0, "allocations");
+}
+
+/// Cut, longer than they say, of no kind, of a channel or a number that cannot be: none is a packet, and none moves a
+/// book.
+#[test]
+fn packets_of_single_orders_nobody_should_send_are_counted_and_harmless() {
+    let memory = Memory::new();
+    let mut stage = stage_of_orders(&memory);
+    let (errors, gaps) = (
+        count(&stage, Counter::DecodeErrors),
+        count(&stage, Counter::Gaps),
+    );
+    let packet = |number: i64, channel: i32, kind: u16, messages: u16, body: &[u8]| {
+        let mut bytes = vec![0; 8];
+        bytes.extend(number.to_le_bytes());
+        bytes.extend(channel.to_le_bytes());
+        bytes.extend([kind.to_le_bytes(), messages.to_le_bytes()].concat());
+        bytes.extend(body);
+        bytes
+    };
+    let mut hostile = vec![
+        vec![0],
+        packet(1, 44_801, 1, 1, &[]),
+        packet(9_000_002, 44_801, 1, u16::MAX, &[16; 16]),
+        packet(9_000_002, 44_801, 1, 0, b"more than it says"),
+        packet(-1, 44_801, 1, 0, &[]),
+        packet(1, -44_801, 2, 0, &[]),
+        packet(1, 44_801, 0, 1, b"refused, and cut"),
+        vec![0xff; 3_000],
+    ];
+    let mut seed = 7u64;
+    for len in 1..200 {
+        let byte = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 56) as u8 | 1
+        };
+        hostile.push(std::iter::repeat_with(byte).take(len).collect());
+    }
+    for (at, bytes) in hostile.iter().enumerate() {
+        stage.cast(LINES[at % 2], bytes);
+        stage.step(STEP_NS);
+        assert!(is_whole(&stage) && are_orders_whole(&stage), "{bytes:?}");
+    }
+    let found = count(&stage, Counter::DecodeErrors) - errors;
+    assert_eq!(found, hostile.len() as u64);
+    assert_eq!(count(&stage, Counter::Gaps), gaps);
 }
 
 #[test]

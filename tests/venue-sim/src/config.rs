@@ -109,6 +109,29 @@ pub struct SimConfig {
     pub idle_s: u64,
     /// Groups of the two lines that market data goes out on besides (Deribit); the edge sends it by loopback.
     pub multicast: Option<[SocketAddrV4; 2]>,
+    /// What goes out there.
+    pub multicast_feed: MulticastFeed,
+}
+
+/// What the lines of a multicast feed carry (Deribit).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MulticastFeed {
+    /// Books of levels, trades, quotes.
+    Classic,
+    /// Single orders and trades.
+    Starbase,
+}
+
+impl std::str::FromStr for MulticastFeed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "classic" => Ok(Self::Classic),
+            "starbase" => Ok(Self::Starbase),
+            _ => Err(format!("`{text}`: use classic or starbase")),
+        }
+    }
 }
 
 impl Default for SimConfig {
@@ -134,6 +157,7 @@ impl Default for SimConfig {
             idle_s: 30,
             gateway: Agreed::default(),
             multicast: None,
+            multicast_feed: MulticastFeed::Classic,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use clap::Parser;
-use spinlane_sim::config::{SimConfig, Symbol};
+use spinlane_sim::config::{MulticastFeed, SimConfig, Symbol};
 use spinlane_sim::edge::{self, FIX_SUFFIX, Options};
 use spinlane_sim::fault::{Fault, KINDS};
 use spinlane_sim::fix::Agreed;
@@ -89,6 +89,9 @@ struct Args {
     /// Deribit: groups of two lines, GROUP:PORT,GROUP:PORT, that market data is sent to besides, on loopback.
     #[arg(long, value_parser = lines)]
     multicast: Option<[SocketAddrV4; 2]>,
+    /// Deribit: what is sent there, classic (levels) or starbase (single orders).
+    #[arg(long, default_value = "classic", requires = "multicast")]
+    multicast_feed: MulticastFeed,
     /// yofx: names of the client's sessions (SenderCompID).
     #[arg(long, value_delimiter = ',', default_values_t = Agreed::default().clients)]
     yofx_clients: Vec<String>,
@@ -228,6 +231,7 @@ fn options(args: &Args) -> anyhow::Result<Options> {
             lifetime_s: args.lifetime_s,
             idle_s: args.idle_s,
             multicast: args.multicast,
+            multicast_feed: args.multicast_feed,
             gateway: Agreed {
                 clients: args.yofx_clients.clone(),
                 gateway: args.yofx_name.clone(),

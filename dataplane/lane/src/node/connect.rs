@@ -10,7 +10,7 @@ use crate::lane::Cycle;
 use crate::link::Link;
 use crate::resolve::{Inbox, Reach, Watched, resolve};
 use crate::way::Way;
-use dp_config::{MarketData, Role, host_port, load_keys};
+use dp_config::{Batches, MarketData, MulticastFeed, Role, host_port, load_keys};
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::NumbersPage;
 use dp_transport::{Group, SOCKETS_MAX, Transport};
@@ -89,7 +89,10 @@ impl Plan<'_> {
             nonce_slot: 0,
             is_further_feed: false,
             market_data: match section.market_data {
-                _ if section.multicast.is_some() => dp_venue_api::MarketData::Multicast,
+                _ if let Some(feed) = section.multicast_feed() => match feed {
+                    MulticastFeed::Classic => dp_venue_api::MarketData::Multicast,
+                    MulticastFeed::Starbase => dp_venue_api::MarketData::Starbase,
+                },
                 MarketData::Json => dp_venue_api::MarketData::Json,
                 MarketData::Sbe => dp_venue_api::MarketData::Sbe,
             },
@@ -97,6 +100,7 @@ impl Plan<'_> {
                 Some(fix) => Some(fix_config(name, fix)?),
                 None => None,
             },
+            rest_batches: section.batches == Batches::Rest,
             budget: budget::of(self.config, usize::from(self.id.0), name),
         };
         Ok(VenueParts {

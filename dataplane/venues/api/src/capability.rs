@@ -22,6 +22,8 @@ pub enum SingleOrders {
     Public,
     /// To whoever has keys.
     Keyed,
+    /// To whoever stands in its data centre: by multicast.
+    Multicast,
 }
 
 impl SingleOrders {
@@ -31,6 +33,29 @@ impl SingleOrders {
             Self::None => "none",
             Self::Public => "public",
             Self::Keyed => "keyed",
+            Self::Multicast => "multicast",
+        }
+    }
+}
+
+/// Whether several new orders go in one request ([`crate::Venue::new_orders`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchNew {
+    /// Each goes by itself.
+    None,
+    /// Over the order link, as each by itself would.
+    Link,
+    /// In a REST request, where the configuration asks for it: a message of the order link is at the book sooner.
+    Rest,
+}
+
+impl BatchNew {
+    /// One word for people and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Link => "link",
+            Self::Rest => "rest",
         }
     }
 }
@@ -51,7 +76,7 @@ pub struct Capabilities {
     /// Several cancels in one request.
     pub batch: bool,
     /// Several new orders in one request ([`crate::Venue::new_orders`]).
-    pub batch_new: bool,
+    pub batch_new: BatchNew,
     /// The venue cancels our orders when we fall silent.
     pub dead_man_switch: bool,
     /// Market, IOC, FOK.

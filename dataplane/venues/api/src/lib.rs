@@ -29,7 +29,7 @@ mod sign;
 mod venue;
 mod ws_link;
 
-pub use capability::{Capabilities, EntryLink, SingleOrders};
+pub use capability::{BatchNew, Capabilities, EntryLink, SingleOrders};
 pub use dp_secret::{Keys as Secrets, Locked, Secret, Zeroizing, scrub};
 pub use dp_wire::http::Usage;
 pub use event::{Control, DecodeError, Event, Fault, RequestAck};
@@ -40,7 +40,7 @@ pub use link::{
     FixSpec, LinkKind, LinkRole, LinkSpec, RestMethod, RestRequest, RestResponse, RestTag,
     UpgradeField,
 };
-pub use order_batch::OrderBatch;
+pub use order_batch::{BatchLink, Fates, OrderBatch};
 pub use reason::Reason;
 pub use registry::{Registry, RegistryError};
 pub use sign::{Hash, HmacKey};

@@ -3,7 +3,7 @@
 //! Their client ids are one behind the other ([`crate::Venue::new_orders`]): the first one, and a number that says which
 //! instrument and how many, name them all. An answer's item without an id is the order of its place.
 
-use dp_types::{ClientOrderId, InstrumentId, NewOrder};
+use dp_types::{ClientOrderId, InstrumentId, NewOrder, UnixNanos};
 
 /// What a number has for the count: a batch has fewer.
 const COUNTS: u64 = 32;
@@ -27,6 +27,16 @@ impl OrderBatch {
             first: first.client_id,
             instrument: first.instrument,
             count: orders.len() as u64,
+        })
+    }
+
+    /// Read back from what a request's tag holds. `None`: it is none of ours.
+    pub fn read(first: ClientOrderId, instrument: InstrumentId, count: usize) -> Option<Self> {
+        ClientOrderId::from_raw(first.0)?;
+        (1..=Self::MAX).contains(&count).then_some(Self {
+            first,
+            instrument,
+            count: count as u64,
         })
     }
 
@@ -67,6 +77,78 @@ impl OrderBatch {
     }
 }
 
+/// Which orders of a batch have their answer. An answer may leave some out, say one twice, or name others: each order
+/// is answered once, and those that are not are known at the end.
+#[derive(Debug, Clone, Copy)]
+pub struct Fates {
+    batch: OrderBatch,
+    /// A bit a place.
+    settled: u32,
+}
+
+const _: () = assert!(OrderBatch::MAX <= u32::BITS as usize);
+
+impl Fates {
+    /// None has its answer.
+    pub const fn new(batch: OrderBatch) -> Self {
+        Self { batch, settled: 0 }
+    }
+
+    /// This order's answer is here. Whether it is one of the batch, and the answer its first.
+    pub fn settle(&mut self, id: ClientOrderId) -> bool {
+        let place = id.0.checked_sub(self.batch.first.0);
+        let Some(place) = place.filter(|place| *place < self.batch.count) else {
+            return false;
+        };
+        let bit = 1 << place; // below the count, which is below 32
+        let is_first = self.settled & bit == 0;
+        self.settled |= bit;
+        is_first
+    }
+
+    /// Those without an answer.
+    pub fn open(self) -> impl Iterator<Item = ClientOrderId> {
+        let places = 0..self.batch.count();
+        let open = places.filter(move |place| self.settled & 1 << place == 0);
+        open.filter_map(move |place| self.batch.at(place))
+    }
+}
+
+/// A REST link of its own for batches. One is under way at a time: behind it another would wait for its answer, and
+/// orders that cannot go together go by themselves.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BatchLink {
+    is_open: bool,
+    /// When the one under way went out.
+    sent: Option<UnixNanos>,
+}
+
+impl BatchLink {
+    /// It is open, and nothing is under way.
+    pub const fn opened() -> Self {
+        Self {
+            is_open: true,
+            sent: None,
+        }
+    }
+
+    /// One went out.
+    pub const fn send(&mut self, now: UnixNanos) {
+        self.sent = Some(now);
+    }
+
+    /// Its answer is here, or the word that none comes.
+    pub const fn answered(&mut self) {
+        self.sent = None;
+    }
+
+    /// Whether one may go out. One that is lost without a word holds the others up for `wait_ns`.
+    pub fn is_free(&self, now: UnixNanos, wait_ns: u64) -> bool {
+        let is_under_way = |at: UnixNanos| at.after(wait_ns) > now;
+        self.is_open && !self.sent.is_some_and(is_under_way)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +168,49 @@ mod tests {
         }
         for number in [0, COUNTS - 1, u64::MAX] {
             assert_eq!(OrderBatch::from_number(first, number), None, "{number}");
+        }
+        for count in [0, 32] {
+            assert_eq!(OrderBatch::read(first, InstrumentId(0), count), None);
+        }
+        let none = ClientOrderId(0);
+        assert_eq!(OrderBatch::read(none, InstrumentId(0), 2), None);
+    }
+
+    #[test]
+    fn one_is_under_way_at_a_time() {
+        let at = UnixNanos;
+        let mut link = BatchLink::default();
+        assert!(!link.is_free(at(1), 10), "not open");
+        link = BatchLink::opened();
+        assert!(link.is_free(at(1), 10));
+        link.send(at(1));
+        assert!(!link.is_free(at(10), 10));
+        assert!(link.is_free(at(11), 10), "lost without a word");
+        link.send(at(11));
+        link.answered();
+        assert!(link.is_free(at(11), 10));
+    }
+
+    #[test]
+    fn each_order_is_answered_once_and_what_is_left_is_known() {
+        let first = ClientOrderId(1 << 32 | 7);
+        for count in [3, OrderBatch::MAX] {
+            let batch = OrderBatch::read(first, InstrumentId(0), count).unwrap();
+            let mut fates = Fates::new(batch);
+            assert_eq!(fates.open().count(), count);
+            assert!(fates.settle(ClientOrderId(first.0 + 1)));
+            assert!(!fates.settle(ClientOrderId(first.0 + 1)), "twice");
+            let after = ClientOrderId(first.0 + count as u64);
+            let before = ClientOrderId(first.0 - 1);
+            for stranger in [before, after, ClientOrderId(0), ClientOrderId(u64::MAX)] {
+                assert!(!fates.settle(stranger));
+            }
+            let open: Vec<_> = fates.open().map(|id| id.0 - first.0).collect();
+            assert_eq!((open[0], open[1], open.len()), (0, 2, count - 1));
+            for id in fates.open() {
+                assert!(fates.settle(id));
+            }
+            assert_eq!(fates.open().count(), 0);
         }
     }
 }

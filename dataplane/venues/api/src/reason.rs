@@ -155,6 +155,7 @@ reasons! {
         "fills: the orders channel tells the same", "balance: it is read by reconciliation",
         "a balance without what is free of it", "a wallet before what is free in it is known: asked for",
         "an order accepted and not live yet", "an order on its way to the book",
+        "an order as it stood before a link was lost",
         "an order that is not on the book yet", "an order event without its order",
         "an update of an order whose beginning was not seen",
 

@@ -44,6 +44,8 @@ pub enum MarketData {
     Sbe,
     /// In datagrams of multicast groups: Deribit's, in its data centres. No link brings it ([`Venue::on_datagram`]).
     Multicast,
+    /// As text, and beside it single orders in datagrams: of Deribit's Starbase, in its data centres.
+    Starbase,
 }
 
 /// Lines of a multicast feed: the same datagrams by two roads.
@@ -82,6 +84,9 @@ pub struct VenueConfig {
     pub market_data: MarketData,
     /// Orders go over FIX.
     pub fix: Option<FixConfig>,
+    /// New orders of one decision go in one REST request, at venues that take several by REST alone
+    /// ([`crate::BatchNew::Rest`]). The others do not look.
+    pub rest_batches: bool,
 }
 
 /// A venue's FIX, as configured. What is empty is the venue's own.

@@ -513,35 +513,44 @@ pub(crate) fn on_queried(
     })
 }
 
+fn nack(client_id: ClientOrderId, refusal: Refusal) -> Event<'static> {
+    Event::Ack(RequestAck {
+        client_id,
+        order_id: OrderId(0),
+        reason: refusal.reason,
+        code: refusal.code,
+        venue_ns: VenueNanos(0),
+    })
+}
+
+/// A new order was refused, or its outcome is open.
+pub(crate) fn refused(
+    (client, instrument): (ClientOrderId, InstrumentId),
+    refusal: Refusal,
+    out: &mut impl Sink,
+) {
+    out.event(&nack(client, refusal));
+    let state = match refusal.reason {
+        RejectReason::UnknownOutcome | RejectReason::DuplicateId => OrderState::Unknown,
+        _ => OrderState::Rejected,
+    };
+    let report = bare_report(instrument, client, state, refusal.reason);
+    out.event(&Event::Order(report));
+}
+
 /// A request of ours was refused.
 fn on_refusal(
     market: Market<'_>,
     request: RequestId,
-    refused: Refusal,
+    refusal: Refusal,
     out: &mut impl Sink,
 ) -> Notice {
-    let Refusal { code, reason, .. } = refused;
-    let ack = |client_id| {
-        Event::Ack(RequestAck {
-            client_id,
-            order_id: OrderId(0),
-            reason,
-            code,
-            venue_ns: VenueNanos(0),
-        })
-    };
+    let reason = refusal.reason;
     match request {
-        RequestId::New(client, instrument) => {
-            out.event(&ack(client));
-            let state = match reason {
-                RejectReason::UnknownOutcome | RejectReason::DuplicateId => OrderState::Unknown,
-                _ => OrderState::Rejected,
-            };
-            out.event(&Event::Order(bare_report(
-                instrument, client, state, reason,
-            )));
+        RequestId::New(client, instrument) => refused((client, instrument), refusal, out),
+        RequestId::Amend(client, _) | RequestId::Cancel(client, _) => {
+            out.event(&nack(client, refusal));
         }
-        RequestId::Amend(client, _) | RequestId::Cancel(client, _) => out.event(&ack(client)),
         RequestId::Query(client, instrument) if reason == RejectReason::UnknownOrder => {
             absent(&market, instrument, client, out);
         }

@@ -53,8 +53,8 @@ use dp_types::{
     UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Event, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, SingleOrders, Sink, UpgradeField, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Event, Fault, LinkRole, LinkSpec, ReadCounts,
+    Registry, RegistryError, RestResponse, SingleOrders, Sink, UpgradeField, Venue, VenueConfig,
 };
 
 /// Spot.
@@ -71,6 +71,8 @@ pub const LINK_ORDERS: LinkId = LinkId(2);
 pub const LINK_USER: LinkId = LinkId(3);
 /// REST of futures for what must not wait behind snapshots and lists.
 pub const LINK_CANCELS: LinkId = LinkId(4);
+/// REST of futures for new orders that go together, where the configuration asks for it.
+pub const LINK_BATCHES: LinkId = LinkId(5);
 
 /// The asset fees are paid in when the account holds it.
 const FEE_ASSET: &str = "BNB";
@@ -83,7 +85,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: true,
     cancel_all: true,
     batch: false,
-    batch_new: false,
+    batch_new: BatchNew::None,
     dead_man_switch: false, // none on spot: cancel-all is ours to send
     market: true,
     ioc: true,
@@ -152,6 +154,14 @@ impl<P: Of> Machine<P> {
 
 fn known(registry: &Registry, id: InstrumentId) -> Result<&Instrument, EntryError> {
     registry.get(id).ok_or(EntryError::UnknownInstrument)
+}
+
+fn terms(instrument: &Instrument, order: &NewOrder) -> usdm::Terms {
+    usdm::Terms {
+        side: order.side,
+        price: instrument.price_decimal(order.price),
+        qty: instrument.qty_decimal(order.qty),
+    }
 }
 
 impl<P: Of> Venue for Machine<P> {
@@ -297,12 +307,31 @@ impl<P: Of> Venue for Machine<P> {
             },
         )?;
         if P::PRODUCT == Product::Usdm {
-            let terms = usdm::Terms {
-                side: order.side,
-                price: instrument.price_decimal(order.price),
-                qty: instrument.qty_decimal(order.qty),
-            };
-            self.session.note_terms(order.client_id, terms);
+            self.session
+                .note_terms(order.client_id, terms(instrument, order));
+        }
+        Ok(())
+    }
+
+    fn batch_max(&self) -> usize {
+        self.session.batch_max()
+    }
+
+    /// Futures only, and only where the configuration asks for it. Errors: as [`Venue::new_order`], and
+    /// [`EntryError::Backlog`] while one is under way.
+    fn new_orders(
+        &mut self,
+        registry: &Registry,
+        orders: &[NewOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let first = orders.first().ok_or(EntryError::UnknownInstrument)?;
+        let instrument = known(registry, first.instrument)?;
+        self.session.new_orders(instrument, orders, now, out)?;
+        for order in orders {
+            self.session
+                .note_terms(order.client_id, terms(instrument, order));
         }
         Ok(())
     }

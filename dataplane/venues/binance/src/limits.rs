@@ -29,6 +29,11 @@ const BAN_NS: u64 = 2 * MINUTE_NS;
 /// The venue's longest ban, three days: a later time is a wrong one.
 const BAN_NS_MAX: u64 = 3 * DAY_NS;
 
+/// What a request for several orders of futures costs, however many they are: of the weight, and of the two windows
+/// of orders. Source: as `usdm::batch`.
+pub(crate) const BATCH_WEIGHT: u32 = 5;
+const BATCH_ORDERS: [u32; 2] = [5, 1];
+
 /// One entry of `rateLimits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
@@ -154,11 +159,22 @@ impl Limits {
 
     /// Takes room for a new order.
     pub fn new_order(&mut self, now: UnixNanos) -> bool {
-        if !self.orders.iter_mut().all(|window| window.fits(now, 1, 0)) || !self.request(now, 1) {
+        self.orders(now, [1; 2], 1)
+    }
+
+    /// Takes room for a request for several new orders of futures.
+    pub fn new_batch(&mut self, now: UnixNanos) -> bool {
+        self.orders(now, BATCH_ORDERS, BATCH_WEIGHT)
+    }
+
+    fn orders(&mut self, now: UnixNanos, counts: [u32; 2], weight: u32) -> bool {
+        let mut windows = self.orders.iter_mut().zip(counts);
+        if !windows.all(|(window, count)| window.fits(now, count, 0)) || !self.request(now, weight)
+        {
             return false;
         }
-        for window in &mut self.orders {
-            window.charge(now, 1);
+        for (window, count) in self.orders.iter_mut().zip(counts) {
+            window.charge(now, count);
         }
         true
     }
@@ -238,6 +254,26 @@ mod tests {
         assert!(limits.cancel(T0), "what rests must go");
         assert!(limits.request(T0, 1));
         assert!(limits.new_order(T0.after(11 * SECOND_NS)));
+    }
+
+    #[test]
+    fn a_batch_counts_as_the_venue_counts_it() {
+        let fresh = || Limits::new(Product::Usdm, Budget::WHOLE);
+        let mut limits = fresh();
+        let batches = (0..100).filter(|_| limits.new_batch(T0)).count();
+        assert_eq!(batches, 60, "five each of 300 in 10 s");
+        assert!(!limits.new_order(T0) && limits.cancel(T0));
+        let mut limits = fresh();
+        assert_eq!((0..296).filter(|_| limits.new_order(T0)).count(), 296);
+        assert!(!limits.new_batch(T0), "four are left");
+        assert_eq!(
+            (0..9).filter(|_| limits.new_order(T0)).count(),
+            4,
+            "and still are"
+        );
+        let mut limits = fresh();
+        limits.tell_weight(T0, 1_916);
+        assert!(!limits.new_batch(T0) && limits.new_order(T0), "of 1,920");
     }
 
     #[test]

@@ -76,7 +76,8 @@ pub fn reason_of(status: u16, code: i32, named: RejectReason) -> RejectReason {
         429 | 418 => RejectReason::RateLimit,
         // 5xx settles nothing, but the overload refusal says in its code that nothing was done.
         500..=599 if code == -1008 => RejectReason::VenueDown,
-        0 | 500..=599 => RejectReason::UnknownOutcome,
+        // 408: the engine did not answer the gateway in time.
+        0 | 408 | 500..=599 => RejectReason::UnknownOutcome,
         _ => match (named, status) {
             (RejectReason::None, 401) => RejectReason::Auth,
             (RejectReason::None, 403) => RejectReason::Permission,

@@ -10,16 +10,19 @@
 
 use crate::account::{self, text};
 use crate::feed::{Levels, Notice, at, on_snapshot};
-use crate::limits::{USAGES_MAX, Usage, usages};
+use crate::limits::{BATCH_WEIGHT, USAGES_MAX, Usage, usages};
 use crate::product::{Market, Product};
 use crate::symbols::{parse_client_id, trimmed};
 use crate::usdm;
-use crate::{LINK_CANCELS, LINK_REST, entry};
+use crate::usdm::batch::{Heard, on_answer};
+use crate::{LINK_BATCHES, LINK_CANCELS, LINK_REST, entry};
 use dp_types::{
     ClientOrderId, Decimal, Instrument, InstrumentId, LinkId, Notional, NumError, OrderId, Price,
     Qty,
 };
-use dp_venue_api::{DecodeError, Registry, RegistryError, RestMethod, RestRequest, RestTag, Sink};
+use dp_venue_api::{
+    DecodeError, OrderBatch, Registry, RegistryError, RestMethod, RestRequest, RestTag, Sink,
+};
 use dp_wire::json::Value;
 
 /// The field a key is shown in.
@@ -86,10 +89,13 @@ pub enum Ask {
     CancelAll(InstrumentId),
     /// The dead man's switch of an instrument, put off.
     DeadMan(InstrumentId),
+    /// New orders of futures.
+    Orders(OrderBatch),
 }
 
 impl Ask {
-    /// As a tag: the kind in the low four bits, a page of an order's trades in the next four, numbers above.
+    /// As a tag: the kind in the low four bits, a page of an order's trades or the count of a batch in the next four,
+    /// numbers above.
     pub const fn tag(self) -> RestTag {
         let (kind, number) = match self {
             Self::Rules(None) => (1, 0),
@@ -110,6 +116,10 @@ impl Ask {
             Self::KeepAlive => (10, 0),
             Self::CancelAll(id) => (11, id.0 as u64),
             Self::DeadMan(id) => (12, id.0 as u64),
+            Self::Orders(batch) => {
+                let (kind, count) = (13, batch.count() as u64 & 0xf);
+                (kind | count << 4, pack(batch.instrument(), batch.first()))
+            }
         };
         RestTag(kind | number << 8)
     }
@@ -125,6 +135,7 @@ impl Ask {
         let page = (tag.0 >> 4 & 0xf) as u8;
         Some(match tag.0 & 0xf {
             7 => Self::OrderTrades(id, client, page),
+            13 => Self::Orders(OrderBatch::read(client, id, usize::from(page))?),
             _ if page != 0 => return None,
             1 => Self::Rules(match number()? {
                 0 => None,
@@ -165,6 +176,7 @@ impl Ask {
             Self::Positions(_) => 5,
             Self::ListenKey | Self::KeepAlive | Self::CancelAll(_) => 1,
             Self::DeadMan(_) => 10,
+            Self::Orders(_) => BATCH_WEIGHT,
         }
     }
 
@@ -172,13 +184,14 @@ impl Ask {
     const fn link(self) -> LinkId {
         match self {
             Self::CancelAll(_) | Self::DeadMan(_) => LINK_CANCELS,
+            Self::Orders(_) => LINK_BATCHES,
             _ => LINK_REST,
         }
     }
 
     const fn method(self) -> RestMethod {
         match self {
-            Self::ListenKey | Self::DeadMan(_) => RestMethod::Post,
+            Self::ListenKey | Self::DeadMan(_) | Self::Orders(_) => RestMethod::Post,
             Self::KeepAlive => RestMethod::Put,
             Self::CancelAll(_) => RestMethod::Delete,
             _ => RestMethod::Get,
@@ -273,6 +286,8 @@ pub enum Answer {
     Key(String),
     /// It was done, and there is nothing in it.
     Done,
+    /// The fates of new orders went out.
+    Orders(Heard),
 }
 
 /// Reads the body of a successful answer. Errors: [`DecodeError`].
@@ -295,6 +310,7 @@ pub(crate) fn read(
             Ok(Answer::Positions)
         }
         Ask::ListenKey => Ok(Answer::Key(usdm::user::target(root)?)),
+        Ask::Orders(batch) => Ok(Answer::Orders(on_answer(batch, root, out))),
         Ask::KeepAlive | Ask::CancelAll(_) | Ask::DeadMan(_) => Ok(Answer::Done),
         Ask::Depth(id, _) => {
             on_snapshot(id, root, levels, out)?;

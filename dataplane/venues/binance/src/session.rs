@@ -32,14 +32,15 @@ use crate::session::reconcile::Run;
 use crate::session::rules::Rules;
 use crate::symbols::client_id_text;
 use crate::template::Templates;
+use crate::usdm::batch::Batches;
 use crate::usdm::{self, Futures};
-use crate::{LINK_CANCELS, LINK_MD, LINK_ORDERS, LINK_REST, LINK_USER};
+use crate::{LINK_BATCHES, LINK_CANCELS, LINK_MD, LINK_ORDERS, LINK_REST, LINK_USER};
 use dp_types::{
     CancelOrder, Instrument, InstrumentId, LinkId, Now, OrderId, RejectReason, UnixNanos,
 };
 use dp_venue_api::{
-    Control, EntryError, Event, Fault, InFlight, LinkKind, LinkSpec, MarketData, Registry, Secret,
-    Sink, UpgradeField, VenueConfig,
+    BatchLink, Control, EntryError, Event, Fault, InFlight, LinkKind, LinkSpec, MarketData,
+    Registry, Secret, Sink, UpgradeField, VenueConfig,
 };
 use dp_wire::buf::{Buf, Overflow};
 
@@ -187,10 +188,15 @@ impl Session {
             links.push(link(
                 LINK_CANCELS,
                 LinkKind::Http,
-                config.rest,
+                config.rest.clone(),
                 String::new(),
                 "cancels",
             ));
+        }
+        let has_batches = is_futures && auth.is_some() && config.rest_batches;
+        if has_batches {
+            let (kind, path) = (LinkKind::Http, String::new());
+            links.push(link(LINK_BATCHES, kind, config.rest, path, "batches"));
         }
         let followed = |&id: &InstrumentId| Followed {
             id,
@@ -221,7 +227,12 @@ impl Session {
             in_flight: InFlight::new(ANSWER_WAIT_NS),
             run: None,
             runs: 0,
-            futures: is_futures.then(Box::default),
+            futures: is_futures.then(|| {
+                Box::new(Futures {
+                    batches: has_batches.then(Batches::default),
+                    ..Futures::default()
+                })
+            }),
         }
     }
 
@@ -273,6 +284,7 @@ impl Session {
             }
             LINK_USER => self.user_opened(now, out),
             LINK_CANCELS => self.cancels_opened(registry, now, out),
+            LINK_BATCHES => self.with_batch_link(|link| *link = BatchLink::opened()),
             _ => {}
         }
     }
@@ -319,6 +331,7 @@ impl Session {
             }
             LINK_USER => self.user_closed(now, out),
             LINK_CANCELS => self.cancels_closed(now),
+            LINK_BATCHES => self.with_batch_link(|link| *link = BatchLink::default()),
             _ => {}
         }
     }

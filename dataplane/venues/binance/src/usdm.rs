@@ -5,6 +5,7 @@
 //! link 2 orders   WebSocket API: logon, orders; modify takes the whole of an order        entry
 //! link 3 user     opened by a listen key: our orders, fills, balances, positions          user, account
 //! link 4 cancels  REST that waits behind nothing: cancel all, the dead man's switch       switch
+//! link 5 batches  new orders of one decision, where the configuration asks for it         batch
 //!
 //! links 2 and 3 ready → LoggedIn; the end of 3 ends 2
 //! ```
@@ -12,6 +13,7 @@
 //! Source: venue page, section 9, read 2026-11-22.
 
 pub(crate) mod account;
+pub(crate) mod batch;
 pub(crate) mod entry;
 pub(crate) mod reject;
 pub(crate) mod switch;
@@ -19,8 +21,9 @@ pub(crate) mod user;
 
 use crate::session::SECOND_NS;
 use dp_types::{Decimal, Side};
-use dp_venue_api::{Capabilities, EntryLink, Latest, SingleOrders};
+use dp_venue_api::{BatchNew, Capabilities, EntryLink, Latest, SingleOrders};
 
+pub use batch::BATCH_MAX;
 pub use switch::{DEAD_MAN_REARM_S, DEAD_MAN_TIMES};
 
 /// What the venue offers on USD-M futures and we use.
@@ -31,7 +34,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: true,
     batch: false, // one request cancels everything of a symbol
-    batch_new: false,
+    batch_new: BatchNew::Rest,
     dead_man_switch: true,
     market: true,
     ioc: true,
@@ -75,6 +78,8 @@ pub(crate) struct Futures {
     pub(crate) switch: switch::Switch,
     pub(crate) terms: Latest<Terms>,
     pub(crate) is_cancels_open: bool,
+    /// `None`: the configuration does not ask for them.
+    pub(crate) batches: Option<batch::Batches>,
     /// When the links that answer are asked for a sign of life.
     pub(crate) probe_at: Option<dp_types::UnixNanos>,
 }

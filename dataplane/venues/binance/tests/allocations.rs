@@ -14,7 +14,7 @@ use dp_types::{
 use dp_venue_api::{Event, FixConfig, Registry, RestRequest, RestResponse, RestTag, Sink, Venue};
 use dp_venue_binance::rest::{Ask, RECORDED};
 use dp_venue_binance::sync::BinanceSync;
-use dp_venue_binance::{Binance, LINK_MD, LINK_ORDERS, LINK_REST};
+use dp_venue_binance::{Binance, LINK_BATCHES, LINK_MD, LINK_ORDERS, LINK_REST};
 use dp_venue_fix::FixEntry;
 use dp_wire::fix::{Frame, frame};
 use rig::{Keys, Rig, fixture};
@@ -29,6 +29,8 @@ struct Lane {
     keeper: Keeper<BinanceSync>,
     instrument: dp_types::Instrument,
     count: usize,
+    /// Of the latest request.
+    tag: RestTag,
 }
 
 impl Lane {
@@ -41,6 +43,7 @@ impl Lane {
             keeper: Keeper::new(BinanceSync),
             instrument: *registry.get(InstrumentId(0)).unwrap(),
             count: 0,
+            tag: RestTag(0),
         }
     }
 }
@@ -56,7 +59,10 @@ impl Sink for Lane {
         black_box(text);
         self.count += 1;
     }
-    fn request(&mut self, _: LinkId, _: &RestRequest<'_>) {}
+    fn request(&mut self, _: LinkId, request: &RestRequest<'_>) {
+        black_box(request.body);
+        self.tag = request.tag;
+    }
     fn reconnect(&mut self, _: LinkId, _: &'static str) {}
 }
 
@@ -211,12 +217,13 @@ fn decode_and_apply_touch_no_allocator() {
 #[test]
 fn futures_touch_no_allocator() {
     for keys in [Keys::Ed25519, Keys::Hmac] {
-        let mut rig = rig::ready_usdm(keys);
+        let mut rig = rig::batching(keys);
         let instrument = *rig.registry.get(InstrumentId(0)).unwrap();
         let mut lane = Lane {
             keeper: Keeper::new(BinanceSync),
             instrument,
             count: 0,
+            tag: RestTag(0),
         };
         let names = [
             "usdm_new_ack",
@@ -239,6 +246,13 @@ fn futures_touch_no_allocator() {
             price: Price(65_000_100),
             qty: Qty(1_000_000),
         };
+        let orders = [2, 3, 4, 5, 6].map(|sequence| NewOrder {
+            client_id: ClientOrderId::new(Epoch(1), LaneId(0), sequence).unwrap(),
+            ..order
+        });
+        let item = r#"{"orderId":8886774001,"updateTime":1760000000004}"#;
+        let refused = r#"{"code":-5022,"msg":"x"}"#;
+        let mut answer = format!("[{item},{item},{refused},{item},{item}]").into_bytes();
         let amend = AmendOrder {
             instrument: InstrumentId(0),
             client_id: id,
@@ -257,6 +271,16 @@ fn futures_touch_no_allocator() {
         let count = allocations(|| {
             let (now, lane) = (at_ms(1), &mut lane);
             venue.new_order(registry, &order, now, lane).unwrap();
+            venue.new_orders(registry, &orders, now, lane).unwrap();
+            let response = RestResponse {
+                tag: lane.tag,
+                status: 200,
+                retry_after_s: None,
+                usage: dp_venue_api::Usage::default(),
+                body: &mut answer,
+            };
+            let told = venue.on_response(registry, LINK_BATCHES, now, response, lane);
+            told.unwrap();
             venue.amend_order(registry, &amend, now, lane).unwrap();
             venue.cancel_order(registry, &cancel, now, lane).unwrap();
             for bytes in &mut messages {
@@ -266,7 +290,7 @@ fn futures_touch_no_allocator() {
             }
             black_box(venue.next_deadline());
         });
-        assert!(lane.count >= 13, "{}", lane.count);
+        assert!(lane.count >= 20, "{}", lane.count);
         assert_eq!(count, (0, 0));
     }
 }

@@ -1,7 +1,9 @@
-//! Order entry over the logged-in socket: new, amend, cancel, several cancels; and the notifications that answer.
+//! Order entry over the logged-in socket: new, several new ones, amend, cancel, several cancels; and the notifications that
+//! answer.
 //!
 //! ```text
 //! [0,"on",null,{"cid":4294967297,"type":"EXCHANGE LIMIT","symbol":"tBTCUSD","amount":"-0.001","price":"65000","flags":4096}]
+//! [0,"ox_multi",null,[["on",{…}],["on",{…}]]]
 //! [0,"ou",null,{"id":185815098001,"price":"64999"}]
 //! [0,"oc",null,{"id":185815098001}]    or, until the venue has named it,  {"cid":4294967297,"cid_date":"2026-11-21"}
 //! [0,"oc_multi",null,{"id":[185815098001]}]                             {"cid":[[4294967297,"2026-11-21"]]}
@@ -16,6 +18,12 @@
 //!
 //! SUCCESS means accepted for processing: an `Ack`, its effect follows as an order event. A refusal names the
 //! order by the client id only, or by the venue's id only; the rest comes from `sent`.
+//!
+//! Orders of an `ox_multi` are answered each for itself, by `on-req`; the venue's own client says that the message has no
+//! confirmation. Refused whole (`input: invalid`), `ox_multi-req` names none of them and no request has a number: all
+//! orders of the one that waits for an answer are refused with its reason. Where several wait, or one that was answered in
+//! part, it is not known whose refusal it is: those without an answer are `Unknown`, and asked about. A list of
+//! notifications in its DATA, as REST has it, is read as those [U here].
 //! Source: venue page, sections 4.2, 4.3 and 4.7, read 2026-11-21; fixtures `entry_*.json`.
 
 use crate::ID;
@@ -26,19 +34,25 @@ use crate::reject;
 use crate::sent::Sent;
 use crate::symbols::{Day, is_derivative, push_u64, rounded};
 use dp_types::{
-    CancelOrder, ClientOrderId, Decimal, Instrument, NewOrder, OrderId, OrderKind, OrderReport,
-    OrderState, Price, Qty, RejectReason, Side, Tif, VenueNanos,
+    CancelOrder, ClientOrderId, Decimal, Instrument, InstrumentId, NewOrder, OrderId, OrderKind,
+    OrderReport, OrderState, Price, Qty, RejectReason, Side, Tif, VenueNanos,
 };
 use dp_venue_api::{DecodeError, Event, Fault, Registry, RequestAck, Sink};
 use dp_wire::json::Value;
 
-/// Cancels one `oc_multi` may carry: what the venue allows in an `ox_multi`.
+/// Orders one `ox_multi` may enter, by the venue's page; cancels one `oc_multi` may carry [U].
 pub const BATCH_MAX: usize = 75;
+/// Bytes of one order among several: 90 of its own words, the longest type and symbol, and three numbers.
+pub(crate) const NEW_BYTES: usize = 224;
 /// Post-only.
 const FLAG_POST_ONLY: &str = "4096";
 
+/// The answer to a request of several orders as a whole.
+const SEVERAL: &str = "ox_multi-req";
 /// An answer about an order that is not ours.
 pub(crate) const NOT_OURS: &str = "an answer about orders that are not ours";
+/// Several orders were taken.
+const ANSWERED_EACH: &str = "a batch was taken: its orders tell how it went";
 /// A notification that answers no request.
 pub(crate) const NOTICE: &str = "a notification";
 
@@ -78,8 +92,26 @@ fn push_price(out: &mut Vec<u8>, instrument: &Instrument, price: Price, side: Si
 
 /// Appends a new order. Cost: no allocation once `out` has grown; one pass.
 pub fn write_new(instrument: &Instrument, order: &NewOrder, out: &mut Vec<u8>) {
+    push(out, r#"[0,"on",null,"#);
+    push_terms(instrument, order, out);
+    push(out, "]");
+}
+
+/// Appends new orders in one request: at least one, at most [`BATCH_MAX`], of one instrument.
+pub fn write_several(instrument: &Instrument, orders: &[NewOrder], out: &mut Vec<u8>) {
+    push(out, r#"[0,"ox_multi",null,["#);
+    for (index, order) in orders.iter().enumerate() {
+        push(out, if index > 0 { r#",["on","# } else { r#"["on","# });
+        push_terms(instrument, order, out);
+        push(out, "]");
+    }
+    push(out, "]]");
+}
+
+/// What an order is, and under which id.
+fn push_terms(instrument: &Instrument, order: &NewOrder, out: &mut Vec<u8>) {
     let symbol = instrument.symbol.as_str();
-    push(out, r#"[0,"on",null,{"cid":"#);
+    push(out, r#"{"cid":"#);
     push_u64(order.client_id.0, out);
     push(out, r#","type":""#);
     push(
@@ -105,7 +137,7 @@ pub fn write_new(instrument: &Instrument, order: &NewOrder, out: &mut Vec<u8>) {
         push(out, r#","flags":"#);
         push(out, FLAG_POST_ONLY);
     }
-    push(out, "}]");
+    push(out, "}");
 }
 
 /// How an order is named in a request.
@@ -213,6 +245,7 @@ enum Request {
     Amend,
     Cancel,
     Cancels,
+    Several,
 }
 
 impl Request {
@@ -222,6 +255,7 @@ impl Request {
             "ou-req" => Some(Self::Amend),
             "oc-req" => Some(Self::Cancel),
             "oc_multi-req" => Some(Self::Cancels),
+            SEVERAL => Some(Self::Several),
             _ => None,
         }
     }
@@ -249,9 +283,13 @@ pub(crate) fn on_notice(
     };
     let refused = (reason == RejectReason::RateLimit).then_some(match request {
         Request::Cancel | Request::Cancels => Refused::Cancel,
-        Request::New | Request::Amend => Refused::Order,
+        Request::New | Request::Amend | Request::Several => Refused::Order,
     });
     let data = item(notice, 4);
+    if request == Request::Several {
+        let (of_one, result) = on_several(registry, sent, data, (reason, code), out);
+        return (refused.or(of_one), result);
+    }
     let is_list = data
         .and_then(|data| data.at(0))
         .is_some_and(|first| first.as_array().is_some());
@@ -279,6 +317,118 @@ pub(crate) fn on_notice(
     (refused, Ok(()))
 }
 
+/// What is said of a request of several orders as a whole.
+///
+/// Errors: as [`on_notice`].
+fn on_several(
+    registry: &Registry,
+    sent: &mut Sent,
+    data: Option<Value<'_>>,
+    (reason, code): (RejectReason, i32),
+    out: &mut impl Sink,
+) -> (Option<Refused>, Result<(), Fault>) {
+    let mut rows = data.and_then(Value::as_array).into_iter().flatten();
+    let Some(first) = rows.next() else {
+        let is_whole = data.is_none_or(Value::is_empty);
+        return (
+            None,
+            if !is_whole {
+                Err(DecodeError::Field("orders").into())
+            } else if reason == RejectReason::None {
+                out.event(&Event::Ignored(ANSWERED_EACH));
+                Ok(())
+            } else {
+                refuse_whole(registry, sent, (reason, code), out)
+            },
+        );
+    };
+    let (mut refused, mut result) = (None, Ok(()));
+    for row in core::iter::once(first).chain(rows) {
+        // Of a notification in it only the outermost may be about several.
+        if Request::of(text(row, 1)).is_none_or(|it| it == Request::Several) {
+            result = result.and(Err(DecodeError::Field("orders").into()));
+            continue;
+        }
+        let (of_one, told) = on_notice(registry, sent, row, out);
+        refused = refused.or(of_one);
+        result = result.and(told);
+    }
+    (refused, result)
+}
+
+/// The venue has refused a request of several orders, and names none of them.
+///
+/// Errors: none waits for an answer.
+fn refuse_whole(
+    registry: &Registry,
+    sent: &mut Sent,
+    (reason, code): (RejectReason, i32),
+    out: &mut impl Sink,
+) -> Result<(), Fault> {
+    let told = if sent.is_one_batch_awaited() {
+        reason
+    } else {
+        RejectReason::UnknownOutcome // whose refusal it is: never guessed
+    };
+    let mut count = 0;
+    for known in sent.take_awaited() {
+        count += 1;
+        let ids = (known.client_id, OrderId(0));
+        ack(ids, told, code, VenueNanos(0), out);
+        if registry.get(known.instrument).is_some() {
+            let whose = (known.instrument, Some(known.side));
+            refuse(whose, ids, told, VenueNanos(0), out);
+        }
+    }
+    if count == 0 {
+        return Err(Fault::Venue { code, reason });
+    }
+    Ok(())
+}
+
+fn ack(
+    (client_id, order_id): (ClientOrderId, OrderId),
+    reason: RejectReason,
+    code: i32,
+    venue_ns: VenueNanos,
+    out: &mut impl Sink,
+) {
+    out.event(&Event::Ack(RequestAck {
+        client_id,
+        order_id,
+        reason,
+        code,
+        venue_ns,
+    }));
+}
+
+/// Tells that a new order was refused, or that what became of it is open.
+fn refuse(
+    (instrument, side): (InstrumentId, Option<Side>),
+    (client_id, order_id): (ClientOrderId, OrderId),
+    reason: RejectReason,
+    venue_ns: VenueNanos,
+    out: &mut impl Sink,
+) {
+    let state = match reason {
+        // An order of that id lives at the venue: what we asked for may be it.
+        RejectReason::UnknownOutcome | RejectReason::DuplicateId => OrderState::Unknown,
+        _ => OrderState::Rejected,
+    };
+    out.event(&Event::Order(OrderReport {
+        instrument,
+        client_id: Some(client_id),
+        order_id,
+        side,
+        state,
+        reason,
+        price: None,
+        qty: None,
+        cum: None,
+        venue_ns,
+    }));
+}
+
 /// What a notification means for one order. Says whether it is one of ours.
 fn answer(
     registry: &Registry,
@@ -297,43 +447,22 @@ fn answer(
     let Some(client_id) = client_id(order, 2).or_else(|| sent.find(order_id)) else {
         return Ok(false);
     };
-    if reason == RejectReason::None {
+    let is_done = reason == RejectReason::None;
+    if is_done || request == Request::New {
         sent.name(client_id, order_id);
     }
     let venue_ns = VenueNanos::from_millis(uint(order, 5));
-    out.event(&Event::Ack(RequestAck {
-        client_id,
-        order_id,
-        reason,
-        code,
-        venue_ns,
-    }));
-    let state = match (request, reason) {
-        (_, RejectReason::None) | (Request::Amend | Request::Cancel | Request::Cancels, _) => {
-            return Ok(true);
-        }
-        // An order of that id lives at the venue: what we asked for may be it.
-        (Request::New, RejectReason::UnknownOutcome | RejectReason::DuplicateId) => {
-            OrderState::Unknown
-        }
-        (Request::New, _) => OrderState::Rejected,
-    };
+    let ids = (client_id, order_id);
+    ack(ids, reason, code, venue_ns, out);
+    if is_done || request != Request::New {
+        return Ok(true);
+    }
     let known = sent.get(client_id);
     let by_symbol = || registry.find(ID, text(order, 3).as_bytes());
     let instrument = known.map(|known| known.instrument).or_else(by_symbol);
     if let Some(instrument) = instrument {
-        out.event(&Event::Order(OrderReport {
-            instrument,
-            client_id: Some(client_id),
-            order_id,
-            side: known.map(|known| known.side),
-            state,
-            reason,
-            price: None,
-            qty: None,
-            cum: None,
-            venue_ns,
-        }));
+        let whose = (instrument, known.map(|known| known.side));
+        refuse(whose, ids, reason, venue_ns, out);
     }
     Ok(true)
 }
@@ -351,7 +480,8 @@ pub(crate) fn notice_of(value: Option<Value<'_>>) -> Result<Value<'_>, DecodeErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dp_types::{Epoch, InstrumentId, LaneId, Text, VenueId};
+    use crate::sent::ALONE;
+    use dp_types::{Epoch, LaneId, Text, VenueId};
 
     fn instrument(symbol: &str) -> Instrument {
         let symbol = Text::new(symbol).unwrap();
@@ -440,6 +570,36 @@ mod tests {
     }
 
     #[test]
+    fn several_orders_are_each_an_operation() {
+        let orders = [
+            order(OrderKind::PostOnly, Tif::Gtc, Side::Buy),
+            order(OrderKind::Market, Tif::Gtc, Side::Sell),
+        ];
+        assert_eq!(
+            text_of(|out| write_several(&instrument("tBTCUSD"), &orders, out)),
+            concat!(
+                r#"[0,"ox_multi",null,[["on",{"cid":4294967297,"type":"EXCHANGE LIMIT","symbol":"tBTCUSD","amount":"0.001","#,
+                r#""price":"65001","flags":4096}],"#,
+                r#"["on",{"cid":4294967297,"type":"EXCHANGE MARKET","symbol":"tBTCUSD","amount":"-0.001"}]]]"#
+            )
+        );
+    }
+
+    /// No order makes the room for messages grow.
+    #[test]
+    fn the_longest_order_has_room_among_several() {
+        let symbol = "t".repeat(31);
+        let longest = NewOrder {
+            client_id: ClientOrderId(u64::MAX),
+            price: Price(i64::MAX),
+            qty: Qty(i64::MAX),
+            ..order(OrderKind::PostOnly, Tif::Gtc, Side::Sell)
+        };
+        let one = text_of(|out| write_several(&instrument(&symbol), &[longest; 2], out)).len();
+        assert!(one < 2 * NEW_BYTES, "{one}");
+    }
+
+    #[test]
     fn requests_about_orders() {
         let day = Day::of_millis(1_700_000_000_123);
         let ours = Name::Ours(ClientOrderId(1_700_000_000_123), day);
@@ -489,6 +649,8 @@ mod tests {
             instrument: order.instrument,
             side: Side::Buy,
             day,
+            batch: ALONE,
+            is_heard: false,
         });
         assert_eq!(Name::of(&order, &mut sent, today), Name::Ours(id, day));
         sent.name(id, OrderId(9));

@@ -40,7 +40,7 @@ pub mod sync;
 use crate::entry::Name;
 use crate::feed::Shows;
 use crate::limits::OrderOp;
-use crate::sent::Known;
+use crate::sent::{ALONE, Known};
 use crate::session::Session;
 use crate::symbols::{Day, order_id_text, rounded};
 use dp_types::limit::{HTTP_BODY_MAX, WS_MSG_MAX};
@@ -49,7 +49,7 @@ use dp_types::{
     UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
     RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
@@ -71,7 +71,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: false, // the venue's own is for all instruments at once: listed orders, 75 a message
     batch: true,
-    batch_new: false,
+    batch_new: BatchNew::Link,
     dead_man_switch: true,
     market: true,
     ioc: true,
@@ -114,6 +114,19 @@ impl Bitfinex {
             session: Session::new(config, &instruments),
             counts: ReadCounts::default(),
         })
+    }
+}
+
+/// What is remembered of an order that goes out now.
+fn known(order: &NewOrder, batch: u32, now: Now) -> Known {
+    Known {
+        client_id: order.client_id,
+        order_id: OrderId(0),
+        instrument: order.instrument,
+        side: order.side,
+        day: Day::of_millis(now.unix.millis()),
+        batch,
+        is_heard: false,
     }
 }
 
@@ -263,14 +276,40 @@ impl Venue for Bitfinex {
             .ok_or(EntryError::UnknownInstrument)?;
         self.session
             .send_order(OrderOp::New, 1, now, out, |sent, text| {
-                sent.add(Known {
-                    client_id: order.client_id,
-                    order_id: OrderId(0),
-                    instrument: order.instrument,
-                    side: order.side,
-                    day: Day::of_millis(now.unix.millis()),
-                });
+                sent.add(known(order, ALONE, now));
                 entry::write_new(instrument, order, text);
+                true
+            })
+    }
+
+    fn batch_max(&self) -> usize {
+        self.session.news_max()
+    }
+
+    fn new_orders(
+        &mut self,
+        registry: &Registry,
+        orders: &[NewOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let first = match orders {
+            [one] => return self.new_order(registry, one, now, out),
+            [first, ..] if orders.len() <= entry::BATCH_MAX => first,
+            [_, ..] => return Err(EntryError::Unsupported),
+            [] => return Err(EntryError::UnknownInstrument),
+        };
+        let instrument = registry
+            .get(first.instrument)
+            .ok_or(EntryError::UnknownInstrument)?;
+        let count = orders.len() as u32;
+        self.session
+            .send_order(OrderOp::New, count, now, out, |sent, text| {
+                let batch = sent.next_batch();
+                for order in orders {
+                    sent.add(known(order, batch, now));
+                }
+                entry::write_several(instrument, orders, text);
                 true
             })
     }

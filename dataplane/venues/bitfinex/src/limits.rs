@@ -1,7 +1,8 @@
 //! What we may send: orders over the logged-in socket, REST requests, questions about balances.
 //!
 //! ```text
-//! orders   1,000 in 5 min, of which 200 are kept for cancels     [U]: commonly cited, confirmed by no public text
+//! orders   1,000 in 5 min, of which 200 are kept for cancels     [U]: commonly cited, confirmed by no public text;
+//!          several in one request are counted each
 //! REST     45 in 60 s for signed requests, 30 in 60 s for public ones: under the 90 the venue shares out
 //! ```
 //! The venue tells nothing of what is used, so we count ourselves; public requests are the address's. A refusal for rate stops REST for a minute, orders for a second, twice
@@ -33,7 +34,7 @@ const ORDER_STOP_NS_MAX: u64 = 60 * SECOND_NS;
 /// A kind of order request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrderOp {
-    /// `on`.
+    /// `on`, or `ox_multi` counted by orders.
     New,
     /// `ou`.
     Amend,
@@ -107,6 +108,16 @@ impl Limits {
             reserve
         } else {
             BATCH_MAX
+        }
+    }
+
+    /// Orders one request may enter: always room for it in what is not kept for cancels.
+    pub const fn news_max(&self) -> usize {
+        let room = self.orders.limit().saturating_sub(self.reserve()) as usize;
+        match room {
+            0 => 1,
+            1..BATCH_MAX => room,
+            _ => BATCH_MAX,
         }
     }
 
@@ -185,6 +196,17 @@ mod tests {
         assert!(!limits.order(T0, OrderOp::Cancel, 1));
         let later = T0.after(ORDER_WINDOW_NS);
         assert!(limits.order(later, OrderOp::New, 1));
+    }
+
+    #[test]
+    fn several_in_one_request_are_counted_each() {
+        let mut limits = Limits::new(Budget::WHOLE);
+        assert_eq!(limits.news_max(), BATCH_MAX);
+        let sent = (0..100).take_while(|_| limits.order(T0, OrderOp::New, 75));
+        assert_eq!(sent.count(), 10, "750 of 800");
+        assert!(limits.order(T0, OrderOp::New, 50) && !limits.order(T0, OrderOp::New, 1));
+        assert!(limits.order(T0, OrderOp::Cancel, 200), "the reserve");
+        assert_eq!(Limits::new(Budget::of(Share::percent(5))).news_max(), 40);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod reconcile;
 mod rules;
 
 use crate::auth::{Auth, LOGIN_MAX, Nonces};
+use crate::entry::{BATCH_MAX, NEW_BYTES};
 use crate::feed::{ChannelKind, FLAGS, Room, Shows, Trades};
 use crate::limits::{Limits, OrderOp};
 use crate::sent::Sent;
@@ -60,8 +61,8 @@ const CHANNELS_PER_LINK: usize = 25;
 const CHANNELS_PER_SYMBOL: usize = 2;
 /// Channels of a connection we keep account of; more than the venue gives is no venue.
 const CHANNELS_MAX: usize = 64;
-/// Room for the largest message written: 75 cancels by client id and day.
-const MESSAGE_BYTES: usize = crate::entry::BATCH_MAX * 40 + 256;
+/// Room for the largest message written: 75 new orders.
+const MESSAGE_BYTES: usize = BATCH_MAX * NEW_BYTES + 256;
 /// The path of every socket.
 const PATH: &str = "/ws/2";
 
@@ -364,6 +365,7 @@ impl Session {
             }
             LINK_PRIVATE => {
                 self.private = WsLink::default();
+                self.sent.forget_batches();
                 self.wallets_wanted.clear();
                 self.wallets_at = None;
             }
@@ -461,6 +463,11 @@ impl Session {
     /// Orders one cancel may name.
     pub(crate) const fn batch_max(&self) -> usize {
         self.limits.batch_max()
+    }
+
+    /// Orders one request may enter.
+    pub(crate) const fn news_max(&self) -> usize {
+        self.limits.news_max()
     }
 
     /// Checks link and limits, then writes and sends. Nothing leaves when it errs, or when `write` says that

@@ -101,6 +101,7 @@ fn decode_and_apply_touch_no_allocator() {
         "entry_reject_funds",
         "entry_cancel_ack",
         "entry_cancels_ack",
+        "entry_several_ack",
         "account_order_new",
         "account_order_partial",
         "account_order_filled",
@@ -168,12 +169,16 @@ fn order_entry_touches_no_allocator() {
         order_id: OrderId(0),
     };
     let live = [cancel; 80];
+    let orders = [order; 75];
     let Rig {
         venue, registry, ..
     } = &mut rig;
     let count = allocations(|| {
         venue
             .new_order(registry, &order, at_ms(1), &mut lane)
+            .unwrap();
+        venue
+            .new_orders(registry, &orders, at_ms(1), &mut lane)
             .unwrap();
         venue
             .amend_order(registry, &amend, at_ms(1), &mut lane)
@@ -187,8 +192,19 @@ fn order_entry_touches_no_allocator() {
         venue.on_deadline(registry, at_ms(20_001), &mut lane);
         black_box(venue.next_deadline());
     });
-    assert_eq!(lane.count, 7, "five messages of orders, two pings");
+    assert_eq!(lane.count, 8, "six messages of orders, two pings");
     assert_eq!(count, (0, 0));
+    // Refused whole: it is looked for among all that was sent.
+    let mut refused = fixture("entry_several_reject").as_bytes().to_vec();
+    let Rig {
+        venue, registry, ..
+    } = &mut rig;
+    let count = allocations(|| {
+        venue
+            .on_text(registry, LINK_PRIVATE, at_ms(2), &mut refused, &mut lane)
+            .unwrap();
+    });
+    assert_eq!((lane.count, count), (10, (0, 0)), "one id, told once");
 }
 
 /// Refusals, amends, cancels and signs of life too.

@@ -186,6 +186,13 @@ fn notifications() {
             "Ack 2 order 185815098002 None 0",
         ],
     );
+    check(
+        &["entry_several_ack"],
+        &[
+            "Ack 1 order 185815098001 None 0",
+            "Ack 2 order 0 InsufficientFunds 0",
+        ],
+    );
 }
 
 #[test]

@@ -53,8 +53,8 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, DecodeError, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts,
-    Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, DecodeError, EntryError, EntryLink, Fault, LinkRole, LinkSpec,
+    ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::{Doc, Value};
 
@@ -77,7 +77,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: true,
     batch: true, // cancels
-    batch_new: true,
+    batch_new: BatchNew::Link,
     dead_man_switch: true, // of accounts that have one: institutional ones, on request
     market: true,
     ioc: true,

@@ -50,8 +50,8 @@ use dp_types::{
     UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry, RegistryError,
-    RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry,
+    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -74,7 +74,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: true,
     batch: false,
-    batch_new: false,
+    batch_new: BatchNew::None,
     dead_man_switch: false, // over FIX only
     market: true,
     ioc: true,

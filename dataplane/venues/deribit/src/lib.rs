@@ -24,7 +24,7 @@
 //! orders, but for the terms an edit must repeat: request ids say what an answer is about. It never resends an order.
 //!
 //! Orders can go over FIX instead ([`fix`]), and market data can come by multicast in the venue's data centres
-//! ([`multicast`]): then there is no link 1.
+//! ([`multicast`]): the classic feed in place of link 1, or Starbase's single orders and their trades beside it.
 //!
 //! Not here: Starbase's order entry, mass quotes, combos' legs, trigger orders, `public/hello`, credits as the account's
 //! own tier has them.
@@ -68,8 +68,9 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, DecodeError, EntryError, EntryLink, Fault, LineCounts, LinkSpec, MarketData,
-    ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, DecodeError, EntryError, EntryLink, Fault, LineCounts, LinkSpec,
+    MarketData, ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue,
+    VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -90,7 +91,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: true,
     batch: false, // no such request; mass quotes are for market makers by contract
-    batch_new: false,
+    batch_new: BatchNew::None,
     dead_man_switch: true, // cancel on disconnect, with the venue's heartbeats behind it
     market: true,
     ioc: true,
@@ -99,7 +100,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     validity_window: true,
     book_checksum: false,
     book_depth: 0,
-    single_orders: SingleOrders::None,
+    single_orders: SingleOrders::Multicast, // Starbase's
 };
 
 /// Increments a symbol starts with until its rules are known: what recordings print fits.
@@ -130,11 +131,12 @@ impl Deribit {
             .map(|symbol| registry.register(ID, symbol, PRICE_DECIMALS_BARE, QTY_DECIMALS_BARE))
             .collect::<Result<Vec<_>, _>>()?;
         let heard = match config.market_data {
-            MarketData::Multicast => Some(Box::new(Heard::new(&config.symbols, registry)?)),
+            MarketData::Multicast => Some(Heard::classic(&config.symbols, registry)?),
+            MarketData::Starbase => Some(Heard::starbase(&config.l3_symbols, registry)?),
             MarketData::Json | MarketData::Sbe => None,
         };
         Ok(Self {
-            heard,
+            heard: heard.map(Box::new),
             doc: Doc::exact(WARM_BYTES, WS_MSG_MAX),
             rest_doc: Doc::exact(0, HTTP_BODY_MAX),
             session: Session::new(config, &instruments),
@@ -255,11 +257,22 @@ impl Venue for Deribit {
         now: Now,
         out: &mut impl Sink,
     ) {
-        match &mut self.heard {
-            Some(heard) => heard.request_snapshot(instrument),
-            None => self
-                .session
-                .request_snapshot(registry, instrument, now, out),
+        let heard = self.heard.as_mut();
+        if !heard.is_some_and(|heard| heard.request_snapshot(instrument)) {
+            self.session
+                .request_snapshot(registry, instrument, now, out);
+        }
+    }
+
+    fn request_l3(
+        &mut self,
+        _registry: &Registry,
+        instrument: InstrumentId,
+        _now: Now,
+        out: &mut impl Sink,
+    ) {
+        if let Some(heard) = &mut self.heard {
+            heard.request_l3(instrument, out);
         }
     }
 

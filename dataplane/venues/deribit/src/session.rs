@@ -84,6 +84,8 @@ impl BookState {
 #[derive(Debug, Clone, Copy)]
 struct Followed {
     id: InstrumentId,
+    /// Its trades come by multicast, with its single orders: they are told once.
+    has_own_trades: bool,
     /// When its rules are asked for (again); `None` once they are here, or the venue has said that it has none.
     rules_due: Option<UnixNanos>,
     /// Number of the newest trade of ours at the end of the last reconciliation that was completed. Never moved
@@ -195,18 +197,21 @@ impl Session {
             .collect();
         currencies.sort();
         currencies.dedup();
-        let followed = |id: &InstrumentId| Followed {
+        let is_starbase = config.market_data == MarketData::Starbase;
+        let followed = |(id, symbol): (&InstrumentId, &String)| Followed {
             id: *id,
+            has_own_trades: is_starbase && config.l3_symbols.contains(symbol),
             rules_due: Some(UnixNanos(0)),
             trade_last: 0,
             trade_seen: 0,
         };
+        let followed = instruments.iter().zip(&config.symbols).map(followed);
         Self {
+            followed: followed.collect(),
             links,
             auth,
             nonces: Nonces::new(config.nonce_slot),
             order_window_ms: config.order_window_ms,
-            followed: instruments.iter().map(followed).collect(),
             symbols: config.symbols,
             currencies,
             books,

@@ -13,7 +13,7 @@
 //! contradicts itself.
 //! Source: venue page, section 3, read 2026-11-20; fixtures `feed_book_*.json`.
 
-use dp_book::{Bootstrap, Chain, Gap, Ids, Step, SyncRule};
+use dp_book::{Bootstrap, Chain, Gap, Ids, OrdersRule, Step, SyncRule};
 use dp_types::{BookMsg, Instrument};
 
 /// The rule of every Deribit book, whichever road it comes by.
@@ -47,6 +47,14 @@ impl SyncRule for DeribitSync {
             expected: ids.last,
             got: msg.prev_id,
         })
+    }
+}
+
+/// Starbase's single orders. Its machine puts messages in order, finds what is missing and splices the round's books:
+/// the keeper takes what is told.
+impl OrdersRule for DeribitSync {
+    fn bootstrap(&self) -> Bootstrap {
+        Bootstrap::Pushed
     }
 }
 

@@ -25,7 +25,7 @@ use dp_types::{
 };
 use dp_venue_api::limits::Bucket;
 use dp_venue_api::{
-    Capabilities, Control, DecodeError, EntryError, EntryLink, Event, Fault, FixConfig,
+    BatchNew, Capabilities, Control, DecodeError, EntryError, EntryLink, Event, Fault, FixConfig,
     FixInstrument, FixSpec, LinkKind, LinkSpec, ReadCounts, Registry, RegistryError, RestResponse,
     SingleOrders, Sink, Venue, VenueConfig,
 };
@@ -48,7 +48,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: false,
     batch: false,
-    batch_new: false,
+    batch_new: BatchNew::None,
     dead_man_switch: false,
     market: true,
     ioc: true,

@@ -25,6 +25,8 @@ use dp_wire::fix::Message;
 use dp_wire::time::parse_fix;
 
 const ON_ITS_WAY: Event<'static> = Event::Ignored("an order accepted and not live yet");
+/// Sent a second time, after a link was lost: that it stood then proves nothing, and what stands now is asked for.
+const STOOD_BEFORE: Event<'static> = Event::Ignored("an order as it stood before a link was lost");
 const NOT_FOLLOWED: Event<'static> = Event::Ignored("an order of an instrument we do not follow");
 const STREAM_TELLS: Event<'static> = Event::Ignored("the private stream tells how it ended");
 const NOT_OURS: Event<'static> = Event::Ignored("an answer about an order that is not ours");
@@ -358,6 +360,10 @@ fn on_report(
             return Ok(());
         }
         (state, reason) = (OrderState::Rejected, RejectReason::PostOnlyCross);
+    }
+    if message.flag(43) && !state.is_final() {
+        out.event(&STOOD_BEFORE);
+        return Ok(());
     }
     out.event(&Event::Order(told.report(&Standing {
         state,

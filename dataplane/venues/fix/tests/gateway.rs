@@ -172,6 +172,24 @@ fn the_life_of_an_order() {
     );
 }
 
+/// What is sent a second time after a lost link is old news but for fills and ends: the order may be gone since.
+#[test]
+fn a_report_sent_again_tells_fills_and_ends_and_no_standing() {
+    let mut rig = ready();
+    place(&mut rig, 0, &order(1));
+    let mut told = |text: String| rig.fix(LINK_ORDERS, 1, &text).0.events;
+    let before = "Ignored an order as it stood before a link was lost";
+    assert_eq!(told(report("0", "0", "43=Y|14=0|")), [before]);
+    let fill = "43=Y|31=1.0849|32=40000|14=40000|12=2.5|851=2|60=20251009-08:53:21.000|";
+    let events = told(report("F", "1", fill));
+    assert!(events[0].starts_with("Fill 1 "), "{events:?}");
+    assert_eq!(events[1..], [before]);
+    assert_eq!(
+        told(report("4", "4", "43=Y|14=40000|")),
+        ["Order 1 CANCELLED None px 1.085 qty 100000 cum 40000"]
+    );
+}
+
 /// An ExecID that is no number, as the machine packs it: FNV-1a of 128 bits with the topmost set.
 fn trade_of(text: &str) -> u128 {
     let mix =

@@ -51,7 +51,7 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
     RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
@@ -81,7 +81,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     // `cancelall` takes a hundred at a time and names none of them: listed orders in batches of 50.
     cancel_all: false,
     batch: true,
-    batch_new: true,
+    batch_new: BatchNew::Link,
     dead_man_switch: true,
     market: false, // a market buy is sized in the quote asset
     ioc: true,

@@ -1,4 +1,5 @@
-//! Order entry over the private link: new, amend, cancel, batch cancel, the dead man's switch, and their answers.
+//! Order entry over the private link: new, amend, cancel, batches of new orders and of cancels, the dead man's switch, and
+//! their answers.
 //!
 //! ```text
 //! {"method":"add_order","params":{"asset_class":"derivatives","order_type":"limit","side":"buy",
@@ -6,7 +7,17 @@
 //!   "cl_ord_id":"736c0000-0000-4000-8000-000100000001","deadline":"2026-10-05T10:00:00.500Z","token":"T"},"req_id":2}
 //! {"method":"add_order","req_id":2,"success":true,"result":{"order_id":"…","cl_ord_id":"…"},"time_out":"…"}
 //! {"method":"add_order","req_id":2,"success":false,"error":"EOrder:Insufficient funds","time_out":"…"}
+//!
+//! {"method":"batch_add","params":{"asset_class":"derivatives","symbol":"PF_XBTUSD","orders":[{"order_type":"limit",…},…],
+//!   "deadline":"…","token":"T"},"req_id":3}
+//! {"method":"batch_add","req_id":3,"success":true,"result":[{"order_id":"…","cl_ord_id":"…"},
+//!   {"cl_ord_id":"…","success":false,"error":"EOrder:Insufficient funds"}],"time_out":"…"}
 //! ```
+//! A batch is looked at as a whole before any of it is done: what is wrong with one order (a price off its tick, a quantity
+//! too small) refuses all, with one reason that each is told. What only the engine finds (funds, a quote that would take)
+//! is that order's own. Rows stand in the order of the request; those without our id are told by their place, where no
+//! row is missing. Both are the spot market's words, `[U for derivatives]`, and so is the shape of a refused row.
+//!
 //! The venue holds everything that could take for some 20 ms (maker protection); what is flagged post-only, and
 //! every cancel, goes straight through. So a quote is always flagged, and so is every amend: a quote that is moved
 //! stays a quote. `deadline` is the venue's own validity window: place and amend only [U for derivatives].
@@ -20,16 +31,19 @@ use crate::reject::{self, Refusal};
 use crate::requests::{Kind, Requests};
 use crate::symbols::{client_id_text, parse_client_id, push_u64};
 use dp_types::{
-    AmendOrder, CancelOrder, ClientOrderId, Decimal, Instrument, NewOrder, Now, OrderId, OrderKind,
-    OrderReport, OrderState, RejectReason, Side, Tif, VenueNanos,
+    AmendOrder, CancelOrder, ClientOrderId, Decimal, Instrument, InstrumentId, NewOrder, Now,
+    OrderId, OrderKind, OrderReport, OrderState, RejectReason, Side, Tif, VenueNanos,
 };
 use dp_venue_api::limits::Refused;
-use dp_venue_api::{DecodeError, Event, Fault, Registry, RequestAck, Sink};
-use dp_wire::json::Value;
+use dp_venue_api::{DecodeError, Event, Fault, OrderBatch, Registry, RequestAck, Sink};
+use dp_wire::json::{Items, Value};
 use dp_wire::time::TimeText;
 
 /// Orders one `batch_cancel` may name; one alone goes as a plain cancel.
 pub const BATCH_MAX: usize = 50;
+/// Orders one `batch_add` may enter; one alone goes as a plain new order.
+pub const NEW_MAX: usize = 15;
+const _: () = assert!(NEW_MAX <= OrderBatch::MAX);
 /// The venue takes deadlines from half a second to a minute ahead, by its own clock when the request arrives: half a
 /// second of ours is for the way there and what the clocks differ, and a second at the other end.
 pub const DEADLINE_MS_MIN: u64 = 1_000;
@@ -104,18 +118,53 @@ pub fn write_new(
     out: &mut Vec<u8>,
 ) {
     push_head(out, "add_order");
+    push(out, ",");
+    push_terms(instrument, order, instrument.symbol.as_str(), out);
+    push_deadline(out, now, window_ms);
+    push_tail(out, token, number);
+}
+
+/// Appends new orders in one request: at least two, at most [`NEW_MAX`], of one instrument.
+pub fn write_batch_new(
+    instrument: &Instrument,
+    orders: &[NewOrder],
+    now: Now,
+    window_ms: u32,
+    (token, number): (&str, u64),
+    out: &mut Vec<u8>,
+) {
+    push_head(out, "batch_add");
+    push(out, r#","symbol":""#);
+    push(out, instrument.symbol.as_str());
+    push(out, r#"","orders":["#);
+    for (index, order) in orders.iter().enumerate() {
+        push(out, if index > 0 { ",{" } else { "{" });
+        push_terms(instrument, order, "", out);
+        push(out, "}");
+    }
+    push(out, "]");
+    push_deadline(out, now, window_ms);
+    push_tail(out, token, number);
+}
+
+/// What an order is, and under which id; no symbol where it is empty, because the batch has it.
+fn push_terms(instrument: &Instrument, order: &NewOrder, symbol: &str, out: &mut Vec<u8>) {
     let is_market = order.kind == OrderKind::Market;
-    push(out, r#","order_type":""#);
+    push(out, r#""order_type":""#);
     push(out, if is_market { "market" } else { "limit" });
     push(
         out,
         match order.side {
-            Side::Buy => r#"","side":"buy","symbol":""#,
-            Side::Sell => r#"","side":"sell","symbol":""#,
+            Side::Buy => r#"","side":"buy""#,
+            Side::Sell => r#"","side":"sell""#,
         },
     );
-    push(out, instrument.symbol.as_str());
-    push(out, r#"","order_qty":"#);
+    if !symbol.is_empty() {
+        push(out, r#","symbol":""#);
+        push(out, symbol);
+        push(out, r#"""#);
+    }
+    push(out, r#","order_qty":"#);
     push_decimal(out, instrument.qty_decimal(order.qty));
     if !is_market {
         push(out, r#","limit_price":"#);
@@ -134,8 +183,6 @@ pub fn write_new(
         );
     }
     push_client_id(out, order.client_id);
-    push_deadline(out, now, window_ms);
-    push_tail(out, token, number);
 }
 
 /// Appends an amend. A failed amend leaves the order as it was; one that would make it take fails.
@@ -234,25 +281,43 @@ impl<'a> Answer<'a> {
     }
 
     /// What was refused for rate.
-    pub(crate) const fn refused(&self) -> Option<Refused> {
-        match (self.refusal, self.kind) {
-            (
-                Some(Refusal {
-                    reason: RejectReason::RateLimit,
-                    ..
-                }),
-                Some(Kind::Cancel(_) | Kind::Batch),
-            ) => Some(Refused::Cancel),
-            (
-                Some(Refusal {
-                    reason: RejectReason::RateLimit,
-                    ..
-                }),
-                _,
-            ) => Some(Refused::Other),
-            _ => None,
-        }
+    pub(crate) fn refused(&self) -> Option<Refused> {
+        let refused = match self.kind {
+            Some(Kind::Cancel(_) | Kind::Batch) => Refused::Cancel,
+            _ => Refused::Other,
+        };
+        let is_rate = |it: Refusal| it.reason == RejectReason::RateLimit;
+        self.refusals().any(is_rate).then_some(refused)
     }
+
+    /// Whether it says that the session is worth nothing any more.
+    pub(crate) fn is_session_lost(&self) -> bool {
+        self.refusals().any(|it| it.reason == RejectReason::Auth)
+    }
+
+    /// What it was refused for, and each order of a batch.
+    fn refusals(&self) -> impl Iterator<Item = Refusal> {
+        let is_batch = matches!(self.kind, Some(Kind::News(_)));
+        let rows = rows(self.result.filter(|_| is_batch));
+        let rows = rows.into_iter().flatten().filter_map(refusal_of);
+        self.refusal.into_iter().chain(rows)
+    }
+}
+
+/// The rows of a batch's answer: its result as the venue's page of the spot market shows it, or `orders` of it, as one
+/// other source has it.
+fn rows(result: Option<Value<'_>>) -> Option<Items<'_>> {
+    let result = result?;
+    result
+        .as_array()
+        .or_else(|| some(result, "orders")?.as_array())
+}
+
+/// What a row of a batch was refused for. Nothing said is nothing refused: an id must be there then.
+fn refusal_of(row: Value<'_>) -> Option<Refusal> {
+    let error = text(row, "error");
+    let is_refused = row.get("success").and_then(Value::as_bool) == Some(false);
+    (is_refused || !error.is_empty()).then(|| reject::unified(error))
 }
 
 const NOT_OURS: Event<'static> = Event::Ignored("an answer about orders that are not ours");
@@ -277,25 +342,118 @@ pub(crate) fn on_answer(
         Some(result) => order_id_if_told(result, "order_id")?,
         None => OrderId(0),
     };
-    let reason = answer
-        .refusal
-        .map_or(RejectReason::None, |refusal| refusal.reason);
+    let instrument = match answer.kind {
+        Some(Kind::New(_, instrument)) => Some(instrument),
+        _ => None,
+    };
+    let refusal = answer.refusal;
+    tell(
+        registry,
+        instrument,
+        (client_id, order_id),
+        refusal,
+        answer,
+        out,
+    );
+    Ok(())
+}
+
+/// Tells what the answer to a batch of new orders means for each of them.
+///
+/// Errors: an order without a verdict, which the caller then asks about, or a row that is nobody's; all else is told.
+pub(crate) fn on_news(
+    registry: &Registry,
+    batch: OrderBatch,
+    answer: &Answer<'_>,
+    out: &mut impl Sink,
+) -> Result<(), DecodeError> {
+    let mut result = Ok(());
+    let mut told = 0u32; // a bit an order
+    let is_whole = rows(answer.result).is_some_and(|rows| rows.count() == batch.count());
+    for (place, row) in rows(answer.result).into_iter().flatten().enumerate() {
+        match row_verdict(batch, place, is_whole, row) {
+            Ok((place, ids, refusal)) if told & 1 << place == 0 => {
+                told |= 1 << place;
+                tell(
+                    registry,
+                    Some(batch.instrument()),
+                    ids,
+                    refusal,
+                    answer,
+                    out,
+                );
+            }
+            Ok(_) => result = result.and(Err(DecodeError::Shape("an order answered twice"))),
+            Err(error) => result = result.and(Err(error)),
+        }
+    }
+    for place in (0..batch.count()).filter(|place| told & 1 << place == 0) {
+        match (answer.refusal, batch.at(place)) {
+            (Some(refusal), Some(id)) => {
+                let ids = (id, OrderId(0));
+                tell(
+                    registry,
+                    Some(batch.instrument()),
+                    ids,
+                    Some(refusal),
+                    answer,
+                    out,
+                );
+            }
+            _ => result = result.and(Err(DecodeError::Field("orders"))),
+        }
+    }
+    result
+}
+
+/// Whose row it is, and what it says. A place says so only where no row was left out.
+fn row_verdict(
+    batch: OrderBatch,
+    place: usize,
+    is_whole: bool,
+    row: Value<'_>,
+) -> Result<(usize, (ClientOrderId, OrderId), Option<Refusal>), DecodeError> {
+    let name = text(row, "cl_ord_id");
+    let place = if name.is_empty() {
+        Some(place).filter(|_| is_whole)
+    } else {
+        let id = parse_client_id(name.as_bytes());
+        (0..batch.count()).find(|place| id.is_some() && batch.at(*place) == id)
+    };
+    let whose = place.and_then(|place| Some((place, batch.at(place)?)));
+    let (place, client_id) = whose.ok_or(DecodeError::Field("cl_ord_id"))?;
+    let order_id = order_id_if_told(row, "order_id")?;
+    let refusal = refusal_of(row);
+    if refusal.is_none() && order_id.0 == 0 {
+        return Err(DecodeError::Field("order_id"));
+    }
+    Ok((place, (client_id, order_id), refusal))
+}
+
+/// Tells what came of a request about one order; a new one has its instrument here, and dies of a refusal.
+fn tell(
+    registry: &Registry,
+    instrument: Option<InstrumentId>,
+    (client_id, order_id): (ClientOrderId, OrderId),
+    refusal: Option<Refusal>,
+    answer: &Answer<'_>,
+    out: &mut impl Sink,
+) {
+    let reason = refusal.map_or(RejectReason::None, |refusal| refusal.reason);
     out.event(&Event::Ack(RequestAck {
         client_id,
         order_id,
         reason,
-        code: answer.refusal.map_or(0, |refusal| refusal.code),
+        code: refusal.map_or(0, |refusal| refusal.code),
         venue_ns: answer.venue_ns,
     }));
     let state = match reason {
-        RejectReason::None => return Ok(()),
+        RejectReason::None => return,
         // An order of that id may live at the venue: what we asked for may be it.
         RejectReason::UnknownOutcome | RejectReason::DuplicateId => OrderState::Unknown,
         _ => OrderState::Rejected,
     };
-    if let Some(Kind::New(_, instrument)) = answer.kind
-        && registry.get(instrument).is_some()
-    {
+    if let Some(instrument) = instrument.filter(|id| registry.get(*id).is_some()) {
         out.event(&Event::Order(OrderReport {
             instrument,
             client_id: Some(client_id),
@@ -309,13 +467,12 @@ pub(crate) fn on_answer(
             venue_ns: answer.venue_ns,
         }));
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dp_types::{Epoch, InstrumentId, LaneId, Price, Qty, Text, UnixNanos, VenueId};
+    use dp_types::{Epoch, LaneId, Price, Qty, Text, UnixNanos, VenueId};
 
     fn perpetual() -> Instrument {
         let symbol = Text::new("PF_XBTUSD").unwrap();
@@ -365,6 +522,33 @@ mod tests {
                 )
             );
         }
+    }
+
+    #[test]
+    fn several_have_one_symbol_and_one_deadline() {
+        let order = |sequence, kind, side| NewOrder {
+            instrument: InstrumentId(2),
+            client_id: client(sequence),
+            side,
+            kind,
+            tif: Tif::Ioc,
+            price: Price(6_500_050),
+            qty: Qty(10_000),
+        };
+        let orders = [
+            order(1, OrderKind::PostOnly, Side::Buy),
+            order(2, OrderKind::Market, Side::Sell),
+        ];
+        assert_eq!(
+            text_of(|out| write_batch_new(&perpetual(), &orders, NOW, 1_750, ("T", 2), out)),
+            concat!(
+                r#"{"method":"batch_add","params":{"asset_class":"derivatives","symbol":"PF_XBTUSD","orders":["#,
+                r#"{"order_type":"limit","side":"buy","order_qty":0.01,"limit_price":65000.5,"time_in_force":"gtc","#,
+                r#""post_only":true,"cl_ord_id":"736c0000-0000-4000-8000-000100000001"},"#,
+                r#"{"order_type":"market","side":"sell","order_qty":0.01,"cl_ord_id":"736c0000-0000-4000-8000-000100000002"}],"#,
+                r#""deadline":"2025-10-09T08:53:21.750Z","token":"T"},"req_id":2}"#
+            )
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! It does not own books: depth goes to a keeper, which asks back through `request_snapshot`. Of orders it remembers
 //! what the venue's sparse reports leave out ([`orders`]). It never resends an order.
 //!
-//! Left out: FIX; the separate US market; `cancel_all` and `batch_add`; the `ratecounter` of the stream (its shape
+//! Left out: FIX; the separate US market; `cancel_all`; the `ratecounter` of the stream (its shape
 //! is [U]); positions (the Unified channel for them is [U]; kept from fills); a fallback to the legacy feed.
 //! A market's `makerProtectionMillis` is not read: quotes and their amends are always post-only and never held.
 #![forbid(unsafe_code)]
@@ -55,8 +55,8 @@ use dp_types::{
     UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry, RegistryError,
-    RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkSpec, OrderBatch, ReadCounts,
+    Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -77,7 +77,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: false, // there is one for the whole account only: listed orders in batches of 50
     batch: true,
-    batch_new: false,
+    batch_new: BatchNew::Link,
     dead_man_switch: true,
     market: true,
     ioc: true,
@@ -250,6 +250,35 @@ impl Venue for KrakenFutures {
         self.session
             .send_order(Op::New, kind, now, out, |window_ms, to, text| {
                 entry::write_new(instrument, order, now, window_ms, to, text);
+            })
+    }
+
+    fn batch_max(&self) -> usize {
+        self.session.news_max()
+    }
+
+    fn new_orders(
+        &mut self,
+        registry: &Registry,
+        orders: &[NewOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        if let [one] = orders {
+            return self.new_order(registry, one, now, out); // the venue takes two at least
+        }
+        let batch = OrderBatch::of(orders).ok_or(EntryError::UnknownInstrument)?;
+        let instrument = registry
+            .get(batch.instrument())
+            .ok_or(EntryError::UnknownInstrument)?;
+        let is_fok = |order: &NewOrder| order.tif == Tif::Fok && order.kind == OrderKind::Limit;
+        if orders.len() > entry::NEW_MAX || orders.iter().any(is_fok) {
+            return Err(EntryError::Unsupported);
+        }
+        let (op, kind) = (Op::BatchNew(orders.len() as u32), Kind::News(batch));
+        self.session
+            .send_order(op, kind, now, out, |window_ms, to, text| {
+                entry::write_batch_new(instrument, orders, now, window_ms, to, text);
             })
     }
 

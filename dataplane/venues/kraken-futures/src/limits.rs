@@ -1,14 +1,14 @@
 //! What we may send: the derivatives pool of cost units, with a part that only cancels may use.
 //!
 //! ```text
-//! 500 units in 10 s       new, amend, cancel 10 each · batch of n cancels 9 + n · dead man's switch 25
+//! 500 units in 10 s       new, amend, cancel 10 each · batch of n new orders or n cancels 9 + n · dead man's switch 25
 //! ├── 350 for anything ──┤── 150 for cancels and the switch ──┤
 //! ```
 //! The numbers are those of the venue's derivatives pool. What the Unified WebSocket counts is not documented [U];
 //! until it is, the same pool is the safe guess. The venue tells nothing of what is used, so we count ourselves.
 //! Source: venue page, section 7, read 2026-11-20.
 
-use crate::entry::BATCH_MAX;
+use crate::entry::{BATCH_MAX, NEW_MAX};
 use dp_types::UnixNanos;
 use dp_venue_api::limits::{Budget, Refused, Stops, Times, lacking, named_ns};
 
@@ -23,7 +23,7 @@ const STOP_NS: u64 = 10_000_000_000;
 /// How long cancels do when one of them was refused.
 const CANCEL_STOP_NS: u64 = 1_000_000_000;
 
-/// Units of a batch of cancels beside one an order.
+/// Units of a batch beside one an order.
 const BATCH_UNITS: u32 = 9;
 
 /// A kind of request.
@@ -31,6 +31,8 @@ const BATCH_UNITS: u32 = 9;
 pub enum Op {
     /// `add_order`.
     New,
+    /// `batch_add` of so many orders.
+    BatchNew(u32),
     /// `amend_order`.
     Amend,
     /// `cancel_order`.
@@ -46,7 +48,7 @@ impl Op {
     pub const fn cost(self) -> u32 {
         match self {
             Self::New | Self::Amend | Self::Cancel => 10,
-            Self::BatchCancel(count) => BATCH_UNITS + count,
+            Self::BatchNew(count) | Self::BatchCancel(count) => BATCH_UNITS.saturating_add(count),
             Self::DeadMan => 25,
         }
     }
@@ -89,10 +91,17 @@ impl Limits {
         room.clamp(1, BATCH_MAX)
     }
 
+    /// Orders a batch may enter: always room for it in what is not kept for cancels.
+    pub fn news_max(&self) -> usize {
+        let open = self.pool.limit().saturating_sub(self.reserve);
+        let room = open.saturating_sub(BATCH_UNITS) as usize;
+        room.clamp(1, NEW_MAX)
+    }
+
     /// Takes room for a request, or says that there is none.
     pub fn take(&mut self, now: UnixNanos, op: Op) -> bool {
         let (is_held, reserve) = match op {
-            Op::New | Op::Amend => (self.stops.holds(now), self.reserve),
+            Op::New | Op::BatchNew(_) | Op::Amend => (self.stops.holds(now), self.reserve),
             Op::Cancel | Op::BatchCancel(_) => (self.stops.holds_cancels(now), 0),
             Op::DeadMan => (false, 0), // what keeps orders from outliving us is always worth a try
         };
@@ -132,6 +141,20 @@ mod tests {
         assert!(!limits.take(T0, Op::DeadMan));
         assert!(limits.take(T0.after(WINDOW_NS), Op::BatchCancel(50)));
         assert!(!limits.take(T0, Op::BatchCancel(POOL_UNITS)), "never fits");
+    }
+
+    #[test]
+    fn a_batch_costs_little_and_leaves_the_same_room() {
+        let mut limits = Limits::new(Budget::WHOLE);
+        assert_eq!(limits.news_max(), NEW_MAX);
+        let batch = Op::BatchNew(NEW_MAX as u32);
+        let sent = (0..100).filter(|_| limits.take(T0, batch)).count();
+        assert_eq!(sent as u32, (POOL_UNITS - CANCEL_RESERVE) / 24);
+        assert!(limits.take(T0, Op::BatchCancel(50)));
+        limits.stop(T0, Refused::Other, None);
+        assert!(!limits.take(T0.after(STOP_NS - 1), batch));
+        let small = Limits::new(Budget::of(Share::percent(5)));
+        assert!((1..NEW_MAX).contains(&small.news_max()));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! its answer: a subscription of many symbols is answered once for each.
 
 use dp_types::{ClientOrderId, InstrumentId};
+use dp_venue_api::OrderBatch;
 
 /// Requests that are remembered: the rate limit lets 50 a second through, and an answer takes no 100 s.
 const LEN: usize = 8_192;
@@ -17,6 +18,8 @@ const _: () = assert!(LEN.is_power_of_two());
 pub enum Kind {
     /// A new order.
     New(ClientOrderId, InstrumentId),
+    /// A batch of new orders.
+    News(OrderBatch),
     /// An amend.
     Amend(ClientOrderId),
     /// A cancel.

@@ -49,8 +49,9 @@ const REST_RETRY_NS: u64 = 5 * SECOND_NS;
 const REST_WAIT_NS: u64 = 30 * SECOND_NS;
 /// Symbols of one subscribe message: at most 34 bytes each.
 const SYMBOLS_PER_SUBSCRIBE: usize = 100;
-/// Room for the largest message written: a batch of cancels, or a subscription.
+/// Room for the largest message written: a batch of cancels or of new orders, or a subscription.
 const MESSAGE_BYTES: usize = SYMBOLS_PER_SUBSCRIBE * 40 + 1_024;
+const _: () = assert!(entry::NEW_MAX * 256 + 1_024 <= MESSAGE_BYTES);
 
 /// Silence after which the venue cancels all our orders. The venue's advice.
 pub const DEAD_MAN_TIMEOUT_S: u32 = 60;
@@ -311,6 +312,11 @@ impl Session {
     /// Orders a batch of cancels may name.
     pub(crate) fn batch_max(&self) -> usize {
         self.limits.batch_max()
+    }
+
+    /// Orders a batch may enter.
+    pub(crate) fn news_max(&self) -> usize {
+        self.limits.news_max()
     }
 
     /// Checks link and limits, then writes and sends: `write` gets the validity window, the token with the

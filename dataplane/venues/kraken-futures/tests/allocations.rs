@@ -149,12 +149,16 @@ fn order_entry_touches_no_allocator() {
         order_id: OrderId(5),
     };
     let live = [cancel; 70];
+    let orders = [order; 15];
     let Rig {
         venue, registry, ..
     } = &mut rig;
     let count = allocations(|| {
         venue
             .new_order(registry, &order, at_ms(1), &mut lane)
+            .unwrap();
+        venue
+            .new_orders(registry, &orders, at_ms(1), &mut lane)
             .unwrap();
         venue
             .amend_order(registry, &amend, at_ms(1), &mut lane)
@@ -172,9 +176,43 @@ fn order_entry_touches_no_allocator() {
         black_box(venue.next_deadline());
     });
     assert_eq!(
-        lane.count, 8,
-        "five messages of orders, two pings, a look at what is open"
+        lane.count, 9,
+        "six messages of orders, two pings, a look at what is open"
     );
+    assert_eq!(count, (0, 0));
+}
+
+#[test]
+fn a_batch_s_answer_touches_no_allocator() {
+    let mut rig = rig::ready();
+    let mut said = tests_venues::rig::Said::default();
+    let order = |sequence| NewOrder {
+        instrument: InstrumentId(0),
+        client_id: ClientOrderId::new(Epoch(1), LaneId(0), sequence).unwrap(),
+        side: Side::Buy,
+        kind: OrderKind::PostOnly,
+        tif: Tif::Gtc,
+        price: Price(65_000_500),
+        qty: Qty(1_000_000),
+    };
+    let orders = [order(1), order(2)];
+    rig.venue
+        .new_orders(&rig.registry, &orders, at_ms(1), &mut said)
+        .unwrap();
+    let mut answer = rig::answering(&said.sent[0].1, "entry_batch_add_ack").into_bytes();
+    let mut lane = Lane::new(&rig);
+    let count = allocations(|| {
+        rig.venue
+            .on_text(
+                &rig.registry,
+                LINK_PRIVATE,
+                at_ms(2),
+                &mut answer,
+                &mut lane,
+            )
+            .unwrap();
+    });
+    assert_eq!(lane.count, 3, "two answers, one of them a refusal");
     assert_eq!(count, (0, 0));
 }
 

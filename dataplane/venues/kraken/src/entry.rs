@@ -1,37 +1,55 @@
-//! Order entry over the private link: new, amend, cancel, cancels of several orders in one request.
+//! Order entry over the private link: new, amend, cancel, new orders and cancels of several in one request.
 //!
 //! ```text
-//! req_id   a number below 2^48, exact in any JSON: 3 bits of what it was, 45 of our id or of a count
+//! req_id   a number below 2^52, exact in any JSON: 4 bits of how many, 3 of what it was, 45 of our id or of a count
 //! {"method":"add_order","params":{"order_type":"limit","side":"buy","symbol":"BTC/USD","order_qty":0.01,
 //!   "limit_price":65000,"time_in_force":"gtc","post_only":true,"cl_ord_id":"sl1z141z5",
 //!   "deadline":"2026-05-05T10:00:05.000Z","token":"..."},"req_id":35188667056129}
+//!
+//! {"method":"batch_add","params":{"symbol":"BTC/USD","orders":[{"order_type":"limit",…},…],"deadline":"…","token":"…"},
+//!   "req_id":774060480921601}
+//! {"method":"batch_add","req_id":774060480921601,"success":true,"result":[{"order_id":"…","cl_ord_id":"…"},
+//!   {"cl_ord_id":"…","success":false,"error":"EOrder:Insufficient funds"}],"time_out":"…"}
 //! ```
 //! The number says what an answer is about; the rest of the order is in [`Orders`]. `deadline` is the venue's own
 //! for the request: add and amend only. Requests name the order by our id, which is known from the first instant.
 //! Requests are spread over servers at the venue and two may overtake each other: the OMS sends no cancel before
 //! the order is known to be there.
-//! Source: venue page, section 4, read 2026-11-20.
+//!
+//! A batch is looked at as a whole before any of it is done: what is wrong with one order (a price off its tick, a
+//! quantity too small) refuses all, with one reason that each is told. What only the engine finds (funds, a quote that
+//! would take) is that order's own. Rows stand in the order of the request; those without our id are told by their
+//! place, where no row is missing. How a refused row looks is [U].
+//! Source: venue page, section 4, read 2026-11-20; the venue's page of `batch_add`, docs.kraken.com, read 2026-11-22;
+//! fixtures `entry_*.json`.
 
 use crate::feed::{at, text, timestamp};
-use crate::orders::Orders;
+use crate::orders::{Known, Orders};
 use crate::reject;
 use crate::symbols::{pack_id, parse_client_id, push_client_id};
 use dp_types::{
     AmendOrder, CancelOrder, ClientOrderId, Decimal, Instrument, InstrumentId, NewOrder, Now,
-    OrderId, OrderKind, OrderReport, OrderState, RejectReason, Side, Tif,
+    OrderId, OrderKind, OrderReport, OrderState, RejectReason, Side, Tif, VenueNanos,
 };
 use dp_venue_api::{DecodeError, Event, Fault, RequestAck, Sink};
 use dp_wire::digits::Digits;
-use dp_wire::json::Value;
+use dp_wire::json::{Items, Value};
 use dp_wire::time::TimeText;
 
 /// Orders one cancel request may name: the venue's bound for `batch_cancel`; for `cancel_order` it tells none [U].
 pub const BATCH_MAX: usize = 50;
+/// Orders one `batch_add` may enter; one alone goes as a plain new order.
+pub const NEW_MAX: usize = 15;
 /// Shortest and longest time the venue lets a request wait, milliseconds.
 const WINDOW_MS: (u64, u64) = (500, 60_000);
 /// Bits of a client order id, and of any other number in a request's.
 const NUMBER_BITS: u32 = 45;
 const NUMBER_MASK: u64 = (1 << NUMBER_BITS) - 1;
+/// Bits of what a request was.
+const KIND_BITS: u32 = 3;
+/// How many a request enters stands above what it was, and is 0 for all but a batch.
+const COUNT_SHIFT: u32 = NUMBER_BITS + KIND_BITS;
+const _: () = assert!(NEW_MAX < 16 && COUNT_SHIFT + 4 < 53, "exact in a double");
 
 /// What a request was, read back from its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +62,8 @@ pub enum RequestKind {
     Cancel(ClientOrderId),
     /// Cancels of several orders; each answer carries its own ids.
     Batch,
+    /// New orders in one request.
+    News(News),
     /// A subscription, a ping, the dead man's switch.
     Session,
 }
@@ -58,7 +78,10 @@ impl RequestKind {
             (3, Some(id)) => Some(Self::Cancel(id)),
             (4, _) => Some(Self::Batch),
             (5, _) => Some(Self::Session),
-            _ => None,
+            _ => match News::of(number) {
+                Some(news) => Some(Self::News(news)),
+                None => None,
+            },
         }
     }
 
@@ -66,8 +89,51 @@ impl RequestKind {
     const fn client(self) -> Option<ClientOrderId> {
         match self {
             Self::New(id) | Self::Amend(id) | Self::Cancel(id) => Some(id),
-            Self::Batch | Self::Session => None,
+            Self::Batch | Self::News(_) | Self::Session => None,
         }
+    }
+}
+
+/// New orders of one request: their client ids are one behind the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct News {
+    first: ClientOrderId,
+    count: u64,
+}
+
+impl News {
+    const KIND: u64 = 6;
+
+    /// Reads a request's number.
+    const fn of(number: u64) -> Option<Self> {
+        let count = number >> COUNT_SHIFT;
+        let kind = number >> NUMBER_BITS & ((1 << KIND_BITS) - 1);
+        match ClientOrderId::from_raw(number & NUMBER_MASK) {
+            Some(first) if kind == Self::KIND && count >= 2 && count <= NEW_MAX as u64 => {
+                Some(Self { first, count })
+            }
+            _ => None,
+        }
+    }
+
+    const fn number(self) -> u64 {
+        self.count << COUNT_SHIFT | request_id(Self::KIND, self.first.0)
+    }
+
+    /// How many there are.
+    const fn count(self) -> usize {
+        self.count as usize
+    }
+
+    /// The order at this place, from 0. `None`: there is none.
+    fn at(self, place: usize) -> Option<ClientOrderId> {
+        let place = u64::try_from(place).ok().filter(|it| *it < self.count)?;
+        ClientOrderId::from_raw(self.first.0.checked_add(place)?)
+    }
+
+    /// All of them.
+    fn ids(self) -> impl Iterator<Item = ClientOrderId> {
+        (0..self.count()).filter_map(move |place| self.at(place))
     }
 }
 
@@ -122,18 +188,61 @@ pub fn write_new(
     token: &str,
     out: &mut Vec<u8>,
 ) {
-    push(out, r#"{"method":"add_order","params":{"order_type":""#);
+    push(out, r#"{"method":"add_order","params":{"#);
+    push_terms(instrument, order, instrument.symbol.as_str(), out);
+    push(out, ",");
+    push_deadline(out, now, window_ms);
+    push_tail(out, token, request_id(1, order.client_id.0));
+}
+
+/// Appends new orders in one request: at least two, at most [`NEW_MAX`], of one instrument, their client ids one behind
+/// the other.
+pub fn write_batch_new(
+    instrument: &Instrument,
+    orders: &[NewOrder],
+    now: Now,
+    window_ms: u32,
+    token: &str,
+    out: &mut Vec<u8>,
+) {
+    let Some(first) = orders.first() else {
+        return;
+    };
+    push(out, r#"{"method":"batch_add","params":{"symbol":""#);
+    push(out, instrument.symbol.as_str());
+    push(out, r#"","orders":["#);
+    for (index, order) in orders.iter().enumerate() {
+        push(out, if index > 0 { ",{" } else { "{" });
+        push_terms(instrument, order, "", out);
+        push(out, "}");
+    }
+    push(out, "],");
+    push_deadline(out, now, window_ms);
+    let news = News {
+        first: first.client_id,
+        count: orders.len() as u64,
+    };
+    push_tail(out, token, news.number());
+}
+
+/// What an order is, and under which id; no symbol where it is empty, because the batch has it.
+fn push_terms(instrument: &Instrument, order: &NewOrder, symbol: &str, out: &mut Vec<u8>) {
     let is_market = order.kind == OrderKind::Market;
+    push(out, r#""order_type":""#);
     push(out, if is_market { "market" } else { "limit" });
     push(
         out,
         match order.side {
-            Side::Buy => r#"","side":"buy","symbol":""#,
-            Side::Sell => r#"","side":"sell","symbol":""#,
+            Side::Buy => r#"","side":"buy""#,
+            Side::Sell => r#"","side":"sell""#,
         },
     );
-    push(out, instrument.symbol.as_str());
-    push(out, r#"","order_qty":"#);
+    if !symbol.is_empty() {
+        push(out, r#","symbol":""#);
+        push(out, symbol);
+        push(out, r#"""#);
+    }
+    push(out, r#","order_qty":"#);
     push_decimal(out, instrument.qty_decimal(order.qty));
     if !is_market {
         push(out, r#","limit_price":"#);
@@ -149,9 +258,7 @@ pub fn write_new(
     }
     push(out, r#","cl_ord_id":""#);
     push_client_id(order.client_id, out);
-    push(out, r#"","#);
-    push_deadline(out, now, window_ms);
-    push_tail(out, token, request_id(1, order.client_id.0));
+    push(out, r#"""#);
 }
 
 /// Appends an amend. A failed amend leaves the order as it was. A post-only order says so again: an amended price
@@ -242,10 +349,7 @@ fn read_answer(
 ) -> Result<Read, DecodeError> {
     let error = verdict(root)?;
     let (code, reason) = error.map_or((0, RejectReason::None), reject::error);
-    let kind = match root.get("req_id") {
-        None => None,
-        Some(id) => RequestKind::of(id.as_u64().ok_or(DecodeError::Field("req_id"))?),
-    };
+    let kind = asked(root)?;
     let told = |key| root.get("result").map_or("", |result| text(result, key));
     let asked = kind.and_then(RequestKind::client);
     let order_id =
@@ -265,6 +369,31 @@ fn read_answer(
         return Ok((refused, Ok(())));
     };
     let venue_ns = timestamp(root, "time_out")?;
+    let is_new = matches!(kind, Some(RequestKind::New(_)));
+    let verdict = (code, reason);
+    tell(known, is_new, (client_id, order_id), verdict, venue_ns, out);
+    Ok((refused, Ok(())))
+}
+
+/// What the message answers. `None`: a request that is not ours. Errors: no number at all.
+fn asked(root: Value<'_>) -> Result<Option<RequestKind>, DecodeError> {
+    match root.get("req_id") {
+        None => Ok(None),
+        Some(id) => Ok(RequestKind::of(
+            id.as_u64().ok_or(DecodeError::Field("req_id"))?,
+        )),
+    }
+}
+
+/// Tells what came of a request about one order; a new one dies of a refusal.
+fn tell(
+    known: Option<&mut Known>,
+    is_new: bool,
+    (client_id, order_id): (ClientOrderId, OrderId),
+    (code, reason): (i32, RejectReason),
+    venue_ns: VenueNanos,
+    out: &mut impl Sink,
+) {
     let order_id = known.as_ref().map_or(order_id, |known| known.order_id);
     out.event(&Event::Ack(RequestAck {
         client_id,
@@ -274,12 +403,12 @@ fn read_answer(
         venue_ns,
     }));
     let state = match reason {
-        RejectReason::None => None,
+        RejectReason::None => return,
         // An order of that id lives at the venue: what we asked for may be it.
-        RejectReason::UnknownOutcome | RejectReason::DuplicateId => Some(OrderState::Unknown),
-        _ => Some(OrderState::Rejected),
+        RejectReason::UnknownOutcome | RejectReason::DuplicateId => OrderState::Unknown,
+        _ => OrderState::Rejected,
     };
-    if let (Some(RequestKind::New(_)), Some(state), Some(known)) = (kind, state, known) {
+    if let Some(known) = known.filter(|_| is_new) {
         known.is_final = state.is_final();
         out.event(&Event::Order(OrderReport {
             instrument: known.instrument,
@@ -294,7 +423,127 @@ fn read_answer(
             venue_ns,
         }));
     }
-    Ok((refused, Ok(())))
+}
+
+/// The new orders of one request that a message answers; `None` when it is none of ours.
+pub(crate) fn news(root: Value<'_>) -> Option<News> {
+    match asked(root) {
+        Ok(Some(RequestKind::News(news))) => Some(news),
+        _ => None,
+    }
+}
+
+/// The rows of a batch's answer: its result as the venue's page shows it, or `orders` of it, as one other source has it.
+fn rows(root: Value<'_>) -> Option<Items<'_>> {
+    let result = root.get("result")?;
+    result
+        .as_array()
+        .or_else(|| result.get("orders")?.as_array())
+}
+
+/// What a row of a batch was refused for. Nothing said is nothing refused: an id must be there then.
+fn refusal_of(row: Value<'_>) -> Option<&str> {
+    let error = text(row, "error");
+    let is_refused = row.get("success").and_then(Value::as_bool) == Some(false);
+    (is_refused || !error.is_empty()).then_some(error)
+}
+
+/// The words an answer was refused with, and each order of a batch.
+pub(crate) fn refusals(root: Value<'_>) -> impl Iterator<Item = &str> {
+    let is_batch = root.get("method").and_then(Value::as_str) == Some("batch_add");
+    let rows = rows(root).filter(|_| is_batch).into_iter().flatten();
+    let whole = Some(text(root, "error")).filter(|words| !words.is_empty());
+    whole.into_iter().chain(rows.filter_map(refusal_of))
+}
+
+/// Reads the answer to new orders of one request. Returns what was refused for rate, whichever of them it was.
+///
+/// Errors: [`DecodeError`]: an order without a verdict, which is asked about then, or a row that is nobody's; all else
+/// is told.
+pub(crate) fn on_news(
+    orders: &mut Orders,
+    news: News,
+    root: Value<'_>,
+    out: &mut impl Sink,
+) -> (Option<Refused>, Result<(), DecodeError>) {
+    let is_rate = |words: &str| reject::error(words).1 == RejectReason::RateLimit;
+    let refused = refusals(root).any(is_rate).then(|| {
+        let instrument = |id| Some(orders.find_client(id)?.instrument);
+        Refused(news.ids().find_map(instrument))
+    });
+    (refused, read_news(orders, news, root, out))
+}
+
+fn read_news(
+    orders: &mut Orders,
+    news: News,
+    root: Value<'_>,
+    out: &mut impl Sink,
+) -> Result<(), DecodeError> {
+    let whole = verdict(root)?.map(reject::error);
+    let venue_ns = timestamp(root, "time_out")?;
+    let mut result = Ok(());
+    let mut told = 0u32; // a bit an order
+    let is_whole = rows(root).is_some_and(|rows| rows.count() == news.count());
+    for (place, row) in rows(root).into_iter().flatten().enumerate() {
+        match row_verdict(news, place, is_whole, row) {
+            Ok((place, (client_id, order_id), verdict)) if told & 1 << place == 0 => {
+                let known = orders.find(order_id, Some(client_id));
+                // Under an id of the venue that is another order's: whose the verdict is, is not said.
+                if known
+                    .as_ref()
+                    .is_some_and(|it| it.client_id != Some(client_id))
+                {
+                    result = result.and(Err(DecodeError::Field("order_id")));
+                    continue;
+                }
+                told |= 1 << place;
+                tell(known, true, (client_id, order_id), verdict, venue_ns, out);
+            }
+            Ok(_) => result = result.and(Err(DecodeError::Shape("an order answered twice"))),
+            Err(error) => result = result.and(Err(error)),
+        }
+    }
+    for place in (0..news.count()).filter(|place| told & 1 << place == 0) {
+        match (whole, news.at(place)) {
+            (Some(verdict), Some(client_id)) => {
+                let known = orders.find_client(client_id);
+                let ids = (client_id, OrderId(0));
+                tell(known, true, ids, verdict, venue_ns, out);
+            }
+            _ => result = result.and(Err(DecodeError::Field("orders"))),
+        }
+    }
+    result
+}
+
+/// Place, ids and verdict of a row.
+type Row = (usize, (ClientOrderId, OrderId), (i32, RejectReason));
+
+/// Whose row it is, and what it says. A place says so only where no row was left out.
+fn row_verdict(
+    news: News,
+    place: usize,
+    is_whole: bool,
+    row: Value<'_>,
+) -> Result<Row, DecodeError> {
+    let name = text(row, "cl_ord_id");
+    let place = if name.is_empty() {
+        Some(place).filter(|_| is_whole)
+    } else {
+        let id = parse_client_id(name.as_bytes());
+        (0..news.count()).find(|place| id.is_some() && news.at(*place) == id)
+    };
+    let whose = place.and_then(|place| Some((place, news.at(place)?)));
+    let (place, client_id) = whose.ok_or(DecodeError::Field("cl_ord_id"))?;
+    let order_id = pack_id(text(row, "order_id").as_bytes()).map(OrderId);
+    let order_id = order_id.ok_or(DecodeError::Field("order_id"))?;
+    let verdict = match refusal_of(row) {
+        Some(words) => reject::error(words),
+        None if order_id.0 == 0 => return Err(DecodeError::Field("order_id")),
+        None => (0, RejectReason::None),
+    };
+    Ok((place, (client_id, order_id), verdict))
 }
 
 /// The method a message answers.
@@ -372,6 +621,51 @@ mod tests {
     }
 
     #[test]
+    fn several_have_one_symbol_and_one_deadline() {
+        let order = |sequence, kind, side| NewOrder {
+            instrument: InstrumentId(2),
+            client_id: client(sequence),
+            side,
+            kind,
+            tif: Tif::Ioc,
+            price: Price(65_000_100),
+            qty: Qty(1_000_000),
+        };
+        let orders = [
+            order(1, OrderKind::PostOnly, Side::Buy),
+            order(2, OrderKind::Market, Side::Sell),
+        ];
+        assert_eq!(
+            text_of(|out| write_batch_new(&instrument(), &orders, NOW, 5_000, "T", out)),
+            concat!(
+                r#"{"method":"batch_add","params":{"symbol":"BTC/USD","orders":["#,
+                r#"{"order_type":"limit","side":"buy","order_qty":0.01,"limit_price":65000.1,"time_in_force":"gtc","#,
+                r#""post_only":true,"cl_ord_id":"sl1z141z5"},"#,
+                r#"{"order_type":"market","side":"sell","order_qty":0.01,"cl_ord_id":"sl1z141z6"}],"#,
+                r#""deadline":"2025-10-09T08:53:25.000Z","token":"T"},"req_id":774060480921601}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_batch_is_two_to_fifteen() {
+        let number = |count| {
+            let first = client(1);
+            News { first, count }.number()
+        };
+        for count in 0..=16 {
+            let is_one = (2..=15).contains(&count);
+            assert_eq!(News::of(number(count)).is_some(), is_one, "{count}");
+        }
+        let news = News::of(number(3)).unwrap();
+        assert_eq!(
+            news.ids().collect::<Vec<_>>(),
+            [client(1), client(2), client(3)]
+        );
+        assert_eq!(news.at(3), None);
+    }
+
+    #[test]
     fn amends_say_post_only_again() {
         let amend = |price, qty, is_post_only| {
             let amend = AmendOrder {
@@ -416,9 +710,9 @@ mod tests {
     }
 
     proptest! {
-        /// Request numbers come back, stay below 2^48, and anything else is not ours.
+        /// Request numbers come back, stay below 2^52, and anything else is not ours.
         #[test]
-        fn request_numbers_come_back(raw: u64, other: u64) {
+        fn request_numbers_come_back(raw: u64, other: u64, count in 2u64..=15) {
             let id = ClientOrderId::from_raw((raw & NUMBER_MASK).max(1 << 32)).unwrap();
             for (kind, want) in [
                 (1, RequestKind::New(id)),
@@ -431,8 +725,13 @@ mod tests {
                 prop_assert!(number < 1 << 48);
                 prop_assert_eq!(RequestKind::of(number), Some(want));
             }
-            if let Some(kind) = RequestKind::of(other) {
-                prop_assert!((1..=5).contains(&(other >> NUMBER_BITS)), "{:?}", kind);
+            let news = News { first: id, count };
+            prop_assert!(news.number() < 1 << 52);
+            prop_assert_eq!(RequestKind::of(news.number()), Some(RequestKind::News(news)));
+            match RequestKind::of(other) {
+                Some(RequestKind::News(news)) => prop_assert_eq!(news.number(), other),
+                Some(kind) => prop_assert!((1..=5).contains(&(other >> NUMBER_BITS)), "{:?}", kind),
+                None => {}
             }
         }
     }

@@ -25,7 +25,9 @@ use crate::symbols::{CLIENT_PREFIX, pack_id, parse_client_id};
 use crate::sync::DEPTH;
 use crate::{CAPABILITIES, ID, Kraken, reject};
 use dp_types::{ClientOrderId, Instrument, Now, OrderId, RejectReason, TradeId};
-use dp_venue_api::{Capabilities, EntryError, EntryLink, FixConfig, FixSpec, VenueConfig};
+use dp_venue_api::{
+    BatchNew, Capabilities, EntryError, EntryLink, FixConfig, FixSpec, VenueConfig,
+};
 use dp_venue_fix::dialect::{
     Chained, Dialect, Entries, Fills, Levels, MarketAsk, MarketDialect, Name, Sizes, parse_name,
     push_name, reason_of_103,
@@ -81,6 +83,7 @@ pub fn logon_head(seq: u64, sender: &str, target: &str, key: &str) -> String {
 impl OverFix for Kraken {
     const CAPABILITIES: Capabilities = Capabilities {
         entry: EntryLink::Fix,
+        batch_new: BatchNew::None, // one message an order
         validity_window: false,
         ..CAPABILITIES
     };

@@ -13,9 +13,8 @@
 //! order. It does remember orders, in a bounded table: the venue's updates are sparse (`orders`).
 //!
 //! WebSocket v1 is read (`v1`), because recordings of it exist, and never spoken. Orders can go over FIX
-//! instead ([`fix`]). Not here: margin, batches of new orders (the venue refuses all for one bad), fill-or-kill (not
-//! told of for the WebSocket), status changes of a pair while running (the venue's refusals say them), the rate counter
-//! the venue can stream (its field is not documented).
+//! instead ([`fix`]). Not here: margin, fill-or-kill (not told of for the WebSocket), status changes of a pair while
+//! running (the venue's refusals say them), the rate counter the venue can stream (its field is not documented).
 #![forbid(unsafe_code)]
 // Bytes from outside never panic.
 #![cfg_attr(
@@ -53,7 +52,7 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
     RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
@@ -77,7 +76,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: false, // of the whole account only: listed orders, 50 a message
     batch: true,
-    batch_new: false,
+    batch_new: BatchNew::Link,
     dead_man_switch: true,
     market: true,
     ioc: true,
@@ -261,6 +260,26 @@ impl Venue for Kraken {
             .get(order.instrument)
             .ok_or(EntryError::UnknownInstrument)?;
         self.session.new_order(instrument, order, now, out)
+    }
+
+    fn batch_max(&self) -> usize {
+        self.session.news_max()
+    }
+
+    fn new_orders(
+        &mut self,
+        registry: &Registry,
+        orders: &[NewOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        if let [one] = orders {
+            return self.new_order(registry, one, now, out); // the venue takes two at least
+        }
+        let instrument = orders.first().map(|order| order.instrument);
+        let instrument = instrument.and_then(|id| registry.get(id));
+        let instrument = instrument.ok_or(EntryError::UnknownInstrument)?;
+        self.session.new_orders(instrument, orders, now, out)
     }
 
     fn amend_order(

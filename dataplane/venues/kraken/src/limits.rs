@@ -1,7 +1,8 @@
 //! What we may send: the venue's own counters, modelled. They rise with each request and fall with time.
 //!
 //! ```text
-//! engine   one counter an instrument: add +1 · amend +1 and more when young · cancel +8 when young, 0 when old
+//! engine   one counter an instrument: add +1 · a batch of n adds +n/2 · amend +1 and more when young ·
+//!          cancel +8 when young, 0 when old
 //!          falls by DECAY a second, never above THRESHOLD
 //! REST     one counter: +1, lists of trades +2
 //! level3   200 a second and connection: +5 a subscription of ten prices
@@ -10,8 +11,11 @@
 //! orders and amends leave a fifth of the counter free, so that what rests can be taken off. All numbers are
 //! those of the lowest tier: an account of a higher one is served better than we use. The limit of open orders
 //! on a pair is not modelled: the venue refuses those above it, and nothing else happens.
-//! Source: venue page, section 6, read 2026-11-20; what is marked [U] there is marked here.
+//! Half a point is counted whole: what the venue does with it is [U].
+//! Source: venue page, section 6, read 2026-11-20; the venue's page of trading limits, docs.kraken.com, read 2026-11-22;
+//! what is marked [U] there is marked here.
 
+use crate::entry::NEW_MAX;
 use dp_types::{InstrumentId, UnixNanos};
 use dp_venue_api::limits::{Bucket, Budget, lacking, named_ns};
 
@@ -55,6 +59,8 @@ const AMEND_COSTS: [(u64, u32); 3] = [(5, 3), (10, 2), (15, 1)];
 pub enum OrderOp {
     /// `add_order`.
     New,
+    /// `batch_add` of so many orders.
+    BatchNew(u32),
     /// `amend_order`, of an order touched so many nanoseconds ago.
     Amend(u64),
     /// Cancels that cost so much together ([`cancel_cost`]).
@@ -79,6 +85,7 @@ pub struct Limits {
     instruments: Vec<(InstrumentId, Bucket)>,
     /// What is left for cancels.
     reserve: u32,
+    news_max: usize,
     rest: Bucket,
     rest_stopped_until: UnixNanos,
     level3: Bucket,
@@ -99,13 +106,22 @@ impl Limits {
     /// Our share of the counters of these instruments; all memory is taken here.
     pub fn new(instruments: &[InstrumentId], budget: Budget) -> Self {
         let counter = Bucket::new(THRESHOLD, DECAY_NS, budget.account);
+        let reserve = (counter.burst() / RESERVE_SHARE).max(CANCEL_COST_MAX);
+        // Two orders a point.
+        let room = counter.burst().saturating_sub(reserve) as usize * 2;
         Self {
             instruments: instruments.iter().map(|&id| (id, counter)).collect(),
-            reserve: (counter.burst() / RESERVE_SHARE).max(CANCEL_COST_MAX),
+            reserve,
+            news_max: room.clamp(1, NEW_MAX),
             rest: Bucket::new(REST_MAX, REST_DECAY_NS, budget.account),
             rest_stopped_until: UnixNanos(0),
             level3: Bucket::new(LEVEL3_MAX, LEVEL3_DECAY_NS, budget.account),
         }
+    }
+
+    /// Orders a batch may enter: always room for it in what is not kept for cancels.
+    pub fn news_max(&self) -> usize {
+        self.news_max
     }
 
     /// Takes room for an order request. None for an instrument we do not follow.
@@ -116,6 +132,7 @@ impl Limits {
         };
         let (cost, kept) = match op {
             OrderOp::New => (1, self.reserve),
+            OrderOp::BatchNew(count) => (count.div_ceil(2), self.reserve),
             OrderOp::Amend(age_ns) => (1 + by_age(&AMEND_COSTS, age_ns), self.reserve),
             OrderOp::Cancel(cost) => (cost, 0),
         };
@@ -181,6 +198,25 @@ mod tests {
         );
         assert!(limits.order(T0.after(4 * SECOND_NS), ID, YOUNG));
         assert!(!limits.order(T0.after(4 * SECOND_NS), ID, OrderOp::New));
+    }
+
+    #[test]
+    fn a_batch_costs_half_and_leaves_the_same_room() {
+        let mut limits = Limits::new(&[ID], Budget::WHOLE);
+        assert_eq!(limits.news_max(), NEW_MAX);
+        let batch = OrderOp::BatchNew(NEW_MAX as u32);
+        let passed = (0..100).filter(|_| limits.order(T0, ID, batch)).count();
+        assert_eq!(passed, 6, "eight points each, of 48");
+        assert!(!limits.order(T0, ID, OrderOp::BatchNew(2)));
+        assert!(limits.order(T0, ID, YOUNG), "twelve are left");
+        // Of a share that lets four points out there are batches of eight; of the least, of two.
+        for (percent, most) in [(30, NEW_MAX), (20, 8), (15, 2)] {
+            let budget = Budget::of(Share::percent(percent));
+            let mut limits = Limits::new(&[ID], budget);
+            assert_eq!(limits.news_max(), most, "{percent} %");
+            let batch = OrderOp::BatchNew(limits.news_max() as u32);
+            assert!(limits.order(T0, ID, batch) && limits.order(T0, ID, YOUNG));
+        }
     }
 
     #[test]

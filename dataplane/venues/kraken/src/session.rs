@@ -18,6 +18,7 @@ mod send;
 mod subscribe;
 
 use crate::auth::{Auth, Nonce};
+use crate::entry::NEW_MAX;
 use crate::feed::Levels;
 use crate::limits::Limits;
 use crate::orders::Orders;
@@ -47,8 +48,9 @@ const SNAPSHOT_PAUSE_NS: u64 = SECOND_NS;
 const SNAPSHOT_WAIT_NS: u64 = 5 * SECOND_NS;
 /// Symbols of one subscribe message.
 const SYMBOLS_PER_SUBSCRIBE: usize = 50;
-/// Room for the largest message written: a cancel of fifty orders, a subscription of fifty symbols.
+/// Room for the largest message written: fifteen new orders, a cancel of fifty, a subscription of fifty symbols.
 const MESSAGE_BYTES: usize = 4_096;
+const _: () = assert!(NEW_MAX * 224 + TOKEN_MAX + 256 <= MESSAGE_BYTES);
 /// Where single orders are, if the configuration names no other host.
 const L3_HOST: &str = "ws-l3.kraken.com";
 const L3_PORT: u16 = 443;

@@ -145,6 +145,7 @@ fn order_entry_touches_no_allocator() {
         qty: Some(Qty(2_000_000)),
     };
     let live: Vec<_> = (1..=60).map(cancel).collect();
+    let orders: Vec<_> = (6..=20).map(new_order).collect();
     let Rig {
         venue, registry, ..
     } = &mut rig;
@@ -154,6 +155,9 @@ fn order_entry_touches_no_allocator() {
                 .new_order(registry, &new_order(sequence), at_ms(1), &mut lane)
                 .unwrap();
         }
+        venue
+            .new_orders(registry, &orders, at_ms(1), &mut lane)
+            .unwrap();
         venue
             .amend_order(registry, &amend, at_ms(1), &mut lane)
             .unwrap();
@@ -166,7 +170,28 @@ fn order_entry_touches_no_allocator() {
         venue.on_deadline(registry, at_ms(20_001), &mut lane);
         black_box(venue.next_deadline());
     });
-    assert_eq!(lane.count, 12);
+    assert_eq!(lane.count, 13);
+    assert_eq!(count, (0, 0));
+}
+
+#[test]
+fn a_batch_s_answer_touches_no_allocator() {
+    let mut rig = rig::ready();
+    let mut lane = Lane::new(&rig);
+    let orders = [new_order(1), new_order(2)];
+    let mut answer = fixture("entry_batch_add_ack").as_bytes().to_vec();
+    let Rig {
+        venue, registry, ..
+    } = &mut rig;
+    let count = allocations(|| {
+        venue
+            .new_orders(registry, &orders, at_ms(1), &mut lane)
+            .unwrap();
+        venue
+            .on_text(registry, LINK_PRIVATE, at_ms(2), &mut answer, &mut lane)
+            .unwrap();
+    });
+    assert_eq!(lane.count, 4, "sent, two answers, one of them a refusal");
     assert_eq!(count, (0, 0));
 }
 

@@ -4,9 +4,10 @@
 mod rig;
 
 use dp_types::RejectReason;
-use dp_venue_api::{DecodeError, Fault};
+use dp_venue_api::{DecodeError, Fault, Venue as _};
 use dp_venue_kraken::{LINK_PRIVATE, LINK_PUBLIC, reject};
 use rig::{Rig, events, fixture};
+use tests_venues::rig::{Said, at_ms};
 
 /// Feeds a fixture to a machine and compares the events.
 fn on(rig: &mut Rig, name: &str, expected: &[&str]) {
@@ -144,6 +145,22 @@ fn order_answers() {
     check(
         "entry_cancel_batch_one",
         &[&format!("Ack 1 order {order} None 0")],
+    );
+    let mut rig = rig::ready();
+    let orders = [rig::new_order(1), rig::new_order(2)];
+    let mut said = Said::default();
+    let sent = rig
+        .venue
+        .new_orders(&rig.registry, &orders, at_ms(0), &mut said);
+    assert_eq!(sent, Ok(()));
+    on(
+        &mut rig,
+        "entry_batch_add_ack",
+        &[
+            &format!("Ack 1 order {order} None 0"),
+            "Ack 2 order 0 InsufficientFunds 1",
+            "Order 2 REJECTED InsufficientFunds px - qty - cum -",
+        ],
     );
     check(
         "entry_foreign",

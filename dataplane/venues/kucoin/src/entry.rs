@@ -6,8 +6,11 @@
 //!   "type":"limit","price":"65000.1","size":"0.001","timeInForce":"GTC","postOnly":true,"stp":"CN",
 //!   "allowMaxTimeWindow":500,"clientTimestamp":1760000000000}}
 //! {"id":"n1z141z5I3","op":"spot.order","code":"200000","data":{"orderId":"..."},"outTime":ms,"rateLimit":{...}}
+//! POST /api/v1/hf/orders/multi   {"orderList":[{...},...]}     several, by REST, where the configuration asks for it
+//! {"code":"200000","data":[{"orderId":"...","clientOid":"...","success":true},{"success":false,"failMsg":"..."}]}
 //! ```
-//! The id says what an answer is about, so no table of requests in flight is kept. Cancels name the order by our
+//! The id says what an answer is about, so no table of requests in flight is kept; of several by REST the request's
+//! tag says it, and an item that names none is the order of its place. Cancels name the order by our
 //! id, which is known from the first instant.
 //!
 //! Amend: the venue's `spot.modify` cancels the order and places another under a new id, with its place in the
@@ -25,8 +28,12 @@ use dp_types::{
     CancelOrder, ClientOrderId, Decimal, Instrument, InstrumentId, NewOrder, Now, OrderId,
     OrderKind, OrderReport, OrderState, RejectReason, Side, Tif, VenueNanos,
 };
-use dp_venue_api::{DecodeError, Event, Fault, Registry, RequestAck, Sink};
+use dp_venue_api::{DecodeError, Event, Fates, Fault, OrderBatch, Registry, RequestAck, Sink};
 use dp_wire::json::Value;
+
+/// Orders one `orders/multi` may enter.
+pub const BATCH_MAX: usize = 20;
+const _: () = assert!(BATCH_MAX <= OrderBatch::MAX);
 
 /// What a request was, read back from its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +121,38 @@ pub fn write_new(
         RequestKind::New(order.client_id, order.instrument),
         "spot.order",
     );
+    push_terms(instrument, order, (now, window_ms), out);
+    push(out, "}}");
+}
+
+/// Appends the body of a request for several new orders, as [`write_new`] has each: at least one, at most
+/// [`BATCH_MAX`], of one instrument.
+pub fn write_batch(
+    instrument: &Instrument,
+    orders: &[NewOrder],
+    now: Now,
+    window_ms: u32,
+    out: &mut Vec<u8>,
+) {
+    push(out, r#"{"orderList":["#);
+    for (index, order) in orders.iter().enumerate() {
+        push(out, if index > 0 { "," } else { "" });
+        push(out, r#"{"clientOid":""#);
+        push_client_id(order.client_id, out);
+        push(out, r#"","symbol":""#);
+        push_terms(instrument, order, (now, window_ms), out);
+        push(out, "}");
+    }
+    push(out, "]}");
+}
+
+/// What an order is, from its symbol on.
+fn push_terms(
+    instrument: &Instrument,
+    order: &NewOrder,
+    (now, window_ms): (Now, u32),
+    out: &mut Vec<u8>,
+) {
     push(out, instrument.symbol.as_str());
     push(
         out,
@@ -145,7 +184,6 @@ pub fn write_new(
     push(out, write_u64(u64::from(window_ms.max(1)), &mut digits));
     push(out, r#","clientTimestamp":"#);
     push(out, write_u64(now.unix.millis(), &mut digits));
-    push(out, "}}");
 }
 
 /// Appends a cancel.
@@ -257,6 +295,102 @@ pub(crate) fn on_answer(
         None => Err(Fault::Venue { code, reason }),
     };
     (heard, result)
+}
+
+/// The answer to several new orders that is no refusal of the whole: each order's fate. What has no item, or one that
+/// cannot be read, is asked about. Whether one was refused for rate, and what could not be read; all that can be is out.
+pub(crate) fn on_batch(
+    registry: &Registry,
+    batch: OrderBatch,
+    root: Value<'_>,
+    out: &mut impl Sink,
+) -> (bool, Option<DecodeError>) {
+    let (mut is_stop, mut error) = (false, None);
+    let mut fates = Fates::new(batch);
+    let items = root.get("data").and_then(Value::as_array);
+    if items.is_none() {
+        error = Some(DecodeError::Field("data"));
+    }
+    for (place, item) in items.into_iter().flatten().enumerate() {
+        if place >= batch.count() {
+            error = error.or(Some(DecodeError::TooMuch("orders of a batch")));
+            break;
+        }
+        match batch_item((batch, place), item, &mut fates) {
+            Ok(ack) => {
+                is_stop |= reject::is_rate_stop(ack.reason);
+                let request = RequestKind::New(ack.client_id, batch.instrument());
+                answer(registry, request, ack, out);
+            }
+            Err(found) => error = error.or(Some(found)),
+        }
+    }
+    if fates.open().next().is_some() {
+        error = error.or(Some(DecodeError::Shape("an order without an answer")));
+    }
+    settle(
+        registry,
+        (fates, batch),
+        (0, RejectReason::UnknownOutcome),
+        out,
+    );
+    (is_stop, error)
+}
+
+/// One item: of the order it names, else of the one of its place.
+fn batch_item(
+    (batch, place): (OrderBatch, usize),
+    item: Value<'_>,
+    fates: &mut Fates,
+) -> Result<RequestAck, DecodeError> {
+    const NOT_OURS: DecodeError = DecodeError::Field("clientOid");
+    let client_id = match text(item, "clientOid") {
+        "" => batch.at(place),
+        named => parse_client_id(named.as_bytes()),
+    };
+    let client_id = client_id.ok_or(NOT_OURS)?;
+    let is_taken = item.get("success").and_then(Value::as_bool);
+    let is_taken = is_taken.ok_or(DecodeError::Field("success"))?;
+    let order_id = parse_id(text(item, "orderId").as_bytes()).filter(|id| !is_taken || *id != 0);
+    let order_id = order_id.ok_or(DecodeError::Field("orderId"))?;
+    if !fates.settle(client_id) {
+        return Err(NOT_OURS);
+    }
+    Ok(RequestAck {
+        client_id,
+        order_id: OrderId(order_id),
+        reason: if is_taken {
+            RejectReason::None
+        } else {
+            reject::reason_of_words(text(item, "failMsg"))
+        },
+        code: 0, // an item has words alone
+        venue_ns: VenueNanos(0),
+    })
+}
+
+/// The same fate for every order of a batch that has none.
+pub(crate) fn settle(
+    registry: &Registry,
+    (fates, batch): (Fates, OrderBatch),
+    (code, reason): (i32, RejectReason),
+    out: &mut impl Sink,
+) {
+    for client_id in fates.open() {
+        let ack = RequestAck {
+            client_id,
+            order_id: OrderId(0),
+            reason,
+            code,
+            venue_ns: VenueNanos(0),
+        };
+        answer(
+            registry,
+            RequestKind::New(client_id, batch.instrument()),
+            ack,
+            out,
+        );
+    }
 }
 
 fn read_ack(

@@ -6,6 +6,7 @@
 //! link 2 orders   (signed target) challenge, signed back → welcome → orders, cancels, their answers
 //! link 3 user     (token) welcome → subscribe tradeOrdersV2, account/balance
 //! link 4 cancels  dead man's switch · cancel of all orders · cancels while link 2 is down
+//! link 5 batches  new orders of one decision, where the configuration asks for it
 //!
 //! links 2 and 3 ready → LoggedIn; the end of 3 ends 2
 //! every pingInterval a JSON ping of ours on each WebSocket, whatever comes in; without a pong it is replaced
@@ -16,8 +17,8 @@
 //! orders, but for the post-only ones not heard of yet: request ids say what an answer is about. It never resends
 //! an order.
 //!
-//! Left out: amends (the venue's are a cancel and a new order under a new id, see `entry`), batches of new orders,
-//! futures and the unified account beyond reading their messages.
+//! Left out: amends (the venue's are a cancel and a new order under a new id, see `entry`), futures
+//! and the unified account beyond reading their messages.
 #![forbid(unsafe_code)]
 // Bytes from outside never panic.
 #![cfg_attr(
@@ -54,8 +55,8 @@ use dp_types::{
     UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, DecodeError, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts,
-    Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, DecodeError, EntryError, EntryLink, Fault, LinkRole, LinkSpec,
+    ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -71,6 +72,8 @@ pub const LINK_ORDERS: LinkId = LinkId(2);
 pub const LINK_USER: LinkId = LinkId(3);
 /// REST for what must not wait behind snapshots and lists.
 pub const LINK_CANCELS: LinkId = LinkId(4);
+/// REST for new orders that go together, where the configuration asks for it.
+pub const LINK_BATCHES: LinkId = LinkId(5);
 
 /// What the venue offers and we use.
 pub const CAPABILITIES: Capabilities = Capabilities {
@@ -80,7 +83,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: true,
     batch: false,
-    batch_new: false,
+    batch_new: BatchNew::Rest,
     dead_man_switch: true,
     market: true,
     ioc: true,
@@ -288,6 +291,26 @@ impl Venue for Kucoin {
             self.session.posted(order.client_id);
         }
         Ok(())
+    }
+
+    fn batch_max(&self) -> usize {
+        self.session.batch_max()
+    }
+
+    /// Only where the configuration asks for it. Errors: as [`Venue::new_order`], and [`EntryError::Backlog`] while one
+    /// is under way.
+    fn new_orders(
+        &mut self,
+        registry: &Registry,
+        orders: &[NewOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let instrument = orders
+            .first()
+            .and_then(|first| registry.get(first.instrument));
+        let instrument = instrument.ok_or(EntryError::UnknownInstrument)?;
+        self.session.send_batch(instrument, orders, now, out)
     }
 
     /// Errors: always [`EntryError::Unsupported`], see `entry`.

@@ -47,6 +47,24 @@ pub fn reason(code: i32, text: &str) -> RejectReason {
     }
 }
 
+/// Our name for the words of an order refused among several, which come without a code [U: all but the first two].
+/// Words that leave the outcome open are told as that.
+pub fn reason_of_words(text: &str) -> RejectReason {
+    const WORDS: [(&str, RejectReason); 9] = [
+        ("insufficient", RejectReason::InsufficientFunds),
+        ("duplicate", RejectReason::DuplicateId),
+        ("internal", RejectReason::UnknownOutcome),
+        ("timeout", RejectReason::UnknownOutcome),
+        ("too many request", RejectReason::RateLimit),
+        ("invalid", RejectReason::Invalid),
+        ("increment", RejectReason::Invalid),
+        ("empty", RejectReason::Invalid),
+        ("minimum", RejectReason::Invalid),
+    ];
+    let named = WORDS.iter().find(|(word, _)| holds(text, word));
+    named.map_or(RejectReason::Other, |(_, reason)| *reason)
+}
+
 /// Whether the venue refused for rate: nothing may be sent on that pool for a while.
 pub const fn is_rate_stop(reason: RejectReason) -> bool {
     matches!(reason, RejectReason::RateLimit)
@@ -58,7 +76,8 @@ pub const fn reason_of_status(status: u16) -> RejectReason {
         200..=299 => RejectReason::None,
         401 | 403 => RejectReason::Auth,
         429 => RejectReason::RateLimit,
-        0 | 500..=599 => RejectReason::UnknownOutcome,
+        // 408: the gateway waited in vain.
+        0 | 408 | 500..=599 => RejectReason::UnknownOutcome,
         _ => RejectReason::Invalid,
     }
 }

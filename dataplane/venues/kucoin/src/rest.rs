@@ -5,6 +5,7 @@
 //! symbols → registry, rules           bullet-public, bullet-private → a token and where it is good for
 //! level2 → Book snapshot, spliced by the keeper
 //! active, fills, accounts → reconciliation     client-order → an order's report, then its fills
+//! multi → new orders, each answered
 //! trade-fees → rates        dead-cancel-all → dead man's switch re-armed        DELETE orders → cancels
 //! ```
 //! The tag of a request carries what was asked, so an answer needs no table; the same function reads answers live
@@ -22,7 +23,8 @@ use dp_types::{
     OrderState, Qty, RejectReason, TradeId,
 };
 use dp_venue_api::{
-    DecodeError, Named, Registry, RestMethod, RestRequest, RestTag, Sink, Standing, Trade,
+    DecodeError, Named, OrderBatch, Registry, RestMethod, RestRequest, RestTag, Sink, Standing,
+    Trade,
 };
 use dp_wire::json::Value;
 
@@ -107,10 +109,13 @@ pub enum Ask {
     Cancel(InstrumentId, ClientOrderId),
     /// A cancel of all orders of an instrument.
     CancelAll(InstrumentId),
+    /// New orders.
+    Orders(OrderBatch),
 }
 
 impl Ask {
-    /// As a tag: the kind in the low four bits, a page of an order's fills in the next four, numbers above.
+    /// As a tag: the kind in the low four bits, a page of an order's fills or the count of a batch in the next four,
+    /// numbers above. A count has five bits: its first is the second kind's.
     pub const fn tag(self) -> RestTag {
         let (kind, number) = match self {
             Self::Symbols => (1, 0),
@@ -125,6 +130,12 @@ impl Ask {
             Self::Fees(from) => (10, from as u64),
             Self::Cancel(id, client) => (11, pack(id, client)),
             Self::CancelAll(id) => (12, id.0 as u64),
+            Self::Orders(batch) => {
+                let count = batch.count() as u64;
+                let kind = 13 + (count >> 4 & 1);
+                let number = pack(batch.instrument(), batch.first());
+                (kind | (count & 0xf) << 4, number)
+            }
         };
         RestTag(kind | number << 8)
     }
@@ -140,6 +151,8 @@ impl Ask {
         let page = (tag.0 >> 4 & 0xf) as u8;
         Some(match tag.0 & 0xf {
             7 => Self::OrderFills(id, client, page),
+            13 => Self::Orders(OrderBatch::read(client, id, usize::from(page))?),
+            14 => Self::Orders(OrderBatch::read(client, id, usize::from(page) + 16)?),
             _ if page != 0 => return None,
             1 if wide == 0 => Self::Symbols,
             2 => Self::Books(

@@ -20,11 +20,16 @@ mod start;
 
 use crate::account;
 use crate::auth::Auth;
+use crate::entry::{self, BATCH_MAX};
 use crate::feed::{BookFeed, Levels};
 use crate::limits::{Cost, Limits};
-use crate::{LINK_CANCELS, LINK_MD, LINK_ORDERS, LINK_REST, LINK_USER};
-use dp_types::{InstrumentId, LinkId, Now, UnixNanos};
-use dp_venue_api::{EntryError, InFlight, LinkKind, LinkSpec, Registry, Sink, VenueConfig};
+use crate::rest::{Ask, Question};
+use crate::{LINK_BATCHES, LINK_CANCELS, LINK_MD, LINK_ORDERS, LINK_REST, LINK_USER};
+use dp_types::{Instrument, InstrumentId, LinkId, NewOrder, Now, OrderKind, UnixNanos};
+use dp_venue_api::{
+    BatchLink, EntryError, InFlight, LinkKind, LinkSpec, OrderBatch, Registry, RestMethod, Sink,
+    VenueConfig,
+};
 use links::{OrderLink, Stream};
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -53,6 +58,9 @@ const TOPICS: [&str; 3] = ["/market/level2:", "/market/match:", "/spotMarket/lev
 const USER_TOPICS: [&str; 2] = ["/spotMarket/tradeOrdersV2", "/account/balance"];
 /// Room for the largest message written: a subscription of [`SYMBOLS_PER_SUBSCRIBE`] symbols.
 const MESSAGE_BYTES: usize = SYMBOLS_PER_SUBSCRIBE * 32 + 256;
+/// The same where orders go together.
+const BATCH_BYTES: usize = BATCH_MAX * 384 + 256;
+const _: () = assert!(BATCH_BYTES > MESSAGE_BYTES);
 
 /// Silence after which the venue cancels our orders, seconds. It takes 5 to 86,400, and fires up to 10 s late.
 pub const DEAD_MAN_TIMEOUT_S: u32 = 20;
@@ -135,6 +143,8 @@ pub(crate) struct Session {
     number: u64,
     is_rest_open: bool,
     is_cancels_open: bool,
+    /// `None`: the configuration does not ask for it.
+    batches: Option<BatchLink>,
     md: Stream,
     user: Stream,
     orders: OrderLink,
@@ -188,6 +198,9 @@ fn links(config: &VenueConfig, has_keys: bool) -> Vec<LinkSpec> {
         links.push(held(LINK_ORDERS, &config.private, "orders"));
         links.push(held(LINK_USER, &config.public, "user"));
         links.push(http(LINK_CANCELS, "cancels"));
+        if config.rest_batches {
+            links.push(http(LINK_BATCHES, "batches"));
+        }
     }
     links
 }
@@ -196,6 +209,7 @@ impl Session {
     pub(crate) fn new(config: &VenueConfig, instruments: &[InstrumentId]) -> Self {
         let auth = Auth::new(&config.secrets);
         let has_keys = auth.is_some();
+        let has_batches = has_keys && config.rest_batches;
         let size = instruments.iter().map(|id| id.0 as usize + 1).max();
         let mut books = vec![BookState::default(); size.unwrap_or(0)];
         for id in instruments {
@@ -216,10 +230,15 @@ impl Session {
             books,
             levels: Levels::default(),
             limits: Limits::new(config.budget),
-            message: Vec::with_capacity(MESSAGE_BYTES),
+            message: Vec::with_capacity(if has_batches {
+                BATCH_BYTES
+            } else {
+                MESSAGE_BYTES
+            }),
             number: 0,
             is_rest_open: false,
             is_cancels_open: false,
+            batches: has_batches.then(BatchLink::default),
             md: Stream::new(false, true),
             user: Stream::new(true, has_keys),
             orders: OrderLink::new(has_keys),
@@ -257,6 +276,7 @@ impl Session {
                 self.is_cancels_open = true;
                 self.run_due(registry, now, out);
             }
+            LINK_BATCHES => self.batches = self.batches.map(|_| BatchLink::opened()),
             LINK_MD => {
                 self.md.opened(now);
                 for book in &mut self.books {
@@ -280,6 +300,7 @@ impl Session {
                 self.dead_man_asked = None;
                 self.dead_man_at = self.dead_man_at.map(|_| now.unix);
             }
+            LINK_BATCHES => self.batches = self.batches.map(|_| BatchLink::default()),
             LINK_MD => {
                 self.md.closed(LINK_MD, now, out);
                 self.snapshots_at = None;
@@ -406,6 +427,55 @@ impl Session {
         self.message.clear();
         write(self.order_window_ms, &mut self.message);
         out.send_text(LINK_ORDERS, &self.message);
+        Ok(())
+    }
+
+    /// New orders one request may carry.
+    pub(crate) fn batch_max(&self) -> usize {
+        if self.batches.is_some() { BATCH_MAX } else { 1 }
+    }
+
+    /// Sends new orders of one instrument in one request. Nothing leaves when it errs. Errors: [`EntryError`].
+    pub(crate) fn send_batch(
+        &mut self,
+        instrument: &Instrument,
+        orders: &[NewOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let is_logged_in = self.is_logged_in();
+        let link = self.batches.as_mut().ok_or(EntryError::Unsupported)?;
+        let batch = OrderBatch::of(orders).filter(|it| it.count() <= BATCH_MAX);
+        let batch = batch.ok_or(EntryError::Unsupported)?;
+        let auth = self.auth.as_ref().filter(|_| is_logged_in);
+        let auth = auth.ok_or(EntryError::NotReady)?;
+        if !link.is_free(now.unix, ANSWER_WAIT_NS) {
+            return Err(EntryError::Backlog);
+        }
+        // However many there are, they cost as one.
+        if !self.limits.take(now.unix, Cost::Spot(1)) {
+            return Err(EntryError::RateLimited);
+        }
+        link.send(now.unix);
+        self.message.clear();
+        entry::write_batch(
+            instrument,
+            orders,
+            now,
+            self.order_window_ms,
+            &mut self.message,
+        );
+        let question = Question {
+            link: LINK_BATCHES,
+            ask: Ask::Orders(batch),
+            method: RestMethod::Post,
+            target: "/api/v1/hf/orders/multi",
+            body: core::str::from_utf8(&self.message).unwrap_or(""),
+        };
+        question.sign(auth, now, out);
+        for order in orders.iter().filter(|it| it.kind == OrderKind::PostOnly) {
+            self.posted(order.client_id);
+        }
         Ok(())
     }
 

@@ -11,9 +11,9 @@ use dp_types::{
     BookMsg, BookMsgKind, CancelOrder, ClientOrderId, Decimal, Epoch, InstrumentId, LaneId, LinkId,
     NewOrder, OrderId, OrderKind, Price, Qty, RawLevel, Side, Tif, UnixNanos, VenueNanos,
 };
-use dp_venue_api::{Event, RestRequest, Sink, Venue};
+use dp_venue_api::{Event, Registry, RestRequest, RestResponse, RestTag, Sink, Venue};
 use dp_venue_kucoin::sync::KucoinSync;
-use dp_venue_kucoin::{LINK_MD, LINK_ORDERS, LINK_USER};
+use dp_venue_kucoin::{Kucoin, LINK_BATCHES, LINK_MD, LINK_ORDERS, LINK_USER};
 use rig::{Rig, fixture};
 use std::hint::black_box;
 use tests_venues::rig::{allocating, at_ms};
@@ -26,6 +26,8 @@ struct Lane {
     keeper: Keeper<KucoinSync>,
     instrument: dp_types::Instrument,
     count: usize,
+    /// Of the latest request.
+    tag: RestTag,
 }
 
 impl Lane {
@@ -54,6 +56,7 @@ impl Lane {
             keeper,
             instrument,
             count: 0,
+            tag: RestTag(0),
         }
     }
 }
@@ -69,7 +72,11 @@ impl Sink for Lane {
         black_box(text);
         self.count += 1;
     }
-    fn request(&mut self, _: LinkId, _: &RestRequest<'_>) {}
+    fn request(&mut self, link: LinkId, request: &RestRequest<'_>) {
+        black_box(request.body);
+        self.count += usize::from(link == LINK_BATCHES);
+        self.tag = request.tag;
+    }
     fn reconnect(&mut self, _: LinkId, _: &'static str) {}
 }
 
@@ -151,7 +158,7 @@ fn decode_and_apply_touch_no_allocator() {
 
 #[test]
 fn order_entry_touches_no_allocator() {
-    let mut rig = rig::ready();
+    let mut rig = rig::batching();
     let mut lane = Lane::new(&rig);
     let id = ClientOrderId::new(Epoch(9), LaneId(1), 77).unwrap();
     let order = NewOrder {
@@ -168,9 +175,24 @@ fn order_entry_touches_no_allocator() {
         client_id: id,
         order_id: OrderId(5),
     };
+    let orders: Vec<_> = (1..=20)
+        .map(|sequence| NewOrder {
+            client_id: ClientOrderId::new(Epoch(9), LaneId(1), sequence).unwrap(),
+            ..order
+        })
+        .collect();
+    let item = r#"{"orderId":"655a1c00f3a1c20007d1a003","success":true}"#;
+    let items = [item; 19].join(",");
+    let refused = r#"{"success":false,"failMsg":"Balance insufficient!"}"#;
+    let answer = format!(r#"{{"code":"200000","data":[{items},{refused}]}}"#);
+    let mut answers = [answer.clone().into_bytes(), answer.into_bytes()];
+    let [first, second] = &mut answers;
     let Rig {
         venue, registry, ..
     } = &mut rig;
+    // The first answer of that size takes its memory.
+    batch(venue, registry, &orders, first, &mut lane);
+    lane.count = 0;
     // The dead man's switch goes by REST, which is cold: before the count.
     venue.on_deadline(registry, at_ms(0), &mut lane);
     let count = allocations(|| {
@@ -180,9 +202,31 @@ fn order_entry_touches_no_allocator() {
         venue
             .cancel_order(registry, &cancel, at_ms(1), &mut lane)
             .unwrap();
+        batch(venue, registry, &orders, second, &mut lane);
         black_box(venue.next_deadline());
     });
-    assert_eq!((lane.count, count), (2, (0, 0)));
+    assert_eq!((lane.count, count), (2 + 1 + 21, (0, 0)));
+}
+
+/// Orders that go together, and their answer.
+fn batch(
+    venue: &mut Kucoin,
+    registry: &mut Registry,
+    orders: &[NewOrder],
+    answer: &mut [u8],
+    lane: &mut Lane,
+) {
+    venue.new_orders(registry, orders, at_ms(1), lane).unwrap();
+    let response = RestResponse {
+        tag: lane.tag,
+        status: 200,
+        retry_after_s: None,
+        usage: dp_venue_api::Usage::default(),
+        body: answer,
+    };
+    venue
+        .on_response(registry, LINK_BATCHES, at_ms(1), response, lane)
+        .unwrap();
 }
 
 /// Refusals, amends, cancels and signs of life too.

@@ -40,8 +40,8 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry, RegistryError,
-    RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry,
+    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -60,7 +60,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     amend_reduce_only: false,
     cancel_all: false,
     batch: false,
-    batch_new: false,
+    batch_new: BatchNew::None,
     dead_man_switch: false,
     market: false,
     ioc: false,

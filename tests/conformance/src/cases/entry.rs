@@ -58,6 +58,12 @@ pub const CASES: &[Case] = &[
         "orders decided together: one request where there is one, each answered for itself",
         together,
     ),
+    Case::new(
+        "E22",
+        "orders decided together, and the answer lost: each is asked about, none is sent again",
+        together_lost,
+    )
+    .slow(),
 ];
 
 /// Where no orders are taken one is refused by ourselves, and nothing reaches the venue.
@@ -411,14 +417,12 @@ fn server_error(it: &mut Trial<'_, '_>) -> Outcome {
     Ok(Verdict::Held)
 }
 
-/// Three orders of one decision, of which the venue does not take the second.
-fn together(it: &mut Trial<'_, '_>) -> Outcome {
-    it.come_up()?;
-    let (behind, through) = (it.behind(Side::Buy)?, it.through(Side::Buy)?);
+/// Post-only bids of one decision at these prices; their ids.
+fn decide(it: &mut Trial<'_, '_>, prices: [Price; 3]) -> Result<[ClientOrderId; 3], String> {
     let qty = it.small()?;
     let first = it.stage().engine().oms().next_id();
     let first = first.map_err(|error| error.to_string())?;
-    let wishes = [behind, through, behind].map(|price| Intent::New {
+    let wishes = prices.map(|price| Intent::New {
         side: Side::Buy,
         kind: OrderKind::PostOnly,
         tif: Tif::Gtc,
@@ -426,7 +430,44 @@ fn together(it: &mut Trial<'_, '_>) -> Outcome {
         qty,
     });
     it.script().wishes.extend(wishes);
-    let ids = [0, 1, 2].map(|nth| ClientOrderId(first.0 + nth));
+    Ok([0, 1, 2].map(|nth| ClientOrderId(first.0 + nth)))
+}
+
+/// Three orders of one decision whose answer does not come. Where one request carried them nothing else is heard of them
+/// either, and each is asked about; some venues cancel them when the silence ends the order link. Where each has a REST
+/// request of its own those behind the first may never have left.
+fn together_lost(it: &mut Trial<'_, '_>) -> Outcome {
+    it.come_up()?;
+    let behind = it.behind(Side::Buy)?;
+    let is_together = it.known.venue.enters_together(it.known.capabilities);
+    it.fault("silence:link=private:for=3s,lost-ack:n=1");
+    let ids = decide(it, [behind; 3])?;
+    for id in ids {
+        it.until("the order has a known fate", 90_000, |it| {
+            let state = it.state(id);
+            state.is_some_and(|state| state == OrderState::Ack || state.is_final())
+        })?;
+    }
+    let unknown = it.count(Counter::UnknownOrders);
+    if is_together && unknown != 3 {
+        return Err(format!(
+            "{unknown} orders of an answer that was lost were unknown"
+        ));
+    }
+    // The silence may have ended the order link.
+    it.run(5_000);
+    it.come_up()?;
+    it.clear();
+    held(it.until("all are gone", 30_000, |it| {
+        it.stage().engine().oms().all_live().count() == 0
+    }))
+}
+
+/// Three orders of one decision, of which the venue does not take the second.
+fn together(it: &mut Trial<'_, '_>) -> Outcome {
+    it.come_up()?;
+    let (behind, through) = (it.behind(Side::Buy)?, it.through(Side::Buy)?);
+    let ids = decide(it, [behind, through, behind])?;
     for id in [ids[0], ids[2]] {
         it.until("the order is admitted", 5_000, |it| it.state(id).is_some())?;
         it.reach(id, OrderState::Ack)?;
@@ -438,7 +479,8 @@ fn together(it: &mut Trial<'_, '_>) -> Outcome {
     ];
     it.reach_any(ids[1], &ends)?;
     let batches = it.stage().stats()["counts"]["requests"]["new_batch"].as_u64();
-    let wanted = it.known.capabilities.batch_new.then_some(1);
+    let can = it.known.capabilities;
+    let wanted = it.known.venue.enters_together(can).then_some(1);
     if batches != wanted {
         return Err(format!("{batches:?} requests of several orders"));
     }

@@ -3,7 +3,7 @@
 
 use super::feed::inflict;
 use super::{Case, Outcome, Verdict};
-use crate::trial::Trial;
+use crate::trial::{Held, Trial};
 use dp_shm::Counter;
 
 pub const CASES: &[Case] = &[
@@ -40,6 +40,24 @@ pub const CASES: &[Case] = &[
         "a snapshot of single orders that is too old is not believed",
         old_snapshot,
     ),
+    Case::orders(
+        "F29",
+        "what one line of single orders loses the other fills in",
+        gap_of_a_line,
+    )
+    .by_two(),
+    Case::orders(
+        "F30",
+        "one line of single orders is cut, then the other: unseen",
+        cut_line,
+    )
+    .by_two(),
+    Case::orders(
+        "F31",
+        "what both lines of single orders lose is a gap: found once, mended once",
+        gap_of_both,
+    )
+    .by_two(),
 ];
 
 const NONE: &str = "this venue shows no single orders";
@@ -136,8 +154,14 @@ fn lost(it: &mut Trial<'_, '_>) -> Outcome {
         return Ok(Verdict::NotHere(NONE));
     }
     it.come_up()?;
-    it.fault("disconnect:link=public");
-    it.until("the proof is gone", 5_000, |it| !it.are_queues_synced())?;
+    if it.known.venue.is_starbase() {
+        // No link: three signs of life are missed.
+        it.fault("disconnect:link=public:for=20s");
+        it.until("the proof is gone", 19_000, |it| !it.are_queues_synced())?;
+    } else {
+        it.fault("disconnect:link=public");
+        it.until("the proof is gone", 5_000, |it| !it.are_queues_synced())?;
+    }
     it.until("single orders are whole again", 60_000, |it| {
         it.are_queues_synced()
     })?;
@@ -156,6 +180,94 @@ fn gaps(it: &mut Trial<'_, '_>) -> Outcome {
     it.until("ten messages are dropped", 90_000, |it| {
         it.used("gap") == 10
     })?;
+    Ok(Verdict::Held)
+}
+
+/// Until both lines bring single orders.
+fn both_up(it: &mut Trial<'_, '_>) -> Held {
+    it.come_up()?;
+    let copies = it.count(Counter::FeedCopies);
+    it.until("both lines bring single orders", 60_000, |it| {
+        it.count(Counter::FeedCopies) >= copies + 20
+    })
+}
+
+/// Gaps and restarts of any book so far.
+fn breaks(it: &Trial<'_, '_>) -> [u64; 3] {
+    [Counter::Gaps, Counter::Resyncs, Counter::Snapshots].map(|counter| it.count(counter))
+}
+
+/// Lets time pass; single orders must stand whole in every step of it.
+fn unseen(it: &mut Trial<'_, '_>, ms: u64, before: [u64; 3]) -> Held {
+    for _ in 0..ms {
+        it.run(1);
+        if !it.are_queues_synced() {
+            return Err(format!("single orders were seen to break; {}", it.told()));
+        }
+    }
+    let after = breaks(it);
+    if after == before {
+        return Ok(());
+    }
+    Err(format!(
+        "gaps, resyncs, snapshots: {before:?}, then {after:?}"
+    ))
+}
+
+/// The lines as a fault counts what brings books: the market data link is the first.
+const LINES: [usize; 2] = [2, 3];
+
+fn gap_of_a_line(it: &mut Trial<'_, '_>) -> Outcome {
+    both_up(it)?;
+    let before = breaks(it);
+    for line in LINES {
+        let used = it.used("gap");
+        let firsts = it.count(Counter::FEED_FIRSTS[1]);
+        it.fault(&format!("gap:on=orders:conn={line}:n=20"));
+        it.until("twenty packets are dropped", 60_000, |it| {
+            it.used("gap") == used + 20
+        })?;
+        unseen(it, 1_000, before)?;
+        // The first line is ahead of the second, which is first where that one lost something.
+        let filled = it.count(Counter::FEED_FIRSTS[1]) - firsts;
+        if (line == LINES[0]) != (filled >= 20) {
+            return Err(format!("the second line was first {filled} times"));
+        }
+    }
+    Ok(Verdict::Held)
+}
+
+fn cut_line(it: &mut Trial<'_, '_>) -> Outcome {
+    both_up(it)?;
+    let before = breaks(it);
+    for line in LINES {
+        it.fault(&format!("silence:conn={line}:for=20s"));
+        unseen(it, 19_000, before)?;
+        it.run(1_500);
+        let copies = it.count(Counter::FeedCopies);
+        it.until("the line is back", 10_000, |it| {
+            it.count(Counter::FeedCopies) >= copies + 20
+        })?;
+    }
+    unseen(it, 1_000, before)?;
+    Ok(Verdict::Held)
+}
+
+fn gap_of_both(it: &mut Trial<'_, '_>) -> Outcome {
+    both_up(it)?;
+    let [gaps, _, snapshots] = breaks(it);
+    it.fault("gap:on=orders");
+    it.until("it is found", 20_000, |it| it.count(Counter::Gaps) > gaps)?;
+    it.until("it is mended", 5_000, |it| it.are_queues_synced())?;
+    it.run(2_000);
+    let [found, _, mended] = breaks(it);
+    if (found, mended) != (gaps + 1, snapshots + 1) {
+        return Err(format!(
+            "{} gaps, {} whole books of one loss",
+            found - gaps,
+            mended - snapshots
+        ));
+    }
     Ok(Verdict::Held)
 }
 

@@ -196,6 +196,7 @@ fn config(place: &Place<'_>) -> VenueConfig {
         is_further_feed: false,
         market_data: place.venue.market_data,
         fix: place.fix_port.map(|port| fix_config(place, port)),
+        rest_batches: place.venue.has_rest_batches,
         budget: place.budget,
     }
 }

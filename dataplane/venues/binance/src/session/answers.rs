@@ -7,12 +7,13 @@
 use super::Session;
 use super::rules::is_bad_symbol;
 use crate::account::Naming;
-use crate::entry;
+use crate::entry::{self, Refusal};
 use crate::feed::{Decoder, Notice, Stop, absent};
 use crate::reject;
 use crate::rest::{Answer, Ask, RECORDED};
+use crate::usdm::batch;
 use dp_types::{Now, RejectReason};
-use dp_venue_api::{DecodeError, Event, Fault, Registry, RestResponse, Sink};
+use dp_venue_api::{BatchLink, DecodeError, Event, Fault, Registry, RestResponse, Sink};
 
 impl Session {
     pub(crate) fn on_response(
@@ -27,6 +28,12 @@ impl Session {
         let ask = Ask::of(response.tag).ok_or(DecodeError::Shape("a tag that is not ours"))?;
         if let Some(used) = response.usage.used {
             self.limits.tell_weight(now.unix, used);
+        }
+        if let Ask::Orders(batch) = ask {
+            self.with_batch_link(BatchLink::answered);
+            if registry.get(batch.instrument()).is_none() {
+                return Err(DecodeError::UnknownSymbol.into());
+            }
         }
         let result = self.read_response(ask, decoder, registry, now, response, out);
         if result.is_err() {
@@ -45,7 +52,7 @@ impl Session {
             }
             Ask::ListenKey | Ask::KeepAlive => self.key_lost(now),
             Ask::DeadMan(_) => self.put_off(now),
-            Ask::Order(..) | Ask::OrderTrades(..) | Ask::CancelAll(_) => {}
+            Ask::Order(..) | Ask::OrderTrades(..) | Ask::CancelAll(_) | Ask::Orders(_) => {}
         }
     }
 
@@ -88,7 +95,12 @@ impl Session {
             was_taken: false,
             out,
         };
-        let answer = decoder.answer(registry, ask, response.body, &mut naming)?;
+        let answer = decoder.answer(registry, ask, response.body, &mut naming);
+        let was_taken = naming.was_taken;
+        if let (Ask::Orders(batch), Err(_)) = (ask, &answer) {
+            batch::all_open(batch, out);
+        }
+        let answer = answer?;
         let is_awaited = self.awaited() == Some(ask);
         match (answer, ask) {
             (Answer::Rules(count, usages), _) => {
@@ -107,6 +119,7 @@ impl Session {
             (Answer::Positions, _) if is_awaited => self.on_positions(registry, now, out),
             (Answer::Account, _) if is_awaited => self.on_account(out),
             (Answer::Key(target), _) => self.on_key(&target, now, out),
+            (Answer::Orders(heard), _) => return self.on_batch(heard, was_taken, now, out),
             (Answer::Done, _) => self.on_done(ask, now, out),
             (Answer::Order(Notice::Found(instrument, client, order)), _) => {
                 self.ask_order_trades(registry, (instrument, client, order), None, now, out);
@@ -144,12 +157,18 @@ impl Session {
             };
             self.stop(stop, now, out);
         }
-        let Some(refused) = refused else {
-            return Err(Fault::Venue {
-                code: i32::from(status),
-                reason: reject::reason_of(status, 0, RejectReason::None),
-            });
-        };
+        let is_told = refused.is_some();
+        let refused = refused.unwrap_or(Refusal {
+            code: i32::from(status),
+            reason: reject::reason_of(status, 0, RejectReason::None),
+            until_ms: 0,
+        });
+        if let Ask::Orders(batch) = ask {
+            return self.on_batch_refused(batch, refused, now, out);
+        }
+        if !is_told {
+            return Err(refused.fault());
+        }
         match (ask, refused.reason) {
             // "No such order" is the answer to a query, not its failure.
             (Ask::Order(instrument, client), RejectReason::UnknownOrder) => {

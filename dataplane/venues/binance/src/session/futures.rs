@@ -1,12 +1,17 @@
 //! What a session with the futures does beside spot's: the user stream and its key, signs of life, the dead man's
 //! switch, the cancel of everything. On spot none of it happens.
 
-use super::{Session, min_of};
+use super::{ANSWER_WAIT_NS, Session, min_of};
+use crate::entry::{self, Refusal};
 use crate::rest::{self, Ask};
+use crate::usdm::batch::{self, BATCH_MAX};
 use crate::usdm::{self, switch};
 use crate::{LINK_MD, LINK_ORDERS, LINK_USER};
-use dp_types::{AmendOrder, ClientOrderId, Instrument, LinkId, Now, RejectReason, UnixNanos};
-use dp_venue_api::{Control, EntryError, Event, Registry, Sink};
+use dp_types::{
+    AmendOrder, ClientOrderId, Instrument, LinkId, NewOrder, Now, RejectReason, UnixNanos,
+};
+use dp_venue_api::{BatchLink, Control, EntryError, Event, Fault, OrderBatch, Registry, Sink};
+use dp_wire::buf::Overflow;
 
 /// Where a listen key is asked for and kept alive.
 const KEY_PATH: &str = "/fapi/v1/listenKey";
@@ -273,12 +278,100 @@ impl Session {
         let query = format!(
             "symbol={}&recvWindow={}&timestamp={}",
             known.symbol,
-            crate::entry::WINDOW_MS_MAX,
+            entry::WINDOW_MS_MAX,
             now.unix.millis()
         );
         let target = auth.sign_target("/fapi/v1/allOpenOrders", &query);
         rest::ask(Ask::CancelAll(known.id), &target, Some(auth.api_key()), out);
         Ok(())
+    }
+
+    // ---- orders that go together ---------------------------------------------------------------------
+
+    pub(super) fn with_batch_link(&mut self, say: impl FnOnce(&mut BatchLink)) {
+        if let Some(batches) = self.futures.as_mut().and_then(|it| it.batches.as_mut()) {
+            say(&mut batches.link);
+        }
+    }
+
+    /// New orders one request may carry.
+    pub(crate) fn batch_max(&self) -> usize {
+        let has_batches = self.futures.as_ref().is_some_and(|it| it.batches.is_some());
+        if has_batches { BATCH_MAX } else { 1 }
+    }
+
+    /// Sends new orders of one instrument in one request. Nothing leaves when it errs. Errors: [`EntryError`].
+    pub(crate) fn new_orders(
+        &mut self,
+        known: &Instrument,
+        orders: &[NewOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        let is_logged_in = self.is_logged_in();
+        let batches = self.futures.as_mut().and_then(|it| it.batches.as_mut());
+        let batches = batches.ok_or(EntryError::Unsupported)?;
+        let batch = OrderBatch::of(orders).filter(|it| it.count() <= BATCH_MAX);
+        let batch = batch.ok_or(EntryError::Unsupported)?;
+        let auth = self.auth.as_ref().filter(|_| is_logged_in);
+        let auth = auth.ok_or(EntryError::NotReady)?;
+        if !batches.link.is_free(now.unix, ANSWER_WAIT_NS) {
+            return Err(EntryError::Backlog);
+        }
+        if !self.limits.new_batch(now.unix) {
+            return Err(EntryError::RateLimited);
+        }
+        let sent = batches.send(
+            (known, orders),
+            batch,
+            auth,
+            (now, self.order_window_ms),
+            out,
+        );
+        sent.map_err(|Overflow| EntryError::Unsupported)
+    }
+
+    /// The fates of a batch's orders went out: what was said beside them.
+    ///
+    /// Errors: something of it could not be read.
+    pub(super) fn on_batch(
+        &mut self,
+        heard: batch::Heard,
+        was_taken: bool,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        if heard.is_full {
+            self.limits.full_of_orders(now.unix);
+        }
+        if let Some(stop) = heard.stop {
+            self.stop(stop, now, out);
+        }
+        if let Some(futures) = self.futures.as_mut().filter(|_| was_taken) {
+            futures.user.owes(now);
+        }
+        heard.error.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The whole batch was refused, or its outcome is open; a stop for rate was told already.
+    ///
+    /// Errors: an outcome that is open.
+    pub(super) fn on_batch_refused(
+        &mut self,
+        batch: OrderBatch,
+        refusal: Refusal,
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        if refusal.code == entry::TOO_MANY_ORDERS {
+            self.limits.full_of_orders(now.unix);
+        }
+        batch::on_refusal(batch, refusal, out);
+        // What was refused was told whole, order by order.
+        match refusal.reason {
+            RejectReason::UnknownOutcome => Err(refusal.fault()),
+            _ => Ok(()),
+        }
     }
 
     // ---- orders --------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 //! What the tests share: a machine with its registry and keys.
 #![allow(dead_code, missing_docs)] // each test file uses a part
 
-use dp_venue_api::{Registry, Secret, Secrets};
+use dp_venue_api::{Registry, Secret, Secrets, VenueConfig};
 use dp_venue_binance::{
-    Binance, LINK_CANCELS, LINK_MD, LINK_ORDERS, LINK_REST, LINK_USER, Machine, Of, Usdm,
+    Binance, LINK_BATCHES, LINK_CANCELS, LINK_MD, LINK_ORDERS, LINK_REST, LINK_USER, Machine, Of,
+    Usdm,
 };
 
 /// The venue's published throw-away keys.
@@ -40,8 +41,11 @@ pub fn secrets(keys: Keys) -> Secrets {
 
 /// A machine of any product.
 pub fn of<P: Of>(symbols: &[&str], keys: Keys) -> tests_venues::rig::Rig<Machine<P>> {
+    of_config(tests_venues::rig::config(symbols, secrets(keys), 1_000))
+}
+
+fn of_config<P: Of>(config: VenueConfig) -> tests_venues::rig::Rig<Machine<P>> {
     let mut registry = Registry::new();
-    let config = tests_venues::rig::config(symbols, secrets(keys), 1_000);
     let venue = Machine::new(config, &mut registry).expect("the registry has room");
     tests_venues::rig::Rig {
         venue,
@@ -76,7 +80,21 @@ pub type UsdmRig = tests_venues::rig::Rig<Machine<Usdm>>;
 
 /// A machine of the futures that follows BTCUSDT, with its rules, subscribed, its user stream open and logged in.
 pub fn ready_usdm(keys: Keys) -> UsdmRig {
-    let mut rig = of::<Usdm>(&["BTCUSDT"], keys);
+    up(of(&["BTCUSDT"], keys), keys)
+}
+
+/// The same, of a configuration that asks for batches, their link open.
+pub fn batching(keys: Keys) -> UsdmRig {
+    let config = VenueConfig {
+        rest_batches: true,
+        ..tests_venues::rig::config(&["BTCUSDT"], secrets(keys), 1_000)
+    };
+    let mut rig = up(of_config(config), keys);
+    rig.open(LINK_BATCHES, 0);
+    rig
+}
+
+fn up(mut rig: UsdmRig, keys: Keys) -> UsdmRig {
     let asked = rig.open(LINK_REST, 0).requests;
     let is_rules = |line: &str| line == "GET /fapi/v1/exchangeInfo";
     let rules = asked

@@ -97,7 +97,7 @@ impl Session {
             }
             Ask::Orders(_) => {
                 each(root, out, |row, out| {
-                    account::on_order(registry, row, Life::Open, out).map(|_| ())
+                    self.on_order(registry, row, Life::Open, out)
                 })?;
                 if is_awaited {
                     self.orders_done(registry, now, out);
@@ -142,6 +142,7 @@ impl Session {
             }
             Ask::Closed(id, client) => {
                 if !self.on_found(registry, (id, client), Life::Closed, now, root, out)? {
+                    self.sent.name(client, OrderId(0));
                     absent(registry, id, client, out);
                 }
             }

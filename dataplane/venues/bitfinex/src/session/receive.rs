@@ -197,7 +197,7 @@ impl Session {
         Ok(())
     }
 
-    fn on_order(
+    pub(super) fn on_order(
         &mut self,
         registry: &Registry,
         row: Value<'_>,

@@ -126,7 +126,7 @@ impl Multicast {
 
     /// The keeper of a book wants it whole: the next snapshot is told.
     pub fn request_snapshot(&mut self, instrument: InstrumentId) {
-        self.reader.instruments.want(instrument);
+        let _ = self.reader.instruments.want(instrument);
     }
 
     /// A hole worth asking about, once each. Packets that come in answer are datagrams like all others.
@@ -138,7 +138,9 @@ impl Multicast {
     pub(super) fn lose_all(&mut self, out: &mut impl Sink) {
         self.reader.calls += 1;
         let calls = self.reader.calls;
-        self.reader.instruments.lose_all(calls, out);
+        self.reader
+            .instruments
+            .lose_all(calls, |id| out.event(&book_lost(id)));
     }
 
     /// Datagrams that said nothing new: the other line's, repeats, signs of life.
@@ -155,6 +157,10 @@ impl Multicast {
     pub fn counts(&self) -> impl Iterator<Item = (u32, Counts)> {
         self.channels.counts()
     }
+}
+
+const fn book_lost(id: InstrumentId) -> Event<'static> {
+    Event::Control(Control::BookLost(id))
 }
 
 impl Packets for Reader {
@@ -201,7 +207,8 @@ impl Packets for Reader {
     fn lost(&mut self, state: &mut State, channel: u32, out: &mut impl Sink) {
         state.parts.clear();
         state.is_start = false;
-        self.instruments.lose(channel, self.calls, out);
+        self.instruments
+            .lose(channel, self.calls, |id| out.event(&book_lost(id)));
     }
 }
 
@@ -428,7 +435,7 @@ impl Reader {
         };
         let code = u64::from(root.u32(INSTRUMENT).ok_or(CUT)?);
         let calls = self.calls;
-        let Some(followed) = self.instruments.define(registry, message.text, code) else {
+        let Some((followed, _)) = self.instruments.define(registry, message.text, code) else {
             out.event(&NOT_FOLLOWED);
             return Ok(());
         };

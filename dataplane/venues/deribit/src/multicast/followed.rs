@@ -2,7 +2,7 @@
 
 use crate::ID;
 use dp_types::{InstrumentId, VenueNanos};
-use dp_venue_api::{Control, Event, Registry, RegistryError, Sink};
+use dp_venue_api::{Registry, RegistryError};
 
 /// One instrument we follow.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +24,8 @@ pub(super) struct Followed {
     pub(super) exponent: i8,
     /// When the best prices told last were true.
     pub(super) quoted: VenueNanos,
+    /// The first number whose changes are held for a book that is waited for.
+    pub(super) since: i64,
 }
 
 /// All of them.
@@ -54,6 +56,7 @@ impl Instruments {
                 is_full: false,
                 exponent: 0,
                 quoted: VenueNanos(0),
+                since: i64::MIN,
             });
         }
         let by_code = Vec::with_capacity(all.len());
@@ -67,25 +70,26 @@ impl Instruments {
         self.all.get_mut(index)
     }
 
-    /// The followed instrument with this name, which from now on has this number. A number that was another
-    /// instrument's is this one's now.
+    /// The followed instrument with this name, which from now on has this number, and whether it is new to it. A number
+    /// that was another instrument's is this one's now.
     pub(super) fn define(
         &mut self,
         registry: &Registry,
         name: &[u8],
         code: u64,
-    ) -> Option<&mut Followed> {
+    ) -> Option<(&mut Followed, bool)> {
         let id = registry.find(ID, name)?;
         let index = self.all.iter().position(|followed| followed.id == id)?;
         let followed = self.all.get_mut(index)?;
-        if followed.code != Some(code) {
+        let is_new = followed.code != Some(code);
+        if is_new {
             followed.code = Some(code);
             self.by_code
                 .retain(|(known, at)| *known != code && *at != index);
             let place = self.by_code.partition_point(|(known, _)| *known < code);
             self.by_code.insert(place, (code, index));
         }
-        self.all.get_mut(index)
+        Some((self.all.get_mut(index)?, is_new))
     }
 
     /// Whether all are defined.
@@ -93,33 +97,38 @@ impl Instruments {
         self.by_code.len() == self.all.len()
     }
 
-    /// The keeper wants a whole book.
-    pub(super) fn want(&mut self, id: InstrumentId) {
-        let found = self.all.iter_mut().find(|followed| followed.id == id);
-        if let Some(followed) = found {
-            followed.is_waiting = true;
-        }
+    /// The keeper wants a whole book. Returns it, when it was not waited for before.
+    pub(super) fn want(&mut self, id: InstrumentId) -> Option<&mut Followed> {
+        let followed = self.all.iter_mut().find(|followed| followed.id == id)?;
+        (!core::mem::replace(&mut followed.is_waiting, true)).then_some(followed)
     }
 
     /// The books of this channel cannot be continued, nor those told whose channel is not known yet: no change of
-    /// theirs has come, and the first may be what is missing.
-    pub(super) fn lose(&mut self, channel: u32, call: u64, out: &mut impl Sink) {
+    /// theirs has come, and the first may be what is missing. Each is told.
+    pub(super) fn lose(&mut self, channel: u32, call: u64, tell: impl FnMut(InstrumentId)) {
         let is_lost = |followed: &Followed| match followed.channel {
             Some(own) => own == channel,
             None => !followed.is_waiting,
         };
-        self.lose_those(is_lost, call, out);
+        self.lose_those(is_lost, call, tell);
     }
 
     /// No book can be continued.
-    pub(super) fn lose_all(&mut self, call: u64, out: &mut impl Sink) {
-        self.lose_those(|_| true, call, out);
+    pub(super) fn lose_all(&mut self, call: u64, tell: impl FnMut(InstrumentId)) {
+        self.lose_those(|_| true, call, tell);
     }
 
-    fn lose_those(&mut self, is_lost: impl Fn(&Followed) -> bool, call: u64, out: &mut impl Sink) {
+    fn lose_those(
+        &mut self,
+        is_lost: impl Fn(&Followed) -> bool,
+        call: u64,
+        mut tell: impl FnMut(InstrumentId),
+    ) {
         for followed in self.all.iter_mut().filter(|it| is_lost(it)) {
             (followed.is_waiting, followed.lost) = (true, call);
-            out.event(&Event::Control(Control::BookLost(followed.id)));
+            // Its channel may begin anew at a lower number.
+            followed.since = i64::MIN;
+            tell(followed.id);
         }
     }
 }

@@ -5,7 +5,7 @@
 //! classic    frame → messages of schema 1, doubles        Multicast   books by change ids, as in JSON
 //! Starbase   packet → messages of schema 2102, integers   Starbase    single orders, by rank
 //! ```
-//! A lane hears the classic feed ([`crate::Deribit`], `VenueConfig::market_data`); Starbase is read from recordings.
+//! A lane hears either ([`crate::Deribit`], `VenueConfig::market_data`), and both are read from recordings.
 
 pub mod double;
 pub mod sequence;

@@ -12,6 +12,9 @@ use dp_wire::json::Value;
 /// All that happens to our orders and positions, whatever the instrument.
 const CHANGES: &str = "user.changes.any.any.raw";
 
+/// The head of a channel of trades.
+const TRADES: &str = "trades.";
+
 impl Session {
     /// Asks for the rules that are due.
     pub(super) fn ask_rules(&mut self, now: Now, out: &mut impl Sink) {
@@ -125,8 +128,9 @@ impl Session {
     /// What has rules: for another symbol no confirmation would ever come.
     fn subscribe_market(&mut self, registry: &Registry, now: Now, out: &mut impl Sink) {
         let is_listed = |id: &InstrumentId| registry.get(*id).is_some_and(|it| it.tick.0 != 0);
-        let followed = self.followed.iter().map(|followed| followed.id);
-        let listed: Vec<InstrumentId> = followed.filter(is_listed).collect();
+        let followed = self.followed.iter();
+        let followed = followed.map(|followed| (followed.id, followed.has_own_trades));
+        let listed: Vec<_> = followed.filter(|(id, _)| is_listed(id)).collect();
         let messages = listed.len().div_ceil(SYMBOLS_PER_SUBSCRIBE) as u32;
         if !self.limits.subscribe(now.unix, messages) {
             self.md.subscribe_at = Some(now.unix.after(RETRY_NS));
@@ -138,8 +142,9 @@ impl Session {
         let is_raw = self.md.is_logged_in;
         for chunk in listed.chunks(SYMBOLS_PER_SUBSCRIBE) {
             self.begin("s", None, "public/subscribe");
-            for id in chunk {
-                for (head, tail) in channels(is_raw) {
+            for (id, has_own_trades) in chunk {
+                let wanted = |(head, _): &(&str, &str)| !has_own_trades || *head != TRADES;
+                for (head, tail) in channels(is_raw).into_iter().filter(wanted) {
                     self.push_channel(registry, head, *id, tail);
                     self.md.channels_missing += 1;
                 }
@@ -257,8 +262,8 @@ pub(super) fn named(root: Value<'_>) -> Result<usize, DecodeError> {
 /// The channels of one symbol, the book's first: every change is told only where we are logged in.
 const fn channels(is_raw: bool) -> [(&'static str, &'static str); super::CHANNELS] {
     if is_raw {
-        [("book.", ".raw"), ("trades.", ".raw"), ("quote.", "")]
+        [("book.", ".raw"), (TRADES, ".raw"), ("quote.", "")]
     } else {
-        [("book.", ".100ms"), ("trades.", ".100ms"), ("quote.", "")]
+        [("book.", ".100ms"), (TRADES, ".100ms"), ("quote.", "")]
     }
 }

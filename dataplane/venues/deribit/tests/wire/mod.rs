@@ -1,6 +1,8 @@
 //! What the multicast tests share: the classic feed written by hand, its recordings, and a lane that keeps books.
 #![allow(dead_code, missing_docs)] // each test file uses a part
 
+pub mod starbase;
+
 use dp_book::{Keeper, Outcome, SyncRule};
 use dp_types::{InstrumentId, Level, LinkId, Now, UnixNanos};
 use dp_venue_api::{Control, Event, Registry, RestRequest, Sink};

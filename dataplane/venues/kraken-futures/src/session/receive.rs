@@ -200,14 +200,13 @@ impl Session {
         match method {
             "add_order" | "amend_order" | "cancel_order" => {
                 entry::on_answer(registry, &answer, out)?;
-                if answer
-                    .refusal
-                    .is_some_and(|it| it.reason == RejectReason::Auth)
-                {
-                    // The token is worth nothing any more, and with it the link.
-                    self.refuse_login(RejectReason::Auth, out);
-                }
+                self.note_session(&answer, out);
                 return Ok(());
+            }
+            "batch_add" if let Some(Kind::News(batch)) = answer.kind => {
+                let told = entry::on_news(registry, batch, &answer, out);
+                self.note_session(&answer, out);
+                return Ok(told?);
             }
             "batch_cancel" | "cancel_all" | "batch_add" => {
                 answer.fault()?;
@@ -263,6 +262,13 @@ impl Session {
                 out.event(&Event::Ignored(why));
                 Ok(())
             }
+        }
+    }
+
+    /// A token that is worth nothing any more takes the link with it.
+    fn note_session(&mut self, answer: &Answer<'_>, out: &mut impl Sink) {
+        if answer.is_session_lost() {
+            self.refuse_login(RejectReason::Auth, out);
         }
     }
 

@@ -142,7 +142,7 @@ impl Session {
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
         let told = self.on_method(registry, link, now, root, out);
-        let is_over = link != LINK_L3 && reject::is_session_over(text(root, "error"));
+        let is_over = link != LINK_L3 && entry::refusals(root).any(reject::is_session_over);
         if self.private.is_ready && is_over {
             self.private.is_ready = false;
             out.reconnect(LINK_PRIVATE, "the token is refused");
@@ -171,6 +171,11 @@ impl Session {
                 let (refused, told) = entry::on_answer(&mut self.orders, root, out);
                 self.stop(refused, now, out);
                 told
+            }
+            "batch_add" if let Some(news) = entry::news(root) => {
+                let (refused, told) = entry::on_news(&mut self.orders, news, root, out);
+                self.stop(refused, now, out);
+                Ok(told?)
             }
             _ => match entry::verdict(root)? {
                 None => {

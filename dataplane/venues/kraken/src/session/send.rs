@@ -41,6 +41,37 @@ impl Session {
         Ok(())
     }
 
+    /// Orders a batch may enter.
+    pub(crate) fn news_max(&self) -> usize {
+        self.limits.news_max()
+    }
+
+    /// New orders of one instrument in one request: all are sent, or none.
+    pub(crate) fn new_orders(
+        &mut self,
+        instrument: &Instrument,
+        orders: &[NewOrder],
+        now: Now,
+        out: &mut impl Sink,
+    ) -> Result<(), EntryError> {
+        self.check()?;
+        if orders.len() > entry::NEW_MAX || !orders.iter().all(entry::is_supported) {
+            return Err(EntryError::Unsupported);
+        }
+        let op = OrderOp::BatchNew(orders.len() as u32);
+        if !self.limits.order(now.unix, instrument.id, op) {
+            return Err(EntryError::RateLimited);
+        }
+        for order in orders {
+            self.note_new(instrument, order, now);
+        }
+        self.message.clear();
+        let (window_ms, token) = (self.order_window_ms, self.token.as_str());
+        entry::write_batch_new(instrument, orders, now, window_ms, token, &mut self.message);
+        out.send_text(LINK_PRIVATE, &self.message);
+        Ok(())
+    }
+
     /// Takes room for a new order, whichever road it leaves by, and notes it: what answers name it by id only.
     pub(crate) fn admit_new(
         &mut self,
@@ -54,6 +85,11 @@ impl Session {
         if !self.limits.order(now.unix, order.instrument, OrderOp::New) {
             return Err(EntryError::RateLimited);
         }
+        self.note_new(instrument, order, now);
+        Ok(())
+    }
+
+    fn note_new(&mut self, instrument: &Instrument, order: &NewOrder, now: Now) {
         self.orders.add(Known {
             order_id: OrderId(0),
             client_id: Some(order.client_id),
@@ -67,7 +103,6 @@ impl Session {
             is_final: false,
             touched: now.unix,
         });
-        Ok(())
     }
 
     /// Takes room for the cancel of one order, whichever road it leaves by.

@@ -11,7 +11,7 @@ use dp_types::{
     Balance, ClientOrderId, FillReport, InstrumentId, Now, OrderId, OrderReport, OrderState,
     RejectReason, VenueNanos,
 };
-use dp_venue_api::{DecodeError, Event, Fault, Registry, RequestAck, RestResponse, Sink};
+use dp_venue_api::{DecodeError, Event, Fates, Fault, Registry, RequestAck, RestResponse, Sink};
 use dp_wire::json::{Doc, Value};
 
 /// What an answer was read into.
@@ -37,26 +37,43 @@ impl Session {
             Ask::Books(_, RECORDED) => numbers::quote(response.body, quoted),
             _ => response.body,
         };
+        if let Ask::Orders(batch) = ask {
+            if let Some(link) = &mut self.batches {
+                link.answered();
+            }
+            if registry.get(batch.instrument()).is_none() {
+                return Err(DecodeError::UnknownSymbol.into());
+            }
+        }
         self.hear_usage(ask, response.usage, now);
         let named = (response.retry_after_s, response.usage.reset_ms);
         let answer = (response.status, named, body);
-        let result = self.read_response(ask, doc, registry, now, answer, out);
-        if let Err(fault) = result {
-            self.retry(ask, now);
-            if let Ask::Cancel(instrument, client) = ask {
-                let (code, reason) = match fault {
-                    Fault::Venue { code, reason } => (code, reason),
-                    Fault::Decode(_) => (0, RejectReason::UnknownOutcome),
-                };
-                answer_cancel(
-                    registry,
-                    (instrument, client),
-                    Verdict { code, reason },
-                    out,
-                );
+        let fault = match self.read_response(ask, doc, registry, now, answer, out) {
+            Ok(None) => return Ok(()),
+            Ok(Some(error)) => return Err(error.into()),
+            Err(fault) => fault,
+        };
+        self.retry(ask, now);
+        let (code, reason) = match fault {
+            Fault::Venue { code, reason } => (code, reason),
+            Fault::Decode(_) => (0, RejectReason::UnknownOutcome),
+        };
+        match ask {
+            Ask::Cancel(instrument, client) => {
+                let verdict = Verdict { code, reason };
+                answer_cancel(registry, (instrument, client), verdict, out);
             }
+            Ask::Orders(batch) => {
+                let fates = (Fates::new(batch), batch);
+                entry::settle(registry, fates, (code, reason), out);
+                // What was refused was told whole, order by order.
+                if reason != RejectReason::UnknownOutcome {
+                    return Ok(());
+                }
+            }
+            _ => {}
         }
-        result
+        Err(fault)
     }
 
     /// What the head says of the pool that the request counted against.
@@ -89,7 +106,11 @@ impl Session {
             Ask::Books(id, number) => self.snapshot_failed(id, number, now),
             Ask::Open(_) | Ask::Fills(_) | Ask::Balance(_) => self.step_failed(ask, now),
             Ask::DeadMan => self.dead_man_answered(false, now),
-            Ask::Order(..) | Ask::OrderFills(..) | Ask::Cancel(..) | Ask::CancelAll(_) => {}
+            Ask::Order(..)
+            | Ask::OrderFills(..)
+            | Ask::Cancel(..)
+            | Ask::CancelAll(_)
+            | Ask::Orders(_) => {}
         }
     }
 
@@ -109,6 +130,9 @@ impl Session {
         }
     }
 
+    /// What of an answer could not be read though the whole was told; `None`: nothing.
+    ///
+    /// Errors: the request failed.
     fn read_response(
         &mut self,
         ask: Ask,
@@ -117,7 +141,7 @@ impl Session {
         now: Now,
         (status, named, body): (u16, (Option<u32>, Option<u32>), &mut [u8]),
         out: &mut impl Sink,
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<DecodeError>, Fault> {
         let is_cancel = matches!(ask, Ask::Cancel(..) | Ask::CancelAll(_));
         let of_status = Fault::Venue {
             code: i32::from(status),
@@ -150,7 +174,7 @@ impl Session {
             // "No such order" is the answer to a query, not its failure.
             if let (Ask::Order(id, client), RejectReason::UnknownOrder) = (ask, verdict.reason) {
                 absent(registry, id, client, out);
-                return Ok(());
+                return Ok(None);
             }
             return Err(Fault::Venue {
                 code: verdict.code,
@@ -162,9 +186,16 @@ impl Session {
         }
         if let Some(why) = self.stale(ask) {
             out.event(&Event::Ignored(why));
-            return Ok(());
+            return Ok(None);
         }
-        self.take(ask, registry, now, root, out)
+        if let Ask::Orders(batch) = ask {
+            let (is_stop, error) = entry::on_batch(registry, batch, root, out);
+            if is_stop {
+                self.stop_http(false, named, now, out);
+            }
+            return Ok(error);
+        }
+        self.take(ask, registry, now, root, out).map(|()| None)
     }
 
     /// An answer that says what was asked.
@@ -229,6 +260,7 @@ impl Session {
             Ask::CancelAll(_) => out.event(&Event::Ignored(
                 "all orders are being cancelled; the stream tells of each",
             )),
+            Ask::Orders(_) => {} // it was read already
         }
         Ok(())
     }

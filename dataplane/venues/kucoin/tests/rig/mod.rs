@@ -2,13 +2,19 @@
 #![allow(dead_code, missing_docs)] // each test file uses a part
 
 use dp_types::LinkId;
-use dp_venue_api::{Registry, RestRequest, Secrets, Sink, Venue as _};
-use dp_venue_kucoin::{Kucoin, LINK_CANCELS, LINK_MD, LINK_ORDERS, LINK_REST, LINK_USER};
+use dp_venue_api::{Registry, RestRequest, Secrets, Sink, Venue as _, VenueConfig};
+use dp_venue_kucoin::{
+    Kucoin, LINK_BATCHES, LINK_CANCELS, LINK_MD, LINK_ORDERS, LINK_REST, LINK_USER,
+};
 use tests_venues::rig::{Request, Said, at_ms};
 
 pub type Rig = tests_venues::rig::Rig<Kucoin>;
 
 pub fn new(symbols: &[&str], has_keys: bool) -> Rig {
+    with(symbols, has_keys, false)
+}
+
+fn with(symbols: &[&str], has_keys: bool, rest_batches: bool) -> Rig {
     let key = |text: &'static str| if has_keys { text } else { "" };
     let secrets = Secrets {
         api_key: key("5c2db93503aa674c74a31734").into(),
@@ -17,7 +23,10 @@ pub fn new(symbols: &[&str], has_keys: bool) -> Rig {
         ..Secrets::default()
     };
     let mut registry = Registry::new();
-    let config = tests_venues::rig::config(symbols, secrets, 500);
+    let config = VenueConfig {
+        rest_batches,
+        ..tests_venues::rig::config(symbols, secrets, 500)
+    };
     let venue = Kucoin::new(config, &mut registry).expect("the registry has room");
     Rig {
         venue,
@@ -114,7 +123,17 @@ pub fn open_user(rig: &mut Rig, ms: u64) -> Vec<String> {
 /// A machine that follows BTC-USDT, subscribed and logged in at `START_MS`, with the rates of its account and its
 /// first book.
 pub fn ready() -> Rig {
-    let mut rig = new(&["BTC-USDT"], true);
+    up(new(&["BTC-USDT"], true))
+}
+
+/// The same, of a configuration that asks for batches, their link open.
+pub fn batching() -> Rig {
+    let mut rig = up(with(&["BTC-USDT"], true, true));
+    rig.open(LINK_BATCHES, 0);
+    rig
+}
+
+fn up(mut rig: Rig) -> Rig {
     let requests = rig.open(LINK_REST, 0).requests;
     for (line, body) in [
         ("GET /api/v2/symbols", "rest_symbols"),

@@ -105,6 +105,16 @@ impl Limits {
 
     /// Counts a new order. Errors: -1015.
     pub fn new_order(&mut self, now: u64, account: usize) -> Result<(), Reject> {
+        self.new_orders(now, account, [1; 2])
+    }
+
+    /// Counts new orders of one request, by what they count in each window. Errors: -1015.
+    pub fn new_orders(
+        &mut self,
+        now: u64,
+        account: usize,
+        [few, many]: [u32; 2],
+    ) -> Result<(), Reject> {
         let (max, long) = (self.orders_max, self.long);
         let [short, longer] = self.orders.entry(account).or_insert_with(|| {
             [
@@ -112,12 +122,12 @@ impl Limits {
                 Window::new(long.max, long.length_ns),
             ]
         });
-        if !short.take(now, 1) {
+        if !short.take(now, few) {
             let text = format!("Too many new orders; current limit is {max} orders per 10 SECOND.");
             return Err(Reject::new(429, -1015, text).retry_after(short.end_ms(now)));
         }
-        if !longer.take(now, 1) {
-            short.give_back(now, 1);
+        if !longer.take(now, many) {
+            short.give_back(now, few);
             let (max, interval) = (long.max, long.interval);
             let text =
                 format!("Too many new orders; current limit is {max} orders per 1 {interval}.");

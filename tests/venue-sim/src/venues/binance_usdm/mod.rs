@@ -9,7 +9,7 @@
 //! Signatures, limits, sessions and stream subscriptions are spot's ([`super::binance`]). Positions and margin are the
 //! engine's contracts. Update ids skip, as the venue's do: a diff is to be chained by `pu`.
 //!
-//! Not here: algo orders, hedge mode, leverage and margin types, funding, liquidation, batches. There is no announced
+//! Not here: algo orders, hedge mode, leverage and margin types, funding, liquidation, batches of changes and cancels. There is no announced
 //! restart: connections just close.
 
 mod account;
@@ -277,6 +277,10 @@ impl BinanceUsdm {
         let now = self.core.now;
         let result = self.operate(account, op, params);
         if let Err(reject) = &result {
+            if op == Op::Batch {
+                self.turned_away_each(params, reject);
+                return result;
+            }
             let names = ["newClientOrderId", "origClientOrderId", "orderId"];
             let id = names.iter().find_map(|name| params.get(name)).unwrap_or("");
             let record = &mut self.core.record;
@@ -290,8 +294,18 @@ impl BinanceUsdm {
         let client_id = params.get("newClientOrderId");
         let (record, now) = (&mut self.core.record, self.core.now);
         record.request(op.name(), client_id.filter(|_| op == Op::Place));
+        if op == Op::Batch {
+            return self.turned_away_each(params, reject);
+        }
         let id = client_id.unwrap_or("");
         record.refused(op.name(), id, reject.code, &reject.text, now);
+    }
+
+    /// The same of each order that was to be placed with others: none was looked at.
+    fn turned_away_each(&mut self, params: &Params, reject: &Reject) {
+        for order in ops::orders_of(params) {
+            self.turned_away(Op::Place, &order, reject);
+        }
     }
 }
 

@@ -11,6 +11,9 @@ use crate::venues::binance::reply::{Reject, unknown_order};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// Orders of one request, and what it counts in an account's windows of orders.
+const BATCH_MAX: usize = 5;
+const BATCH_ORDERS: [u32; 2] = [5, 1];
 /// Open orders of one account and symbol at most.
 const MAX_NUM_ORDERS: usize = 200;
 
@@ -19,6 +22,8 @@ const MAX_NUM_ORDERS: usize = 200;
 pub enum Op {
     /// New order.
     Place,
+    /// Several of them.
+    Batch,
     /// Price and quantity of one.
     Modify,
     /// Cancel one.
@@ -45,6 +50,8 @@ impl Op {
         match self {
             // They count as orders instead.
             Self::Place | Self::Modify => 0,
+            // They do both.
+            Self::Batch => 5,
             Self::Cancel | Self::CancelAll | Self::Status => 1,
             Self::Open if params.get("symbol").is_some() => 1,
             Self::Open => 40,
@@ -57,7 +64,7 @@ impl Op {
     pub fn is_order(self) -> bool {
         matches!(
             self,
-            Self::Place | Self::Modify | Self::Cancel | Self::CancelAll
+            Self::Place | Self::Batch | Self::Modify | Self::Cancel | Self::CancelAll
         )
     }
 
@@ -65,6 +72,7 @@ impl Op {
     pub fn name(self) -> &'static str {
         match self {
             Self::Place => "new",
+            Self::Batch => "new_batch",
             Self::Modify => "amend",
             Self::Cancel => "cancel",
             Self::CancelAll => "cancel_all",
@@ -77,6 +85,7 @@ impl Op {
 pub fn route(request: &Request) -> Option<Op> {
     Some(match (request.method.as_str(), request.path.as_str()) {
         ("POST", "/fapi/v1/order") => Op::Place,
+        ("POST", "/fapi/v1/batchOrders") => Op::Batch,
         ("PUT", "/fapi/v1/order") => Op::Modify,
         ("DELETE", "/fapi/v1/order") => Op::Cancel,
         ("GET", "/fapi/v1/order") => Op::Status,
@@ -88,6 +97,14 @@ pub fn route(request: &Request) -> Option<Op> {
         ("GET", "/fapi/v2/positionRisk" | "/fapi/v3/positionRisk") => Op::Positions,
         _ => return None,
     })
+}
+
+/// The orders that a request names together; none where it names none that can be read.
+pub fn orders_of(params: &Params) -> Vec<Params> {
+    let list = params.get("batchOrders").unwrap_or("");
+    let list: Vec<Value> = serde_json::from_str(list).unwrap_or_default();
+    let orders = list.iter().map(|order| Params::of_json(Some(order)));
+    orders.collect()
 }
 
 /// Whether a client order id is well formed.
@@ -107,7 +124,8 @@ impl BinanceUsdm {
         params: &Params,
     ) -> Result<Value, Reject> {
         match op {
-            Op::Place => self.place(account, params),
+            Op::Place => self.place(account, params, true),
+            Op::Batch => self.place_all(account, params),
             Op::Modify => self.modify(account, params),
             Op::Cancel => self.cancel(account, params),
             Op::CancelAll => {
@@ -146,7 +164,37 @@ impl BinanceUsdm {
         order.ok_or_else(unknown_order)
     }
 
-    fn place(&mut self, account: AccountId, params: &Params) -> Result<Value, Reject> {
+    /// Each order by itself: the whole is a success whatever becomes of them. However many there are, they count five
+    /// times in 10 s, and once in a minute.
+    fn place_all(&mut self, account: AccountId, params: &Params) -> Result<Value, Reject> {
+        let orders = orders_of(params);
+        if orders.is_empty() || orders.len() > BATCH_MAX {
+            return Err(Reject::missing("batchOrders"));
+        }
+        let now = self.core.now;
+        self.limits.new_orders(now, account, BATCH_ORDERS)?;
+        let mut rows = Vec::new();
+        for order in &orders {
+            let client_id = order.get("newClientOrderId").unwrap_or("");
+            self.core.record.request(Op::Place.name(), Some(client_id));
+            rows.push(match self.place(account, order, false) {
+                Ok(row) => row,
+                Err(reject) => {
+                    let (record, op) = (&mut self.core.record, Op::Place.name());
+                    record.refused(op, client_id, reject.code, &reject.text, now);
+                    json!({"code": reject.code, "msg": reject.text})
+                }
+            });
+        }
+        Ok(rows.into())
+    }
+
+    fn place(
+        &mut self,
+        account: AccountId,
+        params: &Params,
+        is_counted: bool,
+    ) -> Result<Value, Reject> {
         let ask = self.parse_new(account, params)?;
         if let Some(fault) = self.core.faults.take(Kind::Reject) {
             let code = fault.code.unwrap_or(-2019);
@@ -165,7 +213,9 @@ impl BinanceUsdm {
                         execution status unknown.";
             return Err(Reject::new(503, -1007, text));
         }
-        self.limits.new_order(self.core.now, account)?;
+        if is_counted {
+            self.limits.new_order(self.core.now, account)?;
+        }
         let inst = ask.inst;
         let placed = self.core.engine.place(self.core.now, ask);
         let id = placed.map_err(reply::refused)?;

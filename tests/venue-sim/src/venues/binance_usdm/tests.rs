@@ -395,3 +395,115 @@ fn orders_have_windows_of_their_own_and_weight_is_told() {
         limited.body
     );
 }
+
+/// Orders that go together, as the form of a signed request; what came back.
+fn together(
+    rig: &mut Rig<BinanceUsdm>,
+    orders: &[Vec<(&str, &str)>],
+    secret: &str,
+) -> (u16, Value) {
+    let list: Vec<Value> = orders
+        .iter()
+        .map(|order| {
+            order
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), json!(value)))
+                .collect()
+        })
+        .collect();
+    let encoded = Value::from(list)
+        .to_string()
+        .bytes()
+        .fold(String::new(), |mut out, byte| {
+            let _ = write!(out, "%{byte:02X}");
+            out
+        });
+    let form = format!("batchOrders={encoded}&timestamp={}", rig.now / MS);
+    let request = Request {
+        method: "POST".into(),
+        path: "/fapi/v1/batchOrders".into(),
+        body: format!("{form}&signature={}{secret}", sign(&form)),
+        headers: vec![("x-mbx-apikey".into(), KEY.into())],
+        ..Request::default()
+    };
+    let response = rig.http(&request).expect("an answer");
+    let body = serde_json::from_str(&response.body).expect("JSON");
+    (response.status, body)
+}
+
+#[test]
+fn orders_that_come_together_are_answered_each_and_counted_once() {
+    let mut rig = quiet();
+    let user = user_stream(&mut rig);
+    let orders = [
+        limit("BUY", "GTX", "60000.00", "a"),
+        limit("BUY", "GTX", "70000.00", "b"),
+        limit("BUY", "GTC", "60000.00", "c"),
+    ];
+    let (status, rows) = together(&mut rig, &orders, "");
+    assert_eq!(status, 200, "{rows}");
+    let named = |at: usize| rows[at]["clientOrderId"].as_str();
+    assert_eq!((named(0), named(1), named(2)), (Some("a"), None, Some("c")));
+    assert_eq!(rows[1]["code"], -5022);
+    let told = rig.take(user);
+    let told: Vec<_> = told
+        .iter()
+        .map(|it| it["o"]["c"].as_str().unwrap())
+        .collect();
+    assert_eq!(told, ["a", "c"]);
+    let counts = rig.face.core().record.counts();
+    assert_eq!(counts["requests"]["new_batch"], 1);
+    assert_eq!(
+        (&counts["requests"]["new"], &counts["refused"]),
+        (&json!(3), &json!(1))
+    );
+    let stats = rig.face.stats();
+    let used = |name: &str| {
+        let all = stats["limits"].as_array().unwrap().iter();
+        let found = all
+            .clone()
+            .find(|it| it["name"].as_str().unwrap().starts_with(name));
+        found.unwrap()["highest"].as_u64().unwrap()
+    };
+    assert_eq!(used("orders of"), 5);
+    assert_eq!(used("orders a minute"), 1);
+    assert_eq!(used("weight"), 1 + 5, "the listen key");
+}
+
+#[test]
+fn orders_that_come_together_and_badly_are_refused_whole() {
+    let mut rig = quiet();
+    let one = limit("BUY", "GTC", "60000.00", "a");
+    let six: Vec<_> = ["a", "b", "c", "d", "e", "f"]
+        .map(|id| limit("BUY", "GTC", "60000.00", id))
+        .into();
+    for (orders, secret, code) in [
+        (&six[..], "", -1102),
+        (&[][..], "", -1102),
+        (&[one.clone()][..], "0", -1022),
+    ] {
+        let (status, body) = together(&mut rig, orders, secret);
+        assert_eq!((status, &body["code"]), (400, &json!(code)), "{body}");
+    }
+    let counts = rig.face.core().record.counts();
+    assert_eq!(
+        (&counts["requests"]["new_batch"], &counts["refused"]),
+        (&json!(3), &json!(7))
+    );
+    assert_eq!(counts["orders"], 0);
+    // Sixty of them are the orders of 10 s, however few each has.
+    let mut answers = Vec::new();
+    for n in 0..61 {
+        let id = format!("o{n}");
+        answers.push(together(
+            &mut rig,
+            &[limit("BUY", "GTC", "60000.00", &id)],
+            "",
+        ));
+    }
+    assert!(answers[..60].iter().all(|(status, _)| *status == 200));
+    assert_eq!(
+        (answers[60].0, &answers[60].1["code"]),
+        (429, &json!(-1015))
+    );
+}

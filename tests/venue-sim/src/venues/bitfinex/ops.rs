@@ -1,6 +1,8 @@
 //! Order operations, one place for REST and the socket.
 //!
-//! SUCCESS means accepted for processing; what became of it is told on channel 0. A client id names an order
+//! SUCCESS means accepted for processing; what became of it is told on channel 0. Several operations of one message are
+//! answered each for itself on a socket, and in one list over REST; the message itself is answered only when it is refused
+//! whole, with nobody's name in it. A client id names an order
 //! together with the UTC day of its submission. Not there: stops, hidden orders, `tif`, `lev`; they are refused.
 
 use super::Bitfinex;
@@ -92,6 +94,14 @@ impl Outcome {
         let result = self.result.as_ref().map(String::as_str);
         reply::notice(mts, op.notice(), self.data.clone(), result)
     }
+
+    /// The notifications of a socket: of several operations that were taken each has its own.
+    pub fn notices(&self, mts: i64, op: Op) -> Vec<Value> {
+        match (&self.data, &self.result) {
+            (Value::Array(rows), Ok(_)) if op == Op::Several => rows.clone(),
+            _ => vec![self.notice(mts, op)],
+        }
+    }
 }
 
 /// A member as text; numbers keep theirs. `None` when absent or empty.
@@ -121,6 +131,22 @@ fn cut(text: &str, decimals: u8) -> Option<i64> {
 fn echoed(body: &Value, name: &str) -> Value {
     let number = field(body, name).and_then(|text| text.parse().ok());
     number.map_or(Value::Null, Value::Number)
+}
+
+/// The list of an `ox_multi`, bare on a socket and under a name over REST.
+fn list(body: &Value) -> &[Value] {
+    let list = body
+        .as_array()
+        .or(body.get("ops").and_then(Value::as_array));
+    list.map_or(&[], Vec::as_slice)
+}
+
+/// The operations of an `ox_multi`.
+fn operations(body: &Value) -> impl Iterator<Item = (Op, &Value)> {
+    list(body).iter().filter_map(|item| {
+        let op = Op::of_socket(item.get(0)?.as_str()?)?;
+        Some((op, item.get(1)?))
+    })
 }
 
 fn sided(amount: i64) -> (Side, i64) {
@@ -167,6 +193,14 @@ impl Bitfinex {
             let name = field(body, "cid").or(field(body, "id")).unwrap_or_default();
             let (record, now) = (&mut self.core.record, self.core.now);
             record.refused(op.name(), &name, refused.code, &refused.text, now);
+            if op == Op::Several {
+                // The record has each new order of what was refused whole.
+                for (op, body) in operations(body).filter(|(op, _)| *op == Op::Place) {
+                    let name = field(body, "cid").unwrap_or_default();
+                    record.request(op.name(), Some(&name));
+                    record.refused(op.name(), &name, refused.code, &refused.text, now);
+                }
+            }
         }
         outcome
     }
@@ -479,27 +513,24 @@ impl Bitfinex {
         Outcome::new(Value::Array(rows), Ok(text))
     }
 
-    /// Carries out a list of `[op, body]`. What `DATA` holds is [U]: each one's own notification here.
+    /// Carries out a list of `[op, body]`; `DATA` holds each one's own notification.
     fn several(&mut self, account: AccountId, body: &Value) -> Outcome {
-        let ops = body
-            .as_array()
-            .or(body.get("ops").and_then(Value::as_array));
-        let ops = ops.filter(|ops| (1..=OPS_MAX).contains(&ops.len()));
-        let Some(ops) = ops else {
-            return Outcome::new(Value::Null, Err(Refused::parameter("ops")));
-        };
+        let count = operations(body).count();
+        // The venue takes no amends among them; its words for anything wrong with the list.
+        let is_bad = operations(body).any(|(op, _)| matches!(op, Op::Amend | Op::Several));
+        if list(body).len() != count || !(1..=OPS_MAX).contains(&count) || is_bad {
+            return Outcome::new(Value::Null, Err(Refused::parameter("input")));
+        }
+        if operations(body).any(|(op, _)| op == Op::Place) {
+            self.core.record.request("new_batch", None);
+        }
         let ms = self.core.venue_ms();
         let mut rows = Vec::new();
-        for item in ops {
-            let word = item.get(0).and_then(Value::as_str).unwrap_or("");
-            let inner = item.get(1).unwrap_or(&Value::Null);
-            let op = Op::of_socket(word).filter(|op| *op != Op::Several);
-            rows.extend(op.and_then(|op| {
-                let outcome = self.request(account, op, inner, false)?;
-                Some(outcome.notice(ms, op))
-            }));
+        for (op, inner) in operations(body) {
+            let outcome = self.request(account, op, inner, false);
+            rows.extend(outcome.map(|outcome| outcome.notice(ms, op)));
         }
-        let text = format!("Submitting {} order operations.", ops.len());
+        let text = format!("Submitting {count} order operations.");
         Outcome::new(Value::Array(rows), Ok(text))
     }
 

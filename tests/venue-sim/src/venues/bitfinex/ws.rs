@@ -360,26 +360,31 @@ impl Bitfinex {
         let outcome = self.request(account, op, body, is_limited);
         let (now, ms) = (self.core.now, self.core.venue_ms());
         let has_notices = |login: &Login| login.wants("notify", "");
-        let row = outcome.map(|outcome| outcome.notice(ms, op));
-        let notice = row.zip(self.conns.get_mut(&id)).and_then(|(row, conn)| {
-            let is_told = conn.login.as_ref().is_some_and(has_notices);
-            is_told.then(|| conn.notice(now, ms, &row))
-        });
-        let private = self.take_private();
-        match notice {
-            Some(text) => {
-                let response = Response {
-                    status: 200,
-                    headers: Vec::new(),
-                    body: text,
-                };
-                self.core.answer(ReplyTo::Ws(id), response, private);
-            }
-            None => {
-                for (conn, text) in private {
-                    self.core.send_private(conn, text);
-                }
-            }
+        let rows = outcome.map_or(Vec::new(), |outcome| outcome.notices(ms, op));
+        let conn = self.conns.get_mut(&id);
+        let conn = conn.filter(|conn| conn.login.as_ref().is_some_and(has_notices));
+        let notices: Vec<String> = match conn {
+            Some(conn) => rows.iter().map(|row| conn.notice(now, ms, row)).collect(),
+            None => Vec::new(),
+        };
+        let mut private = self.take_private();
+        let last = notices.len().wrapping_sub(1);
+        for (index, body) in notices.into_iter().enumerate() {
+            let response = Response {
+                status: 200,
+                headers: Vec::new(),
+                body,
+            };
+            // What happened follows the last of several.
+            let events = if index == last {
+                std::mem::take(&mut private)
+            } else {
+                Vec::new()
+            };
+            self.core.answer(ReplyTo::Ws(id), response, events);
+        }
+        for (conn, text) in private {
+            self.core.send_private(conn, text);
         }
     }
 

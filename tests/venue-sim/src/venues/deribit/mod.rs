@@ -5,7 +5,7 @@
 //!  /api/v2/METHOD     GET with a query, or POST with a JSON-RPC body
 //!       │ credits ─▶ login ─▶ ops (orders) / query (questions) / ws (what needs a connection)
 //! ```
-//! `--multicast` sends the public part on two lines besides ([`cast`]).
+//! `--multicast` sends the public part on two lines besides ([`cast`]), or single orders ([`starbase`]).
 //!
 //! A connection counts as private from its first private channel, order or cancel on disconnect on. The symbol
 //! BTC-USDC is the contract BTC_USDC-PERPETUAL; there is no spot here.
@@ -23,13 +23,14 @@ mod ops;
 mod query;
 mod reply;
 mod rest;
+mod starbase;
 mod streams;
 mod tape;
 #[cfg(test)]
 mod tests;
 mod ws;
 
-use crate::config::{Grain, SimConfig, Symbol};
+use crate::config::{Grain, MulticastFeed, SimConfig, Symbol};
 use crate::core::{ConnId, Core, LINES, Request, RequestId, Response};
 use crate::engine::{AccountId, Cause, Event, Fees, FirstIds, NewOrder, PostOnly, Side, Tif};
 use crate::fault::{Fault, Kind, Link};
@@ -38,6 +39,7 @@ use auth::Logins;
 use cast::Cast;
 use limits::Limits;
 use serde_json::{Value, json};
+use starbase::Starbase;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use streams::Feed;
@@ -64,8 +66,9 @@ pub struct Deribit {
     names: Vec<String>,
     conns: BTreeMap<ConnId, Conn>,
     feeds: Vec<Feed>,
-    /// Multicast, where it is sent.
+    /// Multicast, where it is sent: of levels, or of single orders.
     cast: Option<Cast>,
+    starbase: Option<Starbase>,
     tape: Tape,
     change_id: u64,
     logins: Logins,
@@ -119,12 +122,15 @@ impl Deribit {
             .enumerate()
             .map(|(inst, name)| Feed::new(&core, inst, name, FIRST_CHANGE + inst as u64))
             .collect();
-        let cast = config.multicast.map(|_| {
+        let sends = |feed| config.multicast.is_some() && config.multicast_feed == feed;
+        let cast = sends(MulticastFeed::Classic).then(|| {
             feeds.iter_mut().for_each(Feed::cast);
             Cast::new(&mut core)
         });
+        let starbase = sends(MulticastFeed::Starbase).then(|| Starbase::new(&mut core, &names));
         Self {
             cast,
+            starbase,
             change_id: FIRST_CHANGE + names.len() as u64,
             names,
             feeds,
@@ -157,14 +163,26 @@ impl Deribit {
         for event in &events {
             match event {
                 Event::Level {
-                    inst, side, price, ..
+                    inst,
+                    side,
+                    price,
+                    order,
+                    leaves,
+                    ..
                 } => {
+                    if let Some(starbase) = &mut self.starbase {
+                        let spec = self.core.engine.spec(*inst);
+                        starbase.level(*inst, (*order, *side), *price, *leaves, spec);
+                    }
                     self.change_id += 1;
                     if let Some(feed) = self.feeds.get_mut(*inst) {
                         feed.level(*side, *price, self.change_id);
                     }
                 }
                 Event::Trade(trade) => {
+                    if let Some(starbase) = &mut self.starbase {
+                        starbase.trade(trade, self.core.engine.spec(trade.inst));
+                    }
                     let print = self.tape.print(trade);
                     if let (Some(print), Some(feed)) = (print, self.feeds.get_mut(trade.inst)) {
                         feed.trade(print);
@@ -185,6 +203,10 @@ impl Deribit {
 
     /// Sends what the feeds have for the lines, and the round.
     fn send_cast(&mut self) {
+        if let Some(starbase) = &mut self.starbase {
+            starbase.send(&mut self.core);
+            starbase.step(&mut self.core);
+        }
         let Some(cast) = &mut self.cast else { return };
         for feed in &mut self.feeds {
             cast.send(&mut self.core, feed.take_cast());
@@ -299,6 +321,8 @@ impl Face for Deribit {
         let feeds = self.feeds.iter().map(|feed| feed.next_deadline(now)).min();
         let conns = self.conns.values().map(Conn::next_deadline).min();
         let round = self.cast.as_ref().map_or(u64::MAX, Cast::next_deadline);
+        let orders = self.starbase.as_ref();
+        let round = round.min(orders.map_or(u64::MAX, Starbase::next_deadline));
         self.core
             .next_deadline()
             .min(feeds.unwrap_or(u64::MAX))

@@ -1,7 +1,8 @@
 //! Counters that rise with each request and fall with time.
 //!
 //! ```text
-//!  orders   one counter a pair and account: add +1 · amend +1 and more while the order is young · cancel +8 to 0
+//!  orders   one counter a pair and account: add +1 · a batch of n adds +n/2, half a point is kept ·
+//!           amend +1 and more while the order is young · cancel +8 to 0
 //!  REST     one an account: +1, lists of trades +2; orders are not counted here
 //! ```
 //! A counter that is full refuses; a refused request is counted too, so that whoever hurries stays refused.
@@ -41,6 +42,11 @@ pub fn amend_cost(age_ns: u64) -> u64 {
     1 + by_age(&AMEND, age_ns)
 }
 
+/// The cost of new orders in one request, in thousandths.
+pub fn batch_cost(orders: usize) -> u64 {
+    orders as u64 * ONE / 2
+}
+
 /// One counter.
 #[derive(Debug, Clone, Copy)]
 pub struct Counter {
@@ -68,13 +74,18 @@ impl Counter {
 
     /// Counts a request; whether it fits.
     pub fn take(&mut self, now: u64, cost: u64) -> bool {
+        self.take_milli(now, cost * ONE)
+    }
+
+    /// The same, in thousandths.
+    pub fn take_milli(&mut self, now: u64, cost: u64) -> bool {
         let fallen = u128::from(now.saturating_sub(self.at_ns)) * u128::from(self.decay_milli);
         let fallen = u64::try_from(fallen / u128::from(SECOND_NS)).unwrap_or(u64::MAX);
         // What is less than a thousandth stays for the next time.
         if fallen > 0 {
             (self.milli, self.at_ns) = (self.milli.saturating_sub(fallen), now);
         }
-        let (sum, most) = (self.milli + cost * ONE, self.limit * ONE);
+        let (sum, most) = (self.milli + cost, self.limit * ONE);
         self.milli = sum.min(most);
         self.highest = self.highest.max(self.milli.div_ceil(ONE));
         let fits = sum <= most;
@@ -107,6 +118,15 @@ mod tests {
             (&told["limit"], &told["highest"], &told["refused"]),
             (&json!(6), &json!(6), &json!(2))
         );
+    }
+
+    #[test]
+    fn a_batch_costs_half_of_its_orders() {
+        let mut counter = Counter::new((3, 1_000), 1);
+        let start = 1_000 * SECOND_NS;
+        assert!(counter.take_milli(start, batch_cost(3)));
+        assert!(counter.take_milli(start, batch_cost(3)));
+        assert!(!counter.take_milli(start, batch_cost(2)));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Order methods of the WebSocket.
+//!
+//! A batch of new orders is looked at as a whole: one that is wrong in itself refuses all. What only the engine finds is
+//! that order's own.
 
 use super::Kraken;
-use super::ops::{Added, Arg, Named};
+use super::ops::{Added, Arg, Named, Take};
 use super::reply::{self, Refused};
 use crate::core::{ConnId, ReplyTo, Response};
 use crate::engine::{AccountId, Cause, Order};
@@ -32,6 +35,9 @@ impl Kraken {
         };
         let client_id = params.get("cl_ord_id").and_then(Value::as_str);
         let client_id = client_id.unwrap_or("").to_owned();
+        if method == "batch_add" {
+            self.core.record.request("new_batch", None);
+        }
         let mut refused = None;
         if self.core.faults.take(Kind::RateLimit).is_some() {
             refused = Some(Refused::new("EOrder:Rate limit exceeded"));
@@ -39,17 +45,22 @@ impl Kraken {
         let account = match (refused, self.who(id, params)) {
             (None, Ok(account)) => account,
             (Some(refused), _) | (None, Err(refused)) => {
-                self.core
-                    .record
-                    .request(op, (op == "new").then_some(&client_id));
-                self.note(op, &client_id, &refused);
+                let names = match method {
+                    "batch_add" => client_ids(listed(params)),
+                    _ => vec![client_id],
+                };
+                for name in &names {
+                    let name_of_new = (op == "new").then_some(name.as_str());
+                    self.core.record.request(op, name_of_new);
+                    self.note(op, name, &refused);
+                }
                 return self.answer(id, message, Err(refused));
             }
         };
         let result = match method {
             "add_order" => {
                 self.core.record.request("new", Some(&client_id));
-                let added = self.add_order(account, arg, false);
+                let added = self.add_order(account, arg, Take::Alone);
                 self.told_new(account, &client_id, added)
                     .map(|added| added_row(&added, &client_id))
             }
@@ -152,22 +163,14 @@ impl Kraken {
             .answer(ReplyTo::Ws(id), Response::json(200, text), private);
     }
 
-    /// Several new orders of one pair: all are looked at before the first is placed.
+    /// Several new orders of one pair.
     fn batch_add(
         &mut self,
         account: AccountId,
         arg: Arg<'_>,
         params: &Value,
     ) -> Result<Value, Refused> {
-        let empty = Vec::new();
-        let orders = params
-            .get("orders")
-            .and_then(Value::as_array)
-            .unwrap_or(&empty);
-        if !BATCH.contains(&orders.len()) {
-            return Err(Refused::argument("orders"));
-        }
-        let rows = self.add_orders(account, arg, orders, "symbol")?;
+        let rows = self.add_orders(account, arg, listed(params), "symbol")?;
         let rows = rows.into_iter().map(|(client_id, added)| match added {
             Ok(added) => added_row(&added, &client_id),
             Err(refused) => {
@@ -177,7 +180,7 @@ impl Kraken {
         Ok(rows.collect())
     }
 
-    /// Places the orders of a batch. Errors: one of them is wrong, none was placed.
+    /// Places the orders of a batch. Errors: one of them is wrong, or they are too many now; none was placed.
     pub(super) fn add_orders(
         &mut self,
         account: AccountId,
@@ -185,6 +188,38 @@ impl Kraken {
         orders: &[Value],
         pair: &str,
     ) -> Result<Vec<(String, Result<Added, Refused>)>, Refused> {
+        let names = client_ids(orders);
+        for name in &names {
+            self.core.record.request("new", Some(name));
+        }
+        let whole = self.look_at(account, arg, orders, pair);
+        if let Err(refused) = &whole {
+            for name in &names {
+                self.note("new", name, refused);
+            }
+        }
+        let mut rows = Vec::new();
+        for (order, client_id) in whole?.iter().zip(names) {
+            let added = self.add_order(account, arg.of(order), Take::OfBatch);
+            let added = self.told_new(account, &client_id, added);
+            rows.push((client_id, added));
+        }
+        Ok(rows)
+    }
+
+    /// Counts a batch and looks at all of it; its orders with what they share. Errors: one of them is wrong, or the pair's
+    /// counter is full.
+    fn look_at(
+        &mut self,
+        account: AccountId,
+        arg: Arg<'_>,
+        orders: &[Value],
+        pair: &str,
+    ) -> Result<Vec<Value>, Refused> {
+        if !BATCH.contains(&orders.len()) {
+            return Err(Refused::argument("orders"));
+        }
+        self.pace_batch(account, arg, orders.len())?;
         let shared = [pair, "deadline", "validate"].map(|name| (name, arg.raw(name)));
         let mut whole = Vec::new();
         for order in orders {
@@ -197,28 +232,31 @@ impl Kraken {
                     fields.insert((*name).to_owned(), (*value).clone());
                 }
             }
+            self.add_order(account, arg.of(&order), Take::Look)?;
             whole.push(order);
         }
-        let client_ids = whole.iter().map(|order| {
-            let id = order.get("cl_ord_id").and_then(Value::as_str);
-            id.unwrap_or("").to_owned()
-        });
-        let client_ids: Vec<String> = client_ids.collect();
-        for (order, client_id) in whole.iter().zip(&client_ids) {
-            self.core.record.request("new", Some(client_id));
-            if let Err(refused) = self.add_order(account, arg.of(order), true) {
-                self.note("new", client_id, &refused);
-                return Err(refused);
-            }
-        }
-        let mut rows = Vec::new();
-        for (order, client_id) in whole.iter().zip(client_ids) {
-            let added = self.add_order(account, arg.of(order), false);
-            let added = self.told_new(account, &client_id, added);
-            rows.push((client_id, added));
-        }
-        Ok(rows)
+        Ok(whole)
     }
+}
+
+/// The orders a batch lists.
+fn listed(params: &Value) -> &[Value] {
+    let orders = params.get("orders").and_then(Value::as_array);
+    orders.map_or(&[], Vec::as_slice)
+}
+
+/// What a client calls them.
+fn client_ids(orders: &[Value]) -> Vec<String> {
+    let name = |order: &Value| {
+        order
+            .get("cl_ord_id")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    orders
+        .iter()
+        .map(|order| name(order).unwrap_or_default())
+        .collect()
 }
 
 /// The result of a new order; of one that was only checked, its name.

@@ -158,6 +158,17 @@ pub enum Named {
     Client(String),
 }
 
+/// How a new order is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Take {
+    /// Placed and counted.
+    Alone,
+    /// Placed; its request was counted with all its orders.
+    OfBatch,
+    /// Only looked at: what is wrong with it before the engine sees it.
+    Look,
+}
+
 /// What became of a new order.
 #[derive(Debug, Clone)]
 pub enum Added {
@@ -171,16 +182,25 @@ fn unknown() -> Refused {
     Refused::new("EOrder:Unknown order")
 }
 
+fn paced(fits: bool) -> Result<(), Refused> {
+    let full = || Refused::new("EOrder:Rate limit exceeded");
+    fits.then_some(()).ok_or_else(full)
+}
+
 impl Kraken {
     /// Places a new order, or only checks it.
     pub(super) fn add_order(
         &mut self,
         account: AccountId,
         arg: Arg<'_>,
-        is_dry: bool,
+        take: Take,
     ) -> Result<Added, Refused> {
         let ask = self.parse_new(account, arg)?;
-        if is_dry || arg.flag(VALIDATE)? {
+        let is_dry = arg.flag(VALIDATE)?;
+        if take == Take::Look {
+            return Ok(Added::Checked(ask));
+        }
+        if is_dry {
             let checked = self.core.engine.check(&ask);
             checked.map_err(reply::engine_refused)?;
             return Ok(Added::Checked(ask));
@@ -188,7 +208,9 @@ impl Kraken {
         if let Some(fault) = self.core.faults.take(Kind::Reject) {
             return Err(Refused::numbered(fault.code));
         }
-        self.pace(account, ask.inst, 1)?;
+        if take == Take::Alone {
+            self.pace(account, ask.inst, 1)?;
+        }
         let open = self.core.engine.open_orders(account);
         let open = open.filter(|order| order.ask.inst == ask.inst).count();
         if open >= self.open_orders_max {
@@ -217,15 +239,27 @@ impl Kraken {
         inst: usize,
         cost: u64,
     ) -> Result<(), Refused> {
-        let counter = self
-            .order_counters
+        let now = self.core.now;
+        paced(self.counter(account, inst).take(now, cost))
+    }
+
+    /// Counts a request of several new orders, on receipt: whatever comes of it. Errors: as of [`Self::pace`], or the pair
+    /// is none.
+    pub(super) fn pace_batch(
+        &mut self,
+        account: AccountId,
+        arg: Arg<'_>,
+        orders: usize,
+    ) -> Result<(), Refused> {
+        let (now, inst) = (self.core.now, self.inst(arg)?);
+        let counter = self.counter(account, inst);
+        paced(counter.take_milli(now, limits::batch_cost(orders)))
+    }
+
+    fn counter(&mut self, account: AccountId, inst: usize) -> &mut limits::Counter {
+        self.order_counters
             .entry((account, inst))
-            .or_insert_with(|| limits::Counter::new(limits::ORDERS, self.rate_factor));
-        if counter.take(self.core.now, cost) {
-            Ok(())
-        } else {
-            Err(Refused::new("EOrder:Rate limit exceeded"))
-        }
+            .or_insert_with(|| limits::Counter::new(limits::ORDERS, self.rate_factor))
     }
 
     /// The pair an argument names.

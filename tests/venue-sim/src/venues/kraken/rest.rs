@@ -1,8 +1,8 @@
 //! REST: public data, signed questions, orders. Every answer is `{"error":[…],"result":…}` under status 200.
 
-use super::ops::{Added, Arg, Named};
+use super::ops::{Added, Arg, Named, Take};
 use super::reply::{self, Refused};
-use super::{Kraken, auth, limits, methods, names, streams, time, venue_ns};
+use super::{Kraken, auth, limits, names, streams, time, venue_ns};
 use crate::core::{ReplyTo, Request, RequestId, Response};
 use crate::engine::{AccountId, Cause, Fill, Order};
 use crate::fault::{Fault, Kind};
@@ -123,7 +123,7 @@ impl Kraken {
             "AddOrder" => {
                 let client_id = text(parameters, "cl_ord_id");
                 self.core.record.request("new", Some(client_id));
-                let added = self.add_order(account, arg, false);
+                let added = self.add_order(account, arg, Take::Alone);
                 let added = self.told_new(account, client_id, added)?;
                 Ok(self.added(&added, false))
             }
@@ -131,9 +131,7 @@ impl Kraken {
                 let empty = Vec::new();
                 let orders = parameters.get("orders").and_then(Value::as_array);
                 let orders = orders.unwrap_or(&empty);
-                if !methods::BATCH.contains(&orders.len()) {
-                    return Err(Refused::argument("orders"));
-                }
+                self.core.record.request("new_batch", None);
                 let rows = self.add_orders(account, arg, orders, "pair")?;
                 let rows = rows.into_iter().map(|(_, added)| match added {
                     Ok(added) => self.added(&added, true),

@@ -84,7 +84,7 @@ impl Asked {
         let result = match (self.method.as_str(), items) {
             ("batch_add", _) => {
                 let rows: Vec<String> = items.iter().map(batch_row).collect();
-                Ok(Row::new().raw("orders", list(&rows)).end())
+                Ok(list(&rows))
             }
             ("batch_cancel", _) => {
                 let count = items.iter().filter(|item| item.result().is_ok()).count();
@@ -272,8 +272,13 @@ impl KrakenFutures {
                 let orders = params.get("orders").and_then(Value::as_array);
                 let orders = orders.filter(|orders| BATCH_ADD.contains(&orders.len()));
                 let orders = orders.ok_or_else(|| argument("orders"))?;
-                let read = |order| self.read_new(account, order, symbol);
-                orders.iter().map(read).collect()
+                self.core.record.request("new_batch", None);
+                // What is wrong with one refuses all; what the engine finds is that one's own.
+                let read = |order| self.try_new(account, order, symbol).map(|ask| (order, ask));
+                let asks: Result<Vec<_>, _> = orders.iter().map(read).collect();
+                let item =
+                    |(order, ask)| Item::new(Op::Place, client_name(order), Ok(Job::Place(ask)));
+                asks?.into_iter().map(item).collect()
             }
             "cancel_all" => {
                 self.core.record.request("cancel_all", None);
@@ -358,9 +363,8 @@ impl KrakenFutures {
     }
 
     fn read_new(&self, account: AccountId, params: &Value, symbol: Option<&str>) -> Item {
-        let name = word(params, "cl_ord_id").map(|id| Name::Client(id.to_owned()));
         let job = self.try_new(account, params, symbol);
-        Item::new(Op::Place, name, job.map(Job::Place))
+        Item::new(Op::Place, client_name(params), job.map(Job::Place))
     }
 
     fn try_new(
@@ -429,8 +433,8 @@ impl KrakenFutures {
     }
 
     fn read_amend(&self, account: AccountId, params: &Value) -> Result<Item, Refused> {
-        let client = word(params, "cl_ord_id").map(|id| Name::Client(id.to_owned()));
-        let name = client.or_else(|| word(params, "order_id").map(|id| Name::Venue(id.to_owned())));
+        let name = client_name(params)
+            .or_else(|| word(params, "order_id").map(|id| Name::Venue(id.to_owned())));
         let name = name.ok_or_else(|| argument("order_id"))?;
         let job = self.try_amend(account, &name, params);
         Ok(Item::new(Op::Amend, Some(name), job.map(Job::Amend)))
@@ -463,6 +467,11 @@ impl KrakenFutures {
             is_post_only: is_asked.unwrap_or(order.ask.post_only != PostOnly::No),
         })
     }
+}
+
+/// The name a client gives an order.
+fn client_name(order: &Value) -> Option<Name> {
+    word(order, "cl_ord_id").map(|id| Name::Client(id.to_owned()))
 }
 
 fn cancel(name: Name) -> Item {

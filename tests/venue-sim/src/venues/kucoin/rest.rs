@@ -246,6 +246,7 @@ impl Kucoin {
         let list = list
             .filter(|list| (1..=BATCH_MAX).contains(&list.len()))
             .ok_or_else(|| Refused::parameter("orderList is invalid"))?;
+        self.core.record.request("new_batch", None);
         let mut rows = Vec::new();
         for arg in list {
             rows.push(match self.operate(account, Op::Place, arg) {

@@ -7,12 +7,16 @@
 //! ```
 //! Every message has a number of its own, so a book splices by number: what is in the snapshot is told by N, what came
 //! after it was held. A hole, or five missed signs of life, and all books of the channel wait for the next round.
-//! Orders carry their rank ([`dp_types::OrderAct::Ranked`]): the order of messages says nothing of the order of the queue.
+//! Orders carry their rank ([`dp_types::OrderAct::Ranked`]): the order of messages says nothing of the order of the
+//! queue. A book that is lost is told as a message with a hole: its keeper counts it and is stale at once.
+//!
+//! A packet is proved whole before its number counts for anything: a damaged copy leaves its place to the other line's.
 //!
 //! Snapshots and changes of a channel have its number and counters of their own (a recording by the venue has 488
 //! incremental packets on the eight channels that have 12,818 of snapshots).
 
 mod places;
+mod request;
 
 use super::channels::{Channels, Missing, Packets, Stand, Turn};
 use super::followed::Instruments;
@@ -28,9 +32,10 @@ use dp_types::{
 use dp_venue_api::{Control, DecodeError, Event, Registry, RegistryError, Sink};
 use dp_wire::sbe::{Block, Reader as Bytes};
 use places::{
-    NULL, PRICE_EXPONENT, definition, delete, header, order, other, packet, put, reduced, request,
-    snapshot, status, trade,
+    NULL, PRICE_EXPONENT, definition, delete, header, order, other, packet, put, reduced, snapshot,
+    status, trade,
 };
+pub use request::{RETRANSMIT_LEN, retransmit_request};
 
 /// A channel gives a sign of life every five seconds; three missed ones are silence.
 const SILENCE_NS: Option<u64> = Some(16_000_000_000);
@@ -62,13 +67,16 @@ struct Held {
     instrument: InstrumentId,
     order: RawOrder,
     venue_ns: VenueNanos,
+    /// The last of its transaction.
+    is_end: bool,
 }
 
-/// Since when a channel's changes are all here.
+/// Since when a channel's changes are all here, and which is next.
 #[derive(Debug, Clone, Copy)]
 struct Unbroken {
     channel: u32,
     since: i64,
+    next: i64,
 }
 
 #[derive(Debug)]
@@ -106,10 +114,15 @@ impl Starbase {
         })
     }
 
+    /// Whoever hears it has the rules by another road: that all are defined is not told.
+    pub(super) const fn keep_rules_to_itself(&mut self) {
+        self.reader.is_ready = true;
+    }
+
     /// One datagram, from whichever line it came, or in answer to a request.
     ///
-    /// Cost: one pass, no allocation but for a channel not heard before. Errors: [`DecodeError`]; when its turn had
-    /// come, the books of its channel are lost with it.
+    /// Cost: two passes, the first over the headers, no allocation but for a channel not heard before. Errors:
+    /// [`DecodeError`]; when its turn had come, the books of its channel are lost with it.
     pub fn on_datagram(
         &mut self,
         registry: &mut Registry,
@@ -119,6 +132,7 @@ impl Starbase {
     ) -> Result<(), DecodeError> {
         let Self { channels, reader } = self;
         if kind(bytes)? & (packet::INCREMENTAL | packet::SNAPSHOT) == 0 {
+            prove(bytes)?;
             out.event(&Event::Ignored("a request for missing packets was refused"));
             return Ok(());
         }
@@ -143,9 +157,27 @@ impl Starbase {
         self.channels.next_deadline()
     }
 
-    /// Whoever keeps the book wants it whole.
-    pub fn request_snapshot(&mut self, instrument: InstrumentId) {
-        self.reader.instruments.want(instrument);
+    /// Whoever keeps the book wants it whole: none that is older than what was told of it before will do. Returns
+    /// whether it was not waited for yet.
+    pub fn request_snapshot(&mut self, instrument: InstrumentId) -> bool {
+        let reader = &mut self.reader;
+        let Some(followed) = reader.instruments.want(instrument) else {
+            return false;
+        };
+        let mut known = reader.unbroken.iter();
+        let own = known.find(|known| Some(known.channel) == followed.channel);
+        followed.since = own.map_or(i64::MIN, |known| known.next);
+        true
+    }
+
+    /// Datagrams that said nothing new: the other line's, repeats, signs of life.
+    pub(super) const fn copies(&self) -> u64 {
+        self.channels.copies
+    }
+
+    /// Holes that were filled before they were given up.
+    pub(super) const fn filled(&self) -> u64 {
+        self.channels.filled
     }
 
     /// A hole worth asking about ([`retransmit_request`]), once each. Holes in snapshots are not: the next round is.
@@ -164,46 +196,37 @@ impl Starbase {
     }
 }
 
-/// Bytes of a request.
-pub const RETRANSMIT_LEN: usize = packet::LEN + header::LEN + request::LEN;
-
-/// The datagram that asks the retransmit gateway for what is missing, as many messages as one request may. A refusal
-/// carries `correlation` back.
-pub fn retransmit_request(
-    missing: Missing,
-    correlation: i64,
-    now: UnixNanos,
-) -> [u8; RETRANSMIT_LEN] {
-    let mut bytes = [0; RETRANSMIT_LEN];
-    let mut put = |at: usize, field: &[u8]| {
-        let room = bytes.get_mut(at..at + field.len());
-        if let Some(room) = room {
-            room.copy_from_slice(field);
-        }
-    };
-    let count = missing.count.min(request::COUNT_MAX) as u8; // at most 255
-    let message_len = (header::LEN + request::LEN) as u16;
-    put(packet::SEND_TIME, &now.0.to_le_bytes());
-    put(packet::NUMBER, &correlation.to_le_bytes());
-    put(packet::CHANNEL, &missing.channel.to_le_bytes());
-    put(packet::KIND, &packet::RETRANSMIT.to_le_bytes());
-    put(packet::COUNT, &1u16.to_le_bytes());
-    let message = packet::LEN;
-    put(message + header::MESSAGE_LEN, &message_len.to_le_bytes());
-    put(message + header::TEMPLATE, &request::TEMPLATE.to_le_bytes());
-    put(
-        message + header::TEMPLATE + 2,
-        &request::VERSION.to_le_bytes(),
-    );
-    put(message + header::TIME, &now.0.to_le_bytes());
-    put(message + header::LEN, &missing.first.to_le_bytes());
-    put(message + header::LEN + 8, &[count]);
-    bytes
-}
-
 fn kind(bytes: &[u8]) -> Result<u16, DecodeError> {
     let head = Bytes::new(bytes).take(packet::LEN).ok_or(CUT)?;
     head.u16(packet::KIND).ok_or(CUT)
+}
+
+/// Errors: the packet does not hold the messages it tells of, and nothing else.
+fn prove(bytes: &[u8]) -> Result<(), DecodeError> {
+    let mut body = Bytes::new(bytes);
+    let head = body.take(packet::LEN).ok_or(CUT)?;
+    for _ in 0..head.u16(packet::COUNT).ok_or(CUT)? {
+        Message::read(&mut body)?;
+    }
+    if body.is_empty() {
+        Ok(())
+    } else {
+        Err(DecodeError::Shape("more bytes than messages"))
+    }
+}
+
+/// What a keeper is told of a book that cannot be continued.
+pub(super) const fn hole(instrument: InstrumentId) -> Event<'static> {
+    Event::L3(L3Msg {
+        instrument,
+        kind: BookMsgKind::Delta,
+        last_id: -1,
+        has_hole: true,
+        has_more: false,
+        checksum: None,
+        orders: &[],
+        venue_ns: VenueNanos(0),
+    })
 }
 
 /// The messages of a datagram, in the order they came; `None` where one cannot be read.
@@ -217,7 +240,7 @@ fn messages(bytes: &[u8]) -> impl Iterator<Item = Option<Message<'_>>> {
 /// Whether a datagram has this feed's form.
 pub(super) fn is_one(bytes: &[u8]) -> bool {
     let known = packet::INCREMENTAL | packet::SNAPSHOT | packet::RETRANSMIT;
-    kind(bytes).is_ok_and(|kind| kind & !known == 0) && messages(bytes).all(|it| it.is_some())
+    kind(bytes).is_ok_and(|kind| kind & !known == 0) && prove(bytes).is_ok()
 }
 
 /// Tells the name of each instrument that is defined in a datagram.
@@ -241,6 +264,7 @@ impl Packets for Reader {
         if channel & SNAPSHOTS != 0 {
             return Err(DecodeError::Field("channel"));
         }
+        prove(bytes)?;
         let number = head.i64(packet::NUMBER).ok_or(CUT)?;
         Ok(Stand {
             channel: channel | if is_snapshot { SNAPSHOTS } else { 0 },
@@ -273,11 +297,7 @@ impl Packets for Reader {
             }
         }
         self.flush(out);
-        if body.is_empty() {
-            Ok(())
-        } else {
-            Err(DecodeError::Shape("more bytes than messages"))
-        }
+        Ok(())
     }
 
     fn alive(&mut self, channel: u32, next: u64) {
@@ -295,7 +315,8 @@ impl Packets for Reader {
         }
         self.held.retain(|held| held.channel != channel);
         self.unbroken.retain(|known| known.channel != channel);
-        self.instruments.lose(channel, self.calls, out);
+        self.instruments
+            .lose(channel, self.calls, |id| out.event(&hole(id)));
     }
 }
 
@@ -381,8 +402,18 @@ impl Reader {
     fn unbroken_from(&mut self, channel: u32, since: i64) {
         let is_known = self.unbroken.iter().any(|known| known.channel == channel);
         if !is_known && self.unbroken.len() < super::CHANNELS_MAX {
-            self.unbroken.push(Unbroken { channel, since });
+            self.unbroken.push(Unbroken {
+                channel,
+                since,
+                next: since,
+            });
         }
+    }
+
+    /// What the next change of a channel will be, where its changes are here.
+    fn next_of(&self, channel: u32) -> Option<i64> {
+        let mut known = self.unbroken.iter();
+        Some(known.find(|known| known.channel == channel)?.next)
     }
 
     fn change(
@@ -394,8 +425,12 @@ impl Reader {
         out: &mut impl Sink,
     ) -> Result<(), DecodeError> {
         self.unbroken_from(channel, number);
+        let mut known = self.unbroken.iter_mut();
+        if let Some(known) = known.find(|known| known.channel == channel) {
+            known.next = number.saturating_add(1);
+        }
         match message.template {
-            definition::TEMPLATE => self.definition(message, registry, out),
+            definition::TEMPLATE => self.definition(channel, message, registry, out),
             trade::TEMPLATE => self.trade(message, out),
             status::TEMPLATE => self.status(message, registry, out),
             put::BID | put::ASK | reduced::BID | reduced::ASK | delete::BID | delete::ASK => {
@@ -427,6 +462,7 @@ impl Reader {
             return Ok(());
         };
         let venue_ns = message.venue_ns;
+        let is_end = message.flags & header::END_OF_TRANSACTION != 0;
         if is_waiting {
             self.hold(Held {
                 number,
@@ -434,6 +470,7 @@ impl Reader {
                 instrument,
                 order,
                 venue_ns,
+                is_end,
             });
             return Ok(());
         }
@@ -442,7 +479,7 @@ impl Reader {
         }
         self.told_of = Some((instrument, number, venue_ns));
         self.told.push(order);
-        if message.flags & header::END_OF_TRANSACTION != 0 {
+        if is_end {
             self.flush(out);
         }
         Ok(())
@@ -536,7 +573,7 @@ impl Reader {
         out: &mut impl Sink,
     ) -> Result<(), DecodeError> {
         match message.template {
-            definition::TEMPLATE => self.definition(message, registry, out),
+            definition::TEMPLATE => self.definition(stream & !SNAPSHOTS, message, registry, out),
             snapshot::HEADER => {
                 self.end_building(state, stream);
                 let code = message.number(snapshot::INSTRUMENT)?.cast_unsigned();
@@ -547,6 +584,9 @@ impl Reader {
                     None => "about an instrument we do not follow",
                     Some(followed) if !followed.is_waiting => "a snapshot nobody waits for",
                     Some(_) if !is_unbroken || is_busy => "a snapshot whose beginning was missed",
+                    Some(followed) if followed.since > number.saturating_add(1) => {
+                        "a snapshot that began before the hole"
+                    }
                     Some(followed) => {
                         state.building = Some((followed.id, number));
                         self.built_by = Some(stream);
@@ -626,10 +666,16 @@ impl Reader {
             );
         };
         tell(BookMsgKind::Snapshot, number, &self.building, venue_ns, out);
+        // Whole transactions again: within one, a book may be crossed.
         let of_it = |held: &&Held| held.instrument == instrument && held.number > number;
-        for held in self.held.iter().filter(of_it) {
-            let orders = core::slice::from_ref(&held.order);
-            tell(BookMsgKind::Delta, held.number, orders, held.venue_ns, out);
+        let mut of_it = self.held.iter().filter(of_it).peekable();
+        while let Some(held) = of_it.next() {
+            self.told.push(held.order);
+            if held.is_end || self.told.len() >= TOLD_MAX || of_it.peek().is_none() {
+                let kind = BookMsgKind::Delta;
+                tell(kind, held.number, &self.told, held.venue_ns, out);
+                self.told.clear();
+            }
         }
         self.held.retain(|held| held.instrument != instrument);
         self.end_building(state, stream);
@@ -646,17 +692,23 @@ impl Reader {
 
     fn definition(
         &mut self,
+        channel: u32,
         message: &Message<'_>,
         registry: &mut Registry,
         out: &mut impl Sink,
     ) -> Result<(), DecodeError> {
         let code = message.number(definition::INSTRUMENT)?.cast_unsigned();
         let name = message.body.text(definition::NAME, definition::NAME_LEN);
-        let calls = self.calls;
-        let Some(followed) = self.instruments.define(registry, name.ok_or(CUT)?, code) else {
+        let (calls, next) = (self.calls, self.next_of(channel));
+        let Some((followed, is_new)) = self.instruments.define(registry, name.ok_or(CUT)?, code)
+        else {
             out.event(&NOT_FOLLOWED);
             return Ok(());
         };
+        if is_new {
+            // Changes before this one were taken for another's: nothing of them is held.
+            followed.since = next.unwrap_or(i64::MIN);
+        }
         let exponent = message.body.i8(definition::QTY_EXPONENT).ok_or(CUT)?;
         if !(-18..=18).contains(&exponent) {
             return Err(DecodeError::Field("exponent"));

@@ -287,21 +287,34 @@ fn several_orders_at_once() {
     let ops = json!([
         ["on", order(11, "EXCHANGE LIMIT", "0.001", "60000")],
         ["oc", {"id": ids[5]}],
-        ["ox_multi", []],
         ["on", order(12, "EXCHANGE LIMIT", "100", "60000")],
     ]);
     let got = op(&mut rig, conn, "ox_multi", ops);
-    let each: Vec<&Value> = got[0][2][4]
-        .as_array()
-        .unwrap()
+    let each: Vec<(&Value, &Value)> = got[..3]
         .iter()
-        .map(|row| &row[6])
+        .map(|frame| (&frame[2][1], &frame[2][6]))
         .collect();
-    assert_eq!(
-        each,
-        [&json!("SUCCESS"), &json!("SUCCESS"), &json!("ERROR")]
-    );
-    assert_eq!(words(&got), ["n", "on", "oc"]);
+    let [on, oc, done, refused] = ["on-req", "oc-req", "SUCCESS", "ERROR"].map(Value::from);
+    assert_eq!(each, [(&on, &done), (&oc, &done), (&on, &refused)]);
+    assert_eq!(words(&got), ["n", "n", "n", "on", "oc"]);
+    for bad in [
+        json!([]),
+        json!([["on", order(13, "EXCHANGE LIMIT", "0.001", "60000")], ["ou", {"id": ids[5]}]]),
+        json!([["ox_multi", []]]),
+        json!([["buy", {}]]),
+        json!({"all": 1}),
+    ] {
+        let got = op(&mut rig, conn, "ox_multi", bad);
+        assert_eq!(words(&got), ["n"]);
+        assert_eq!(
+            (&got[0][2][1], &got[0][2][4], &got[0][2][7]),
+            (
+                &json!("ox_multi-req"),
+                &Value::Null,
+                &json!("input: invalid")
+            )
+        );
+    }
     assert_eq!(cancel(&mut rig, json!({"all": 1})).0, 1);
 }
 

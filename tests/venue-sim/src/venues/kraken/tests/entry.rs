@@ -359,6 +359,7 @@ fn several_at_once() {
         (&json!("EOrder:Invalid price"), 1),
         "one spoils all"
     );
+    assert_eq!(rig.face.core().engine.open_orders(1).count(), 2);
     let got = method(
         &mut rig,
         &me,
@@ -401,6 +402,47 @@ fn several_at_once() {
         &json!({"orders": [id], "cl_ord_ids": ["r2"]}).to_string(),
     );
     assert_eq!(got["result"]["count"], 2);
+}
+
+/// One request, counted at half a point an order; what only the engine finds is that order's own, what is wrong before it
+/// is everyone's.
+#[test]
+fn several_at_once_are_counted_and_told_each_for_itself() {
+    let mut rig = quiet();
+    let me = trader(&mut rig);
+    let batch = |prices: [(&str, &str); 3]| {
+        let order = |nth: usize| limit("buy", prices[nth].0, prices[nth].1, &format!("p{nth}"));
+        json!({"symbol": "BTC/USDT", "orders": [order(0), order(1), order(2)]})
+    };
+    let small = ("60000", "0.001");
+    let poor = batch([small, ("60000", "1000"), small]);
+    let got = method(&mut rig, &me, "batch_add", poor);
+    let rows = got[0]["result"].as_array().expect("rows");
+    assert!(rows[0]["order_id"].is_string() && rows[2]["order_id"].is_string());
+    assert_eq!(
+        rows[1],
+        json!({"cl_ord_id": "p1", "error": "EOrder:Insufficient funds", "success": false})
+    );
+    let names = json!({"cl_ord_id": ["p0", "p2"]});
+    let got = method(&mut rig, &me, "batch_cancel", names);
+    assert_eq!(got[0]["orders_cancelled"], 2);
+    let counts = rig.face.core().record.counts();
+    let requests = &counts["requests"];
+    assert_eq!(
+        (&requests["new_batch"], &requests["new"]),
+        (&json!(1), &json!(3))
+    );
+    // 17.5 points are used; 28 batches of three more are 42, whatever comes of them.
+    let wrong = batch([small, ("0", "0.001"), small]);
+    for left in (0..=28).rev() {
+        let got = method(&mut rig, &me, "batch_add", wrong.clone());
+        let words = if left > 0 {
+            "EOrder:Invalid price"
+        } else {
+            "EOrder:Rate limit exceeded"
+        };
+        assert_eq!((&got[0]["error"], got.len()), (&json!(words), 1), "{left}");
+    }
 }
 
 #[test]

@@ -381,19 +381,26 @@ fn what_an_order_is_refused_for() {
 fn batches_and_the_switch() {
     let mut rig = quiet();
     let (conn, token) = trader(&mut rig);
+    let batch = |orders: Value| json!({"symbol": XBT, "orders": orders, "token": token});
     let mut bad = quote(&token, 2, 60_000.0);
     bad["limit_price"] = json!(60_000.5);
     let orders = json!([quote(&token, 1, 60_000.0), bad, quote(&token, 3, 60_001.0)]);
-    let got = ask(
-        &mut rig,
-        conn,
-        "batch_add",
-        &json!({"symbol": XBT, "orders": orders, "token": token}),
+    assert_eq!(
+        error(&mut rig, conn, "batch_add", &batch(orders)),
+        "EOrder:Tick size check failed",
+        "one spoils all"
     );
-    let rows = got[0]["result"]["orders"].as_array().unwrap();
+    let taker = quote(&token, 2, 70_000.0);
+    let orders = json!([
+        quote(&token, 1, 60_000.0),
+        taker,
+        quote(&token, 3, 60_001.0)
+    ]);
+    let got = ask(&mut rig, conn, "batch_add", &batch(orders));
+    let rows = got[0]["result"].as_array().unwrap();
     let done: Vec<&Value> = rows.iter().map(|row| &row["success"]).collect();
     assert_eq!(done, [&json!(true), &json!(false), &json!(true)]);
-    assert_eq!(rows[1]["error"], "EOrder:Tick size check failed");
+    assert_eq!(rows[1]["error"], "EOrder:Post only order");
     let ids = json!([format!("{ID}1"), format!("{ID}2"), format!("{ID}3")]);
     let got = ask(
         &mut rig,

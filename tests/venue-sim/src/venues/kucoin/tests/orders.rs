@@ -316,6 +316,47 @@ fn an_altered_order_is_another_and_a_part_may_be_canceled() {
     assert_eq!(same["code"], "400100");
 }
 
+/// However many they are, they weigh as one; each is recorded, and so is the request.
+#[test]
+fn orders_that_come_together_weigh_one_and_come_signed() {
+    let mut rig = quiet();
+    let target = "/api/v1/hf/orders/multi";
+    let order = |id: String| {
+        json!({"clientOid": id, "symbol": "BTC-USDT", "side": "buy", "type": "limit",
+            "price": "64000", "size": "0.01"})
+    };
+    let body = |name: &str, count: usize| {
+        let orders: Vec<Value> = (0..count).map(|n| order(format!("{name}{n}"))).collect();
+        json!({"orderList": orders}).to_string()
+    };
+    let left = |rig: &mut Rig<Kucoin>, body: &str| {
+        let request = signed(rig, "POST", target, body);
+        let answer = rig.http(&request).expect("an answer");
+        let found = answer
+            .headers
+            .iter()
+            .find(|(name, _)| *name == "gw-ratelimit-remaining");
+        found.unwrap().1.parse::<u32>().unwrap()
+    };
+    let before = left(&mut rig, &body("a", 20));
+    assert_eq!(left(&mut rig, &body("b", 2)), before - 1);
+    let counts = rig.face.core().record.counts();
+    let requests = &counts["requests"];
+    assert_eq!(
+        (&requests["new_batch"], &requests["new"]),
+        (&json!(2), &json!(22))
+    );
+    for count in [0, 21] {
+        let answer = rest(&mut rig, "POST", target, &body("c", count));
+        assert_eq!(answer["code"], "400100");
+    }
+    let mut forged = signed(&rig, "POST", target, &body("d", 2));
+    forged.body = forged.body.replace("64000", "64001");
+    let answer = rig.http(&forged).expect("an answer");
+    assert!(answer.body.contains("400005"), "{}", answer.body);
+    assert_eq!(rig.face.core().record.counts()["orders"], 22);
+}
+
 #[test]
 fn rest_places_lists_and_cancels() {
     let mut rig = quiet();
