@@ -230,8 +230,8 @@ impl Strategy for FlowAlpha {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Intent;
     use crate::rig::Rig;
+    use crate::{Intent, Wish};
     use dp_types::Price;
 
     const S: u64 = 1_000_000_000;
@@ -249,13 +249,14 @@ mod tests {
     };
 
     fn ioc(side: Side, price: i64, qty: i64) -> Vec<Intent> {
-        vec![Intent::New {
+        vec![Intent::New(Wish {
+            leg: None,
             side,
             kind: OrderKind::Limit,
             tif: Tif::Ioc,
             price: Price(price),
             qty: Qty(qty),
-        }]
+        })]
     }
 
     /// One whose book has been bid for.

@@ -5,22 +5,30 @@ use dp_types::{ClientOrderId, OrderKind, Price, Qty, Side, Tif};
 /// Wishes one call may utter. A strategy that wants more has them at its next call.
 pub const INTENTS_MAX: usize = 16;
 
-/// One wish.
+/// An order one wishes for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// On which of the strategy's instruments; `None`: the one the call is about.
+    pub leg: Option<u8>,
+    /// Side.
+    pub side: Side,
+    /// Kind.
+    pub kind: OrderKind,
+    /// Life.
+    pub tif: Tif,
+    /// Limit price, increments.
+    pub price: Price,
+    /// Quantity, increments.
+    pub qty: Qty,
+}
+
+/// One thing a strategy wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
     /// A new order.
-    New {
-        /// Side.
-        side: Side,
-        /// Kind.
-        kind: OrderKind,
-        /// Life.
-        tif: Tif,
-        /// Limit price, increments.
-        price: Price,
-        /// Quantity, increments.
-        qty: Qty,
-    },
+    New(Wish),
+    /// Two new orders on two instruments: both pass the risk gate, or neither leaves.
+    Pair(Wish, Wish),
     /// A change of a live order.
     Amend {
         /// Which.
@@ -67,15 +75,21 @@ impl Intents {
         }
     }
 
-    /// Wishes for a new order.
+    /// Wishes for a new order on the instrument the call is about.
     pub fn new_order(&mut self, side: Side, kind: OrderKind, tif: Tif, price: Price, qty: Qty) {
-        self.push(Intent::New {
+        self.push(Intent::New(Wish {
+            leg: None,
             side,
             kind,
             tif,
             price,
             qty,
-        });
+        }));
+    }
+
+    /// The same on another of the strategy's instruments: `out.on(2).new_order(...)`.
+    pub const fn on(&mut self, leg: u8) -> OnLeg<'_> {
+        OnLeg { out: self, leg }
     }
 
     /// Wishes for a cancel.
@@ -114,6 +128,27 @@ impl Intents {
     /// Forgets them.
     pub const fn clear(&mut self) {
         self.len = 0;
+    }
+}
+
+/// Wishes on one of a strategy's instruments.
+#[derive(Debug)]
+pub struct OnLeg<'a> {
+    out: &'a mut Intents,
+    leg: u8,
+}
+
+impl OnLeg<'_> {
+    /// Wishes for a new order.
+    pub fn new_order(self, side: Side, kind: OrderKind, tif: Tif, price: Price, qty: Qty) {
+        self.out.push(Intent::New(Wish {
+            leg: Some(self.leg),
+            side,
+            kind,
+            tif,
+            price,
+            qty,
+        }));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Kinds of strategies by name: what each can be set to, on how many instruments it works, how it is made.
 
 use crate::param::{Param, ParamFault, Values};
-use crate::{AvellanedaStoikov, FlowAlpha, MarketMaker, Strategy};
+use crate::{Arbitrage, AvellanedaStoikov, FlowAlpha, MarketMaker, Strategy};
 
 /// A strategy as the engine holds it.
 pub type Boxed = Box<dyn Strategy + Send>;
@@ -22,7 +22,12 @@ pub struct Kind {
 }
 
 /// The kinds that are shipped. A binary of your own hands its kinds to the node beside these.
-pub const SHIPPED: [Kind; 3] = [MarketMaker::KIND, AvellanedaStoikov::KIND, FlowAlpha::KIND];
+pub const SHIPPED: [Kind; 4] = [
+    MarketMaker::KIND,
+    AvellanedaStoikov::KIND,
+    FlowAlpha::KIND,
+    Arbitrage::KIND,
+];
 
 #[cfg(test)]
 mod tests {

@@ -59,6 +59,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod arbitrage;
 mod avellaneda;
 mod fixed;
 mod flow_alpha;
@@ -69,11 +70,13 @@ mod param;
 mod quoter;
 #[cfg(test)]
 mod rig;
+mod scale;
 mod sizing;
 
+pub use arbitrage::{Arbitrage, ArbitrageParams};
 pub use avellaneda::{AvellanedaParams, AvellanedaStoikov};
 pub use flow_alpha::{FlowAlpha, FlowParams};
-pub use intent::{INTENTS_MAX, Intent, Intents};
+pub use intent::{INTENTS_MAX, Intent, Intents, OnLeg, Wish};
 pub use kind::{Boxed, Kind, SHIPPED};
 pub use market_maker::{MarketMaker, Params};
 pub use param::{PARAMS_MAX, Param, ParamFault, Unit, Values};
@@ -103,11 +106,9 @@ impl<'a> OrdersView<'a> {
     }
 }
 
-/// What a strategy may look at when it is called.
+/// One of a strategy's instruments, as it stands.
 #[derive(Debug, Clone, Copy)]
-pub struct View<'a> {
-    /// Now, the same for the whole turn.
-    pub now: Now,
+pub struct Leg<'a> {
     /// Rules and increments.
     pub instrument: &'a Instrument,
     /// The book. Whole and fresh while `can_trade`; else only to look at.
@@ -118,13 +119,61 @@ pub struct View<'a> {
     pub position: Qty,
     /// What the position cost, 10⁻¹² quote units.
     pub cost: Notional,
-    /// This strategy's orders on this instrument that are not final, oldest first.
-    pub live: &'a [LiveOrder],
     /// The gate would look at an order now: book proven, venue reconciled, lease held, not killed.
     pub can_trade: bool,
 }
 
-/// One strategy on one instrument. Every method but the name may be left out.
+/// All instruments a strategy declared, in its order.
+pub trait Legs: core::fmt::Debug {
+    /// The one at `at`; `None` beyond them, or while its rules are not known.
+    fn get(&self, at: usize) -> Option<Leg<'_>>;
+
+    /// How many there are.
+    fn count(&self) -> usize;
+}
+
+/// No instruments but the one a call is about: for tests and benchmarks.
+#[derive(Debug, Clone, Copy)]
+pub struct Alone;
+
+impl Legs for Alone {
+    fn get(&self, _: usize) -> Option<Leg<'_>> {
+        None
+    }
+
+    fn count(&self) -> usize {
+        0
+    }
+}
+
+/// What a strategy may look at when it is called: the instrument the call is about, and its others by `legs`.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// Now, the same for the whole turn.
+    pub now: Now,
+    /// Which of the strategy's instruments the call is about: its place in `legs`.
+    pub leg: usize,
+    /// Rules and increments.
+    pub instrument: &'a Instrument,
+    /// The book. Whole and fresh while `can_trade`; else only to look at.
+    pub book: &'a Book,
+    /// Single orders, where the configuration asks for them (`single_orders`); else `None`.
+    pub orders: Option<OrdersView<'a>>,
+    /// Net position of this instrument, increments.
+    pub position: Qty,
+    /// What the position cost, 10⁻¹² quote units.
+    pub cost: Notional,
+    /// This strategy's orders that are not final, on all its instruments; of each the oldest first.
+    pub live: &'a [LiveOrder],
+    /// Every fill that venues count of this strategy's orders is in the positions: none is told and still to come.
+    pub is_settled: bool,
+    /// The gate would look at an order now: book proven, venue reconciled, lease held, not killed.
+    pub can_trade: bool,
+    /// All its instruments.
+    pub legs: &'a dyn Legs,
+}
+
+/// One strategy on one or several instruments. Every method but the name may be left out.
 pub trait Strategy {
     /// For logs, tables and the database.
     fn name(&self) -> &'static str;

@@ -136,7 +136,7 @@ impl Strategy for MarketMaker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Intent, Strategy};
+    use crate::{Alone, Intent, Strategy, Wish};
     use dp_book::Book;
     use dp_types::{
         ClientOrderId, Instrument, InstrumentId, Level, LiveOrder, Notional, Now, OrderId,
@@ -205,13 +205,16 @@ mod tests {
         let position = Qty(position);
         let view = View {
             now,
+            leg: 0,
             instrument: &instrument,
             book,
             orders: None,
             position,
             cost: Notional(0),
             live,
+            is_settled: true,
             can_trade,
+            legs: &Alone,
         };
         let mut out = Intents::new();
         MarketMaker::new(params).on_book(&view, &mut out);
@@ -220,7 +223,7 @@ mod tests {
 
     fn prices(intents: &[Intent]) -> Vec<(Side, i64)> {
         let of = |intent: &Intent| match intent {
-            Intent::New { side, price, .. } => Some((*side, price.0)),
+            Intent::New(Wish { side, price, .. }) => Some((*side, price.0)),
             _ => None,
         };
         intents.iter().filter_map(of).collect()
@@ -336,13 +339,16 @@ mod tests {
             };
             let view = View {
                 now,
+                leg: 0,
                 instrument: &instrument,
                 book: &book,
                 orders: None,
                 position: Qty(0),
                 cost: Notional(0),
                 live,
+                is_settled: true,
                 can_trade: *can_trade,
+                legs: &Alone,
             };
             let mut out = Intents::new();
             maker.on_book(&view, &mut out);
@@ -427,8 +433,8 @@ mod tests {
             let mut instrument = instrument();
             instrument.tick = Price(tick.saturating_abs());
             let view = View {
-                now: Now::default(), instrument: &instrument, book: &book, orders: None,
-                position: Qty(position), cost: Notional(0), live: &[], can_trade: true,
+                now: Now::default(), leg: 0, instrument: &instrument, book: &book, orders: None, legs: &Alone,
+                position: Qty(position), cost: Notional(0), live: &[], is_settled: true, can_trade: true,
             };
             MarketMaker::new(PARAMS).on_book(&view, &mut Intents::new());
         }

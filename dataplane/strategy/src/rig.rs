@@ -1,44 +1,49 @@
-//! A strategy's surroundings, for tests: a book, a position, orders, a clock.
+//! A strategy's surroundings, for tests: books, positions, orders, a clock.
 
-use crate::{Intent, Intents, View};
+use crate::{Intent, Intents, Leg, Legs, View, Wish};
 use dp_book::Book;
 use dp_types::{
     ClientOrderId, Instrument, InstrumentId, Level, LiveOrder, Notional, Now, OrderId, OrderState,
     Price, Qty, Side, Text, UnixNanos, VenueId,
 };
 
-/// What a view is made of.
-pub struct Rig {
-    instrument: Instrument,
+/// One instrument.
+#[derive(Debug)]
+pub struct Market {
+    /// Its rules.
+    pub instrument: Instrument,
+    /// Whether the gate would look at an order.
+    pub can_trade: bool,
+    /// Net position, increments.
+    pub position: i64,
     book: Book,
-    position: Qty,
-    live: Vec<LiveOrder>,
-    now: Now,
-    can_trade: bool,
 }
 
-impl Rig {
-    /// An empty book, flat, allowed to trade.
-    pub fn new(tick: i64) -> Self {
-        let bare = Instrument::bare(InstrumentId(0), VenueId::OKX, Text::EMPTY, 1, 2);
+impl Market {
+    fn new(at: u32, tick: i64) -> Self {
+        let bare = Instrument::bare(InstrumentId(at), VenueId::OKX, Text::EMPTY, 1, 2);
         Self {
             instrument: Instrument {
+                is_live: true,
                 tick: Price(tick),
                 ..bare
             },
-            book: Book::new(8),
-            position: Qty(0),
-            live: Vec::new(),
-            now: Now::default(),
             can_trade: true,
+            position: 0,
+            book: Book::new(8),
         }
     }
 
     /// One level a side, of quantity 1.
     pub fn set_book(&mut self, bid: i64, ask: i64) {
+        self.set_levels((bid, 1), (ask, 1));
+    }
+
+    /// One level a side: price, quantity.
+    pub fn set_levels(&mut self, bid: (i64, i64), ask: (i64, i64)) {
         self.book.clear();
-        self.level(Side::Buy, bid, 1);
-        self.level(Side::Sell, ask, 1);
+        self.level(Side::Buy, bid.0, bid.1);
+        self.level(Side::Sell, ask.0, ask.1);
     }
 
     /// A level; quantity 0 takes it away.
@@ -50,10 +55,70 @@ impl Rig {
         };
         self.book.apply_level(side, &level);
     }
+}
 
-    /// The position is this now.
+/// What a view is made of.
+#[derive(Debug)]
+pub struct Rig {
+    markets: Vec<Market>,
+    live: Vec<LiveOrder>,
+    now: Now,
+    /// Whether every fill is counted.
+    pub is_settled: bool,
+}
+
+impl Legs for Vec<Market> {
+    fn get(&self, at: usize) -> Option<Leg<'_>> {
+        let market = self.as_slice().get(at)?;
+        Some(Leg {
+            instrument: &market.instrument,
+            book: &market.book,
+            orders: None,
+            position: Qty(market.position),
+            cost: Notional(0),
+            can_trade: market.can_trade,
+        })
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Rig {
+    /// One instrument with an empty book, flat, allowed to trade.
+    pub fn new(tick: i64) -> Self {
+        Self::with_legs(1, tick)
+    }
+
+    /// Several.
+    pub fn with_legs(legs: u32, tick: i64) -> Self {
+        Self {
+            markets: (0..legs).map(|at| Market::new(at, tick)).collect(),
+            live: Vec::new(),
+            now: Now::default(),
+            is_settled: true,
+        }
+    }
+
+    /// One of the instruments.
+    pub fn at(&mut self, leg: usize) -> &mut Market {
+        &mut self.markets[leg]
+    }
+
+    /// One level a side of the first instrument, of quantity 1.
+    pub fn set_book(&mut self, bid: i64, ask: i64) {
+        self.at(0).set_book(bid, ask);
+    }
+
+    /// A level of the first instrument; quantity 0 takes it away.
+    pub fn level(&mut self, side: Side, price: i64, qty: i64) {
+        self.at(0).level(side, price, qty);
+    }
+
+    /// The position in the first instrument is this now.
     pub fn position(&mut self, qty: i64) {
-        self.position = Qty(qty);
+        self.at(0).position = qty;
     }
 
     /// The time is this now.
@@ -61,12 +126,12 @@ impl Rig {
         self.now.unix = UnixNanos(ns);
     }
 
-    /// Whether the gate would look at an order.
+    /// Whether the gate would look at an order on the first instrument.
     pub fn may_trade(&mut self, can_trade: bool) {
-        self.can_trade = can_trade;
+        self.at(0).can_trade = can_trade;
     }
 
-    /// An order of ours stands at the venue.
+    /// An order of ours stands at the first instrument's venue.
     pub fn rest(&mut self, side: Side, price: i64) {
         let id = 1 << 32 | self.live.len() as u64;
         self.live.push(LiveOrder {
@@ -82,17 +147,26 @@ impl Rig {
         });
     }
 
-    /// What a strategy wants when it is called.
+    /// No order of ours is anywhere.
+    pub fn no_orders(&mut self) {
+        self.live.clear();
+    }
+
+    /// What a strategy wants when it is called about the first instrument.
     pub fn call(&self, speak: impl FnOnce(&View<'_>, &mut Intents)) -> Vec<Intent> {
+        let first = Legs::get(&self.markets, 0).unwrap();
         let view = View {
             now: self.now,
-            instrument: &self.instrument,
-            book: &self.book,
+            leg: 0,
+            instrument: first.instrument,
+            book: first.book,
             orders: None,
-            position: self.position,
+            position: first.position,
             cost: Notional(0),
             live: &self.live,
-            can_trade: self.can_trade,
+            is_settled: self.is_settled,
+            can_trade: first.can_trade,
+            legs: &self.markets,
         };
         let mut out = Intents::new();
         speak(&view, &mut out);
@@ -103,7 +177,7 @@ impl Rig {
 /// Side and price of each new order among wishes.
 pub fn prices(intents: &[Intent]) -> Vec<(Side, i64)> {
     let of = |intent: &Intent| match intent {
-        Intent::New { side, price, .. } => Some((*side, price.0)),
+        Intent::New(Wish { side, price, .. }) => Some((*side, price.0)),
         _ => None,
     };
     intents.iter().filter_map(of).collect()
