@@ -100,7 +100,7 @@ pub fn set_up(
         position_max: Qty(lot * order * 100_000),
     };
     engine.set_limits(id, Some(limits));
-    engine.seat(StrategyId(0), id, strategy);
+    engine.seat(StrategyId(0), &[id], strategy);
 }
 
 /// An engine of the first lane of `region`.

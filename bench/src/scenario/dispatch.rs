@@ -54,7 +54,7 @@ pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
         let mut engine = Engine::new(wall, setup);
         engine.set_instruments(VenueId::BINANCE, &[instrument]);
         for id in 0..listeners {
-            engine.seat(StrategyId(id), instrument.id, Box::new(Listener));
+            engine.seat(StrategyId(id), &[instrument.id], Box::new(Listener));
         }
         let level = RawLevel {
             price: Decimal {

@@ -4,7 +4,7 @@ use super::book::instrument;
 use crate::data::{self, MESSAGES, Random};
 use crate::meter::Meter;
 use dp_book::Book;
-use dp_strategy::{Intents, MarketMaker, Pace, Params, Strategy, View};
+use dp_strategy::{Alone, Intents, MarketMaker, Pace, Params, Strategy, View};
 use dp_types::{
     ClientOrderId, Instrument, InstrumentId, LiveOrder, Notional, Now, OrderId, OrderState, Price,
     Qty, Side, UnixNanos,
@@ -56,13 +56,16 @@ pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
                     unix: UnixNanos(at as u64),
                     ..Now::default()
                 },
+                leg: 0,
                 instrument: &instrument,
                 book: &books[at % BOOKS],
                 orders: None,
                 position: positions[at % MESSAGES],
                 cost: Notional(0),
                 live,
+                is_settled: true,
                 can_trade: true,
+                legs: &Alone,
             };
             out.clear();
             maker.on_book(&view, &mut out);

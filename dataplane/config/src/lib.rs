@@ -63,6 +63,7 @@ mod batches;
 mod feeds;
 mod fix;
 mod multicast;
+mod strategy;
 mod orders;
 mod roles;
 mod transport;
@@ -323,42 +324,6 @@ const fn default_order_window_ms() -> u32 {
     1_000
 }
 
-/// `[[strategy]]`. Quantities are decimal texts in the instrument's base units.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Strategy {
-    /// `market_maker`.
-    pub kind: String,
-    /// Venue name.
-    pub venue: String,
-    /// Symbol as the venue writes it.
-    pub symbol: String,
-    /// Quantity of each quote.
-    pub quote_qty: String,
-    /// Distance of each quote from the mid price, ticks; 0 counts as 1.
-    #[serde(default = "default_half_spread_ticks")]
-    pub half_spread_ticks: u32,
-    /// Ticks a quote may be away from where it should be before it is replaced.
-    #[serde(default = "default_requote_ticks")]
-    pub requote_ticks: u32,
-    /// Position at which the side that would add to it is not quoted.
-    pub position_max: String,
-    /// Shortest time between two requotes of one side, milliseconds.
-    #[serde(default)]
-    pub requote_ms_min: u32,
-    /// Moves quotes by amends; for venues that can change a price (OKX).
-    #[serde(default)]
-    pub amend: bool,
-}
-
-const fn default_half_spread_ticks() -> u32 {
-    2
-}
-
-const fn default_requote_ticks() -> u32 {
-    1
-}
-
 /// `[risk]`: by symbol (venue text) where it says so; quantities are decimal texts.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -559,23 +524,8 @@ impl Config {
             }
             return refuse(key.clone(), why);
         }
-        for (index, strategy) in self.strategy.iter().enumerate() {
-            if !VenueId::from_name(&strategy.venue).is_none_or(VenueId::takes_orders) {
-                return refuse(
-                    format!("strategy[{index}].venue"),
-                    format!("{} takes no orders: it is prices alone", strategy.venue),
-                );
-            }
-            let known = self.venue.get(&strategy.venue).map(|venue| &venue.symbols);
-            if !known.is_some_and(|symbols| symbols.contains(&strategy.symbol)) {
-                return refuse(
-                    format!("strategy[{index}].symbol"),
-                    format!(
-                        "`{}` is not among venue.{}.symbols",
-                        strategy.symbol, strategy.venue
-                    ),
-                );
-            }
+        if let Err((key, why)) = self.check_strategies() {
+            return refuse(key, why);
         }
         Ok(())
     }

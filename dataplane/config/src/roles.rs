@@ -167,7 +167,8 @@ impl Config {
             .venue
             .get(name)
             .is_some_and(|it| it.keys_file.is_some());
-        let has_strategies = self.strategy.iter().any(|it| it.venue == name);
+        let mut legs = self.strategy.iter().flat_map(Strategy::legs);
+        let has_strategies = legs.any(|leg| leg.venue == name);
         for role in [Role::Feed, Role::Engine, Role::Gateway] {
             let lanes = self.lanes_of(role, name);
             let may_lack = role == Role::Gateway && !(has_keys && trades) && !has_strategies;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod any_venue;
+pub mod app;
 mod books;
 pub mod budget;
 mod cast;

@@ -8,7 +8,10 @@
 mod build;
 mod connect;
 mod past;
+mod strategies;
 mod tables;
+
+pub use strategies::check;
 
 use crate::budget;
 use crate::cast;
@@ -22,6 +25,7 @@ use dp_host::Placement;
 use dp_journal::Recovered;
 use dp_shm::layout::Shape;
 use dp_shm::{InstrumentLimits, NodeLimits, Opened, Region};
+use dp_strategy::Kind;
 use dp_transport::{Clock, clock};
 use dp_types::limit::INSTRUMENTS_MAX;
 use dp_types::{Epoch, LaneId};
@@ -64,10 +68,11 @@ struct Shared {
     node: NodeLimits,
 }
 
-/// Runs the node until `stop` is set and every lane has stopped in order.
+/// Runs the node, with strategies of these kinds, until `stop` is set and every lane has stopped in order.
 ///
 /// Errors: [`NodeError`], before any lane has started.
-pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
+pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
+    check(config, kinds).map_err(sentence)?;
     budget::check(config).map_err(sentence)?;
     orders::check(config).map_err(sentence)?;
     let shape = Shape::new(
@@ -158,6 +163,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
             let id = LaneId(index as u8);
             let plan = Plan {
                 config,
+                kinds,
                 lane,
                 way,
                 seat,
@@ -233,6 +239,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
 #[derive(Clone, Copy)]
 struct Plan<'a> {
     config: &'a Config,
+    kinds: &'a [Kind],
     lane: &'a dp_config::Lane,
     way: &'a Way,
     seat: Placement,

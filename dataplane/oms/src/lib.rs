@@ -22,6 +22,6 @@ mod transition;
 
 pub use lots::{Lot, Lots};
 pub use order::{Change, Order, Recovered};
-pub use orders::{Exposure, FillOutcome, Oms, OmsFault, Room, Tally};
+pub use orders::{ANSWER_NS_MAX, Exposure, FillOutcome, Oms, OmsFault, Room, Tally};
 pub use position::{Fee, Position, PositionFault, Positions};
 pub use transition::{Verdict, judge};

@@ -163,7 +163,15 @@ impl Oms {
 
     /// The id the next order will bear. Errors: [`OmsFault::IdsUsedUp`].
     pub fn next_id(&self) -> Result<ClientOrderId, OmsFault> {
-        ClientOrderId::new(self.epoch, self.lane, self.next_sequence).ok_or(OmsFault::IdsUsedUp)
+        self.id_after(0)
+    }
+
+    /// The id that the order after so many others will bear. Errors: [`OmsFault::IdsUsedUp`].
+    pub fn id_after(&self, orders: u32) -> Result<ClientOrderId, OmsFault> {
+        let sequence = self.next_sequence.checked_add(orders);
+        sequence
+            .and_then(|sequence| ClientOrderId::new(self.epoch, self.lane, sequence))
+            .ok_or(OmsFault::IdsUsedUp)
     }
 
     /// Takes in an order the gate has cleared, under the id [`Oms::next_id`] gave.
@@ -636,18 +644,25 @@ impl Oms {
         self.table.all_held()
     }
 
-    /// Live orders as a strategy sees them, into its own list.
+    /// Appends a strategy's live orders of an instrument, as it sees them, as far as the list has room. Says whether every
+    /// fill its venue counts of its orders there is counted here.
     pub fn live_of(
         &self,
         strategy: StrategyId,
         instrument: InstrumentId,
         into: &mut Vec<LiveOrder>,
-    ) {
-        into.clear();
-        let ours = self
-            .live(instrument)
-            .filter(|order| order.strategy == strategy);
-        into.extend(ours.map(Order::live).take(into.capacity()));
+    ) -> bool {
+        let mut is_settled = true;
+        for order in self.table.held(instrument) {
+            if order.strategy != strategy {
+                continue;
+            }
+            is_settled &= order.is_settled();
+            if !order.state.is_final() && into.len() < into.capacity() {
+                into.push(order.live());
+            }
+        }
+        is_settled
     }
 
     /// How many orders are not final, or final with fills not counted yet.

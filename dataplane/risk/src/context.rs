@@ -1,6 +1,6 @@
 //! What the gate is told about the world: plain values, filled by the lane from book and OMS.
 
-use dp_types::{Instrument, OrderKind, Price, Qty, Side, UnixNanos};
+use dp_types::{Instrument, NewOrder, OrderKind, Price, Qty, Side, UnixNanos};
 
 /// What is known about the book an order would trade on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,24 @@ pub struct Context<'a> {
     pub own_ask: Option<Price>,
     /// Orders and positions agree with the venue's since the last (re)connect.
     pub is_reconciled: bool,
+}
+
+impl Context<'_> {
+    /// As if this order worked already.
+    pub(crate) fn add_working(&mut self, order: &NewOrder) {
+        let (working, own) = match order.side {
+            Side::Buy => (&mut self.working_buy, &mut self.own_bid),
+            Side::Sell => (&mut self.working_sell, &mut self.own_ask),
+        };
+        *working = Qty(working.0.saturating_add(order.qty.0));
+        let is_better = |held: Price| match order.side {
+            Side::Buy => order.price > held,
+            Side::Sell => order.price < held,
+        };
+        if own.is_none_or(is_better) {
+            *own = Some(order.price);
+        }
+    }
 }
 
 /// The order an amend would change.

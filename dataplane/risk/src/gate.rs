@@ -88,6 +88,33 @@ impl Gate {
         Ok(Cleared::mint(*order))
     }
 
+    /// Checks two new orders that must both leave or neither: the second as if the first worked already.
+    ///
+    /// Errors: which of them was refused (0, 1), and its [`Refusal`]; nothing of the rate is used up then. Cost: twice
+    /// [`Gate::check_new`].
+    pub fn check_pair(
+        &mut self,
+        (one, one_context): (&NewOrder, &Context<'_>),
+        (two, two_context): (&NewOrder, &Context<'_>),
+        now: UnixNanos,
+    ) -> Result<(Cleared<NewOrder>, Cleared<NewOrder>), (usize, Refusal)> {
+        let before = self.bucket;
+        let first = self
+            .check_new(one, one_context, now)
+            .map_err(|refusal| (0, refusal))?;
+        let mut context = *two_context;
+        if one.instrument == two.instrument {
+            context.add_working(one);
+        }
+        match self.check_new(two, &context, now) {
+            Ok(second) => Ok((first, second)),
+            Err(refusal) => {
+                self.bucket = before;
+                Err((1, refusal))
+            }
+        }
+    }
+
     /// Checks an amend of `resting`, an order that `context` already counts as working.
     ///
     /// The quantity added to the exposure is what the amend raises the total by: while it is in flight

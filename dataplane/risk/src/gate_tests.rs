@@ -84,6 +84,50 @@ fn refused(change: impl FnOnce(&mut Gate, &mut NewOrder, &mut Context<'_>)) -> R
     gate.check_new(&order, &context, NOW).unwrap_err()
 }
 
+/// Both legs of a pair on one instrument, the second changed.
+fn pair(change: impl FnOnce(&mut NewOrder)) -> (Gate, Result<(), (usize, Refusal)>) {
+    let instrument = instrument();
+    let (mut gate, one, context) = (gate(), order(), context(&instrument));
+    let mut two = one;
+    change(&mut two);
+    let both = gate.check_pair((&one, &context), (&two, &context), NOW);
+    (gate, both.map(drop))
+}
+
+#[test]
+fn the_second_of_a_pair_is_checked_as_if_the_first_worked() {
+    assert_eq!(pair(|_| {}).1, Ok(()));
+    let (_, both) = pair(|two| two.side = Side::Sell);
+    let met = Refusal::SelfTrade {
+        price: 100_000,
+        own: 100_000,
+    };
+    assert_eq!(both, Err((1, met)), "it would trade with the first");
+    let instrument = instrument();
+    let mut full = context(&instrument);
+    full.working_buy = Qty(225);
+    let (mut gate, one) = (gate(), order());
+    let both = gate.check_pair((&one, &full), (&one, &full), NOW);
+    let beyond = Refusal::Position {
+        exposure: 325,
+        limit: 300,
+    };
+    assert_eq!(both.map(drop), Err((1, beyond)), "one has room, both have not");
+    full.working_buy = Qty(260);
+    let both = gate.check_pair((&one, &full), (&one, &full), NOW);
+    assert_eq!(both.map(drop).map_err(|(which, _)| which), Err(0));
+}
+
+#[test]
+fn a_pair_that_is_refused_uses_up_no_rate() {
+    let (mut gate, both) = pair(|two| two.qty = Qty(1_000));
+    assert!(matches!(both, Err((1, Refusal::OrderQty { .. }))));
+    let instrument = instrument();
+    let context = context(&instrument);
+    let passes = (0..20).filter(|_| gate.check_new(&order(), &context, NOW).is_ok());
+    assert_eq!(passes.count(), 10, "all of the second's");
+}
+
 #[test]
 fn each_refusal_has_its_case() {
     let cases = [

@@ -4,7 +4,7 @@ use crate::stage::Stage as _;
 use crate::stage::{Memory, Virtual, sim_config};
 use crate::trial::{Held, TRADED, Trial};
 use crate::venues::Tried;
-use dp_strategy::Intent;
+use dp_strategy::{Intent, Wish};
 use dp_types::{OrderKind, Side, Tif};
 use spinlane_sim::config::SimConfig;
 use spinlane_sim::flow::FlowConfig;
@@ -143,13 +143,14 @@ fn wish(it: &mut Trial<'_, '_>, dice: &mut Dice) -> Held {
         Side::Sell
     };
     let pick = |dice: &mut Dice| live[dice.roll(live.len())];
-    let new = |kind, tif, price| Intent::New {
+    let new = |kind, tif, price| Intent::New(Wish {
+ leg: None,
         side,
         kind,
         tif,
         price,
         qty,
-    };
+    });
     let wish = match dice.roll(4) {
         0 => new(OrderKind::Limit, Tif::Ioc, it.best(side.opposite())?.price),
         1 if !live.is_empty() && it.known.capabilities.amend_price => {

@@ -5,7 +5,7 @@ use crate::stage::{Known, Stage};
 use crate::venues::{Follows, Window};
 use dp_book::{Book, State};
 use dp_shm::{Command, Counter};
-use dp_strategy::Intent;
+use dp_strategy::{Intent, Wish};
 use dp_types::{
     ClientOrderId, Decimal, Instrument, InstrumentId, LaneId, Level, OrderKind, OrderState, Price,
     Qty, Side, Tif,
@@ -304,13 +304,14 @@ impl<'s, 'r> Trial<'s, 'r> {
     ) -> Result<ClientOrderId, String> {
         let next = |it: &Self| it.stage.engine().oms().next_id();
         let id = next(self).map_err(|error| format!("{error}"))?;
-        self.script().wishes.push_back(Intent::New {
+        self.script().wishes.push_back(Intent::New(Wish {
+ leg: None,
             side,
             kind,
             tif,
             price,
             qty,
-        });
+        }));
         self.until("the order is admitted", 5_000, |it| next(it) != Ok(id))?;
         Ok(id)
     }

@@ -4,7 +4,7 @@
 //! plays only there; `--nocapture` shows every window.
 
 use dp_shm::Counter;
-use dp_strategy::Intent;
+use dp_strategy::{Intent, Wish};
 use dp_types::{ClientOrderId, OrderKind, OrderState, Price, Qty, Side, Tif};
 use dp_venue_api::limits::{Budget, Share};
 use serde_json::Value;
@@ -82,13 +82,14 @@ impl<'r> Nodes<'r> {
         let lot = Qty(instrument.lot.0.max(1));
         let one = instrument.notional(price, lot)?;
         let worth = (50_000_000_000_000 / one.0.max(1)) as i64 + 1;
-        Some(Intent::New {
+        Some(Intent::New(Wish {
+ leg: None,
             side: Side::Buy,
             kind: OrderKind::PostOnly,
             tif: Tif::Gtc,
             price,
             qty: Qty((worth * lot.0).max(instrument.qty_min.0)),
-        })
+        }))
     }
 
     /// Wishes for the end of whatever rests.

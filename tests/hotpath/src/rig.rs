@@ -179,7 +179,7 @@ impl<'r> Maker<'r> {
             };
             engine.seat(
                 StrategyId(0),
-                id,
+                &[id],
                 strategy.map_or_else(maker, |make| make()),
             );
         })

@@ -198,7 +198,7 @@ fn no_allocations(venue: &Venue) {
     engine.follow_orders(ID, 1_024);
     engine.set_instruments(venue.id, registry.instruments());
     let heard = Arc::new(AtomicU64::new(0));
-    engine.seat(StrategyId(0), ID, Box::new(Ear(Arc::clone(&heard))));
+    engine.seat(StrategyId(0), &[ID], Box::new(Ear(Arc::clone(&heard))));
 
     let now = |at: usize| Now {
         tsc: Tsc(0),

@@ -406,7 +406,7 @@ fn build<'r>(
             .filter(|one| one.venue == venue)
         {
             let at = u16::try_from(one.id.0).unwrap_or(u16::MAX);
-            engine.seat(StrategyId(at), one.id, Box::new(Signal::default()));
+            engine.seat(StrategyId(at), &[one.id], Box::new(Signal::default()));
         }
     };
     Ok(Lane::new(Parts {

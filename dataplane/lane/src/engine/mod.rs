@@ -80,11 +80,11 @@ pub enum Action {
     Reopen(VenueId),
 }
 
-/// One strategy on its instrument.
+/// One strategy on its instruments.
 struct Seat {
     strategy: Box<dyn Strategy + Send>,
     id: StrategyId,
-    instrument: InstrumentId,
+    legs: Box<[InstrumentId]>,
     is_running: bool,
     /// Last refusal journaled, by code, and when.
     refused: (u8, UnixNanos),
@@ -195,25 +195,28 @@ impl<'r> Engine<'r> {
         }
     }
 
-    /// Seats a strategy; one that is seated stays.
+    /// Seats a strategy on its instruments, in its own order; one that is seated stays.
     pub fn seat(
         &mut self,
         id: StrategyId,
-        instrument: InstrumentId,
+        legs: &[InstrumentId],
         strategy: Box<dyn Strategy + Send>,
     ) {
-        let is_seated = |seat: &Seat| (seat.id, seat.instrument) == (id, instrument);
-        if self.seats.iter().any(is_seated) {
+        if self.is_seated(id) {
             return;
         }
-        let refused = (0, UnixNanos(0));
         self.seats.push(Seat {
             strategy,
             id,
-            instrument,
+            legs: legs.into(),
             is_running: true,
-            refused,
+            refused: (0, UnixNanos(0)),
         });
+    }
+
+    /// Whether a strategy has its seat.
+    pub fn is_seated(&self, id: StrategyId) -> bool {
+        self.seats.iter().any(|seat| seat.id == id)
     }
 
     /// Takes over what an earlier run left of this lane's venues, and writes it into this lane's journal:

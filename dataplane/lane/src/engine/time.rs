@@ -91,7 +91,7 @@ impl Engine<'_> {
         }
         self.read_limits(now);
         for at in 0..self.seats.len() {
-            self.call_seat(at, now, |strategy, view, out| strategy.on_timer(view, out));
+            self.call_seat(at, 0, now, |strategy, view, out| strategy.on_timer(view, out));
         }
     }
 
@@ -195,7 +195,7 @@ impl Engine<'_> {
     fn cancel_unwanted(&mut self, now: Now) {
         let is_wanted = |order: &Order| {
             let mut seats = self.seats.iter().filter(|seat| seat.is_running);
-            seats.any(|seat| (seat.id, seat.instrument) == (order.strategy, order.instrument))
+            seats.any(|seat| seat.id == order.strategy && seat.legs.contains(&order.instrument))
         };
         // Before the first comparison seats may still be empty.
         let is_due = |order: &Order| {

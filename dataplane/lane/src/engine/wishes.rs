@@ -1,17 +1,17 @@
 //! From a strategy's wish to an action: the one way out, through gate, OMS and journal, in this order.
 
-use super::{Action, AnyOrders, Engine, REFUSAL_NS, Seat};
+use super::{Action, AnyOrders, BookSlot, Engine, REFUSAL_NS, VenueState};
 use dp_book::State;
 use dp_journal::entry::{AmendIntent, CancelIntent, OrderIntent, Risk};
 use dp_journal::{Durability, Entry};
-use dp_oms::Order;
-use dp_risk::{BookState as RiskBook, Context, Gate, Refusal, Resting};
+use dp_oms::{Oms, Order, Positions};
+use dp_risk::{BookState as RiskBook, Cleared, Context, Gate, Refusal, Resting};
 use dp_shm::{Counter, Stage};
-use dp_strategy::{Intent, Intents, Strategy, View};
+use dp_strategy::{Intent, Intents, Leg, Legs, Strategy, View, Wish};
 use dp_transport::tsc;
 use dp_types::{
-    AmendOrder, CancelOrder, ClientOrderId, InstrumentId, NewOrder, Now, Price, Qty, RejectReason,
-    StrategyId, VenueId,
+    AmendOrder, CancelOrder, ClientOrderId, Instrument, InstrumentId, NewOrder, Now, Price, Qty,
+    RejectReason, StrategyId, Tsc, VenueId,
 };
 
 impl Engine<'_> {
@@ -32,8 +32,8 @@ impl Engine<'_> {
         speak: impl Fn(&mut dyn Strategy, &View<'_>, &mut Intents),
     ) {
         for at in 0..self.seats.len() {
-            if self.seats.get(at).is_some_and(|seat| seat.instrument == id) {
-                self.call_seat(at, now, &speak);
+            if let Some(leg) = self.leg_of(at, id) {
+                self.call_seat(at, leg, now, &speak);
             }
         }
     }
@@ -46,93 +46,89 @@ impl Engine<'_> {
         now: Now,
         speak: impl Fn(&mut dyn Strategy, &View<'_>, &mut Intents),
     ) {
-        let is_it = |seat: &Seat| seat.id == strategy && seat.instrument == id;
-        if let Some(at) = self.seats.iter().position(is_it) {
-            self.call_seat(at, now, speak);
+        if let Some(at) = self.seats.iter().position(|seat| seat.id == strategy)
+            && let Some(leg) = self.leg_of(at, id)
+        {
+            self.call_seat(at, leg, now, speak);
         }
+    }
+
+    /// Which of a seat's instruments this one is.
+    #[inline]
+    fn leg_of(&self, at: usize, id: InstrumentId) -> Option<usize> {
+        self.seats.get(at)?.legs.iter().position(|leg| *leg == id)
     }
 
     pub(super) fn call_seat(
         &mut self,
         at: usize,
+        leg: usize,
         now: Now,
         speak: impl Fn(&mut dyn Strategy, &View<'_>, &mut Intents),
     ) {
         let start = tsc();
-        let Some(seat) = self.seats.get_mut(at) else {
+        let may_wish = !self.is_paused && !self.is_stopping && self.wall.has_room();
+        let Some(seat) = self.seats.get_mut(at).filter(|seat| seat.is_running) else {
             return;
         };
-        let id = seat.instrument;
-        let (Some(instrument), Some(Some(slot))) = (
-            self.instruments.get(id.0 as usize),
-            self.books.get(id.0 as usize),
-        ) else {
+        let look = Look {
+            legs: &seat.legs,
+            instruments: &self.instruments,
+            books: &self.books,
+            positions: &self.positions,
+            venues: &self.venues,
+            gate: &self.gate,
+            now,
+            may_wish,
+        };
+        let Some(here) = look.get(leg) else {
             return;
         };
-        if !seat.is_running {
-            return;
+        self.live.clear();
+        let mut is_settled = true;
+        for id in &seat.legs {
+            is_settled &= self.oms.live_of(seat.id, *id, &mut self.live);
         }
-        let is_reconciled = self
-            .venues
-            .iter()
-            .any(|state| state.venue == instrument.venue && state.is_reconciled);
-        let proof = slot.keeper.proof();
-        let age_max = self.gate.node_limits().book_age_ns_max;
-        let can_trade = !self.is_paused
-            && self.wall.has_room()
-            && !self.is_stopping
-            && proof.state == State::Synced
-            && now.unix.since(proof.at) <= age_max
-            && self.gate.check_authority(is_reconciled, now.unix).is_ok();
-        self.oms.live_of(seat.id, id, &mut self.live);
-        let position = self.positions.get(id);
         let view = View {
             now,
-            instrument,
-            book: slot.keeper.book(),
-            orders: slot.orders.as_deref().map(AnyOrders::view),
-            position: position.held(),
-            cost: position.cost,
+            leg,
+            instrument: here.instrument,
+            book: here.book,
+            orders: here.orders,
+            position: here.position,
+            cost: here.cost,
             live: &self.live,
-            can_trade,
+            is_settled,
+            can_trade: here.can_trade,
+            legs: &look,
         };
         self.intents.clear();
         speak(seat.strategy.as_mut(), &view, &mut self.intents);
         self.wall.stamp(Stage::Strategy, start);
         for wish in 0..self.intents.len() {
             if let Some(intent) = self.intents.get(wish) {
-                self.on_intent(at, intent, now);
+                self.on_intent(at, leg, intent, now);
             }
         }
     }
 
-    fn on_intent(&mut self, at: usize, intent: Intent, now: Now) {
-        let Some(seat) = self.seats.get(at) else {
+    fn on_intent(&mut self, at: usize, leg: usize, intent: Intent, now: Now) {
+        let Some(id) = self.seats.get(at).map(|seat| seat.id) else {
             return;
         };
-        let (id, instrument) = (seat.id, seat.instrument);
         match intent {
-            Intent::New {
-                side,
-                kind,
-                tif,
-                price,
-                qty,
-            } => {
+            Intent::New(wish) => {
                 // The one id a wish can get; it is used up only when the order is admitted.
-                let Ok(client_id) = self.oms.next_id() else {
-                    return;
-                };
-                let order = NewOrder {
-                    instrument,
-                    client_id,
-                    side,
-                    kind,
-                    tif,
-                    price,
-                    qty,
-                };
-                self.place(at, id, &order, now);
+                if let Some(order) = self.order_of(at, leg, &wish, 0) {
+                    self.place(at, id, &order, now);
+                }
+            }
+            Intent::Pair(one, two) => {
+                let one = self.order_of(at, leg, &one, 0);
+                let two = self.order_of(at, leg, &two, 1);
+                if let (Some(one), Some(two)) = (one, two) {
+                    self.place_pair(at, id, (&one, &two), now);
+                }
             }
             Intent::Cancel { client_id } => {
                 if let Some(order) = self.own(client_id, id) {
@@ -151,30 +147,93 @@ impl Engine<'_> {
         }
     }
 
+    /// The order a wish is for; `before`: orders of the same wish that get their ids first.
+    fn order_of(&self, at: usize, leg: usize, wish: &Wish, before: u32) -> Option<NewOrder> {
+        let leg = wish.leg.map_or(leg, usize::from);
+        Some(NewOrder {
+            instrument: *self.seats.get(at)?.legs.get(leg)?,
+            client_id: self.oms.id_after(before).ok()?,
+            side: wish.side,
+            kind: wish.kind,
+            tif: wish.tif,
+            price: wish.price,
+            qty: wish.qty,
+        })
+    }
+
     /// A live order of this strategy.
     fn own(&self, client_id: ClientOrderId, strategy: StrategyId) -> Option<Order> {
         let order = self.oms.get(client_id)?;
         (order.strategy == strategy && !order.state.is_final()).then_some(*order)
     }
 
+    /// Whether a wish may be carried out at all, whatever the gate says of it.
+    fn may_wish(&mut self) -> bool {
+        !self.is_paused && !self.is_stopping && self.wall.has_room()
+    }
+
     fn place(&mut self, at: usize, strategy: StrategyId, order: &NewOrder, now: Now) {
         let start = tsc();
-        let Some(instrument) = self.instrument(order.instrument) else {
-            return;
-        };
         let cleared = self.check(order.instrument, |gate, context| {
             gate.check_new(order, context, now.unix)
         });
         let checked = self.wall.stamp(Stage::Risk, start);
-        // Before the order gets a place: one that is given up again would push a real one's memory out.
-        let may_wish = !self.is_paused && !self.is_stopping && self.wall.has_room();
-        let cleared = match cleared {
-            Some(Ok(cleared)) if may_wish => cleared,
+        match cleared {
+            // Before the order gets a place: one that is given up again would push a real one's memory out.
+            Some(Ok(cleared)) if self.may_wish() => self.enter(cleared, strategy, checked, now),
             Some(Err(refusal)) => {
                 self.on_refusal(at, strategy, order.instrument, refusal, now);
-                return;
             }
-            _ => return,
+            _ => {}
+        }
+    }
+
+    /// Both or neither: both pass the gate before either has a place.
+    fn place_pair(
+        &mut self,
+        at: usize,
+        strategy: StrategyId,
+        (one, two): (&NewOrder, &NewOrder),
+        now: Now,
+    ) {
+        let start = tsc();
+        let both = {
+            let Self {
+                instruments,
+                books,
+                positions,
+                venues,
+                oms,
+                gate,
+                ..
+            } = self;
+            let context =
+                |id: InstrumentId| context_of((instruments, books), (positions, venues, oms), id);
+            let (Some(first), Some(second)) = (context(one.instrument), context(two.instrument))
+            else {
+                return;
+            };
+            gate.check_pair((one, &first), (two, &second), now.unix)
+        };
+        let checked = self.wall.stamp(Stage::Risk, start);
+        match both {
+            Ok((first, second)) if self.may_wish() => {
+                self.enter(first, strategy, checked, now);
+                self.enter(second, strategy, tsc(), now);
+            }
+            Err((which, refusal)) => {
+                let instrument = if which == 0 { one.instrument } else { two.instrument };
+                self.on_refusal(at, strategy, instrument, refusal, now);
+            }
+            Ok(_) => {}
+        }
+    }
+
+    /// A cleared order gets its place, its intent is journaled, and it may leave.
+    fn enter(&mut self, cleared: Cleared<NewOrder>, strategy: StrategyId, checked: Tsc, now: Now) {
+        let order = *cleared;
+        let Some(instrument) = self.instrument(order.instrument) else {
+            return;
         };
         if self
             .oms
@@ -274,31 +333,8 @@ impl Engine<'_> {
         id: InstrumentId,
         check: impl FnOnce(&mut Gate, &Context<'_>) -> Result<T, Refusal>,
     ) -> Option<Result<T, Refusal>> {
-        let at = id.0 as usize;
-        let instrument = self.instruments.get(at)?;
-        let slot = self.books.get(at)?.as_ref()?;
-        let proof = slot.keeper.proof();
-        let (bid, ask) = (slot.keeper.book().best_bid(), slot.keeper.book().best_ask());
-        let exposure = self.oms.exposure(id);
-        let is_reconciled = self
-            .venues
-            .iter()
-            .any(|state| state.venue == instrument.venue && state.is_reconciled);
-        let context = Context {
-            instrument,
-            book: RiskBook {
-                is_proven: proof.state == State::Synced,
-                updated: proof.at,
-                bid: bid.map(|level| level.price),
-                ask: ask.map(|level| level.price),
-            },
-            position: self.positions.get(id).held(),
-            working_buy: exposure.buy,
-            working_sell: exposure.sell,
-            own_bid: exposure.own_bid,
-            own_ask: exposure.own_ask,
-            is_reconciled,
-        };
+        let markets = (&self.instruments, &self.books);
+        let context = context_of(markets, (&self.positions, &self.venues, &self.oms), id)?;
         Some(check(&mut self.gate, &context))
     }
 
@@ -335,5 +371,85 @@ impl Engine<'_> {
             limit,
         });
         self.wall.wish(now.unix, &entry);
+    }
+}
+
+/// What the gate is shown of an instrument.
+fn context_of<'a>(
+    (instruments, books): (&'a [Instrument], &[Option<Box<BookSlot>>]),
+    (positions, venues, oms): (&Positions, &[VenueState], &Oms),
+    id: InstrumentId,
+) -> Option<Context<'a>> {
+    let at = id.0 as usize;
+    let instrument = instruments.get(at)?;
+    let slot = books.get(at)?.as_ref()?;
+    let proof = slot.keeper.proof();
+    let (bid, ask) = (slot.keeper.book().best_bid(), slot.keeper.book().best_ask());
+    let exposure = oms.exposure(id);
+    Some(Context {
+        instrument,
+        book: RiskBook {
+            is_proven: proof.state == State::Synced,
+            updated: proof.at,
+            bid: bid.map(|level| level.price),
+            ask: ask.map(|level| level.price),
+        },
+        position: positions.get(id).held(),
+        working_buy: exposure.buy,
+        working_sell: exposure.sell,
+        own_bid: exposure.own_bid,
+        own_ask: exposure.own_ask,
+        is_reconciled: is_reconciled(venues, instrument),
+    })
+}
+
+fn is_reconciled(venues: &[VenueState], instrument: &Instrument) -> bool {
+    let mut known = venues.iter();
+    known.any(|state| state.venue == instrument.venue && state.is_reconciled)
+}
+
+/// A strategy's instruments, as it looks at them.
+struct Look<'e> {
+    legs: &'e [InstrumentId],
+    instruments: &'e [Instrument],
+    books: &'e [Option<Box<BookSlot>>],
+    positions: &'e Positions,
+    venues: &'e [VenueState],
+    gate: &'e Gate,
+    now: Now,
+    may_wish: bool,
+}
+
+impl core::fmt::Debug for Look<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_list().entries(self.legs).finish()
+    }
+}
+
+impl Legs for Look<'_> {
+    #[inline]
+    fn get(&self, at: usize) -> Option<Leg<'_>> {
+        let id = *self.legs.get(at)?;
+        let instrument = self.instruments.get(id.0 as usize)?;
+        let slot = self.books.get(id.0 as usize)?.as_ref()?;
+        let proof = slot.keeper.proof();
+        let is_reconciled = is_reconciled(self.venues, instrument);
+        let can_trade = self.may_wish
+            && proof.state == State::Synced
+            && self.now.unix.since(proof.at) <= self.gate.node_limits().book_age_ns_max
+            && self.gate.check_authority(is_reconciled, self.now.unix).is_ok();
+        let position = self.positions.get(id);
+        Some(Leg {
+            instrument,
+            book: slot.keeper.book(),
+            orders: slot.orders.as_deref().map(AnyOrders::view),
+            position: position.held(),
+            cost: position.cost,
+            can_trade,
+        })
+    }
+
+    fn count(&self) -> usize {
+        self.legs.len()
     }
 }

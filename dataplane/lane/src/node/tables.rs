@@ -1,11 +1,10 @@
-//! What lanes and readers share: instruments and assets by the same ids, limits in force, strategies in their seats.
+//! What lanes and readers share: instruments and assets by the same ids, limits in force.
 
 use super::{NodeError, Plan, Shared, sentence};
 use crate::engine::Engine;
 use dp_config::Config;
 use dp_shm::{InstrumentEntry, InstrumentLimits, Lock, Region};
-use dp_strategy::{MarketMaker, Pace, Params, Strategy};
-use dp_types::{AssetId, Decimal, Instrument, InstrumentId, Qty, StrategyId, Text, VenueId};
+use dp_types::{AssetId, Decimal, Instrument, InstrumentId, Qty, Text, VenueId};
 use dp_venue_api::Registry;
 use std::sync::{Mutex, PoisonError};
 
@@ -152,54 +151,6 @@ impl Plan<'_> {
             order_qty_max: quantity(instrument, "risk.order_qty_max", order)?,
             position_max: quantity(instrument, "risk.position_max", position)?,
         }))
-    }
-
-    pub(super) fn seat_strategies(
-        &self,
-        registry: &Registry,
-        engine: &mut Engine<'_>,
-        venue: VenueId,
-    ) {
-        for (index, section) in self.config.strategy.iter().enumerate() {
-            if VenueId::from_name(&section.venue) != Some(venue) {
-                continue;
-            }
-            let Some(id) = registry.find(venue, section.symbol.as_bytes()) else {
-                continue;
-            };
-            let Some(instrument) = registry.get(id) else {
-                continue;
-            };
-            match strategy(section, instrument) {
-                Ok(made) => {
-                    tracing::info!(strategy = made.name(), symbol = %instrument.symbol, "strategy seated");
-                    engine.seat(StrategyId(index as u16), id, made);
-                }
-                Err(error) => tracing::error!(%error, "strategy[{index}] cannot run"),
-            }
-        }
-    }
-}
-
-/// Builds a strategy from its section. Errors name the key and the mend.
-fn strategy(
-    section: &dp_config::Strategy,
-    instrument: &Instrument,
-) -> Result<Box<dyn Strategy + Send>, NodeError> {
-    match section.kind.as_str() {
-        "market_maker" => Ok(Box::new(MarketMaker::new(Params {
-            quote_qty: quantity(instrument, "strategy.quote_qty", &section.quote_qty)?,
-            half_spread_ticks: section.half_spread_ticks,
-            position_max: quantity(instrument, "strategy.position_max", &section.position_max)?,
-            pace: Pace {
-                ticks: section.requote_ticks,
-                ns_min: u64::from(section.requote_ms_min) * 1_000_000,
-                amend: section.amend,
-            },
-        }))),
-        other => Err(sentence(format!(
-            "strategy.kind: `{other}` is not one of: market_maker"
-        ))),
     }
 }
 

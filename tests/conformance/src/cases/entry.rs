@@ -3,7 +3,7 @@
 use super::{Case, Outcome, Verdict, held};
 use crate::trial::{Held, Trial};
 use dp_shm::Counter;
-use dp_strategy::Intent;
+use dp_strategy::{Intent, Wish};
 use dp_types::{ClientOrderId, OrderKind, OrderState, Price, Qty, Side, Tif};
 
 pub const CASES: &[Case] = &[
@@ -70,13 +70,14 @@ pub const CASES: &[Case] = &[
 pub(super) fn refused_here(it: &mut Trial<'_, '_>) -> Outcome {
     it.come_up()?;
     let (price, qty) = (it.best(Side::Buy)?.price, it.small()?);
-    it.script().wishes.push_back(Intent::New {
+    it.script().wishes.push_back(Intent::New(Wish {
+ leg: None,
         side: Side::Buy,
         kind: OrderKind::Limit,
         tif: Tif::Gtc,
         price,
         qty,
-    });
+    }));
     it.until("the order is refused", 5_000, |it| {
         it.count(Counter::RiskRefusals) == 1
     })?;
@@ -371,13 +372,14 @@ fn burst(it: &mut Trial<'_, '_>) -> Outcome {
     it.come_up()?;
     let (price, qty) = (it.behind(Side::Buy)?, it.small()?);
     for _ in 0..50 {
-        it.script().wishes.push_back(Intent::New {
+        it.script().wishes.push_back(Intent::New(Wish {
+ leg: None,
             side: Side::Buy,
             kind: OrderKind::PostOnly,
             tif: Tif::Gtc,
             price,
             qty,
-        });
+        }));
     }
     it.until("all are uttered", 10_000, |it| {
         it.script().wishes.is_empty()
@@ -422,13 +424,14 @@ fn decide(it: &mut Trial<'_, '_>, prices: [Price; 3]) -> Result<[ClientOrderId; 
     let qty = it.small()?;
     let first = it.stage().engine().oms().next_id();
     let first = first.map_err(|error| error.to_string())?;
-    let wishes = prices.map(|price| Intent::New {
+    let wishes = prices.map(|price| Intent::New(Wish {
+ leg: None,
         side: Side::Buy,
         kind: OrderKind::PostOnly,
         tif: Tif::Gtc,
         price,
         qty,
-    });
+    }));
     it.script().wishes.extend(wishes);
     Ok([0, 1, 2].map(|nth| ClientOrderId(first.0 + nth)))
 }

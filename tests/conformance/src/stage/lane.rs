@@ -252,7 +252,7 @@ fn on_instruments<'r>(place: &Place<'_>, script: &Shared) -> OnInstruments<'r> {
             engine.set_limits(id, Some(limits));
             if at == 0 {
                 let actor: Box<dyn Strategy + Send> = Box::new(Actor(Arc::clone(&script)));
-                engine.seat(StrategyId(0), id, actor);
+                engine.seat(StrategyId(0), &[id], actor);
             }
         }
     })

@@ -1,0 +1,154 @@
+//! The dataplane process: starts the lanes of one node and waits for the word to stop. Of the shipped binary and of one
+//! with strategies of your own alike.
+
+use clap::Parser;
+use dp_strategy::Kind;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// The trading process of one node. It needs no control plane to run: prices in, orders out, everything
+/// it does published in shared memory.
+#[derive(Parser)]
+#[command(name = "spinlane-dataplane", version)]
+struct Cli {
+    /// The node's configuration file.
+    #[arg(long)]
+    config: PathBuf,
+    /// Check the configuration, say what would run, and exit.
+    #[arg(long)]
+    check: bool,
+    /// Undo what a run that crashed has left on this host (reserved ports, settings of a card), and exit.
+    #[arg(long)]
+    mend: bool,
+    /// End when the process that started this one ends (for demos and tests).
+    #[arg(long)]
+    die_with_parent: bool,
+}
+
+/// Exit code for a bad command line or configuration.
+const USAGE: u8 = 2;
+
+/// Log lines that wait for their thread; more are dropped and counted: a lane never waits for a terminal.
+const LOG_LINES_MAX: usize = 16 << 10;
+
+/// Runs the process with strategies of these kinds: [`dp_strategy::SHIPPED`], and yours beside them.
+///
+/// ```no_run
+/// # use dp_strategy::Kind;
+/// # const MINE: Kind = dp_strategy::MarketMaker::KIND;
+/// fn main() -> std::process::ExitCode {
+///     let kinds = [&dp_strategy::SHIPPED[..], &[MINE]].concat();
+///     dp_lane::app::main(&kinds)
+/// }
+/// ```
+pub fn main(kinds: &[Kind]) -> ExitCode {
+    let cli = Cli::parse();
+    // Lanes speak rarely, but their words must not wait for whoever reads the standard error.
+    let (writer, log) = tracing_appender::non_blocking::NonBlockingBuilder::default()
+        .buffered_lines_limit(LOG_LINES_MAX)
+        .thread_name("log")
+        .finish(std::io::stderr());
+    let dropped = writer.error_counter();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("SPINLANE_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
+        .with_writer(writer)
+        .with_ansi(false)
+        .init();
+    if cli.die_with_parent {
+        let signal = nix::sys::signal::Signal::SIGTERM;
+        if let Err(error) = nix::sys::prctl::set_pdeathsig(signal) {
+            tracing::warn!(%error, "cannot follow the parent's end");
+        }
+    }
+    let config = match dp_config::Config::load(&cli.config) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    if cli.check {
+        let checked = crate::node::check(&config, kinds);
+        if let Err(error) = checked.and_then(|()| crate::budget::check(&config)) {
+            eprintln!("error: {error}");
+            return ExitCode::from(USAGE);
+        }
+        for (index, lane) in config.lane.iter().enumerate() {
+            println!(
+                "lane {index}: {} of {} core {:?} {:?} {}",
+                lane.roles_text(),
+                config.venues_of(index).join(" "),
+                lane.core,
+                lane.idle,
+                transport(&config, lane)
+            );
+            for budget in crate::budget::texts(&config, index) {
+                println!("  {budget}");
+            }
+        }
+        return ExitCode::SUCCESS;
+    }
+    if cli.mend {
+        return mend(&config);
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        if let Err(error) = signal_hook::flag::register(signal, Arc::clone(&stop)) {
+            eprintln!("error: cannot listen for signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    let outcome = crate::node::run(&config, kinds, &stop);
+    if let Err(error) = &outcome {
+        tracing::error!(%error, "the dataplane ends");
+    }
+    // Waits for the lines that were not written yet.
+    drop(log);
+    let dropped = dropped.dropped_lines();
+    if dropped > 0 {
+        eprintln!("{dropped} log lines were dropped: whoever reads them was too slow");
+    }
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A lane's transport, for `--check`.
+fn transport(config: &dp_config::Config, lane: &dp_config::Lane) -> String {
+    let way = crate::way::chosen(lane).name();
+    match lane.card() {
+        None => way.to_owned(),
+        Some(card) => format!(
+            "{way} ({} queue {}, mode {}, ports {})",
+            card.nic,
+            card.queue,
+            card.mode.name(),
+            config.node.ports
+        ),
+    }
+}
+
+/// Says what was undone, one change a line.
+fn mend(config: &dp_config::Config) -> ExitCode {
+    match crate::way::mend(config) {
+        Ok(changes) => {
+            for change in changes {
+                println!("undone: {change}");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
