@@ -63,9 +63,9 @@ mod batches;
 mod feeds;
 mod fix;
 mod multicast;
-mod strategy;
 mod orders;
 mod roles;
+mod strategy;
 mod transport;
 
 pub use batches::Batches;
@@ -73,6 +73,7 @@ pub use feeds::MarketData;
 pub use fix::{Fix, FixInstrument};
 pub use multicast::{Joined, Multicast, MulticastFeed};
 pub use roles::Role;
+pub use strategy::{Leg, Strategy};
 pub use transport::{Card, LANE_PORTS_MIN, Ports, Transport, XdpMode};
 
 pub use dp_secret::Keys;

@@ -14,7 +14,7 @@
 //! venues = ["binance", "okx"]
 //! ```
 
-use crate::{Config, Idle, Lane};
+use crate::{Config, Idle, Lane, Strategy};
 use dp_types::VenueId;
 use serde::Deserialize;
 

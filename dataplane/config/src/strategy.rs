@@ -118,7 +118,10 @@ impl Config {
             }
             let legs = section.legs();
             if legs.is_empty() {
-                return refuse("", "name its instrument: venue and symbol, or several as legs".into());
+                return refuse(
+                    "",
+                    "name its instrument: venue and symbol, or several as legs".into(),
+                );
             }
             for (at, leg) in legs.iter().enumerate() {
                 let key = |name: &str| match has_one {
@@ -146,7 +149,8 @@ impl Config {
                 }
             }
             let name = self.strategy_name(StrategyId(index as u16));
-            let twin = (0..index as u16).find(|other| self.strategy_name(StrategyId(*other)) == name);
+            let twin =
+                (0..index as u16).find(|other| self.strategy_name(StrategyId(*other)) == name);
             if let (Some(twin), Some(name)) = (twin, name) {
                 return refuse(".name", format!("strategy[{twin}] is called `{name}` too"));
             }
@@ -156,11 +160,18 @@ impl Config {
 
     /// A strategy lives in one engine, which must have the books of all its instruments.
     fn check_one_engine(&self, index: usize, legs: &[Leg]) -> Result<(), (String, String)> {
-        let engine = |leg: &Leg| self.lanes_of(crate::Role::Engine, &leg.venue).first().copied();
+        let engine = |leg: &Leg| {
+            self.lanes_of(crate::Role::Engine, &leg.venue)
+                .first()
+                .copied()
+        };
         let Some(first) = legs.first().and_then(engine) else {
             return Ok(());
         };
-        match legs.iter().find(|leg| engine(leg).is_some_and(|other| other != first)) {
+        match legs
+            .iter()
+            .find(|leg| engine(leg).is_some_and(|other| other != first))
+        {
             None => Ok(()),
             Some(leg) => Err((
                 format!("strategy[{index}].legs"),
@@ -195,8 +206,12 @@ mod tests {
         let told = ["qty", "ticks", "amend", "none"].map(|name| section.param(name));
         let want = [Some("0.1"), Some("3"), Some("true"), None];
         assert_eq!(told, want.map(|text| text.map(str::to_owned)));
-        assert_eq!(section.params().collect::<Vec<_>>(), ["amend", "qty", "ticks"]);
-        let legs = "kind = \"x\"\nname = \"it\"\nlegs = [{ venue = \"binance\", symbol = \"BTCUSDT\" }]";
+        assert_eq!(
+            section.params().collect::<Vec<_>>(),
+            ["amend", "qty", "ticks"]
+        );
+        let legs =
+            "kind = \"x\"\nname = \"it\"\nlegs = [{ venue = \"binance\", symbol = \"BTCUSDT\" }]";
         let config = with(legs).unwrap();
         assert_eq!(config.strategy[0].legs()[0].symbol, "BTCUSDT");
         assert_eq!(config.strategy_name(StrategyId(0)).as_deref(), Some("it"));
@@ -208,9 +223,21 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_mend() {
         for (section, key, why) in [
-            ("kind = \"x\"", "strategy[0]", "venue and symbol, or several as legs"),
-            (&format!("{ONE}\ngamma = 0.1"), "strategy[0].gamma", "gamma = \"0.1\""),
-            (&format!("{ONE}\nlegs = [{{ venue = \"binance\", symbol = \"BTCUSDT\" }}]"), "strategy[0].legs", "leave out"),
+            (
+                "kind = \"x\"",
+                "strategy[0]",
+                "venue and symbol, or several as legs",
+            ),
+            (
+                &format!("{ONE}\ngamma = 0.1"),
+                "strategy[0].gamma",
+                "gamma = \"0.1\"",
+            ),
+            (
+                &format!("{ONE}\nlegs = [{{ venue = \"binance\", symbol = \"BTCUSDT\" }}]"),
+                "strategy[0].legs",
+                "leave out",
+            ),
             (
                 "kind = \"x\"\nlegs = [{ venue = \"binance\", symbol = \"BTCUSDT\" }, { venue = \"binance\", symbol = \"BTCUSDT\" }]",
                 "strategy[0].legs[1].symbol",
@@ -223,9 +250,16 @@ mod tests {
             ),
         ] {
             let error = with(section).unwrap_err();
-            assert!(error.contains(key) && error.contains(why), "{section}: {error}");
+            assert!(
+                error.contains(key) && error.contains(why),
+                "{section}: {error}"
+            );
         }
         let two = format!("{ONE}\nname = \"a\"\n[[strategy]]\n{ONE}\nname = \"a\"");
-        assert!(with(&two).unwrap_err().contains("strategy[0] is called `a` too"));
+        assert!(
+            with(&two)
+                .unwrap_err()
+                .contains("strategy[0] is called `a` too")
+        );
     }
 }

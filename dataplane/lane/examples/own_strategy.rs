@@ -59,7 +59,9 @@ impl Strategy for PatientBid {
             return;
         };
         let below = self.ticks.saturating_mul(view.instrument.tick.0.max(1));
-        let price = view.instrument.tick_down(Price(bid.price.0.saturating_sub(below)));
+        let price = view
+            .instrument
+            .tick_down(Price(bid.price.0.saturating_sub(below)));
         out.new_order(Side::Buy, OrderKind::PostOnly, Tif::Gtc, price, self.qty);
     }
 }

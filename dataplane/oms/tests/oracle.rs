@@ -6,8 +6,8 @@
 
 use dp_oms::{Exposure, FillOutcome, Oms, Position, Tally};
 use dp_types::{
-    AmendOrder, AssetId, ClientOrderId, Decimal, Epoch, FillReport, Instrument, InstrumentId, LaneId,
-    Liquidity, NewOrder, Notional, OrderId, OrderKind, OrderReport, OrderState, Price, Qty,
+    AmendOrder, AssetId, ClientOrderId, Decimal, Epoch, FillReport, Instrument, InstrumentId,
+    LaneId, Liquidity, NewOrder, Notional, OrderId, OrderKind, OrderReport, OrderState, Price, Qty,
     RejectReason, Side, StrategyId, Text, Tif, TradeId, UnixNanos, VenueId, VenueNanos,
 };
 use proptest::prelude::*;
@@ -56,7 +56,11 @@ impl Plain {
 
     /// The most the position may still move by.
     fn worst(&self) -> i64 {
-        let most = if self.is_final() { self.cum } else { self.qty.max(self.asked.1) };
+        let most = if self.is_final() {
+            self.cum
+        } else {
+            self.qty.max(self.asked.1)
+        };
         (most - self.filled()).max(0)
     }
 }
@@ -111,7 +115,10 @@ impl Naive {
         match id {
             Some(id) => self.orders.iter().position(|order| order.id == id),
             None if venue_id == 0 => None,
-            None => self.orders.iter().position(|order| order.venue_id == venue_id),
+            None => self
+                .orders
+                .iter()
+                .position(|order| order.venue_id == venue_id),
         }
     }
 
@@ -138,7 +145,11 @@ impl Naive {
             order.is_amending = false;
             order.asked = (order.price, order.qty);
         }
-        let is_alive = [OrderState::Ack, OrderState::PartiallyFilled, OrderState::Pending];
+        let is_alive = [
+            OrderState::Ack,
+            OrderState::PartiallyFilled,
+            OrderState::Pending,
+        ];
         let has_cum = order.cum > 0;
         if order.is_final() && order.is_inferred && is_alive.contains(&it.state) {
             (order.state, order.is_inferred) = (OrderState::Unknown, false);
@@ -166,7 +177,14 @@ impl Naive {
         }
         order.is_inferred = true;
         let had_it = order.venue_id != 0 || order.cum > 0;
-        self.step(at, if had_it { OrderState::Cancelled } else { OrderState::Rejected });
+        self.step(
+            at,
+            if had_it {
+                OrderState::Cancelled
+            } else {
+                OrderState::Rejected
+            },
+        );
     }
 
     fn fill(&mut self, it: &FillReport) {
@@ -179,7 +197,11 @@ impl Naive {
         let order = &mut self.orders[at];
         order.cum = order.cum.max(it.cum.map_or(0, |cum| cum.mantissa));
         let qty = it.qty.mantissa;
-        if order.fills.iter().any(|(trade, ..)| *trade == it.trade_id.0) {
+        if order
+            .fills
+            .iter()
+            .any(|(trade, ..)| *trade == it.trade_id.0)
+        {
             self.tally.duplicate_fills += 1;
             return;
         }
@@ -195,7 +217,14 @@ impl Naive {
         self.tally.late_fills += u64::from(is_late);
         self.tally.overfills += u64::from(order.filled() > order.qty);
         let is_done = order.cum >= order.qty;
-        self.step(at, if is_done { OrderState::Filled } else { OrderState::PartiallyFilled });
+        self.step(
+            at,
+            if is_done {
+                OrderState::Filled
+            } else {
+                OrderState::PartiallyFilled
+            },
+        );
     }
 
     fn answer(&mut self, at: usize, venue_id: u128, reason: RejectReason) {
@@ -232,8 +261,12 @@ impl Naive {
         Exposure {
             buy: worst(Side::Buy),
             sell: worst(Side::Sell),
-            own_bid: live(Side::Buy).map(|it| Price(it.price.max(it.asked.0))).max(),
-            own_ask: live(Side::Sell).map(|it| Price(it.price.min(it.asked.0))).min(),
+            own_bid: live(Side::Buy)
+                .map(|it| Price(it.price.max(it.asked.0)))
+                .max(),
+            own_ask: live(Side::Sell)
+                .map(|it| Price(it.price.min(it.asked.0)))
+                .min(),
         }
     }
 
@@ -241,30 +274,68 @@ impl Naive {
     fn held(&self) -> (i64, i128) {
         let all = self.orders.iter().flat_map(|order| {
             let sign = order.side.sign();
-            order.fills.iter().map(move |(_, qty, price)| (sign * qty, i128::from(sign * qty * price)))
+            order
+                .fills
+                .iter()
+                .map(move |(_, qty, price)| (sign * qty, i128::from(sign * qty * price)))
         });
-        all.fold((0, 0), |(held, paid), (qty, value)| (held + qty, paid + value * ONE))
+        all.fold((0, 0), |(held, paid), (qty, value)| {
+            (held + qty, paid + value * ONE)
+        })
     }
 }
 
 /// One thing that happens; `order` names one of those there are, or nobody.
 #[derive(Debug, Clone)]
 enum Event {
-    Place { is_buy: bool, price: i64, qty: i64 },
+    Place {
+        is_buy: bool,
+        price: i64,
+        qty: i64,
+    },
     Sent(usize),
     NotSent(usize),
     CancelSent(usize),
     CancelNotSent(usize),
-    Amend { order: usize, price: Option<i64>, qty: Option<i64>, is_sent: bool },
-    Answer { order: usize, has_id: bool, reason: u8 },
-    Report { order: usize, state: u8, is_absent: bool, by_id: bool, has_id: bool, price: Option<i64>, qty: Option<i64>, cum: Option<i64> },
-    Fill { order: usize, trade: u128, qty: i64, price: i64, more: Option<i64>, by_id: bool, has_id: bool },
+    Amend {
+        order: usize,
+        price: Option<i64>,
+        qty: Option<i64>,
+        is_sent: bool,
+    },
+    Answer {
+        order: usize,
+        has_id: bool,
+        reason: u8,
+    },
+    Report {
+        order: usize,
+        state: u8,
+        is_absent: bool,
+        by_id: bool,
+        has_id: bool,
+        price: Option<i64>,
+        qty: Option<i64>,
+        cum: Option<i64>,
+    },
+    Fill {
+        order: usize,
+        trade: u128,
+        qty: i64,
+        price: i64,
+        more: Option<i64>,
+        by_id: bool,
+        has_id: bool,
+    },
     LinkLost,
     Later(u64),
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    use Event::{Amend, Answer, CancelNotSent, CancelSent, Fill, Later, LinkLost, NotSent, Place, Report, Sent};
+    use Event::{
+        Amend, Answer, CancelNotSent, CancelSent, Fill, Later, LinkLost, NotSent, Place, Report,
+        Sent,
+    };
     let order = || 0usize..7;
     let some = || proptest::option::of(1i64..20);
     prop_oneof![
@@ -327,7 +398,10 @@ impl Pair {
     fn id(&self, order: usize) -> (Option<usize>, ClientOrderId) {
         match self.naive.orders.get(order) {
             Some(plain) => (Some(order), plain.id),
-            None => (None, ClientOrderId::new(Epoch(9), LaneId(0), order as u32 + 1).unwrap()),
+            None => (
+                None,
+                ClientOrderId::new(Epoch(9), LaneId(0), order as u32 + 1).unwrap(),
+            ),
         }
     }
 
@@ -370,8 +444,17 @@ impl Pair {
                     self.naive.orders[at].is_cancelling = false;
                 }
             }
-            Event::Amend { order, price, qty, is_sent } => self.amend(order, price, qty, is_sent),
-            Event::Answer { order, has_id, reason } => {
+            Event::Amend {
+                order,
+                price,
+                qty,
+                is_sent,
+            } => self.amend(order, price, qty, is_sent),
+            Event::Answer {
+                order,
+                has_id,
+                reason,
+            } => {
                 let (at, id) = self.id(order);
                 let (venue_id, reason) = (venue_id(order, has_id), REASONS[usize::from(reason)]);
                 self.oms.on_answer(id, OrderId(venue_id), reason);
@@ -379,7 +462,16 @@ impl Pair {
                     self.naive.answer(at, venue_id, reason);
                 }
             }
-            Event::Report { order, state, is_absent, by_id, has_id, price, qty, cum } => {
+            Event::Report {
+                order,
+                state,
+                is_absent,
+                by_id,
+                has_id,
+                price,
+                qty,
+                cum,
+            } => {
                 let (_, id) = self.id(order);
                 let (state, reason) = match is_absent {
                     true => (OrderState::Rejected, RejectReason::UnknownOrder),
@@ -401,7 +493,15 @@ impl Pair {
                 self.oms.on_report(&report, &self.instrument, now);
                 self.naive.report(&report, self.now);
             }
-            Event::Fill { order, trade, qty, price, more, by_id, has_id } => {
+            Event::Fill {
+                order,
+                trade,
+                qty,
+                price,
+                more,
+                by_id,
+                has_id,
+            } => {
                 let (at, id) = self.id(order);
                 let filled = at.map_or(0, |at| self.naive.orders[at].filled());
                 let report = FillReport {
@@ -419,11 +519,14 @@ impl Pair {
                     venue_ns: VenueNanos(0),
                 };
                 self.naive.fill(&report);
-                if let FillOutcome::Counted { order, qty, price, .. } =
-                    self.oms.on_fill(&report, &self.instrument)
+                if let FillOutcome::Counted {
+                    order, qty, price, ..
+                } = self.oms.on_fill(&report, &self.instrument)
                 {
                     let value = self.instrument.notional(price, qty).unwrap();
-                    self.position.book(order.side, qty, value, Notional(0).into()).unwrap();
+                    self.position
+                        .book(order.side, qty, value, Notional(0).into())
+                        .unwrap();
                 }
             }
             Event::LinkLost => {
@@ -454,7 +557,9 @@ impl Pair {
             price: Price(price),
             qty: Qty(qty),
         };
-        self.oms.admit(&order, VENUE, StrategyId(0), UnixNanos(self.now)).unwrap();
+        self.oms
+            .admit(&order, VENUE, StrategyId(0), UnixNanos(self.now))
+            .unwrap();
         self.naive.orders.push(Plain {
             id,
             venue_id: 0,
@@ -489,7 +594,10 @@ impl Pair {
         } else {
             self.oms.on_amend_not_sent(id, RejectReason::RateLimit);
         }
-        let Some(plain) = at.map(|at| &mut self.naive.orders[at]).filter(|it| !it.is_final()) else {
+        let Some(plain) = at
+            .map(|at| &mut self.naive.orders[at])
+            .filter(|it| !it.is_final())
+        else {
             return;
         };
         plain.asked = (price.unwrap_or(plain.price), qty.unwrap_or(plain.qty));
@@ -507,10 +615,21 @@ impl Pair {
         for plain in &self.naive.orders {
             let order = self.oms.get(plain.id).unwrap();
             prop_assert_eq!(order.state, plain.state, "{:?}", plain);
-            prop_assert_eq!((order.price.0, order.qty.0, order.cum.0), (plain.price, plain.qty, plain.cum));
-            prop_assert_eq!((order.filled.0, order.order_id.0), (plain.filled(), plain.venue_id));
+            prop_assert_eq!(
+                (order.price.0, order.qty.0, order.cum.0),
+                (plain.price, plain.qty, plain.cum)
+            );
+            prop_assert_eq!(
+                (order.filled.0, order.order_id.0),
+                (plain.filled(), plain.venue_id)
+            );
             let flags = (order.is_cancelling, order.is_amending, order.is_inferred);
-            prop_assert_eq!(flags, (plain.is_cancelling, plain.is_amending, plain.is_inferred), "{:?}", plain);
+            prop_assert_eq!(
+                flags,
+                (plain.is_cancelling, plain.is_amending, plain.is_inferred),
+                "{:?}",
+                plain
+            );
             prop_assert_eq!(order.leaves_worst().0, plain.worst(), "{:?}", plain);
         }
         prop_assert_eq!(self.oms.exposure(IT), self.naive.exposure());

@@ -112,7 +112,11 @@ fn the_second_of_a_pair_is_checked_as_if_the_first_worked() {
         exposure: 325,
         limit: 300,
     };
-    assert_eq!(both.map(drop), Err((1, beyond)), "one has room, both have not");
+    assert_eq!(
+        both.map(drop),
+        Err((1, beyond)),
+        "one has room, both have not"
+    );
     full.working_buy = Qty(260);
     let both = gate.check_pair((&one, &full), (&one, &full), NOW);
     assert_eq!(both.map(drop).map_err(|(which, _)| which), Err(0));

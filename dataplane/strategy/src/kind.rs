@@ -76,7 +76,10 @@ mod tests {
         assert_eq!(key, "quote_qtty");
         assert!(why.contains("quote_qty, position_max"), "{why}");
         let (key, why) = kind.check(&[], none).unwrap_err();
-        assert_eq!((key.as_str(), why.as_str()), ("quote_qty", "`quote_qty` is missing"));
+        assert_eq!(
+            (key.as_str(), why.as_str()),
+            ("quote_qty", "`quote_qty` is missing")
+        );
         let ticks = |name: &str| match name {
             "half_spread_ticks" => Some("many".to_owned()),
             _ => Some("1".to_owned()),

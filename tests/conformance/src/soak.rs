@@ -143,14 +143,16 @@ fn wish(it: &mut Trial<'_, '_>, dice: &mut Dice) -> Held {
         Side::Sell
     };
     let pick = |dice: &mut Dice| live[dice.roll(live.len())];
-    let new = |kind, tif, price| Intent::New(Wish {
- leg: None,
-        side,
-        kind,
-        tif,
-        price,
-        qty,
-    });
+    let new = |kind, tif, price| {
+        Intent::New(Wish {
+            leg: None,
+            side,
+            kind,
+            tif,
+            price,
+            qty,
+        })
+    };
     let wish = match dice.roll(4) {
         0 => new(OrderKind::Limit, Tif::Ioc, it.best(side.opposite())?.price),
         1 if !live.is_empty() && it.known.capabilities.amend_price => {

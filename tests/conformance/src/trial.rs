@@ -305,7 +305,7 @@ impl<'s, 'r> Trial<'s, 'r> {
         let next = |it: &Self| it.stage.engine().oms().next_id();
         let id = next(self).map_err(|error| format!("{error}"))?;
         self.script().wishes.push_back(Intent::New(Wish {
- leg: None,
+            leg: None,
             side,
             kind,
             tif,

@@ -83,7 +83,7 @@ impl<'r> Nodes<'r> {
         let one = instrument.notional(price, lot)?;
         let worth = (50_000_000_000_000 / one.0.max(1)) as i64 + 1;
         Some(Intent::New(Wish {
- leg: None,
+            leg: None,
             side: Side::Buy,
             kind: OrderKind::PostOnly,
             tif: Tif::Gtc,

@@ -222,7 +222,11 @@ impl Engine<'_> {
                 self.enter(second, strategy, tsc(), now);
             }
             Err((which, refusal)) => {
-                let instrument = if which == 0 { one.instrument } else { two.instrument };
+                let instrument = if which == 0 {
+                    one.instrument
+                } else {
+                    two.instrument
+                };
                 self.on_refusal(at, strategy, instrument, refusal, now);
             }
             Ok(_) => {}
@@ -333,8 +337,12 @@ impl Engine<'_> {
         id: InstrumentId,
         check: impl FnOnce(&mut Gate, &Context<'_>) -> Result<T, Refusal>,
     ) -> Option<Result<T, Refusal>> {
-        let markets = (&self.instruments, &self.books);
-        let context = context_of(markets, (&self.positions, &self.venues, &self.oms), id)?;
+        let markets = (self.instruments.as_slice(), self.books.as_slice());
+        let context = context_of(
+            markets,
+            (&self.positions, self.venues.as_slice(), &self.oms),
+            id,
+        )?;
         Some(check(&mut self.gate, &context))
     }
 
@@ -437,7 +445,10 @@ impl Legs for Look<'_> {
         let can_trade = self.may_wish
             && proof.state == State::Synced
             && self.now.unix.since(proof.at) <= self.gate.node_limits().book_age_ns_max
-            && self.gate.check_authority(is_reconciled, self.now.unix).is_ok();
+            && self
+                .gate
+                .check_authority(is_reconciled, self.now.unix)
+                .is_ok();
         let position = self.positions.get(id);
         Some(Leg {
             instrument,

@@ -45,12 +45,15 @@ impl Plan<'_> {
         for (index, section) in self.config.strategy.iter().enumerate() {
             let id = StrategyId(index as u16);
             let legs = section.legs();
-            let is_here = legs.iter().any(|leg| VenueId::from_name(&leg.venue) == Some(venue));
+            let is_here = legs
+                .iter()
+                .any(|leg| VenueId::from_name(&leg.venue) == Some(venue));
             if !is_here || engine.is_seated(id) {
                 continue;
             }
             let known = |leg: &dp_config::Leg| {
-                let found = registry.find(VenueId::from_name(&leg.venue)?, leg.symbol.as_bytes())?;
+                let found =
+                    registry.find(VenueId::from_name(&leg.venue)?, leg.symbol.as_bytes())?;
                 engine.book(found).is_some().then_some(found)
             };
             let Some(ids) = legs.iter().map(known).collect::<Option<Vec<_>>>() else {
@@ -59,7 +62,11 @@ impl Plan<'_> {
             match self.make(index, &ids, registry) {
                 Ok(made) => {
                     let symbols: Vec<&str> = legs.iter().map(|leg| leg.symbol.as_str()).collect();
-                    tracing::info!(strategy = made.name(), symbols = symbols.join(" "), "strategy seated");
+                    tracing::info!(
+                        strategy = made.name(),
+                        symbols = symbols.join(" "),
+                        "strategy seated"
+                    );
                     engine.seat(id, &ids, made);
                 }
                 Err(error) => tracing::error!(%error, "a strategy cannot run"),

@@ -110,7 +110,7 @@ impl<'r> Desk<'r> {
             position_max: Qty(10),
         };
         engine.set_limits(ID, Some(limits));
-        engine.seat(StrategyId(0), ID, Box::new(Buyer));
+        engine.seat(StrategyId(0), &[ID], Box::new(Buyer));
         Self {
             region,
             engine,
@@ -458,7 +458,7 @@ fn a_price_out_of_this_world_reaches_no_strategy() {
     }
     let memory = Memory::new();
     let mut desk = Desk::new(&memory.region, 1);
-    desk.engine.seat(StrategyId(1), ID, Box::new(Taker));
+    desk.engine.seat(StrategyId(1), &[ID], Box::new(Taker));
     desk.settle(&[]);
     let trade = |desk: &mut Desk<'_>, price| {
         desk.hear(&Event::Trade(TradeMsg {

@@ -136,7 +136,7 @@ impl<'r> Pair<'r> {
                     position_max: Qty(10),
                 };
                 engine.set_limits(id, Some(limits));
-                engine.seat(StrategyId(0), id, Box::new(Buyer));
+                engine.seat(StrategyId(0), &[id], Box::new(Buyer));
             }),
         });
         let mut pair = Self {

@@ -71,7 +71,7 @@ pub(super) fn refused_here(it: &mut Trial<'_, '_>) -> Outcome {
     it.come_up()?;
     let (price, qty) = (it.best(Side::Buy)?.price, it.small()?);
     it.script().wishes.push_back(Intent::New(Wish {
- leg: None,
+        leg: None,
         side: Side::Buy,
         kind: OrderKind::Limit,
         tif: Tif::Gtc,
@@ -373,7 +373,7 @@ fn burst(it: &mut Trial<'_, '_>) -> Outcome {
     let (price, qty) = (it.behind(Side::Buy)?, it.small()?);
     for _ in 0..50 {
         it.script().wishes.push_back(Intent::New(Wish {
- leg: None,
+            leg: None,
             side: Side::Buy,
             kind: OrderKind::PostOnly,
             tif: Tif::Gtc,
@@ -424,14 +424,16 @@ fn decide(it: &mut Trial<'_, '_>, prices: [Price; 3]) -> Result<[ClientOrderId; 
     let qty = it.small()?;
     let first = it.stage().engine().oms().next_id();
     let first = first.map_err(|error| error.to_string())?;
-    let wishes = prices.map(|price| Intent::New(Wish {
- leg: None,
-        side: Side::Buy,
-        kind: OrderKind::PostOnly,
-        tif: Tif::Gtc,
-        price,
-        qty,
-    }));
+    let wishes = prices.map(|price| {
+        Intent::New(Wish {
+            leg: None,
+            side: Side::Buy,
+            kind: OrderKind::PostOnly,
+            tif: Tif::Gtc,
+            price,
+            qty,
+        })
+    });
     it.script().wishes.extend(wishes);
     Ok([0, 1, 2].map(|nth| ClientOrderId(first.0 + nth)))
 }
