@@ -325,6 +325,12 @@ impl<'r> Engine<'r> {
         Some(slot.keeper.counts())
     }
 
+    /// What an instrument's feeds have done for its book; `None` where it has one, or none yet.
+    pub fn feed_counts(&self, id: InstrumentId) -> Option<FeedCounts> {
+        let slot = self.books.get(id.0 as usize)?.as_ref()?;
+        slot.keeper.feed_counts()
+    }
+
     /// Rules of the instruments, by id.
     pub fn instruments(&self) -> &[Instrument] {
         &self.instruments
