@@ -325,10 +325,10 @@ impl<'r> Engine<'r> {
         Some(slot.keeper.counts())
     }
 
-    /// What an instrument's feeds have done for its book; `None` where it has one, or none yet.
-    pub fn feed_counts(&self, id: InstrumentId) -> Option<FeedCounts> {
+    /// Feeds that could bring an instrument's book alone; `None` where it has one, or none yet.
+    pub fn feeds_ready(&self, id: InstrumentId) -> Option<usize> {
         let slot = self.books.get(id.0 as usize)?.as_ref()?;
-        slot.keeper.feed_counts()
+        slot.keeper.feeds_ready()
     }
 
     /// Rules of the instruments, by id.
