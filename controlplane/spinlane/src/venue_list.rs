@@ -178,6 +178,20 @@ mod tests {
         );
     }
 
+    /// The configuration knows no machine, so it names the venues by itself.
+    #[test]
+    fn the_configuration_offers_batches_as_the_machines_have_them() {
+        for (id, can) in venues().expect("machines") {
+            let by_rest = dp_config::BATCHES_BY_REST.contains(&id);
+            let by_link = dp_config::BATCHES_BY_LINK.contains(&id);
+            let want = (
+                can.batch_new == BatchNew::Rest,
+                can.batch_new == BatchNew::Link,
+            );
+            assert_eq!((by_rest, by_link), want, "{id}");
+        }
+    }
+
     #[test]
     fn every_venue_of_the_build_is_listed_once_and_can_place_and_cancel() {
         let venues = venues().expect("machines");

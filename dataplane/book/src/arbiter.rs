@@ -308,6 +308,11 @@ impl Arbiter {
             .find(|at| *at < FEEDS_MAX && self.alive & bit(*at) != 0)
     }
 
+    /// How many feeds are there.
+    pub const fn alive_count(&self) -> usize {
+        self.alive.count_ones() as usize
+    }
+
     /// Holes filled from another feed so far.
     pub const fn filled(&self) -> u64 {
         self.filled

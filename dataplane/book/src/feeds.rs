@@ -182,6 +182,19 @@ impl<R: SyncRule + Copy> Feeds<R> {
         }
     }
 
+    /// Feeds that could bring the book alone, as far as is known; `None` with one. Of those with common numbers: that have
+    /// spoken since they came up; of the others: whose own book is whole.
+    pub fn ready(&self) -> Option<usize> {
+        let is_whole = |keeper: &Keeper<R>| keeper.proof().state == State::Synced;
+        Some(match self.more.as_ref()? {
+            More::Numbered(merged) => merged.arbiter.alive_count(),
+            More::Timed(timed) => {
+                let others = timed.others.iter().filter(|keeper| is_whole(keeper));
+                usize::from(is_whole(&self.first)) + others.count()
+            }
+        })
+    }
+
     fn shown(&self) -> &Keeper<R> {
         match (self.shown, &self.more) {
             (1.., Some(More::Timed(timed))) => {

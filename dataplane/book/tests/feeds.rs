@@ -383,6 +383,32 @@ fn a_book_without_numbers_moves_to_the_feed_that_is_ahead() {
 }
 
 #[test]
+fn a_feed_whose_whole_book_was_lost_asks_for_it_and_is_no_stand_in_before() {
+    let it = instrument();
+    let mut feeds = Feeds::new(
+        TIMED,
+        FeedPlan {
+            count: 2,
+            hold_ns: HOLD_NS,
+        },
+    );
+    let mut bring = |feed, message: Message| {
+        let at = (UnixNanos(1), UnixNanos(1));
+        let taken = feeds.on_msg(feed, &message.bare(), &it, at);
+        (taken.outcome, taken.ask, feeds.ready())
+    };
+    let applied = Some(Outcome::Applied);
+    assert_eq!(bring(0, Message::snapshot(1)), (applied, None, Some(1)));
+    assert_eq!(bring(1, Message::delta(2)), (None, Some(1), Some(1)));
+    assert_eq!(bring(1, Message::delta(3)), (None, None, Some(1)), "once");
+    assert_eq!(bring(1, Message::snapshot(3)), (None, None, Some(2)));
+    assert_eq!(feeds.lose(0), Loss::Moved);
+    assert_eq!(feeds.ready(), Some(1));
+    assert_eq!(feeds.lose(1), Loss::Whole);
+    assert_eq!(feeds.ready(), Some(0));
+}
+
+#[test]
 fn without_any_time_silence_moves_it() {
     let it = instrument();
     let mut feeds = Feeds::new(

@@ -15,10 +15,10 @@ pub enum Batches {
     Rest,
 }
 
-/// Venues whose order link takes each order by itself, and whose REST takes several.
-const BY_REST: [VenueId; 2] = [VenueId::BINANCE_USDM, VenueId::KUCOIN];
-/// Venues whose order link takes several, and always gets them.
-const BY_LINK: [VenueId; 6] = [
+/// Venues whose order link takes each order by itself, and whose REST takes several: as their machines say.
+pub const BATCHES_BY_REST: [VenueId; 2] = [VenueId::BINANCE_USDM, VenueId::KUCOIN];
+/// Venues whose order link takes several, and always gets them: as their machines say.
+pub const BATCHES_BY_LINK: [VenueId; 6] = [
     VenueId::BITFINEX,
     VenueId::BYBIT,
     VenueId::HUOBI,
@@ -35,9 +35,9 @@ impl Venue {
         }
         let id = VenueId::from_name(name);
         let is_among = |venues: &[VenueId]| id.is_some_and(|id| venues.contains(&id));
-        let why = if is_among(&BY_LINK) {
+        let why = if is_among(&BATCHES_BY_LINK) {
             "its order link carries orders of one decision together, always: leave the key out"
-        } else if !is_among(&BY_REST) {
+        } else if !is_among(&BATCHES_BY_REST) {
             "\"rest\" is for binance-usdm and kucoin, which take several orders by REST alone: leave the key out"
         } else if self.keys_file.is_none() {
             "\"rest\" sends orders, which need a key: name its file in keys_file, or leave this out"

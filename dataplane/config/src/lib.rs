@@ -68,7 +68,7 @@ mod roles;
 mod strategy;
 mod transport;
 
-pub use batches::Batches;
+pub use batches::{BATCHES_BY_LINK, BATCHES_BY_REST, Batches};
 pub use feeds::MarketData;
 pub use fix::{Fix, FixInstrument};
 pub use multicast::{Joined, Multicast, MulticastFeed};

@@ -75,6 +75,11 @@ impl AnyKeeper {
         each!(self, keeper => keeper.feed_counts())
     }
 
+    /// As [`Feeds::ready`].
+    pub fn feeds_ready(&self) -> Option<usize> {
+        each!(self, keeper => keeper.ready())
+    }
+
     /// As [`Feeds::book`].
     #[inline]
     pub fn book(&self) -> &Book {

@@ -328,6 +328,12 @@ impl<'r> Engine<'r> {
         Some(slot.keeper.counts())
     }
 
+    /// Feeds that could bring an instrument's book alone; `None` where it has one, or none yet.
+    pub fn feeds_ready(&self, id: InstrumentId) -> Option<usize> {
+        let slot = self.books.get(id.0 as usize)?.as_ref()?;
+        slot.keeper.feeds_ready()
+    }
+
     /// Rules of the instruments, by id.
     pub fn instruments(&self) -> &[Instrument] {
         &self.instruments

@@ -4,7 +4,7 @@ use super::feed::{UNPROVEN, is_proven};
 use super::{Case, Outcome, Verdict};
 use crate::trial::{Held, TRADED, Trial};
 use dp_shm::Counter;
-use dp_types::VenueId;
+use dp_types::{InstrumentId, VenueId};
 
 pub const CASES: &[Case] = &[
     Case::twice(
@@ -40,9 +40,22 @@ const AGE_NS_MAX: u64 = 3_000_000_000;
 /// Until both feeds bring the books.
 fn both_up(it: &mut Trial<'_, '_>) -> Held {
     it.come_up()?;
+    both_bring(it)
+}
+
+/// Until either feed could bring each book alone, and does. Of lines, which are merged before the books, there is
+/// nothing to ask: datagrams are counted.
+fn both_bring(it: &mut Trial<'_, '_>) -> Held {
     let copies = it.count(Counter::FeedCopies);
     it.until("both feeds bring the books", 60_000, |it| {
-        it.count(Counter::FeedCopies) >= copies + 20
+        let engine = it.stage().engine();
+        let is_ready = |at| {
+            engine
+                .feeds_ready(InstrumentId(at))
+                .is_none_or(|feeds| feeds == 2)
+        };
+        let are_ready = is_ready(0) && is_ready(1);
+        are_ready && it.count(Counter::FeedCopies) >= copies + 20
     })
 }
 
@@ -138,10 +151,7 @@ fn cut(it: &mut Trial<'_, '_>) -> Outcome {
         // The one that was not cut last is the oldest.
         inflict(it, "disconnect:conn=1")?;
         unseen(it, 2_000, before)?;
-        let copies = it.count(Counter::FeedCopies);
-        it.until("the feed is back", 60_000, |it| {
-            it.count(Counter::FeedCopies) >= copies + 20
-        })?;
+        both_bring(it)?;
     }
     unseen(it, 1_000, before)?;
     // A line is silent and then goes on.
