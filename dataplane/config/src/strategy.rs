@@ -124,9 +124,12 @@ impl Config {
                 );
             }
             for (at, leg) in legs.iter().enumerate() {
-                let key = |name: &str| match has_one {
-                    true => format!(".{name}"),
-                    false => format!(".legs[{at}].{name}"),
+                let key = |name: &str| {
+                    if has_one {
+                        format!(".{name}")
+                    } else {
+                        format!(".legs[{at}].{name}")
+                    }
                 };
                 if !VenueId::from_name(&leg.venue).is_none_or(VenueId::takes_orders) {
                     let why = format!("{} takes no orders: it is prices alone", leg.venue);

@@ -473,10 +473,11 @@ impl Pair {
                 cum,
             } => {
                 let (_, id) = self.id(order);
-                let (state, reason) = match is_absent {
-                    true => (OrderState::Rejected, RejectReason::UnknownOrder),
+                let (state, reason) = if is_absent {
+                    (OrderState::Rejected, RejectReason::UnknownOrder)
+                } else {
                     // Never `New`: no evidence shows that.
-                    false => (OrderState::ALL[1 + usize::from(state)], RejectReason::None),
+                    (OrderState::ALL[1 + usize::from(state)], RejectReason::None)
                 };
                 let report = OrderReport {
                     instrument: IT,

@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// `package → the workspace packages it may depend on`, normal dependencies only. ARCHITECTURE.md
 /// draws the same table; a venue's row is made for every `dp-venue-*`.
-const ALLOWED: [(&str, &[&str]); 23] = [
+const ALLOWED: [(&str, &[&str]); 25] = [
     ("dp-types", &[]),
     ("dp-config", &["dp-types", "dp-secret"]),
     ("dp-host", &[]),
@@ -19,7 +19,9 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     ("dp-proto", &["dp-types", "dp-wire"]),
     ("dp-tcp", &[]),
     ("dp-book", &["dp-types"]),
-    ("dp-strategy", &["dp-types", "dp-book"]),
+    ("dp-signal", &["dp-types", "dp-book"]),
+    ("dp-strategy", &["dp-types", "dp-book", "dp-signal"]),
+    ("dp-paper", &["dp-types", "dp-book", "dp-venue-api"]),
     ("dp-risk", &["dp-types"]),
     ("dp-oms", &["dp-types"]),
     ("dp-journal", &["dp-types", "dp-shm"]),

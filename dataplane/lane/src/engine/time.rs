@@ -92,7 +92,7 @@ impl Engine<'_> {
         self.read_limits(now);
         for at in 0..self.seats.len() {
             self.call_seat(at, 0, now, |strategy, view, out| {
-                strategy.on_timer(view, out)
+                strategy.on_timer(view, out);
             });
         }
     }
