@@ -14,7 +14,7 @@ setup:           ## install what is missing (PostgreSQL and small tools), nothin
 	@.ci/setup
 
 demo: setup      ## build, then trade against two simulated venues for 30 s (DEMO_SECONDS=n)
-	$(CARGO) build --release --locked -p spinlane -p dp-lane -p spinlane-sim
+	$(CARGO) build --release --locked -p spinlane -p dp-app -p spinlane-sim
 	./target/release/spinlane demo --seconds $(DEMO_SECONDS)
 
 test: setup      ## every test that fits 20 minutes on two cores

@@ -1,4 +1,4 @@
-//! The dataplane process: lanes, wired from the crates below.
+//! Lanes of the dataplane, wired from the crates below.
 //!
 //! One lane is one thread: its own io_uring, venue machines, books, strategies, risk gate, orders and
 //! journal ring. Lanes share nothing but the node's shared memory. Nothing in a turn blocks or waits for
@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 mod any_venue;
-pub mod app;
 mod books;
 pub mod budget;
 mod cast;

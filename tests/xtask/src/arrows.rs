@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// `package → the workspace packages it may depend on`, normal dependencies only. ARCHITECTURE.md
 /// draws the same table; a venue's row is made for every `dp-venue-*`.
-const ALLOWED: [(&str, &[&str]); 25] = [
+const ALLOWED: [(&str, &[&str]); 26] = [
     ("dp-types", &[]),
     ("dp-config", &["dp-types", "dp-secret"]),
     ("dp-host", &[]),
@@ -27,6 +27,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
     ("dp-journal", &["dp-types", "dp-shm"]),
     ("dp-venue-api", &["dp-types", "dp-secret", "dp-wire"]),
     ("dp-transport", &["dp-types", "dp-shm", "dp-tcp"]),
+    ("dp-app", &["dp-types", "dp-config", "dp-strategy", "dp-lane"]),
     ("cp-store", &["dp-types", "dp-shm", "dp-journal"]),
     (
         "dp-lane",
@@ -39,6 +40,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
             "dp-proto",
             "dp-tcp",
             "dp-book",
+            "dp-signal",
             "dp-strategy",
             "dp-risk",
             "dp-oms",

@@ -1,5 +1,6 @@
 //! The dataplane process: starts the lanes of one node and waits for the word to stop. Of the shipped binary and of one
 //! with strategies of your own alike.
+#![forbid(unsafe_code)]
 
 use clap::Parser;
 use dp_strategy::Kind;
@@ -40,7 +41,7 @@ const LOG_LINES_MAX: usize = 16 << 10;
 /// # const MINE: Kind = dp_strategy::MarketMaker::KIND;
 /// fn main() -> std::process::ExitCode {
 ///     let kinds = [&dp_strategy::SHIPPED[..], &[MINE]].concat();
-///     dp_lane::app::main(&kinds)
+///     dp_app::main(&kinds)
 /// }
 /// ```
 pub fn main(kinds: &[Kind]) -> ExitCode {
@@ -73,8 +74,8 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
         }
     };
     if cli.check {
-        let checked = crate::node::check(&config, kinds);
-        if let Err(error) = checked.and_then(|()| crate::budget::check(&config)) {
+        let checked = dp_lane::node::check(&config, kinds);
+        if let Err(error) = checked.and_then(|()| dp_lane::budget::check(&config)) {
             eprintln!("error: {error}");
             return ExitCode::from(USAGE);
         }
@@ -87,7 +88,7 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
                 lane.idle,
                 transport(&config, lane)
             );
-            for budget in crate::budget::texts(&config, index) {
+            for budget in dp_lane::budget::texts(&config, index) {
                 println!("  {budget}");
             }
         }
@@ -103,7 +104,7 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    let outcome = crate::node::run(&config, kinds, &stop);
+    let outcome = dp_lane::node::run(&config, kinds, &stop);
     if let Err(error) = &outcome {
         tracing::error!(%error, "the dataplane ends");
     }
@@ -124,7 +125,7 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
 
 /// A lane's transport, for `--check`.
 fn transport(config: &dp_config::Config, lane: &dp_config::Lane) -> String {
-    let way = crate::way::chosen(lane).name();
+    let way = dp_lane::way::chosen(lane).name();
     match lane.card() {
         None => way.to_owned(),
         Some(card) => format!(
@@ -139,7 +140,7 @@ fn transport(config: &dp_config::Config, lane: &dp_config::Lane) -> String {
 
 /// Says what was undone, one change a line.
 fn mend(config: &dp_config::Config) -> ExitCode {
-    match crate::way::mend(config) {
+    match dp_lane::way::mend(config) {
         Ok(changes) => {
             for change in changes {
                 println!("undone: {change}");

@@ -1,6 +1,6 @@
 //! A dataplane with a strategy of your own beside the shipped ones: the whole of it.
 //!
-//! `cargo run --release -p dp-lane --example own_strategy -- --config node.toml`, with
+//! `cargo run --release -p dp-app --example own_strategy -- --config node.toml`, with
 //!
 //! ```toml
 //! [[strategy]]
@@ -68,5 +68,5 @@ impl Strategy for PatientBid {
 
 fn main() -> ExitCode {
     let kinds = [&SHIPPED[..], &[PatientBid::KIND]].concat();
-    dp_lane::app::main(&kinds)
+    dp_app::main(&kinds)
 }

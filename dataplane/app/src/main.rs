@@ -2,5 +2,5 @@
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {
-    dp_lane::app::main(&dp_strategy::SHIPPED)
+    dp_app::main(&dp_strategy::SHIPPED)
 }
