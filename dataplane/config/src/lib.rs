@@ -120,6 +120,13 @@ pub struct Node {
     /// Market-data ticks each lane's tick ring holds; a power of two.
     #[serde(default = "default_tick_records")]
     pub tick_records: u32,
+    /// Directory into which everything each engine is told is recorded, a file an engine and start, to be played again
+    /// bit for bit (`spinlane-dataplane replay`). Left out: nothing is.
+    #[serde(default)]
+    pub inputs_dir: Option<PathBuf>,
+    /// Longest such file, MiB; a recording ends there.
+    #[serde(default = "default_inputs_mib_max")]
+    pub inputs_mib_max: u32,
     /// `live`: the machine must be what it should be; `test`: what it lacks is told and no more.
     #[serde(default)]
     pub mode: Mode,
@@ -141,6 +148,10 @@ pub enum Mode {
     Live,
     /// Meets simulators.
     Test,
+}
+
+const fn default_inputs_mib_max() -> u32 {
+    64 << 10
 }
 
 const fn default_journal_records() -> u32 {

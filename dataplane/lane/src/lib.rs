@@ -15,6 +15,7 @@ mod engine;
 mod fix;
 mod further;
 pub mod host;
+pub mod inputs;
 mod lane;
 mod link;
 pub mod node;

@@ -8,6 +8,7 @@
 mod build;
 mod connect;
 mod past;
+mod record;
 mod strategies;
 mod tables;
 
@@ -30,6 +31,7 @@ use dp_transport::{Clock, clock};
 use dp_types::limit::INSTRUMENTS_MAX;
 use dp_types::{Epoch, LaneId};
 use past::{doubt_positions, keep_kill, note_flat, restore_kill, take_over};
+use record::Recordings;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use tables::{publish_limits, seed_registry};
@@ -156,7 +158,9 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
     let mut costs = cost::Watch::new(config, &region, &subjects);
     // Set whenever the lanes have ended, however they did.
     let is_over = AtomicBool::new(false);
+    let recordings = Recordings::prepare(config, epoch)?;
     std::thread::scope(|scope| {
+        let _untaken = recordings.start(scope);
         let lanes = config.lane.iter().zip(seats).zip(turnstiles);
         let lanes = lanes.zip(ways.lanes()).zip(&subjects).zip(parts);
         for (index, (((((lane, seat), turnstile), way), subject), part)) in lanes.enumerate() {
@@ -173,6 +177,7 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
                 clock,
                 region: &region,
                 recovered: &recovered,
+                recordings: &recordings,
                 shared: &shared,
                 subject,
             };
@@ -249,6 +254,7 @@ struct Plan<'a> {
     clock: Clock,
     region: &'a Region,
     recovered: &'a Recovered,
+    recordings: &'a Recordings,
     shared: &'a Mutex<Shared>,
     /// Where the lane tells who it is, once it has confined itself.
     subject: &'a OnceLock<Subject>,

@@ -2,6 +2,7 @@
 //!
 //! One writer: the lane's thread. Nothing here decides anything.
 
+use crate::inputs::{Recorder, Tap};
 use dp_journal::entry::{Fill, OrderUpdate, Position as PositionEntry};
 use dp_journal::{Entry, Journal, Tick, TickKind};
 use dp_oms::{Change, Position};
@@ -33,6 +34,8 @@ pub struct Wall<'r> {
     pub commands: Consumer<'r, COMMAND_WORDS>,
     journal: Journal<'r>,
     ticks: Producer<'r, TICK_WORDS>,
+    /// Who listens at the engine's entry points.
+    pub(crate) tap: Tap,
     /// The journal refused something that cannot wait: no new orders until it has room and the live
     /// orders stand in it again.
     pub is_behind: bool,
@@ -50,6 +53,7 @@ impl<'r> Wall<'r> {
             commands: writer.commands,
             journal: Journal::new(writer.journal, lane, epoch),
             ticks: writer.ticks,
+            tap: Tap::Off,
             is_behind: false,
         }
     }
@@ -75,12 +79,46 @@ impl<'r> Wall<'r> {
 
     /// Whether the journal has room for a wish. Without, strategies may not trade and pull their quotes.
     pub fn has_room(&mut self) -> bool {
-        !self.is_behind && self.journal.has_room_for_wishes()
+        if self.is_behind {
+            return false;
+        }
+        if let Some(answer) = self.tap.ask() {
+            return answer;
+        }
+        let has_room = self.journal.has_room_for_wishes();
+        if !has_room {
+            self.tap.refused();
+        }
+        has_room
+    }
+
+    /// Records everything this lane's engine is told from now on.
+    pub fn record(&mut self, recorder: Recorder) {
+        self.tap = Tap::Record(Box::new(recorder));
+    }
+
+    /// The one way into the journal.
+    #[inline]
+    fn publish<const N: usize>(
+        &mut self,
+        now: UnixNanos,
+        entries: [&Entry; N],
+    ) -> Result<(), Full> {
+        let result = match self.tap.ask() {
+            Some(true) => Ok(()),
+            Some(false) => Err(Full),
+            None => self.journal.publish_all(now, entries).map(drop),
+        };
+        match result {
+            Ok(()) => self.tap.published(self.lane, now, &entries),
+            Err(Full) => self.tap.refused(),
+        }
+        result
     }
 
     /// Publishes a wish (order intent, amend, refusal) that may be left undone. False: it must be.
     pub fn wish(&mut self, now: UnixNanos, entry: &Entry) -> bool {
-        let is_published = !self.is_behind && self.journal.publish(now, entry).is_ok();
+        let is_published = !self.is_behind && self.publish(now, [entry]).is_ok();
         if !is_published {
             self.count(Counter::JournalRefusals);
         }
@@ -89,7 +127,7 @@ impl<'r> Wall<'r> {
 
     /// Publishes a fact. When even the reserve is used up the lane stops wishing until there is room.
     pub fn fact(&mut self, now: UnixNanos, entry: &Entry) {
-        if self.journal.publish(now, entry).is_err() {
+        if self.publish(now, [entry]).is_err() {
             self.fell_behind();
         }
     }
@@ -100,15 +138,16 @@ impl<'r> Wall<'r> {
     }
 
     /// Whether live orders must be published again.
-    pub const fn is_checkpoint_due(&self) -> bool {
-        self.is_behind || self.journal.is_checkpoint_due()
+    pub fn is_checkpoint_due(&mut self) -> bool {
+        let is_due = self.tap.is_checkpoint_due(self.journal.is_checkpoint_due());
+        is_due || self.is_behind
     }
 
     /// Publishes live orders so that they stay inside the ring.
     pub fn checkpoint(&mut self, now: UnixNanos, entries: impl Iterator<Item = Entry>) {
-        let mut result = Ok(0);
+        let mut result = Ok(());
         for entry in entries {
-            result = self.journal.publish(now, &entry);
+            result = self.publish(now, [&entry]);
             if result == Err(Full) {
                 break;
             }
@@ -149,7 +188,7 @@ impl<'r> Wall<'r> {
     ) {
         let fill = fill_entry(order, report, price, qty);
         let position = position_entry(order.instrument, order.venue, state);
-        if self.journal.publish_all(now, [&fill, &position]).is_err() {
+        if self.publish(now, [&fill, &position]).is_err() {
             self.fell_behind();
         }
         self.show_position(order.instrument, *state);

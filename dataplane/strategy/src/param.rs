@@ -190,6 +190,21 @@ impl Values {
         Ok(Self(values))
     }
 
+    /// From numbers that were values of this list before.
+    ///
+    /// Errors: [`ParamFault`]: one is out of its range now.
+    pub fn of(params: &[Param], values: &[i64; PARAMS_MAX]) -> Result<Self, ParamFault> {
+        for (param, value) in params.iter().zip(values) {
+            param.check(*value)?;
+        }
+        Ok(Self(*values))
+    }
+
+    /// All of them; 0 beyond the list.
+    pub const fn all(&self) -> &[i64; PARAMS_MAX] {
+        &self.0
+    }
+
     /// The value at `at` of the list; 0 beyond it.
     pub fn get(&self, at: usize) -> i64 {
         self.0.get(at).copied().unwrap_or(0)

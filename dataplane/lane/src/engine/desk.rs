@@ -2,12 +2,14 @@
 
 use super::Engine;
 use crate::desk::{Fact, Outcome, VenueLinks};
+use crate::inputs::Input;
 use dp_shm::{Command, CommandNote, VenueStatus, twin::Words as _};
 use dp_types::{ClientOrderId, InstrumentId, LaneId, Now, OrderState, UnixNanos, VenueId};
 
 impl Engine<'_> {
     /// What befell a venue's links.
     pub fn on_fact(&mut self, venue: VenueId, fact: Fact, now: Now) {
+        self.wall.tap.tell(|| Input::Fact(venue, fact, now));
         match fact {
             Fact::LoggedIn => self.on_logged_in(venue, now),
             Fact::ReconcileStarted => self.on_reconcile_started(venue, now),
@@ -24,6 +26,11 @@ impl Engine<'_> {
     /// What became of an order.
     #[inline]
     pub fn on_outcome(&mut self, outcome: Outcome, now: Now) {
+        self.wall.tap.tell(|| Input::Outcome(outcome, now));
+        self.settle_outcome(outcome, now);
+    }
+
+    fn settle_outcome(&mut self, outcome: Outcome, now: Now) {
         match outcome {
             Outcome::NewSent(id) => self.on_new_sent(id, now),
             Outcome::NewRefused(id, reason) => self.on_new_refused(id, reason, now),
@@ -37,11 +44,13 @@ impl Engine<'_> {
 
     /// A cancel is on its way to the lane that sends it: it is not asked for twice meanwhile.
     pub(crate) fn on_cancel_passed(&mut self, id: ClientOrderId, now: Now) {
+        self.wall.tap.tell(|| Input::CancelPassed(id, now));
         self.oms.on_cancel_sent(id, now.unix);
     }
 
     /// An amend is on its way to the lane that sends it. False: one is already, and this one must wait for it.
     pub(crate) fn on_amend_passed(&mut self, id: ClientOrderId, now: Now) -> bool {
+        self.wall.tap.tell(|| Input::AmendPassed(id, now));
         let is_first = self.oms.get(id).is_some_and(|order| !order.is_amending);
         self.oms.on_amend_sent(id, now.unix);
         is_first
@@ -49,10 +58,17 @@ impl Engine<'_> {
 
     /// What became of an errand.
     pub(crate) fn on_outcome_of_errand(&mut self, outcome: Outcome, now: Now) {
+        self.wall.tap.tell(|| Input::Errand(outcome, now));
         if let Outcome::AmendRefused(id, _) = outcome {
             self.oms.on_amend_turned_back(id);
         }
-        self.on_outcome(outcome, now);
+        self.settle_outcome(outcome, now);
+    }
+
+    /// Messages about a book were lost on their way from the lane that heard them.
+    pub(crate) fn on_ring_lost(&mut self, id: InstrumentId, feed: u8, now: Now) {
+        self.wall.tap.tell(|| Input::BookLost(id, feed, now));
+        self.on_book_lost(id, feed, now);
     }
 
     /// Until when a decision made on an instrument's book as it is now may leave: beyond it the book would be
@@ -74,7 +90,9 @@ impl Engine<'_> {
         }
     }
 
-    fn on_command(&mut self, note: &CommandNote) {
+    /// Obeys what somebody asks.
+    pub fn on_command(&mut self, note: &CommandNote) {
+        self.wall.tap.tell(|| Input::Command(*note));
         tracing::info!(who = note.who.as_str(), command = ?note.command, "command");
         match note.command {
             Command::Pause => self.set_paused(true),

@@ -3,6 +3,7 @@
 //! No price is traded on them: the gate looks at the book of levels, and an order leaves or stays whatever this one is.
 
 use super::{Action, Engine, VenueState};
+use crate::inputs::Input;
 use dp_book::{Outcome, State};
 use dp_shm::Counter;
 use dp_strategy::OrdersView;
@@ -11,6 +12,7 @@ use dp_types::{BookMsgKind, InstrumentId, L3Msg, Now, UnixNanos};
 impl Engine<'_> {
     /// Single orders of an instrument are to be followed, in a book of at most so many. Before its rules are known.
     pub fn follow_orders(&mut self, id: InstrumentId, orders_max: usize) {
+        self.wall.tap.tell(|| Input::Follow(id, orders_max));
         self.followed.retain(|it| it.0 != id);
         self.followed.push((id, orders_max));
     }

@@ -2,6 +2,7 @@
 //! strategies.
 
 use super::{Action, BookSlot, Engine, VenueState};
+use crate::inputs::Input;
 use crate::wall::book_state;
 use dp_book::State;
 use dp_shm::{Counter, Stage};
@@ -30,6 +31,7 @@ impl Engine<'_> {
         arrived: UnixNanos,
         decoded: Tsc,
     ) {
+        self.wall.tap.tell(|| Input::Book(feed, *msg, now, arrived));
         self.wall.count(Counter::BookEvents);
         // Of a message before, whose actions nobody has taken yet.
         self.show_news();

@@ -21,16 +21,17 @@ mod wishes;
 pub use venues::VenueState;
 
 use crate::books::AnyKeeper;
+use crate::inputs::{Input, Past, Seated};
 use crate::orders::AnyOrders;
 use crate::wall::Wall;
 use dp_book::{Book, Counts, FeedCounts, FeedPlan, Once, Proof};
 use dp_oms::{Oms, Position, Positions};
 use dp_risk::{Cleared, Gate};
 use dp_shm::{BookTop, InstrumentLimits, KillState, Stage};
-use dp_strategy::{Intents, Strategy};
+use dp_strategy::{Intents, Kind, ParamFault, Strategy, Values};
 use dp_types::{
     AmendOrder, CancelOrder, Epoch, Instrument, InstrumentId, LiveOrder, NewOrder, Now, StrategyId,
-    Tsc, UnixNanos, VenueId,
+    Text, Tsc, UnixNanos, VenueId,
 };
 use dp_venue_api::Event;
 use market::News;
@@ -101,6 +102,7 @@ struct BookSlot {
 }
 
 /// What the engine is made with.
+#[derive(Debug, Clone)]
 pub struct Setup {
     /// Epoch of this run.
     pub epoch: Epoch,
@@ -150,7 +152,8 @@ pub struct Engine<'r> {
 
 impl<'r> Engine<'r> {
     /// An engine without strategies. Takes its memory here.
-    pub fn new(wall: Wall<'r>, setup: Setup) -> Self {
+    pub fn new(mut wall: Wall<'r>, setup: Setup) -> Self {
+        wall.tap.tell(|| Input::Setup(setup.clone()));
         let count = setup.instruments.len().max(1);
         let venues = setup.venues.into_iter().map(VenueState::new).collect();
         let mut oms = Oms::new(setup.epoch, setup.lane, count);
@@ -187,12 +190,34 @@ impl<'r> Engine<'r> {
 
     /// How a venue's market data comes, before its instruments are known.
     pub fn set_feeds(&mut self, venue: VenueId, plan: FeedPlan) {
+        self.wall.tap.tell(|| Input::Feeds(venue, plan));
         if let Some(state) = self.venue_mut(venue) {
             state.feeds = plan;
         }
         if plan.count > 1 {
             self.feeds.get_or_insert_default();
         }
+    }
+
+    /// Makes a strategy and seats it, as [`Engine::seat`]. Errors: values that do not go together.
+    pub fn seat_kind(
+        &mut self,
+        id: StrategyId,
+        legs: &[InstrumentId],
+        kind: &Kind,
+        values: &Values,
+    ) -> Result<(), ParamFault> {
+        let strategy = (kind.make)(values)?;
+        self.wall.tap.tell(|| {
+            Input::Seat(Box::new(Seated {
+                id,
+                legs: legs.to_vec(),
+                kind: Text::lossy(kind.name),
+                values: *values.all(),
+            }))
+        });
+        self.seat(id, legs, strategy);
+        Ok(())
     }
 
     /// Seats a strategy on its instruments, in its own order; one that is seated stays.
@@ -222,6 +247,8 @@ impl<'r> Engine<'r> {
     /// Takes over what an earlier run left of this lane's venues, and writes it into this lane's journal:
     /// it may have been another's, or another file's.
     pub fn recover(&mut self, recovered: &dp_journal::Recovered, now: Now) {
+        let past = || Input::Recover(Box::new(Past::of(recovered)), now);
+        self.wall.tap.tell(past);
         let has = |engine: &Self, venue| engine.venues.iter().any(|state| state.venue == venue);
         for order in recovered.orders.values() {
             if has(self, order.venue) {
@@ -262,16 +289,15 @@ impl<'r> Engine<'r> {
 
     /// Sets limits of one instrument; `None` = it cannot trade.
     pub fn set_limits(&mut self, instrument: InstrumentId, limits: Option<dp_risk::Limits>) {
+        self.wall.tap.tell(|| Input::Limits(instrument, limits));
         self.gate.set_limits(instrument, limits);
-    }
-
-    /// Sets lane-wide limits.
-    pub fn set_node_limits(&mut self, limits: dp_risk::NodeLimits) {
-        self.gate.set_node_limits(limits);
     }
 
     /// Rules of the instruments are known (again). A book whose increments changed starts over.
     pub fn set_instruments(&mut self, venue: VenueId, instruments: &[Instrument]) {
+        let ours = instruments.iter().filter(|it| it.venue == venue).copied();
+        let told = || Input::Instruments(venue, ours.collect());
+        self.wall.tap.tell(told);
         let plan = self.venue(venue).map_or(FeedPlan::ONE, |state| state.feeds);
         for fresh in instruments
             .iter()
@@ -305,6 +331,7 @@ impl<'r> Engine<'r> {
     #[inline]
     pub fn next_action(&mut self) -> Option<Action> {
         let action = self.actions.pop_front();
+        self.wall.tap.took(action.as_ref(), self.news.is_some());
         if action.is_none() {
             self.show_news();
         }
@@ -346,6 +373,7 @@ impl<'r> Engine<'r> {
 
     /// Stops in order: nothing new, everything cancelled. [`Engine::is_flat`] tells when it is done.
     pub fn stop(&mut self) {
+        self.wall.tap.tell(|| Input::Stop);
         self.is_stopping = true;
     }
 
@@ -373,6 +401,9 @@ impl<'r> Engine<'r> {
 
     /// As [`Engine::on_event`], from one of the feeds that bring a venue's market data; 0 is the venue's own machine.
     pub fn on_event_of(&mut self, feed: u8, event: &Event<'_>, now: Now, since: Tsc) {
+        if !matches!(event, Event::Book(_)) {
+            self.wall.tap.tell(|| Input::Event(feed, *event, now));
+        }
         match event {
             Event::Book(msg) => {
                 let decoded = self.wall.stamp(Stage::Decode, since);

@@ -1,6 +1,7 @@
 //! What time and people ask of the engine: words and limits others write, timers, checkpoints, pauses, stops.
 
 use super::{ACTIONS_MAX, ASK_AGAIN_NS, Action, CANCEL_AGAIN_NS, Engine, RECONCILE_NS, TICK_NS};
+use crate::inputs::Words;
 use crate::wall::position_state;
 use dp_journal::Entry;
 use dp_journal::entry::{Checkpoint, Switch};
@@ -14,21 +15,39 @@ impl Engine<'_> {
     pub fn read_words(&mut self, now: Now) {
         let lease = self.wall.region.lease();
         let is_ours = lease.epoch() == Some(self.epoch);
-        let until = if is_ours { lease.until() } else { UnixNanos(0) };
+        let kill = self.wall.region.kill().state();
+        let note = if kill == self.kill {
+            None
+        } else {
+            self.wall.region.kill().last_change()
+        };
+        let words = Words {
+            lease_until: if is_ours { lease.until() } else { UnixNanos(0) },
+            kill,
+            who: note.map_or(Text::EMPTY, |note| Text::lossy(note.who.as_str())),
+            why: note.map_or(Text::EMPTY, |note| Text::lossy(note.why.as_str())),
+        };
+        let is_due = now.unix >= self.cancel_due;
+        self.wall.tap.tell_words(&words, now, is_due);
+        self.take_words(&words, now);
+    }
+
+    /// The words others write are these.
+    #[inline]
+    pub(crate) fn take_words(&mut self, words: &Words, now: Now) {
         self.gate.set_lease(Lease {
-            until,
+            until: words.lease_until,
             epoch: self.epoch,
         });
-        let kill = self.wall.region.kill().state();
+        let kill = words.kill;
         if kill != self.kill {
             self.kill = kill;
             self.gate.set_killed(kill.is_killed);
-            let note = self.wall.region.kill().last_change();
             let entry = Entry::Switch(Switch {
                 is_killed: kill.is_killed,
                 changes: kill.changes,
-                who: note.map_or(Text::EMPTY, |note| Text::lossy(note.who.as_str())),
-                why: note.map_or(Text::EMPTY, |note| Text::lossy(note.why.as_str())),
+                who: words.who,
+                why: words.why,
             });
             self.wall.fact(now.unix, &entry);
             self.cancel_due = UnixNanos(0);
@@ -54,10 +73,15 @@ impl Engine<'_> {
 
     /// Timers: unanswered requests, settling, strategies, positions at the mark.
     pub fn on_tick(&mut self, now: Now) {
+        let is_due = now.unix >= self.tick_due;
+        if !is_due && self.feeds.is_none() {
+            return;
+        }
+        self.wall.tap.on_tick(now);
         if self.feeds.is_some() {
             self.mind_feeds(now);
         }
-        if now.unix < self.tick_due {
+        if !is_due {
             return;
         }
         self.count_feeds();
@@ -125,13 +149,25 @@ impl Engine<'_> {
         self.wall.checkpoint(now.unix, entries);
     }
 
-    /// Takes over limits that were put in force since the last look, and journals them.
-    fn read_limits(&mut self, now: Now) {
+    /// Limits that were put in force since the last look, off the page.
+    fn read_page(&mut self) -> Option<(u64, dp_shm::NodeLimits)> {
         let page = self.wall.region.config();
         if page.version() == self.limits_version {
-            return;
+            return None;
         }
-        let Some((version, node)) = page.read(&mut self.limits_seen) else {
+        let (version, node) = page.read(&mut self.limits_seen)?;
+        self.wall.tap.paged(version, node, &self.limits_seen);
+        Some((version, node))
+    }
+
+    /// Takes over limits that were put in force since the last look, and journals them.
+    fn read_limits(&mut self, now: Now) {
+        let told = if self.wall.tap.is_replay() {
+            self.wall.tap.page(&mut self.limits_seen)
+        } else {
+            self.read_page()
+        };
+        let Some((version, node)) = told else {
             return;
         };
         self.limits_version = version;

@@ -221,6 +221,9 @@ impl<'a> Plan<'a> {
             starts: self.starts,
         });
         wall.fact(self.clock.now().unix, &start);
+        if let Some(recorder) = self.recordings.take(self.id) {
+            wall.record(recorder);
+        }
         Ok(wall)
     }
 

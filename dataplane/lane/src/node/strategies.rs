@@ -3,7 +3,7 @@
 use super::{NodeError, Plan, sentence};
 use crate::engine::Engine;
 use dp_config::Config;
-use dp_strategy::{Boxed, Kind, Values};
+use dp_strategy::{Kind, Values};
 use dp_types::{InstrumentId, StrategyId, VenueId};
 use dp_venue_api::Registry;
 
@@ -59,34 +59,37 @@ impl Plan<'_> {
             let Some(ids) = legs.iter().map(known).collect::<Option<Vec<_>>>() else {
                 continue;
             };
-            match self.make(index, &ids, registry) {
-                Ok(made) => {
+            match self.seat(index, &ids, registry, engine) {
+                Ok(name) => {
                     let symbols: Vec<&str> = legs.iter().map(|leg| leg.symbol.as_str()).collect();
                     tracing::info!(
-                        strategy = made.name(),
+                        strategy = name,
                         symbols = symbols.join(" "),
                         "strategy seated"
                     );
-                    engine.seat(id, &ids, made);
                 }
                 Err(error) => tracing::error!(%error, "a strategy cannot run"),
             }
         }
     }
 
-    fn make(
+    /// Seats one; returns its kind's name.
+    fn seat(
         &self,
         index: usize,
         legs: &[InstrumentId],
         registry: &Registry,
-    ) -> Result<Boxed, NodeError> {
+        engine: &mut Engine<'_>,
+    ) -> Result<&'static str, NodeError> {
         let section = &self.config.strategy[index];
         let told = |why: String| sentence(format!("strategy[{index}]: {why}"));
         let kind = find(self.kinds, &section.kind).map_err(told)?;
         let first = legs.first().and_then(|id| registry.get(*id));
         let first = first.ok_or_else(|| told("its instrument is not known".into()))?;
         let values = Values::read(kind.params, first, |name| section.param(name));
-        let made = values.and_then(|values| (kind.make)(&values));
-        made.map_err(|fault| told(fault.to_string()))
+        let id = StrategyId(index as u16);
+        let seated = values.and_then(|values| engine.seat_kind(id, legs, kind, &values));
+        seated.map_err(|fault| told(fault.to_string()))?;
+        Ok(kind.name)
     }
 }

@@ -208,7 +208,7 @@ impl<'r> EngineLane<'r> {
             Told::Fill(report, arrived) => (Event::Fill(*report), *arrived, 0),
             Told::Ack(ack, arrived) => (Event::Ack(*ack), *arrived, 0),
             Told::BookLost(instrument, feed) => {
-                self.engine.on_book_lost(*instrument, *feed, now);
+                self.engine.on_ring_lost(*instrument, *feed, now);
                 return start;
             }
             Told::Fact(venue, fact) => {
