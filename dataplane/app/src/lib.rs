@@ -2,6 +2,8 @@
 //! with strategies of your own alike.
 #![forbid(unsafe_code)]
 
+mod replay;
+
 use clap::Parser;
 use dp_strategy::Kind;
 use std::path::PathBuf;
@@ -12,11 +14,18 @@ use std::sync::atomic::AtomicBool;
 /// The trading process of one node. It needs no control plane to run: prices in, orders out, everything
 /// it does published in shared memory.
 #[derive(Parser)]
-#[command(name = "spinlane-dataplane", version)]
+#[command(
+    name = "spinlane-dataplane",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// The node's configuration file.
-    #[arg(long)]
-    config: PathBuf,
+    #[arg(long, required = true)]
+    config: Option<PathBuf>,
     /// Check the configuration, say what would run, and exit.
     #[arg(long)]
     check: bool,
@@ -26,6 +35,12 @@ struct Cli {
     /// End when the process that started this one ends (for demos and tests).
     #[arg(long)]
     die_with_parent: bool,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// Play recordings of what engines were told (node.inputs_dir) again, and prove that the same comes out.
+    Replay(replay::Args),
 }
 
 /// Exit code for a bad command line or configuration.
@@ -66,7 +81,13 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
             tracing::warn!(%error, "cannot follow the parent's end");
         }
     }
-    let config = match dp_config::Config::load(&cli.config) {
+    let file = match (cli.verb, cli.config) {
+        (Some(Verb::Replay(args)), _) => return replay::run(&args, kinds),
+        (None, Some(file)) => file,
+        // Not had: the command line requires one of them.
+        (None, None) => return ExitCode::from(USAGE),
+    };
+    let config = match dp_config::Config::load(&file) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("error: {error}");

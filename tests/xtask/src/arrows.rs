@@ -29,7 +29,13 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("dp-transport", &["dp-types", "dp-shm", "dp-tcp"]),
     (
         "dp-app",
-        &["dp-types", "dp-config", "dp-strategy", "dp-lane"],
+        &[
+            "dp-types",
+            "dp-config",
+            "dp-strategy",
+            "dp-journal",
+            "dp-lane",
+        ],
     ),
     ("cp-store", &["dp-types", "dp-shm", "dp-journal"]),
     (

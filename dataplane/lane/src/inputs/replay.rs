@@ -41,6 +41,17 @@ pub struct Replayed {
     pub diverged: Option<Diverged>,
 }
 
+impl Replayed {
+    /// The digest in hexadecimal.
+    pub fn digest_text(&self) -> String {
+        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('?');
+        let bytes = self.digest.iter();
+        bytes
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+            .collect()
+    }
+}
+
 /// Where a replay went another way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Diverged {

@@ -177,7 +177,7 @@ impl<'r> Session<'r> {
         self.engine.on_tick(now);
         self.obey();
         // The database keeps up, but for a while now and then it does not.
-        if self.now / (20_000 * MILLI) % 4 != 0 {
+        if !(self.now / (20_000 * MILLI)).is_multiple_of(4) {
             self.reader.by_ref().for_each(drop);
             self.reader.set_drained(self.reader.position());
         }
@@ -454,10 +454,6 @@ fn play(path: &Path) -> Result<Replayed, ReplayFault> {
     replay(path, &SHIPPED, &mut |_, _| {})
 }
 
-fn hex(digest: &[u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// What came out of session 0, whichever build played it.
 const DIGEST: &str = "9981ba1299759bb07f52fc5b1ce9727f19b3029a98db58cf68682ea5f3f865f3";
 
@@ -482,7 +478,7 @@ fn a_recorded_session_plays_again_bit_for_bit() {
         assert_eq!(play(&path).unwrap(), first, "seed {seed}");
         if seed == 0 {
             assert_eq!(
-                hex(&first.digest),
+                first.digest_text(),
                 DIGEST,
                 "debug and release play the same"
             );
