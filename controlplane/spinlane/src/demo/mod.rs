@@ -10,6 +10,7 @@
 //! cancels what is open), then the daemon (it writes what is left), then the simulator. What they say goes
 //! to files; what failed is shown with its last lines.
 
+mod again;
 pub(crate) mod child;
 mod lines;
 mod place;
@@ -231,7 +232,15 @@ async fn finish(
     running.sim.stop().await?;
     let latency = Latency::read(region);
     let verdict = verdict::judge(region, &record, &database);
-    let summary = Summary::new(place, region, &latency, &database, verdict, seconds);
+    let again = again::Again::play(&place.inputs(), &database)?;
+    let summary = Summary::new(
+        place,
+        region,
+        &latency,
+        &database,
+        (verdict, again),
+        seconds,
+    );
     crate::report::write(&place.report(), &latency, Some(&summary.facts()))?;
     place.tidy();
     Ok(summary)

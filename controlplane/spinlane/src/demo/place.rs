@@ -127,6 +127,11 @@ impl Place {
         }
     }
 
+    /// What the engines were told.
+    pub fn inputs(&self) -> PathBuf {
+        self.dir.join("inputs")
+    }
+
     fn shm(&self) -> PathBuf {
         PathBuf::from(format!("/dev/shm/spinlane-{}", self.node))
     }
@@ -134,7 +139,7 @@ impl Place {
     fn text(&self, ready: &Ready) -> anyhow::Result<String> {
         let (dir, shm) = (self.dir.display(), self.shm());
         let mut text = format!(
-            "# Written by `spinlane demo`.\n[node]\nname = \"{}\"\nshm = \"{}\"\nstate_dir = \"{dir}/state\"\nmode = \"test\"\n",
+            "# Written by `spinlane demo`.\n[node]\nname = \"{}\"\nshm = \"{}\"\nstate_dir = \"{dir}/state\"\nmode = \"test\"\ninputs_dir = \"{dir}/inputs\"\n",
             self.node,
             shm.display(),
         );

@@ -1,5 +1,6 @@
 //! What the demo ends with.
 
+use super::again::Again;
 use super::place::Place;
 use super::verdict::{Database, Verdict};
 use crate::report::{Facts, Machine};
@@ -57,8 +58,10 @@ pub struct Summary {
     pub report: PathBuf,
     /// Logs and configuration.
     pub dir: PathBuf,
-    /// Simulator, dataplane and database agree, order by order and fill by fill.
+    /// Simulator, dataplane, database and replay agree, order by order and fill by fill.
     pub equal: bool,
+    /// The engines' recorded inputs, played again.
+    pub replay: Again,
     /// Where they do not, and the simulator's sums.
     pub verdict: Verdict,
 }
@@ -100,13 +103,17 @@ impl Summary {
         region: &Region,
         latency: &Latency,
         database: &Database,
-        verdict: Verdict,
+        (verdict, again): (Verdict, Again),
         seconds: f64,
     ) -> Self {
         let status = Status::read(region);
         let tick_to_trade = latency.stage(Stage::TickToTrade).map(Percentiles::of);
         Self {
-            outcome: if verdict.equal { "done" } else { "failed" },
+            outcome: if verdict.equal && again.equal {
+                "done"
+            } else {
+                "failed"
+            },
             seconds: (seconds * 10.0).round() / 10.0,
             orders_sent: status.counter("orders_sent"),
             acks: status.counter("acks"),
@@ -127,7 +134,8 @@ impl Summary {
             machine: Machine::read(),
             report: place.report(),
             dir: place.dir.clone(),
-            equal: verdict.equal,
+            equal: verdict.equal && again.equal,
+            replay: again,
             verdict,
         }
     }
@@ -191,6 +199,7 @@ impl Summary {
         );
         text += &format!("on: {}\n", self.machine.line());
         text += &self.verdict_text();
+        text += &self.replay_text();
         text += &format!(
             "report: {}\nlogs:   {}",
             self.report.display(),
@@ -199,8 +208,23 @@ impl Summary {
         text
     }
 
+    fn replay_text(&self) -> String {
+        let Again {
+            orders,
+            fills,
+            checks,
+            ..
+        } = self.replay;
+        let outcome = if self.replay.equal {
+            "the same came out"
+        } else {
+            "ANOTHER THING came out"
+        };
+        format!("replayed: {outcome}, {orders} orders and {fills} fills, compared {checks} times\n")
+    }
+
     fn verdict_text(&self) -> String {
-        if self.equal {
+        if self.verdict.equal {
             return format!(
                 "EQUAL: simulator, dataplane and PostgreSQL agree on {} orders and {} fills, one by one\n",
                 count(self.verdict.sim_orders as u64),
