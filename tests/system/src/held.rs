@@ -14,6 +14,8 @@ use std::os::unix::fs::FileExt as _;
 const SYS_RT_SIGRETURN: u64 = 15;
 /// `syscall`, the instruction.
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// `int3`, the instruction.
+const TRAP: [u8; 1] = [0xcc];
 /// Results below this are the kernel's own words for "begin again", no program sees them (linux/errno.h).
 const RESTARTS: core::ops::RangeInclusive<i64> = -516..=-512;
 const EINTR: i64 = 4;
@@ -114,6 +116,60 @@ impl Held {
         let (named, _) = self.call_with(SYS_UNAME, [page, 0, 0, 0, 0, 0])?;
         ensure!((gone, named) == (0, 0), "madvise: {gone}, uname: {named}");
         Ok(())
+    }
+
+    /// Lets the thread run until it enters the function at `at` for the `nth` time, from 1, and stops it there: nothing of
+    /// the function is done. Whoever brings it there may do so in `provoke`, while it waits. The process must be killed then: the function's first octet is another.
+    ///
+    /// Errors: it did not within the patience.
+    pub fn run_into(&self, at: u64, nth: u32, provoke: impl FnOnce() -> Result<()>) -> Result<()> {
+        let memory = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(format!("/proc/{}/mem", self.0))?;
+        let mut first = [0];
+        memory.read_exact_at(&mut first, at)?;
+        memory.write_all_at(&TRAP, at)?;
+        ptrace::cont(self.0, None)?;
+        provoke()?;
+        for entered in 1..=nth {
+            self.wait_trap()?;
+            let mut registers = ptrace::getregs(self.0)?;
+            ensure!(registers.rip == at + 1, "trapped elsewhere");
+            if entered < nth {
+                registers.rip = at;
+                ptrace::setregs(self.0, registers)?;
+                memory.write_all_at(&first, at)?;
+                ptrace::step(self.0, None)?;
+                self.wait()?;
+                memory.write_all_at(&TRAP, at)?;
+                ptrace::cont(self.0, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_trap(&self) -> Result<()> {
+        crate::wait_for("the thread comes by", || {
+            let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOHANG;
+            match waitpid(self.0, Some(flags)) {
+                Ok(WaitStatus::StillAlive) => None,
+                Ok(WaitStatus::Stopped(_, Signal::SIGTRAP)) => Some(Ok(())),
+                Ok(WaitStatus::Stopped(_, signal)) => ptrace::cont(self.0, signal)
+                    .err()
+                    .map(|error| Err(error.into())),
+                other => Some(Err(anyhow::anyhow!("no stop but {other:?}"))),
+            }
+        })?
+    }
+
+    /// Takes the thread's end, without which its process is not over for its parent.
+    pub fn reap(self) {
+        while let Ok(status) = self.wait() {
+            if matches!(status, WaitStatus::Exited(..) | WaitStatus::Signaled(..)) {
+                break;
+            }
+        }
     }
 
     /// Where a `syscall` instruction stands in the thread's memory: the vDSO has one in any program.

@@ -5,6 +5,7 @@
 //! the database and the simulator's own record.
 #![forbid(unsafe_code)]
 
+pub mod functions;
 pub mod held;
 pub mod waits;
 
@@ -357,6 +358,31 @@ impl Rig {
         Ok(i32::try_from(
             self.dataplane.as_ref().context("no dataplane runs")?.id(),
         )?)
+    }
+
+    /// `kill -9` of the dataplane at a step of its own: when its only lane enters `function` for the `nth` time from
+    /// now, before anything of it is done; `provoke` may bring it there. The name is as `nm -C` prints it.
+    ///
+    /// Errors: there is no such function, or nobody comes by within the patience.
+    pub fn kill_dataplane_at(
+        &mut self,
+        function: &str,
+        nth: u32,
+        provoke: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<()> {
+        let pid = self.dataplane_pid()?;
+        let at = functions::address(pid, &binary("spinlane-dataplane"), function)?;
+        let threads = self.lane_threads()?;
+        anyhow::ensure!(threads.len() == 1, "several lanes come by");
+        let held = held::Held::seize(threads[0])?;
+        let entered = held
+            .run_into(at, nth, || provoke(self))
+            .with_context(|| function.to_owned());
+        self.has_lost_counts = true;
+        kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+        held.reap();
+        end(self.dataplane.take(), Signal::SIGKILL)?;
+        entered
     }
 
     /// Kernel threads of the lanes, in their order.
