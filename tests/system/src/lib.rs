@@ -774,10 +774,12 @@ fn config_text(node: &str, shm: &Path, dir: &Path, ready: &Value, options: &Opti
         ));
     }
     let limits = |qty: &str| {
-        let lines: Vec<String> = options
-            .venues
+        // Two venues may call it by the same symbol.
+        let symbols: std::collections::BTreeSet<&str> =
+            options.venues.iter().map(|(_, symbol)| *symbol).collect();
+        let lines: Vec<String> = symbols
             .iter()
-            .map(|(_, symbol)| format!("\"{symbol}\" = \"{qty}\""))
+            .map(|symbol| format!("\"{symbol}\" = \"{qty}\""))
             .collect();
         lines.join(", ")
     };

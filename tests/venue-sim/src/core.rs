@@ -228,6 +228,10 @@ impl Core {
             if is_calm {
                 self.calm_until = self.now.saturating_add(fault.for_ns);
             }
+            let is_jump = fault.kind == Kind::Jump;
+            for flow in self.flows.iter_mut().filter(|_| is_jump) {
+                flow.jump(&mut self.engine, self.now, fault.ppm);
+            }
             let is_session = match fault.kind {
                 Kind::Restart => true,
                 Kind::SeqReset => fault.link == Link::Fix,
@@ -236,7 +240,7 @@ impl Core {
             if is_session && self.tape.is_some() {
                 self.fix_faults.push(fault.clone());
             }
-            !(is_calm || is_session && fault.link == Link::Fix)
+            !(is_calm || is_jump || is_session && fault.link == Link::Fix)
         });
         due
     }

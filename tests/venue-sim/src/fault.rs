@@ -123,6 +123,11 @@ pub const KINDS: &[(&str, Kind, &str)] = &[
         "nobody else trades for=, so that books stand still",
     ),
     (
+        "jump",
+        Kind::Jump,
+        "news: everybody holds every price for another, ppm= away",
+    ),
+    (
         "extra-fields",
         Kind::ExtraFields,
         "unknown keys in the next n public messages",
@@ -156,6 +161,7 @@ pub enum Kind {
     SnapshotNew,
     TokenExpiry,
     Calm,
+    Jump,
     ExtraFields,
 }
 
@@ -172,6 +178,7 @@ impl Kind {
                 | Self::ClockSkew
                 | Self::TokenExpiry
                 | Self::Calm
+                | Self::Jump
         )
     }
 }
@@ -233,6 +240,8 @@ pub struct Fault {
     pub code: Option<i64>,
     /// A time in milliseconds for the kinds that take one; negative for a slow clock.
     pub ms: i64,
+    /// How far prices jump, millionths; negative falls.
+    pub ppm: i64,
     /// How long, nanoseconds.
     pub for_ns: u64,
     /// When, nanoseconds after it was given.
@@ -251,7 +260,7 @@ pub enum FaultError {
     Kind(String),
     /// A word that is not `key=value` with a known key.
     #[error(
-        "`{0}`: use venue=, link=public|private|fix|all, conn=, on=levels|orders, n=, code=, ms=, for=, at=, every=, executed="
+        "`{0}`: use venue=, link=public|private|fix|all, conn=, on=levels|orders, n=, code=, ms=, ppm=, for=, at=, every=, executed="
     )]
     Key(String),
     /// A value that does not parse.
@@ -297,6 +306,7 @@ impl FromStr for Fault {
             n: 1,
             code: None,
             ms: 200,
+            ppm: 1_000,
             for_ns: 5_000_000_000,
             at_ns: 0,
             every_ns: None,
@@ -362,6 +372,7 @@ impl Fault {
             }
             "n" => self.n = value.parse().map_err(|_| bad())?,
             "code" => self.code = Some(value.parse().map_err(|_| bad())?),
+            "ppm" => self.ppm = value.parse().map_err(|_| bad())?,
             "ms" => self.ms = value.parse().map_err(|_| bad())?,
             "for" => self.for_ns = duration_ns(value).ok_or_else(bad)?,
             "at" => self.at_ns = duration_ns(value).ok_or_else(bad)?,

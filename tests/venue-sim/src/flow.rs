@@ -47,6 +47,8 @@ pub struct Flow {
     config: FlowConfig,
     rng: ChaCha8Rng,
     next_ns: u64,
+    /// What the price is pulled back to.
+    centre: i64,
     reference: i64,
     step: i64,
     lot_usual: i64,
@@ -70,6 +72,7 @@ impl Flow {
             config,
             rng: ChaCha8Rng::seed_from_u64(seed ^ ((inst as u64 + 1) << 40)),
             next_ns: now,
+            centre: spec.price_start,
             reference: spec.price_start,
             step,
             lot_usual: (lots * spec.lot).max(spec.qty_min),
@@ -251,13 +254,28 @@ impl Flow {
 
     /// Moves the reference by up to three steps, back towards the start more often than away.
     fn wander(&mut self, engine: &mut Engine, now: u64) {
-        let start = engine.spec(self.inst).price_start;
-        let away = self.reference - start;
-        // The pull grows to certainty at 2 % from the start.
-        let pull = (away * 50 * 500 / start.max(1)).clamp(-500, 500);
+        let away = self.reference - self.centre;
+        // The pull grows to certainty at 2 % from the centre.
+        let pull = (away * 50 * 500 / self.centre.max(1)).clamp(-500, 500);
         let is_up = self.rng.random_range(0..1000) < 500 - pull;
         let steps: i64 = self.rng.random_range(1..=3);
         self.reference += if is_up { steps } else { -steps } * self.step;
+        self.arrive(engine, now, is_up, 3);
+    }
+
+    /// News: everybody holds the price for another from now on, by so many millionths.
+    pub fn jump(&mut self, engine: &mut Engine, now: u64, ppm: i64) {
+        let away = i128::from(self.reference) * i128::from(ppm) / 1_000_000;
+        let away = i64::try_from(away).unwrap_or(0) / self.step * self.step;
+        // No price is less than a step beyond its whole book.
+        let least = self.step * (i64::from(self.config.levels) + 2);
+        self.reference = self.reference.saturating_add(away).max(least);
+        self.centre = self.reference;
+        self.arrive(engine, now, away > 0, i64::from(self.config.levels));
+    }
+
+    /// The price has moved: what that leaves behind is taken, and orders are placed around it.
+    fn arrive(&mut self, engine: &mut Engine, now: u64, is_up: bool, levels: i64) {
         // Whoever knows the new price takes what it leaves behind.
         let (side, limit) = if is_up {
             (Side::Buy, self.reference)
@@ -276,7 +294,7 @@ impl Flow {
         if stale > 0 {
             let _ = engine.place(now, self.order(side, Some(limit), stale, Tif::Ioc));
         }
-        for depth in 0..3 {
+        for depth in 0..levels {
             self.quote(engine, now, side, depth);
         }
         self.quote(engine, now, side.opposite(), 0);
@@ -326,6 +344,30 @@ mod tests {
             .iter()
             .map(|event| format!("{event:?}"))
             .collect()
+    }
+
+    #[test]
+    fn a_jump_moves_both_sides_and_leaves_no_order_behind() {
+        for (seed, ppm) in [(1, 2_000), (2, -2_000), (3, -2_000_000)] {
+            let (mut engine, mut flow) = market(seed);
+            flow.step(&mut engine, 5_000_000_000);
+            let mid = |engine: &Engine| {
+                let best = |side| engine.book(0).levels(side).next().map(|(price, _)| price);
+                best(Side::Buy).zip(best(Side::Sell))
+            };
+            let (bid, ask) = mid(&engine).unwrap();
+            flow.jump(&mut engine, 5_000_000_000, ppm);
+            let (low, high) = mid(&engine).unwrap();
+            assert!(low < high, "crossed");
+            if ppm > 0 {
+                assert!(low > ask, "{low} after {ask}");
+            } else {
+                assert!(high < bid, "{high} after {bid}");
+            }
+            flow.step(&mut engine, 10_000_000_000);
+            let (low, high) = mid(&engine).unwrap();
+            assert!(low > 0 && low < high);
+        }
     }
 
     #[test]
