@@ -140,6 +140,7 @@ fn a_fill_that_may_be_of_an_order_without_an_answer_is_not_foreign() {
     );
     let other = FillReport {
         order_id: OrderId(8),
+        trade_id: TradeId(99),
         ..nameless
     };
     assert_eq!(oms.on_fill(&other, &instrument()), FillOutcome::Foreign);

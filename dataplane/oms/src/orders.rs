@@ -483,10 +483,8 @@ impl Oms {
     pub fn on_fill(&mut self, report: &FillReport, instrument: &Instrument) -> FillOutcome {
         let Some(id) = self.find(report.instrument, report.client_id, report.order_id) else {
             // Counted long ago, and its order forgotten since: a comparison may reach further back.
-            let known = report
-                .client_id
-                .map(|id| (report.instrument, report.trade_id, id));
-            if known.is_some_and(|key| self.seen.has(&key)) {
+            let id = report.client_id.unwrap_or(ClientOrderId(0));
+            if self.seen.has(&(report.instrument, report.trade_id, id)) {
                 self.tally.duplicate_fills += 1;
                 return FillOutcome::Duplicate;
             }

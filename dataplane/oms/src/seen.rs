@@ -44,12 +44,14 @@ impl Seen {
         let (ring, key) = (&self.ring, *key);
         move |at: u32| {
             let held = ring[at as usize];
-            (held.0, held.1) == (key.0, key.1) && (held.2 == key.2 || held.2 == ClientOrderId(0))
+            let is_any = held.2 == ClientOrderId(0) || key.2 == ClientOrderId(0);
+            (held.0, held.1) == (key.0, key.1) && (held.2 == key.2 || is_any)
         }
     }
 
     /// Remembers a fill; false when it was known. The client id is part of the key: both sides of a
-    /// trade with ourselves bear one trade id. A key with client id 0 stands for any (an earlier run's).
+    /// trade with ourselves bear one trade id. A key with client id 0 stands for any: an earlier
+    /// run's, or one that a venue tells without it.
     pub(crate) fn insert(&mut self, key: Key) -> bool {
         if self.has(&key) {
             return false;
@@ -102,7 +104,9 @@ mod tests {
             for (instrument, trade, client) in keys {
                 let key = (InstrumentId(instrument), TradeId(trade << 60), ClientOrderId(client));
                 let any = (key.0, key.1, ClientOrderId(0));
-                let is_new = !list.contains(&key) && !list.contains(&any);
+                let is_told = |it: &Key| (it.0, it.1) == (key.0, key.1);
+                let is_any = client == 0 && list.iter().any(is_told);
+                let is_new = !is_any && !list.contains(&key) && !list.contains(&any);
                 prop_assert_eq!(seen.insert(key), is_new);
                 if is_new {
                     list.push_back(key);

@@ -189,6 +189,12 @@ impl Naive {
 
     fn fill(&mut self, it: &FillReport) {
         let Some(at) = self.find(it.client_id, it.order_id.0) else {
+            // Told without our id: of whichever order it was counted for.
+            let mut counted = self.orders.iter().flat_map(|order| &order.fills);
+            if it.client_id.is_none() && counted.any(|(trade, ..)| *trade == it.trade_id.0) {
+                self.tally.duplicate_fills += 1;
+                return;
+            }
             let is_nameless = |order: &Plain| order.venue_id == 0 && !order.is_final();
             let may_be_ours = it.client_id.is_none() && self.orders.iter().any(is_nameless);
             self.tally.foreign += u64::from(!may_be_ours);

@@ -185,6 +185,12 @@ impl Region {
         Ok(self.parts(lane).writer(lane))
     }
 
+    /// The lanes of this process's run are over, whichever way, and their writers dropped: a simulation's next life may
+    /// take them again. A process has one life.
+    pub fn end_run(&self) {
+        self.lanes_taken.store(0, Ordering::Release);
+    }
+
     /// The reading half of a lane; `None` when there is no such lane.
     pub fn lane(&self, lane: LaneId) -> Option<LaneView<'_>> {
         (u32::from(lane.0) < self.shape.lanes).then(|| self.parts(lane).view(lane))

@@ -48,6 +48,8 @@ pub trait Stage<'r> {
     fn queues(&mut self, instrument: usize) -> Value;
     /// Whether hours may pass.
     fn is_virtual(&self) -> bool;
+    /// Kills the lane as `kill -9` does, and starts another one on its shared memory; `None` where a stage cannot.
+    fn restart(&mut self) -> Option<Known<'r>>;
 }
 
 /// What both stages know besides.

@@ -12,6 +12,7 @@ use dp_types::{
 };
 use dp_venue_api::Venue as _;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
 /// The instrument cases trade.
@@ -36,6 +37,8 @@ pub struct Trial<'s, 'r> {
     pub known: Known<'r>,
     /// Counters that must still be 0 at the end.
     quiet: Vec<Counter>,
+    /// What had been done of orders in lanes that were killed.
+    done: BTreeMap<ClientOrderId, i64>,
 }
 
 impl<'s, 'r> Trial<'s, 'r> {
@@ -52,7 +55,30 @@ impl<'s, 'r> Trial<'s, 'r> {
             stage,
             known,
             quiet,
+            done: BTreeMap::new(),
         }
+    }
+
+    /// The lane is killed and another one takes its shared memory over. What the script has heard is kept: of what died
+    /// with the lane nobody was told.
+    ///
+    /// Errors: the stage cannot.
+    pub fn restart(&mut self) -> Held {
+        let oms = self.stage.engine().oms();
+        let heard: Vec<ClientOrderId> = self.script().orders.keys().copied().collect();
+        let done = heard.iter().filter_map(|id| oms.get(*id).copied());
+        let done = done.map(|order| (order.client_id, order.cum.0.max(order.filled.0)));
+        let done: Vec<_> = done.collect();
+        self.done.extend(done);
+        let known = self.stage.restart().ok_or("no restart on this stage")?;
+        let heard = std::mem::take(&mut *self.script());
+        self.known = known;
+        *self.script() = Script {
+            can_trade: false,
+            wishes: std::collections::VecDeque::new(),
+            ..heard
+        };
+        Ok(())
     }
 
     /// The stage.
@@ -442,7 +468,8 @@ impl<'s, 'r> Trial<'s, 'r> {
             if state == OrderState::Rejected {
                 continue;
             }
-            let done = order.map_or(0, |order| order.cum.0.max(order.filled.0));
+            let before = self.done.get(id).copied().unwrap_or(0);
+            let done = order.map_or(before, |order| order.cum.0.max(order.filled.0));
             let sign = if live.side == Side::Buy { 1 } else { -1 };
             ours.push((sign * done, !state.is_final()));
         }

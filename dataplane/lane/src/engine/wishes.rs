@@ -131,7 +131,8 @@ impl Engine<'_> {
                 }
             }
             Intent::Cancel { client_id } => {
-                if let Some(order) = self.own(client_id, id) {
+                // One that is under way is answered or found lost; asking again meanwhile would be a storm.
+                if let Some(order) = self.own(client_id, id).filter(|it| !it.is_cancelling) {
                     self.cancel(&order.named(), now);
                 }
             }

@@ -11,8 +11,8 @@ use dp_lane::{
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::Region;
 use dp_strategy::Strategy;
-use dp_transport::{Clock, Group, Idle, Transport};
-use dp_types::{Decimal, Epoch, LaneId, Qty, StrategyId, VenueId};
+use dp_transport::{Clock, Group, Idle, Transport, tsc};
+use dp_types::{Decimal, Epoch, LaneId, Now, Qty, StrategyId, VenueId};
 use dp_venue_api::limits::Budget;
 use dp_venue_api::{
     FixConfig, FixInstrument, MarketData, Registry, Secret, Secrets, Venue as _, VenueConfig,
@@ -49,13 +49,14 @@ pub struct Place<'a> {
     pub budget: Budget,
 }
 
-/// Builds the lane. The region is fresh.
+/// Builds the lane: what an earlier one left in the region is taken over.
 pub fn build<'r, T: Transport>(
     region: &'r Region,
     transport: T,
     clock: Clock,
     place: &Place<'_>,
 ) -> (Lane<'r, T>, Known<'r>) {
+    let recovered = dp_journal::recover(&[region]);
     region.begin_run(place.epoch, clock.tsc_hz(), clock.now().unix);
     region.lease().hold_always(place.epoch);
     let script = Shared::default();
@@ -122,6 +123,11 @@ pub fn build<'r, T: Transport>(
             hold_ns: FEED_HOLD_NS,
         },
     );
+    let now = Now {
+        tsc: tsc(),
+        unix: clock.now().unix,
+    };
+    engine.recover(&recovered, now);
     if place.venue.follows == Follows::Orders {
         for instrument in registry.instruments() {
             engine.follow_orders(instrument.id, ORDERS_MAX);

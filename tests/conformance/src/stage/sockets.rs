@@ -154,6 +154,10 @@ impl<'r> Stage<'r> for Sockets<'r> {
         self.ask(self.handle.queues(instrument))
     }
 
+    fn restart(&mut self) -> Option<Known<'r>> {
+        None
+    }
+
     fn is_virtual(&self) -> bool {
         false
     }

@@ -58,6 +58,11 @@ pub struct Seat<'r> {
 struct Node<'r> {
     region: &'r Region,
     lane: Lane<'r, Mem>,
+    /// What its lane is made of.
+    symbols: Vec<String>,
+    feeds: usize,
+    budget: Budget,
+    epoch: Epoch,
 }
 
 /// The stage of virtual time.
@@ -75,6 +80,8 @@ pub struct Virtual<'r> {
     heard: Vec<Heard>,
     /// Of a multicast feed's lines.
     groups: Option<[SocketAddrV4; 2]>,
+    venue: Tried,
+    ca_pem: String,
 }
 
 impl<'r> Virtual<'r> {
@@ -119,7 +126,14 @@ impl<'r> Virtual<'r> {
             };
             let (lane, told) = build(region, Mem::new(), Clock::standing(START), &place);
             known.push(told);
-            Node { region, lane }
+            Node {
+                region,
+                lane,
+                symbols: place.symbols,
+                feeds: place.feeds,
+                budget: place.budget,
+                epoch: place.epoch,
+            }
         });
         let stage = Self {
             nodes: nodes.collect(),
@@ -133,6 +147,8 @@ impl<'r> Virtual<'r> {
             scratch: Vec::new(),
             heard: Vec::new(),
             groups: sim.multicast,
+            venue,
+            ca_pem: ca_pem.clone(),
         };
         (stage, known)
     }
@@ -437,5 +453,49 @@ impl<'r> Stage<'r> for Virtual<'r> {
 
     fn is_virtual(&self) -> bool {
         true
+    }
+
+    fn restart(&mut self) -> Option<Known<'r>> {
+        // The kernel closes what a dead process had open.
+        for at in (0..self.connections.len()).rev() {
+            if self.connections[at].of.0 == 0 {
+                self.waiting.retain(|_, of| *of != self.connections[at].of);
+                self.forget(at);
+            }
+        }
+        // A lane has one writer: the dead one's goes first.
+        let Node {
+            region,
+            symbols,
+            feeds,
+            budget,
+            epoch,
+            ..
+        } = self.nodes.remove(0);
+        region.end_run();
+        let place = Place {
+            venue: self.venue,
+            symbols,
+            port: PORT,
+            fix_port: self.venue.is_fix.then_some(FIX_PORT),
+            ca_pem: &self.ca_pem,
+            feeds,
+            lines: self.groups,
+            decoys: &[],
+            epoch: epoch.next()?,
+            budget,
+        };
+        let clock = Clock::standing(self.now);
+        let (lane, known) = build(region, Mem::new(), clock, &place);
+        let node = Node {
+            region,
+            lane,
+            symbols: place.symbols,
+            feeds,
+            budget,
+            epoch: place.epoch,
+        };
+        self.nodes.insert(0, node);
+        Some(known)
     }
 }
