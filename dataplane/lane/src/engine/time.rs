@@ -1,17 +1,19 @@
 //! What time and people ask of the engine: words and limits others write, timers, checkpoints, pauses, stops.
 
+use super::seats::Seat;
 use super::{ACTIONS_MAX, ASK_AGAIN_NS, Action, CANCEL_AGAIN_NS, Engine, RECONCILE_NS, TICK_NS};
 use crate::wall::position_state;
 use dp_journal::Entry;
 use dp_journal::entry::{Checkpoint, Switch};
 use dp_oms::Order;
 use dp_risk::Lease;
-use dp_types::{CancelOrder, InstrumentId, Now, StrategyId, Text, UnixNanos, VenueId};
+use dp_types::{CancelOrder, InstrumentId, Now, StrategyState, Text, UnixNanos, VenueId};
 
 impl Engine<'_> {
     /// Reads the words others write: kill, lease. Cost: three loads.
     #[inline]
     pub fn read_words(&mut self, now: Now) {
+        self.seen = now.unix;
         let lease = self.wall.region.lease();
         let is_ours = lease.epoch() == Some(self.epoch);
         let until = if is_ours { lease.until() } else { UnixNanos(0) };
@@ -90,11 +92,8 @@ impl Engine<'_> {
             self.checkpoint(now);
         }
         self.read_limits(now);
-        for at in 0..self.seats.len() {
-            self.call_seat(at, 0, now, |strategy, view, out| {
-                strategy.on_timer(view, out);
-            });
-        }
+        self.call_timers(now);
+        self.mind_seats(now.unix);
     }
 
     fn show_position(&self, id: InstrumentId, now: Now) {
@@ -176,14 +175,6 @@ impl Engine<'_> {
         self.cancel_due = UnixNanos(0);
     }
 
-    /// Lets a strategy act or not; the orders of one that stops are cancelled.
-    pub fn set_running(&mut self, id: StrategyId, is_running: bool) {
-        for seat in self.seats.iter_mut().filter(|seat| seat.id == id) {
-            seat.is_running = is_running;
-        }
-        self.cancel_due = UnixNanos(0);
-    }
-
     /// Has every order that is now live at a venue cancelled; strategies may go on.
     pub fn clear_venue(&mut self, venue: VenueId) {
         if let (Ok(next), Some(state)) = (self.oms.next_id(), self.venue_mut(venue)) {
@@ -196,8 +187,11 @@ impl Engine<'_> {
     /// again, since a cancel that is refused for rate or for want of a link is not heard of here.
     fn cancel_unwanted(&mut self, now: Now) {
         let is_wanted = |order: &Order| {
-            let mut seats = self.seats.iter().filter(|seat| seat.is_running);
-            seats.any(|seat| seat.id == order.strategy && seat.legs.contains(&order.instrument))
+            let mut seats = self.seats.iter();
+            let is_on = |seat: &Seat| seat.state == StrategyState::Running;
+            seats.any(|seat| {
+                seat.id == order.strategy && is_on(seat) && seat.legs.contains(&order.instrument)
+            })
         };
         // Before the first comparison seats may still be empty.
         let is_due = |order: &Order| {
