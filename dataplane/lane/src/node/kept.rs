@@ -174,7 +174,10 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 /// What a strategy is, for its line.
 pub(super) fn spec_of(config: &Config, id: StrategyId, kind: &Kind) -> StrategySpec {
     let name = config.strategy_name(id).unwrap_or_default();
-    let legs = config.strategy.get(usize::from(id.0)).map(dp_config::Strategy::legs);
+    let legs = config
+        .strategy
+        .get(usize::from(id.0))
+        .map(dp_config::Strategy::legs);
     let mut all = format!("{name}\n{}\n", kind.name);
     for leg in legs.iter().flatten() {
         all.push_str(&format!("{} {}\n", leg.venue, leg.symbol));
