@@ -33,6 +33,10 @@ const FLOODS_MAX: u32 = 16;
 /// How often a line is written when nothing happens.
 const SHOW_NS: u64 = 1_000_000_000;
 
+// What a strategy may have is what its lines have room for.
+const _: () = assert!(dp_strategy::PARAMS_MAX == dp_shm::PARAMS_MAX);
+const _: () = assert!(dp_strategy::STATE_MAX == dp_shm::STATE_WORDS_MAX);
+
 /// What is told of a strategy beside where it stands.
 #[derive(Default)]
 pub(super) struct Record {
@@ -263,6 +267,11 @@ impl Engine<'_> {
         if from.hears() && !to.hears() || to == StrategyState::Paused {
             self.save(at, now);
         }
+        // It may have broken meanwhile: then it can still be stopped, not paused.
+        let to = match self.seats[at].state {
+            state if state == from => to,
+            broken => broken.after(step)?,
+        };
         self.stand(at, to, now);
         Ok(())
     }

@@ -489,6 +489,28 @@ fn one_that_breaks_when_it_is_set_keeps_what_it_was_set_to() {
 }
 
 #[test]
+fn one_that_breaks_when_it_is_paused_has_failed_and_when_it_is_stopped_is_stopped() {
+    let memory = Memory::new();
+    let region = &memory.region;
+    let mut desk = desk(&memory, SAVE);
+    let told = command(&mut desk, region, &[Command::StrategyPause(FRAGILE)]);
+    assert!(told.starts_with("it has failed"), "{told}");
+    desk.pass(SECOND);
+    assert_eq!(status(region).state, StrategyState::Running, "made again");
+    let told = command(&mut desk, region, &[Command::StrategyStop(FRAGILE)]);
+    assert_eq!(
+        (told.as_str(), status(region).state),
+        ("", StrategyState::Stopped)
+    );
+    desk.pass(2 * MINUTE);
+    assert_eq!(
+        status(region).state,
+        StrategyState::Stopped,
+        "people said so"
+    );
+}
+
+#[test]
 fn one_that_floods_is_counted_and_taken_for_broken() {
     let memory = Memory::new();
     let region = &memory.region;
