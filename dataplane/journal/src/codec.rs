@@ -253,7 +253,7 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             w[5] = pack([e.state as u8, e.cause as u8, e.param, 0]);
             put_text(&mut w[6..10], &e.who);
             put_text(&mut w[10..16], &e.detail);
-            head(16, NOWHERE, e.strategy, NOTHING)
+            head(19, NOWHERE, e.strategy, NOTHING)
         }
     }
 }
@@ -399,7 +399,7 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
             qty: Qty(w[9] as i64),
             filled: Qty(w[11] as i64),
         }),
-        16 => Entry::Strategy(StrategyEvent {
+        19 => Entry::Strategy(StrategyEvent {
             strategy,
             state: known("state", StrategyState::from_raw(a))?,
             cause: known("cause", StrategyCause::from_raw(b))?,

@@ -190,7 +190,7 @@ impl Desk for Local<'_> {
 
     fn on_deadline(&mut self, now: Now) {
         self.engine.on_tick(now);
-        self.engine.take_commands(now);
+        self.engine.take_commands();
     }
 
     fn show(&mut self, links: &VenueLinks, now: Now) {

@@ -93,7 +93,8 @@ fn a_newcomers_strategy_is_written_built_run_and_filled() {
     ];
     let _sim = start(&binary("spinlane-sim"), &sim, &dir, "sim.log");
     let keys = dir.join("sim/binance.toml");
-    wait_for("the simulator's keys", || keys.exists().then_some(())).unwrap();
+    let is_written = || std::fs::read_to_string(&keys).is_ok_and(|text| text.contains("secret"));
+    wait_for("the simulator's keys", || is_written().then_some(())).unwrap();
     let node = start(&program, &["--config", "node.toml"], &dir, "node.log");
     let filled = || {
         let orders = of_node(&dir, &["orders", "--all"]);

@@ -68,29 +68,30 @@ impl Engine<'_> {
     }
 
     /// Obeys whatever people have asked.
-    pub fn take_commands(&mut self, now: Now) {
+    pub fn take_commands(&mut self) {
         while let Some(words) = self.wall.commands.pop() {
             if let Some(note) = CommandNote::from_words(&words) {
-                self.on_command(&note, now);
+                self.on_command(&note);
             }
         }
     }
 
-    fn on_command(&mut self, note: &CommandNote, now: Now) {
+    fn on_command(&mut self, note: &CommandNote) {
+        let now = self.seen;
         tracing::info!(who = note.who.as_str(), command = ?note.command, "command");
         match note.command {
             Command::Pause => self.set_paused(true),
             Command::Resume => self.set_paused(false),
-            Command::StrategyStart(id) => self.on_ask(id, StrategyMove::Start, note, now.unix),
-            Command::StrategyPause(id) => self.on_ask(id, StrategyMove::Pause, note, now.unix),
-            Command::StrategyResume(id) => self.on_ask(id, StrategyMove::Resume, note, now.unix),
-            Command::StrategyStop(id) => self.on_ask(id, StrategyMove::Stop, note, now.unix),
+            Command::StrategyStart(id) => self.on_ask(id, StrategyMove::Start, note, now),
+            Command::StrategyPause(id) => self.on_ask(id, StrategyMove::Pause, note, now),
+            Command::StrategyResume(id) => self.on_ask(id, StrategyMove::Resume, note, now),
+            Command::StrategyStop(id) => self.on_ask(id, StrategyMove::Stop, note, now),
             Command::StrategySet {
                 id,
                 param,
                 value,
                 is_last,
-            } => self.on_set(id, (param, value, is_last), note, now.unix),
+            } => self.on_set(id, (param, value, is_last), note, now),
             Command::CancelAll(venue) => self.clear_venue(venue),
             Command::Stop => self.stop(),
         }

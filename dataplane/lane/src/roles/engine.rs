@@ -161,7 +161,7 @@ impl<'r> EngineLane<'r> {
         if now.unix >= self.deadline_due {
             self.deadline_due = now.unix.after(DEADLINE_NS);
             self.engine.on_tick(now);
-            self.engine.take_commands(now);
+            self.engine.take_commands();
         }
         if now.unix >= self.cold_due {
             self.cold_due = now.unix.after(COLD_NS);

@@ -199,7 +199,8 @@ fn command(desk: &mut Desk<'_>, region: &Region, commands: &[Command]) -> String
             sender.send(*command, "ann", at).unwrap();
         }
     }
-    desk.engine.take_commands(desk.at());
+    desk.pass(0);
+    desk.engine.take_commands();
     desk.pass(0);
     let status = status(region);
     assert_eq!(status.answered, at, "answered");
