@@ -115,6 +115,7 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
     let epoch = dp_journal::epoch::next(&config.node.state_dir, last_epoch)?;
     let clock = Clock::calibrate(CALIBRATE_MS);
     let now = clock.now().unix;
+    kept::unseat(&region);
     let starts = region.begin_run(epoch, clock.tsc_hz(), now);
     region.set_node(&config.node.name);
     // The lease stub: always held, by whoever started last. The check before each send is the real one.

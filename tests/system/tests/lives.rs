@@ -17,6 +17,9 @@ fn strategy(rig: &Rig) -> Value {
 }
 
 fn seated(rig: &Rig) -> Value {
+    // Of the run before, until this one is announced.
+    let runs = || (rig.cli(&["status"]).ok()?["dataplane"]["is_running"] == true).then_some(());
+    wait_for("the dataplane runs", runs).unwrap();
     let seat = || Some(strategy(rig)).filter(|it| it["is_seated"] == true);
     wait_for("the strategy has its seat", seat).unwrap()
 }
@@ -83,6 +86,7 @@ fn a_stopped_strategy_stays_stopped_and_a_set_parameter_stays_set() {
 
     // A reboot takes the memory away; the state directory knows.
     rig.stop_dataplane().unwrap();
+    rig.stop_control().unwrap();
     rig.forget_shared_memory().unwrap();
     rig.start_dataplane().unwrap();
     let again = seated(&rig);

@@ -200,6 +200,22 @@ pub(super) fn spec_of(config: &Config, id: StrategyId, kind: &Kind) -> StrategyS
     }
 }
 
+/// Before the run is announced: no line says of the run before that its strategies have seats.
+pub(super) fn unseat(region: &Region) {
+    let lines = (0..STRATEGIES_MAX as u16).filter_map(|id| region.strategy(StrategyId(id)));
+    for line in lines {
+        let Some(status) = line.read().filter(|status| status.is_seated) else {
+            continue;
+        };
+        line.write(&StrategyStatus {
+            state: StrategyState::Loaded,
+            goal: Kept::of(&status, 0, None).goal,
+            is_seated: false,
+            ..status
+        });
+    }
+}
+
 /// Before there are lanes: what was kept of each strategy of the configuration, and their lines as they are until each
 /// takes its seat.
 pub(super) fn take_up(config: &Config, kinds: &[Kind], region: &Region) -> Vec<Kept> {
@@ -359,6 +375,41 @@ mod tests {
             values: core::array::from_fn(|at| at as i64 - 5),
             configured: [i64::MIN; PARAMS_MAX],
             saved: Some(SavedState::seal(7, 2, UnixNanos(9), &[1, -2, 3])),
+        }
+    }
+
+    /// A run that ended before its strategies had seats forgets nothing of the run before it.
+    #[test]
+    fn what_has_no_seat_yet_is_kept_as_it_was_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let shape = dp_shm::Shape::new(1, 1, 256, 256);
+        let (region, _) = Region::open_or_create(&dir.path().join("shm"), &shape).unwrap();
+        let line = region.strategy(StrategyId(3)).unwrap();
+        for (state, retry_at, want) in [
+            (StrategyState::Running, 0, StrategyState::Running),
+            (StrategyState::Paused, 0, StrategyState::Paused),
+            (StrategyState::Stopped, 0, StrategyState::Stopped),
+            (StrategyState::Failed, 9, StrategyState::Paused),
+            (StrategyState::Failed, 0, StrategyState::Failed),
+        ] {
+            line.write(&StrategyStatus {
+                state,
+                goal: StrategyState::Paused,
+                is_seated: true,
+                retry_at: UnixNanos(retry_at),
+                values: [4; PARAMS_MAX],
+                ..StrategyStatus::default()
+            });
+            for _ in 0..2 {
+                unseat(&region);
+                let status = line.read().unwrap();
+                assert_eq!(
+                    (status.state, status.is_seated),
+                    (StrategyState::Loaded, false)
+                );
+                let kept = Kept::of(&status, 1, None);
+                assert_eq!((kept.goal, kept.values), (want, [4; PARAMS_MAX]));
+            }
         }
     }
 
