@@ -8,7 +8,8 @@ use crate::view::latency::Latency;
 use crate::view::orders::{Order, Orders};
 use crate::view::positions::Positions;
 use crate::view::status::Status;
-use crate::{control, daemon, demo, replay, report, venue_list, venue_tools};
+use crate::view::strategies::{Kinds, Strategies};
+use crate::{control, daemon, demo, replay, report, strategy, venue_list, venue_tools};
 use anyhow::Context;
 use clap::CommandFactory;
 use serde::Serialize;
@@ -53,6 +54,17 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Positions::text(&region)
             })?;
         }
+        Command::Strategies(args) if args.kinds => {
+            let kinds = Kinds::of(&dp_strategy::SHIPPED);
+            show(as_json, &kinds, || kinds.text())?;
+        }
+        Command::Strategies(_) => {
+            let region = Target::find(&cli.node)?.attach()?;
+            show(as_json, &Strategies::read(&region), || {
+                Strategies::text(&region)
+            })?;
+        }
+        Command::Strategy(command) => return strategy::run(&cli.node, &command, as_json),
         Command::Latency(args) => latency(&cli.node, &args, as_json)?,
         Command::Pause(args) => {
             return control::pause(&Target::find(&cli.node)?, &args, true, as_json);

@@ -75,6 +75,11 @@ pub enum Command {
     Orders(OrdersArgs),
     /// Positions and P&L, from shared memory.
     Positions,
+    /// Strategies: where each stands, what it is set to, its last fault.
+    Strategies(StrategiesArgs),
+    /// Start, pause, resume, stop or set one strategy; write out a project for one of your own.
+    #[command(subcommand)]
+    Strategy(StrategyCommand),
     /// Where the time goes, stage by stage.
     Latency(LatencyArgs),
     /// Send nothing new and cancel what is open, until `resume`; ends with the dataplane's run.
@@ -172,6 +177,68 @@ pub struct PauseArgs {
     /// Longest wait for the lanes to say so, seconds.
     #[arg(long, default_value_t = 5)]
     pub wait_s: u64,
+}
+
+/// `strategies`.
+#[derive(Debug, Clone, Args)]
+pub struct StrategiesArgs {
+    /// The kinds of this build instead, and what each can be set to.
+    #[arg(long)]
+    pub kinds: bool,
+}
+
+/// `strategy`.
+#[derive(Debug, Subcommand)]
+pub enum StrategyCommand {
+    /// Let it act: one that was loaded, stopped, or has failed.
+    Start(StrategyArgs),
+    /// Pull its quotes; it goes on hearing the market.
+    Pause(StrategyArgs),
+    /// Let it act again after a pause.
+    Resume(StrategyArgs),
+    /// Cancel its orders; it hears nothing. It stays stopped over a restart.
+    Stop(StrategyArgs),
+    /// Set parameters: all of them, or none. They stay set over a restart.
+    Set(StrategySetArgs),
+    /// Write out a project for a strategy of your own: it builds against this checkout, and runs against the simulator.
+    New(StrategyNewArgs),
+}
+
+/// Which strategy, and who asks.
+#[derive(Debug, Clone, Args)]
+pub struct StrategyArgs {
+    /// Its name, as `spinlane strategies` tells it.
+    pub name: String,
+    /// Who, for the record. Default: the user running this.
+    #[arg(long)]
+    pub by: Option<String>,
+    /// Longest wait for its lane to answer, seconds.
+    #[arg(long, default_value_t = 5)]
+    pub wait_s: u64,
+}
+
+/// `strategy new`.
+#[derive(Debug, Clone, Args)]
+pub struct StrategyNewArgs {
+    /// Its name, and that of the project and its node: small letters, digits and dashes.
+    pub name: String,
+    /// Where to write it. Default: a directory of its name, here.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// The checkout of Spinlane to build against. Default: the one this program was built from.
+    #[arg(long, value_name = "DIR")]
+    pub checkout: Option<PathBuf>,
+}
+
+/// `strategy set`.
+#[derive(Debug, Clone, Args)]
+pub struct StrategySetArgs {
+    /// Which.
+    #[command(flatten)]
+    pub to: StrategyArgs,
+    /// What to set: PARAM=VALUE, as in the configuration.
+    #[arg(required = true, value_name = "PARAM=VALUE")]
+    pub settings: Vec<String>,
 }
 
 /// `kill`.

@@ -234,7 +234,7 @@ fn keep(target: &Target, region: &Region, write: impl FnOnce(&Path) -> std::io::
 }
 
 /// The user who runs this, for the record.
-fn user() -> String {
+pub fn user() -> String {
     nix::unistd::User::from_uid(nix::unistd::getuid())
         .ok()
         .flatten()

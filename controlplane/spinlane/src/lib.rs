@@ -3,6 +3,7 @@
 //! ```text
 //!   main ─▶ cli (what was asked) ─▶ app ─┬─▶ view     shared memory, read-only, always works
 //!                                        ├─▶ control  kill and arm: words in shared memory
+//!                                        ├─▶ strategy start, pause, resume, stop, set: commands to a lane
 //!                                        ├─▶ daemon   rings → PostgreSQL
 //!                                        ├─▶ report   latency as HTML
 //!                                        ├─▶ demo     simulator + dataplane + daemon, and the verdict
@@ -24,8 +25,10 @@ pub mod leftovers;
 pub mod names;
 pub mod replay;
 pub mod report;
+pub mod strategy;
 pub mod table;
 pub mod target;
+pub mod template;
 pub mod tools;
 pub mod venue_list;
 pub mod venue_tools;

@@ -6,6 +6,12 @@ use spinlane::cli::Cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Nothing here is mended by unwinding: what panics ends at once, tasks and threads of libraries too.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
     let cli = Cli::parse();
     let as_json = cli.json;
     match spinlane::app::run(cli) {

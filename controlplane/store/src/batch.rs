@@ -5,7 +5,7 @@
 
 use crate::rows::*;
 use crate::sql::{At, Numeric, Word};
-use dp_journal::entry::{Checkpoint, Entry, OrderIntent, OrderUpdate, Position};
+use dp_journal::entry::{Checkpoint, Entry, OrderIntent, OrderUpdate, Position, StrategyCause};
 use dp_journal::{Record, Tick, TickKind, entry};
 use dp_shm::Region;
 use dp_types::{
@@ -178,7 +178,11 @@ impl Batch {
                 starts: e.starts.cast_signed(),
                 started_at: record.at.into(),
             }),
-            Entry::Risk(_) | Entry::Switch(_) | Entry::Reconcile(_) | Entry::Limits(_) => {
+            Entry::Risk(_)
+            | Entry::Switch(_)
+            | Entry::Reconcile(_)
+            | Entry::Limits(_)
+            | Entry::Strategy(_) => {
                 let row = risk(region, names, record);
                 self.risk.push(row);
             }
@@ -527,6 +531,17 @@ fn risk(region: &Region, names: &mut Catalog, record: &Record) -> RiskRow {
                 e.orders_per_s_max,
                 e.book_age_ms_max
             ));
+        }
+        Entry::Strategy(e) => {
+            row.rule = Some(e.cause.name());
+            row.strategy = Some(i32::from(e.strategy.0));
+            row.observed = (e.cause == StrategyCause::Set).then(|| integer(e.value));
+            row.who = (!e.who.as_str().is_empty()).then_some(Word(e.who));
+            let detail = e.detail.as_str().replace('\0', " ");
+            row.detail = Some(match detail.as_str() {
+                "" => e.state.name().to_owned(),
+                detail => format!("{}: {detail}", e.state.name()),
+            });
         }
         _ => {}
     }

@@ -61,6 +61,7 @@ const LOG_LINES_MAX: usize = 16 << 10;
 /// ```
 pub fn main(kinds: &[Kind]) -> ExitCode {
     let cli = Cli::parse();
+    dp_lane::abort_on_others();
     // Lanes speak rarely, but their words must not wait for whoever reads the standard error.
     let (writer, log) = tracing_appender::non_blocking::NonBlockingBuilder::default()
         .buffered_lines_limit(LOG_LINES_MAX)

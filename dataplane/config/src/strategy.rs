@@ -10,6 +10,7 @@
 //!
 //! [[strategy]]                          # on several
 //! name = "arb-btc"                      # else the kind and its place: arbitrage-1
+//! start = false                         # waits for `spinlane strategy start arb-btc`; true where nothing is said
 //! kind = "arbitrage"
 //! legs = [
 //!   { venue = "okx", symbol = "BTC-USDT" },
@@ -21,6 +22,7 @@
 //! What is no whole number and no yes or no is written as a text: quantities and decimals are exact.
 
 use crate::Config;
+use dp_types::limit::STRATEGIES_MAX;
 use dp_types::{StrategyId, VenueId};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -32,6 +34,9 @@ pub struct Strategy {
     pub name: Option<String>,
     /// Which kind.
     pub kind: String,
+    /// It acts as soon as it can; else it waits for `spinlane strategy start`. What people have done since counts more.
+    #[serde(default = "yes")]
+    pub start: bool,
     /// Venue of its only instrument.
     venue: Option<String>,
     /// Its only instrument, as the venue writes it.
@@ -42,6 +47,10 @@ pub struct Strategy {
     /// What its kind can be set to.
     #[serde(flatten)]
     params: BTreeMap<String, Setting>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// An instrument.
@@ -152,6 +161,23 @@ impl Config {
                 }
             }
             let name = self.strategy_name(StrategyId(index as u16));
+            // It names a file, and a field of 31 bytes.
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            let is_name = |name: &str| {
+                (1..=31).contains(&name.len())
+                    && name.chars().all(is_plain)
+                    && !name.starts_with('.')
+            };
+            if !name.as_deref().is_some_and(is_name) {
+                let why = "1 to 31 letters, digits, `-`, `_` and `.`, not first a `.`";
+                return refuse(".name", why.into());
+            }
+            if index >= STRATEGIES_MAX {
+                return refuse(
+                    "",
+                    format!("a node has at most {STRATEGIES_MAX} strategies"),
+                );
+            }
             let twin =
                 (0..index as u16).find(|other| self.strategy_name(StrategyId(*other)) == name);
             if let (Some(twin), Some(name)) = (twin, name) {
@@ -205,6 +231,9 @@ mod tests {
     fn one_instrument_or_several_and_the_kinds_own_keys() {
         let config = with(&format!("{ONE}\nqty = \"0.1\"\nticks = 3\namend = true")).unwrap();
         let section = &config.strategy[0];
+        assert!(section.start);
+        let waits = with(&format!("{ONE}\nstart = false")).unwrap();
+        assert!(!waits.strategy[0].start);
         assert_eq!(section.legs().len(), 1);
         let told = ["qty", "ticks", "amend", "none"].map(|name| section.param(name));
         let want = [Some("0.1"), Some("3"), Some("true"), None];
@@ -245,6 +274,11 @@ mod tests {
                 "kind = \"x\"\nlegs = [{ venue = \"binance\", symbol = \"BTCUSDT\" }, { venue = \"binance\", symbol = \"BTCUSDT\" }]",
                 "strategy[0].legs[1].symbol",
                 "twice",
+            ),
+            (
+                &format!("{ONE}\nname = \"../killed\""),
+                "strategy[0].name",
+                "letters",
             ),
             (
                 "kind = \"x\"\nlegs = [{ venue = \"binance\", symbol = \"NONE\" }]",

@@ -17,8 +17,8 @@ use crate::entry::*;
 use dp_shm::layout::RECORD_WORDS;
 use dp_types::{
     AssetId, ClientOrderId, Decimal, Epoch, InstrumentId, LaneId, Liquidity, LiveOrder, Notional,
-    OrderId, OrderKind, OrderState, Price, Qty, RejectReason, Side, StrategyId, Text, Tif, TradeId,
-    UnixNanos, VenueId, VenueNanos,
+    OrderId, OrderKind, OrderState, Price, Qty, RejectReason, Side, StrategyId, StrategyState,
+    Text, Tif, TradeId, UnixNanos, VenueId, VenueNanos,
 };
 
 /// Version of the record format.
@@ -248,6 +248,13 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             w[11] = e.filled.0 as u64;
             head(13, e.venue, e.strategy, it.instrument)
         }
+        Entry::Strategy(e) => {
+            w[4] = e.value as u64;
+            w[5] = pack([e.state as u8, e.cause as u8, e.param, 0]);
+            put_text(&mut w[6..10], &e.who);
+            put_text(&mut w[10..16], &e.detail);
+            head(19, NOWHERE, e.strategy, NOTHING)
+        }
     }
 }
 
@@ -391,6 +398,15 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
             tif: known("tif", Tif::from_raw(c))?,
             qty: Qty(w[9] as i64),
             filled: Qty(w[11] as i64),
+        }),
+        19 => Entry::Strategy(StrategyEvent {
+            strategy,
+            state: known("state", StrategyState::from_raw(a))?,
+            cause: known("cause", StrategyCause::from_raw(b))?,
+            param: c,
+            value: w[4] as i64,
+            who: known("who", text_at(&w[6..10]))?,
+            detail: known("detail", text_at(&w[10..16]))?,
         }),
         _ => return Err(RecordFault::Field("record kind")),
     })

@@ -2,8 +2,8 @@
 
 use dp_types::{
     AssetId, ClientOrderId, Decimal, InstrumentId, Liquidity, LiveOrder, Notional, OrderId,
-    OrderKind, OrderState, Price, Qty, RejectReason, Side, StrategyId, Text, Tif, TradeId, VenueId,
-    VenueNanos,
+    OrderKind, OrderState, Price, Qty, RejectReason, Side, StrategyId, StrategyState, Text, Tif,
+    TradeId, VenueId, VenueNanos,
 };
 
 /// How safe a record was when its order was sent. Only `Published` is offered in this release.
@@ -238,6 +238,80 @@ pub struct Signal {
     pub value: i64,
 }
 
+/// Why a strategy's record was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum StrategyCause {
+    /// It took its seat.
+    Seated = 0,
+    /// Somebody asked.
+    Asked = 1,
+    /// Somebody set a parameter.
+    Set = 2,
+    /// Somebody asked what cannot be.
+    Refused = 3,
+    /// It broke.
+    Fault = 4,
+    /// It was made again.
+    Restarted = 5,
+    /// It took up what it had learnt.
+    Restored = 6,
+    /// What it had learnt cannot be taken up.
+    Unrestored = 7,
+}
+
+impl StrategyCause {
+    /// All of them, by number.
+    pub const ALL: [Self; 8] = [
+        Self::Seated,
+        Self::Asked,
+        Self::Set,
+        Self::Refused,
+        Self::Fault,
+        Self::Restarted,
+        Self::Restored,
+        Self::Unrestored,
+    ];
+
+    /// The word in tables and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Seated => "seated",
+            Self::Asked => "asked",
+            Self::Set => "set",
+            Self::Refused => "refused",
+            Self::Fault => "fault",
+            Self::Restarted => "restarted",
+            Self::Restored => "restored",
+            Self::Unrestored => "unrestored",
+        }
+    }
+
+    /// From its number; `None`: there is none.
+    pub fn from_raw(raw: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(raw)).copied()
+    }
+}
+
+/// Something befell a strategy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StrategyEvent {
+    /// Whom.
+    pub strategy: StrategyId,
+    /// Where it stands now.
+    pub state: StrategyState,
+    /// Why.
+    pub cause: StrategyCause,
+    /// Which parameter was set, by its place; 0 else.
+    pub param: u8,
+    /// To what, in its unit; 0 else.
+    pub value: i64,
+    /// Who asked; empty = nobody.
+    pub who: Text<31>,
+    /// In words: the parameter's name, the fault, why it was refused.
+    pub detail: Text<47>,
+}
+
 /// Limits came into force for one instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -293,6 +367,7 @@ pub enum Entry {
     Signal(Signal),
     Limits(Limits),
     Checkpoint(Checkpoint),
+    Strategy(StrategyEvent),
 }
 
 impl Entry {
@@ -321,6 +396,7 @@ impl Entry {
             Self::Signal(_) => "signal",
             Self::Limits(_) => "limits",
             Self::Checkpoint(_) => "checkpoint",
+            Self::Strategy(_) => "strategy",
         }
     }
 }

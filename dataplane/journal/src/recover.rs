@@ -227,7 +227,8 @@ impl Recovered {
             | Entry::Switch(_)
             | Entry::Reconcile(_)
             | Entry::Signal(_)
-            | Entry::Limits(_) => {}
+            | Entry::Limits(_)
+            | Entry::Strategy(_) => {}
         }
     }
 

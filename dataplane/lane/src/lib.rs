@@ -9,6 +9,7 @@ mod any_venue;
 mod books;
 pub mod budget;
 mod cast;
+mod contain;
 pub mod cost;
 mod desk;
 mod engine;
@@ -30,8 +31,9 @@ pub mod way;
 
 pub use any_venue::AnyVenue;
 pub use books::AnyKeeper;
+pub use contain::abort_on_others;
 pub use desk::{Desk, Fact, Local, OnInstruments, Outcome, VenueLinks};
-pub use engine::{Action, Engine, Setup, VenueState};
+pub use engine::{Action, Engine, Seating, Setup, VenueState};
 pub use fix::FixLink;
 pub use further::{further_feed, is_of_feed};
 pub use lane::{Cycle, Lane, Parts, RemoteLane, RemoteParts};

@@ -7,6 +7,7 @@
 
 mod build;
 mod connect;
+mod kept;
 mod past;
 mod record;
 mod strategies;
@@ -30,6 +31,7 @@ use dp_strategy::Kind;
 use dp_transport::{Clock, clock};
 use dp_types::limit::INSTRUMENTS_MAX;
 use dp_types::{Epoch, LaneId};
+use kept::{Keeper, Kept};
 use past::{doubt_positions, keep_kill, note_flat, restore_kill, take_over};
 use record::Recordings;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -115,6 +117,7 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
     let epoch = dp_journal::epoch::next(&config.node.state_dir, last_epoch)?;
     let clock = Clock::calibrate(CALIBRATE_MS);
     let now = clock.now().unix;
+    kept::unseat(&region);
     let starts = region.begin_run(epoch, clock.tsc_hz(), now);
     region.set_node(&config.node.name);
     // The lease stub: always held, by whoever started last. The check before each send is the real one.
@@ -141,6 +144,8 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
     host::lock_memory();
     let (gate, turnstiles) = host::Gate::new(config.lane.len());
     let registry = seed_registry(config, &region)?;
+    let kept = kept::take_up(config, kinds, &region);
+    let mut keeper = Keeper::new(config);
     let parts = cast::cast(config, &seats)?;
     let shared = Mutex::new(Shared {
         is_changed: false,
@@ -178,6 +183,7 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
                 region: &region,
                 recovered: &recovered,
                 recordings: &recordings,
+                kept: &kept,
                 shared: &shared,
                 subject,
             };
@@ -215,9 +221,10 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
             tracing::error!(%error, "no thread for names: addresses stay as they are");
         }
         let mut outcome = Ok(());
-        let mut kept = None;
+        let mut killed = None;
         loop {
-            kept = keep_kill(config, &region, kept);
+            killed = keep_kill(config, &region, killed);
+            keeper.keep(config, &region);
             publish_limits(&region, &shared)?;
             costs.look(clock::unix_now());
             let ended = match ends.recv_timeout(KILL_POLL) {
@@ -233,6 +240,7 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
         }
         is_over.store(true, Ordering::Relaxed);
         costs.finish(clock::unix_now());
+        keeper.keep(config, &region);
         if outcome.is_ok() {
             note_flat(config, &region);
         }
@@ -255,6 +263,8 @@ struct Plan<'a> {
     region: &'a Region,
     recovered: &'a Recovered,
     recordings: &'a Recordings,
+    /// What strategies kept over the restart, in their order.
+    kept: &'a [Kept],
     shared: &'a Mutex<Shared>,
     /// Where the lane tells who it is, once it has confined itself.
     subject: &'a OnceLock<Subject>,

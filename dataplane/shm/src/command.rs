@@ -5,6 +5,9 @@ use crate::twin::Words;
 use crate::words::{pack_text, unpack_text, words_of};
 use dp_types::{StrategyId, Text, UnixNanos, VenueId};
 
+/// In the byte that names a parameter: no more follow.
+const LAST: u8 = 0x80;
+
 /// A request to one lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
@@ -16,6 +19,21 @@ pub enum Command {
     StrategyStart(StrategyId),
     /// Stop a strategy; its orders are cancelled.
     StrategyStop(StrategyId),
+    /// Have a strategy pull its quotes and wait.
+    StrategyPause(StrategyId),
+    /// Let a paused strategy act again.
+    StrategyResume(StrategyId),
+    /// Set one of a strategy's parameters. Several of one sender take force together, with the last.
+    StrategySet {
+        /// Whose.
+        id: StrategyId,
+        /// Which, by its place in the kind's list; below 128.
+        param: u8,
+        /// To what, in the parameter's unit.
+        value: i64,
+        /// No more follow: take them all, or none.
+        is_last: bool,
+    },
     /// Cancel every order at a venue.
     CancelAll(VenueId),
     /// Cancel everything and end the process in order.
@@ -23,18 +41,31 @@ pub enum Command {
 }
 
 impl Command {
-    const fn to_raw(self) -> (u8, u16) {
-        match self {
+    /// Number, whom it is about, and what else there is to say.
+    const fn to_raw(self) -> (u8, u16, u8, i64) {
+        let (kind, arg) = match self {
             Self::Pause => (1, 0),
             Self::Resume => (2, 0),
             Self::StrategyStart(id) => (3, id.0),
             Self::StrategyStop(id) => (4, id.0),
             Self::CancelAll(venue) => (5, venue.0 as u16),
             Self::Stop => (6, 0),
-        }
+            Self::StrategyPause(id) => (7, id.0),
+            Self::StrategyResume(id) => (8, id.0),
+            Self::StrategySet {
+                id,
+                param,
+                value,
+                is_last,
+            } => {
+                let last = if is_last { LAST } else { 0 };
+                return (9, id.0, param & !LAST | last, value);
+            }
+        };
+        (kind, arg, 0, 0)
     }
 
-    fn from_raw(kind: u8, arg: u16) -> Option<Self> {
+    fn from_raw(kind: u8, arg: u16, detail: u8, value: i64) -> Option<Self> {
         match kind {
             1 => Some(Self::Pause),
             2 => Some(Self::Resume),
@@ -44,6 +75,14 @@ impl Command {
                 .ok()
                 .map(|raw| Self::CancelAll(VenueId(raw))),
             6 => Some(Self::Stop),
+            7 => Some(Self::StrategyPause(StrategyId(arg))),
+            8 => Some(Self::StrategyResume(StrategyId(arg))),
+            9 => Some(Self::StrategySet {
+                id: StrategyId(arg),
+                param: detail & !LAST,
+                value,
+                is_last: detail & LAST != 0,
+            }),
             _ => None,
         }
     }
@@ -63,20 +102,22 @@ pub struct CommandNote {
 
 impl Words<8> for CommandNote {
     fn to_words(&self) -> [u64; 8] {
-        let (kind, arg) = self.command.to_raw();
+        let (kind, arg, detail, value) = self.command.to_raw();
         let mut bytes = [0; 64];
-        bytes[0] = kind;
+        (bytes[0], bytes[1]) = (kind, detail);
         bytes[2..4].copy_from_slice(&arg.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.at.0.to_le_bytes());
         pack_text(&mut bytes[16..48], self.who.as_bytes());
+        bytes[48..56].copy_from_slice(&value.to_le_bytes());
         words_of(&bytes)
     }
 
     fn from_words(words: &[u64; 8]) -> Option<Self> {
         let bytes = words.map(u64::to_le_bytes);
-        let [kind, _, arg, arg_high, ..] = bytes[0];
+        let [kind, detail, arg, arg_high, ..] = bytes[0];
+        let arg = u16::from_le_bytes([arg, arg_high]);
         Some(Self {
-            command: Command::from_raw(kind, u16::from_le_bytes([arg, arg_high]))?,
+            command: Command::from_raw(kind, arg, detail, words[6] as i64)?,
             who: unpack_text(bytes.as_flattened().get(16..48)?),
             at: UnixNanos(words[1]),
         })

@@ -14,6 +14,7 @@
 //!          │ VenueLine   x 16                              │
 //!          │ PositionLine x instruments                    │
 //!          │ BookLine     x instruments                    │
+//!          │ Strategy status, spec, saved state   x 64     │
 //!          ├───────────────────────────────────────────────┤ ┐
 //!          │ LaneHead    beat, cost, counters, cursors      │ │
 //!          │ histograms  one per Stage                     │ │ x lanes
@@ -31,11 +32,12 @@ use crate::hist::HistPage;
 use crate::lane::ROLES;
 use crate::lines::{BookLine, PositionLine, VenueLine};
 use crate::metric::{Counter, Stage};
+use crate::strategies::{StrategyLine, StrategySpecLine, StrategyStateLine};
 use crate::table::{AssetLine, InstrumentLine, TableHead};
 use crate::words::{KillWord, LeaseWord};
 use core::mem::{align_of, offset_of, size_of};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use dp_types::limit::{ASSETS_MAX, INSTRUMENTS_MAX, LANES_MAX};
+use dp_types::limit::{ASSETS_MAX, INSTRUMENTS_MAX, LANES_MAX, STRATEGIES_MAX};
 
 /// Version of the layout; raised with each release that changes it.
 pub const VERSION: u32 = 1;
@@ -245,6 +247,9 @@ pub(crate) struct Offsets {
     pub venues: usize,
     pub positions: usize,
     pub books: usize,
+    pub strategies: usize,
+    pub strategy_specs: usize,
+    pub strategy_states: usize,
     pub lanes: usize,
     pub lane_stride: usize,
     pub hist: usize,
@@ -272,7 +277,10 @@ impl Offsets {
         let venues = pages(table_end);
         let positions = pages(venues + VENUES_MAX * size_of::<VenueLine>());
         let books = pages(positions + instruments * size_of::<PositionLine>());
-        let lanes = pages(books + instruments * size_of::<BookLine>());
+        let strategies = pages(books + instruments * size_of::<BookLine>());
+        let strategy_specs = strategies + STRATEGIES_MAX * size_of::<StrategyLine>();
+        let strategy_states = strategy_specs + STRATEGIES_MAX * size_of::<StrategySpecLine>();
+        let lanes = pages(strategy_states + STRATEGIES_MAX * size_of::<StrategyStateLine>());
         // Relative to the lane's start from here on.
         let hist = pages(size_of::<LaneHead>());
         let ticks = pages(hist + Stage::COUNT * size_of::<HistPage>());
@@ -290,6 +298,9 @@ impl Offsets {
             venues,
             positions,
             books,
+            strategies,
+            strategy_specs,
+            strategy_states,
             lanes,
             lane_stride,
             hist,
@@ -338,6 +349,9 @@ const fn layout_hash() -> u64 {
         size_of::<VenueLine>(),
         size_of::<PositionLine>(),
         size_of::<BookLine>(),
+        size_of::<StrategyLine>(),
+        size_of::<StrategySpecLine>(),
+        size_of::<StrategyStateLine>(),
         size_of::<BeatLine>(),
         offset_of!(BeatLine, beat_unix_ns),
         size_of::<CostLine>(),

@@ -57,6 +57,8 @@ mod numbers;
 #[cfg(not(loom))]
 mod region;
 #[cfg(not(loom))]
+mod strategies;
+#[cfg(not(loom))]
 mod table;
 #[cfg(not(loom))]
 mod words;
@@ -78,6 +80,10 @@ pub use {
     metric::{Counter, Stage},
     numbers::{Numbers, NumbersPage},
     region::{Opened, Region},
+    strategies::{
+        LEGS_SHOWN_MAX, PARAMS_MAX, ParamSpec, STATE_WORDS_MAX, SavedState, StrategyLine,
+        StrategySpec, StrategySpecLine, StrategyStateLine, StrategyStatus, checksum,
+    },
     table::{AssetTable, InstrumentEntry, InstrumentTable, TableError},
     words::{KillChange, KillState, KillWord, LeaseWord},
 };

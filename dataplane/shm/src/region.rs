@@ -18,12 +18,13 @@ use crate::layout::{Header, LAYOUT_HASH, MAGIC, Offsets, PAGE, Shape, VENUES_MAX
 use crate::lines::{BookLine, PositionLine, VenueLine};
 use crate::lock::{Lock, LockGuard};
 use crate::map::Mapping;
+use crate::strategies::{StrategyLine, StrategySpecLine, StrategyStateLine};
 use crate::table::{AssetTable, InstrumentTable, TableHead};
 use crate::words::{KillWord, LeaseWord, pack_text, unpack_text, words_of};
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use dp_types::limit::ASSETS_MAX;
-use dp_types::{Epoch, InstrumentId, LaneId, Text, UnixNanos, VenueId};
+use dp_types::limit::{ASSETS_MAX, STRATEGIES_MAX};
+use dp_types::{Epoch, InstrumentId, LaneId, StrategyId, Text, UnixNanos, VenueId};
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -304,6 +305,27 @@ impl Region {
         self.map
             .slice(self.offsets.books, self.shape.instruments as usize)
             .get(instrument.0 as usize)
+    }
+
+    /// Where a strategy stands; `None` beyond [`STRATEGIES_MAX`].
+    pub fn strategy(&self, id: StrategyId) -> Option<&StrategyLine> {
+        self.map
+            .slice(self.offsets.strategies, STRATEGIES_MAX)
+            .get(usize::from(id.0))
+    }
+
+    /// What a strategy is; `None` beyond [`STRATEGIES_MAX`].
+    pub fn strategy_spec(&self, id: StrategyId) -> Option<&StrategySpecLine> {
+        self.map
+            .slice(self.offsets.strategy_specs, STRATEGIES_MAX)
+            .get(usize::from(id.0))
+    }
+
+    /// What a strategy has learnt; `None` beyond [`STRATEGIES_MAX`].
+    pub fn strategy_state(&self, id: StrategyId) -> Option<&StrategyStateLine> {
+        self.map
+            .slice(self.offsets.strategy_states, STRATEGIES_MAX)
+            .get(usize::from(id.0))
     }
 
     /// How big the parts are.

@@ -111,6 +111,22 @@ impl Leaky {
     pub const fn fine(&self) -> i128 {
         self.held
     }
+
+    /// What it holds and as of when, as integers: for [`Leaky::resume`].
+    pub const fn keep(&self) -> [i64; 3] {
+        [
+            self.held as i64,
+            (self.held >> 64) as i64,
+            self.at.0.cast_signed(),
+        ]
+    }
+
+    /// Holds what another held; what is beyond its bounds is cut to them.
+    pub fn resume(&mut self, [low, high, at]: [i64; 3]) {
+        let held = i128::from(high) << 64 | i128::from(low.cast_unsigned());
+        self.held = held.clamp(-HELD_MAX, HELD_MAX);
+        self.at = UnixNanos(at.cast_unsigned());
+    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,19 @@ impl Volatility {
         }
     }
 
+    /// What was learnt, as integers: for [`Volatility::resume`].
+    pub fn keep(&self) -> [i64; 6] {
+        let ([a, b, c], [d, e, f]) = (self.squares.keep(), self.time.keep());
+        [a, b, c, d, e, f]
+    }
+
+    /// Knows what another has learnt; the next price is the first again.
+    pub fn resume(&mut self, [a, b, c, d, e, f]: [i64; 6]) {
+        self.squares.resume([a, b, c]);
+        self.time.resume([d, e, f]);
+        self.last = None;
+    }
+
     /// The price is `doubled` / 2 increments now: a mid has halves. Cost: near 10 ns.
     #[inline]
     pub fn on_mid(&mut self, doubled: i64, now: UnixNanos) {
@@ -118,6 +131,21 @@ mod tests {
         volatility.on_mid(900, UnixNanos(3_000_000_000));
         volatility.on_mid(900, UnixNanos(5_000_000_000));
         assert_eq!(volatility.per_second(), Some(0));
+    }
+
+    #[test]
+    fn another_that_resumes_knows_what_was_learnt() {
+        let mut first = Volatility::new(1_000_000_000);
+        for second in 0..10 {
+            first.on_mid(200 + second as i64 % 3, UnixNanos(second * 700_000_000));
+        }
+        let mut heir = Volatility::new(1_000_000_000);
+        heir.resume(first.keep());
+        assert_eq!(heir.per_second(), first.per_second());
+        assert!(heir.per_second().is_some_and(|variance| variance > 0));
+        heir.resume([i64::MIN, i64::MAX, -1, i64::MAX, i64::MIN, -1]);
+        heir.on_mid(1, UnixNanos(u64::MAX));
+        let _ = heir.per_second();
     }
 
     proptest! {

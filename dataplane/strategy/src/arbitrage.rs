@@ -15,7 +15,7 @@
 //! venue is left alone.
 
 use crate::scale::{base_pico, lots_within, price_pico};
-use crate::{Intent, Intents, Kind, Leg, Param, ParamFault, Strategy, Values, View, Wish};
+use crate::{Inputs, Intent, Intents, Kind, Leg, Param, ParamFault, Strategy, Values, View, Wish};
 use dp_types::{FillReport, LiveOrder, OrderKind, OrderState, Price, Qty, Side, Tif, UnixNanos};
 
 /// Instruments it can watch.
@@ -333,6 +333,10 @@ impl Strategy for Arbitrage {
     fn set(&mut self, values: &Values) -> Result<(), ParamFault> {
         self.params = ArbitrageParams::of(values);
         Ok(())
+    }
+
+    fn inputs(&self) -> Inputs {
+        Inputs::BOOK.and(Inputs::TIMER)
     }
 
     fn on_book(&mut self, view: &View<'_>, out: &mut Intents) {

@@ -14,7 +14,10 @@
 
 use crate::fixed::ln_nano;
 use crate::quoter::{Pace, Quoter, beside};
-use crate::{Intents, Kind, Param, ParamFault, Strategy, Values, View};
+use crate::{
+    Inputs, Intents, Kind, Param, ParamFault, StateFault, StateReader, StateWriter, Strategy,
+    Values, View,
+};
 use dp_signal::Volatility;
 use dp_types::{FillReport, Price, Qty, Side};
 
@@ -183,6 +186,27 @@ impl Strategy for AvellanedaStoikov {
         Ok(())
     }
 
+    fn inputs(&self) -> Inputs {
+        Inputs::BOOK.and(Inputs::TIMER)
+    }
+
+    fn state_version(&self) -> u32 {
+        1
+    }
+
+    fn save(&self, out: &mut StateWriter) {
+        out.put(self.params.half_life_ns.cast_signed());
+        out.put_all(&self.volatility.keep());
+    }
+
+    fn restore(&mut self, saved: &mut StateReader<'_>) -> Result<(), StateFault> {
+        if saved.take()? != self.params.half_life_ns.cast_signed() {
+            return Err(StateFault("its volatility had another half-life"));
+        }
+        self.volatility.resume(saved.take_all()?);
+        Ok(())
+    }
+
     fn on_book(&mut self, view: &View<'_>, out: &mut Intents) {
         match view.book.mid_doubled().filter(|_| view.can_trade) {
             Some(mid) => self.volatility.on_mid(mid, view.now.unix),
@@ -282,6 +306,26 @@ mod tests {
         assert_eq!(prices(&wide), [(Side::Buy, 1_002), (Side::Sell, 1_008)]);
         let mut fresh = AvellanedaStoikov::new(PARAMS).unwrap();
         assert_eq!(rig.call(|view, out| fresh.on_book(view, out)), []);
+    }
+
+    #[test]
+    fn one_that_takes_up_what_another_learnt_quotes_as_it_would() {
+        let (rig, mut maker) = seen(PARAMS);
+        let mut kept = StateWriter::new();
+        maker.save(&mut kept);
+        let mut heir = AvellanedaStoikov::new(PARAMS).unwrap();
+        heir.restore(&mut StateReader::new(kept.words().unwrap()))
+            .unwrap();
+        let want = rig.call(|view, out| maker.on_timer(view, out));
+        assert_eq!(rig.call(|view, out| heir.on_timer(view, out)), want);
+        assert_eq!(prices(&want).len(), 2, "no volatility has to be seen first");
+        let other = AvellanedaParams {
+            half_life_ns: 1,
+            ..PARAMS
+        };
+        let mut other = AvellanedaStoikov::new(other).unwrap();
+        let refused = other.restore(&mut StateReader::new(kept.words().unwrap()));
+        assert!(refused.is_err(), "what was forgotten at another pace");
     }
 
     #[test]

@@ -8,7 +8,10 @@
 //! at the touch is not waited for. One order at a time; while its fate is open nothing else is asked.
 
 use crate::sizing::Sizing;
-use crate::{Intents, Kind, Param, ParamFault, Strategy, Values, View};
+use crate::{
+    Inputs, Intents, Kind, Param, ParamFault, StateFault, StateReader, StateWriter, Strategy,
+    Values, View,
+};
 use dp_signal::{Flow, Top, Volatility};
 use dp_types::{OrderKind, Qty, Side, Tif, UnixNanos};
 
@@ -217,12 +220,40 @@ impl Strategy for FlowAlpha {
         Ok(())
     }
 
+    fn inputs(&self) -> Inputs {
+        Inputs::BOOK.and(Inputs::TIMER)
+    }
+
+    fn state_version(&self) -> u32 {
+        1
+    }
+
+    fn save(&self, out: &mut StateWriter) {
+        out.put(self.params.half_life_ns.cast_signed());
+        out.put(self.entered.map_or(0, |since| since.0.cast_signed()));
+        out.put_all(&self.flow.keep());
+        out.put_all(&self.volatility.keep());
+    }
+
+    fn restore(&mut self, saved: &mut StateReader<'_>) -> Result<(), StateFault> {
+        if saved.take()? != self.params.half_life_ns.cast_signed() {
+            return Err(StateFault("its signal had another half-life"));
+        }
+        let entered = UnixNanos(saved.take()?.cast_unsigned());
+        let (flow, volatility) = (saved.take_all()?, saved.take_all()?);
+        self.entered = (entered.0 > 0).then_some(entered);
+        self.flow.resume(flow);
+        self.volatility.resume(volatility);
+        Ok(())
+    }
+
     fn on_book(&mut self, view: &View<'_>, out: &mut Intents) {
         self.learn(view);
         self.act(view, out);
     }
 
     fn on_timer(&mut self, view: &View<'_>, out: &mut Intents) {
+        out.signal(self.flow.imbalance_ppm());
         self.act(view, out);
     }
 }
@@ -257,6 +288,24 @@ mod tests {
             price: Price(price),
             qty: Qty(qty),
         })]
+    }
+
+    #[test]
+    fn one_that_takes_up_what_another_learnt_acts_as_it_would() {
+        let (rig, mut alpha) = bid_for();
+        let mut kept = StateWriter::new();
+        alpha.save(&mut kept);
+        let mut heir = FlowAlpha::new(PARAMS);
+        heir.restore(&mut StateReader::new(kept.words().unwrap()))
+            .unwrap();
+        let want = rig.call(|view, out| alpha.on_timer(view, out));
+        let told = |alpha: &FlowAlpha| alpha.flow.imbalance_ppm();
+        assert_eq!((told(&heir), heir.entered), (told(&alpha), alpha.entered));
+        assert_eq!(rig.call(|view, out| heir.on_timer(view, out)), want);
+        let cut = &kept.words().unwrap()[..5];
+        let mut other = FlowAlpha::new(PARAMS);
+        assert!(other.restore(&mut StateReader::new(cut)).is_err());
+        assert_eq!(told(&other), 0, "half of it is nothing of it");
     }
 
     /// One whose book has been bid for.

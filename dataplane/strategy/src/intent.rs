@@ -50,6 +50,7 @@ pub enum Intent {
 pub struct Intents {
     items: [Option<Intent>; INTENTS_MAX],
     len: usize,
+    signal: Option<i64>,
     /// Wishes that did not fit, since it was made.
     pub overflows: u64,
 }
@@ -60,6 +61,7 @@ impl Intents {
         Self {
             items: [None; INTENTS_MAX],
             len: 0,
+            signal: None,
             overflows: 0,
         }
     }
@@ -106,6 +108,17 @@ impl Intents {
         });
     }
 
+    /// Tells a number for the record, in the strategy's own unit: it lands in the database, at most one a second, and
+    /// nothing depends on it. Of several in one call the last counts.
+    pub const fn signal(&mut self, value: i64) {
+        self.signal = Some(value);
+    }
+
+    /// What was told for the record in this call.
+    pub const fn told(&self) -> Option<i64> {
+        self.signal
+    }
+
     /// Takes the wish at `at`, in the order they were uttered.
     pub fn get(&self, at: usize) -> Option<Intent> {
         self.items
@@ -128,6 +141,7 @@ impl Intents {
     /// Forgets them.
     pub const fn clear(&mut self) {
         self.len = 0;
+        self.signal = None;
     }
 }
 

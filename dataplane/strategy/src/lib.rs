@@ -63,6 +63,7 @@ mod arbitrage;
 mod avellaneda;
 mod fixed;
 mod flow_alpha;
+mod inputs;
 mod intent;
 mod kind;
 mod market_maker;
@@ -70,17 +71,20 @@ mod param;
 mod quoter;
 #[cfg(test)]
 mod rig;
+mod saved;
 mod scale;
 mod sizing;
 
 pub use arbitrage::{Arbitrage, ArbitrageParams};
 pub use avellaneda::{AvellanedaParams, AvellanedaStoikov};
 pub use flow_alpha::{FlowAlpha, FlowParams};
+pub use inputs::Inputs;
 pub use intent::{INTENTS_MAX, Intent, Intents, OnLeg, Wish};
 pub use kind::{Boxed, Kind, SHIPPED};
 pub use market_maker::{MarketMaker, Params};
 pub use param::{PARAMS_MAX, Param, ParamFault, Unit, Values};
 pub use quoter::{Pace, Quoter, beside};
+pub use saved::{STATE_MAX, StateFault, StateReader, StateWriter};
 pub use sizing::Sizing;
 
 use dp_book::{Book, L3Book, Proof, State};
@@ -177,6 +181,30 @@ pub struct View<'a> {
 pub trait Strategy {
     /// For logs, tables and the database.
     fn name(&self) -> &'static str;
+
+    /// What it wants to hear; asked once, when it takes its seat. A strategy that names less costs less.
+    fn inputs(&self) -> Inputs {
+        Inputs::ALL
+    }
+
+    /// Version of what [`Strategy::save`] writes; 0: it keeps nothing. Raise it when the integers mean something else.
+    fn state_version(&self) -> u32 {
+        0
+    }
+
+    /// Writes what it has learnt and wants to know again after a restart: every five minutes, when it is paused or
+    /// stopped, and when the node ends.
+    fn save(&self, out: &mut StateWriter) {
+        let _ = out;
+    }
+
+    /// Takes up what one of the same kind, version and instruments has saved.
+    ///
+    /// Errors: it makes no sense; a fresh one takes the seat.
+    fn restore(&mut self, saved: &mut StateReader<'_>) -> Result<(), StateFault> {
+        let _ = saved;
+        Ok(())
+    }
 
     /// Its parameters are these from now on; all of them are in range. What it has learnt stays.
     ///

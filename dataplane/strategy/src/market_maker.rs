@@ -8,7 +8,7 @@
 //! How a quote gets where it should stand: [`crate::Quoter`].
 
 use crate::quoter::{Pace, Quoter, beside};
-use crate::{Intents, Kind, Param, ParamFault, Strategy, Values, View};
+use crate::{Inputs, Intents, Kind, Param, ParamFault, Strategy, Values, View};
 use dp_types::{FillReport, Price, Qty, Side};
 
 /// What the market maker is set to. Quantities in increments.
@@ -118,6 +118,10 @@ impl Strategy for MarketMaker {
         self.params = Params::of(values);
         self.quoter.pace = self.params.pace;
         Ok(())
+    }
+
+    fn inputs(&self) -> Inputs {
+        Inputs::BOOK.and(Inputs::TIMER)
     }
 
     fn on_book(&mut self, view: &View<'_>, out: &mut Intents) {

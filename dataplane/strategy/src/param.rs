@@ -1,6 +1,6 @@
 //! Typed parameters: what a strategy can be set to, in the configuration and while it runs.
 
-use dp_types::{Decimal, Instrument};
+use dp_types::{Decimal, Instrument, Price, Qty};
 
 /// Parameters one kind of strategy may have.
 pub const PARAMS_MAX: usize = 16;
@@ -18,6 +18,71 @@ pub enum Unit {
     Nano,
     /// `true` or `false`; 1 or 0.
     Flag,
+}
+
+impl Unit {
+    /// All of them, by number.
+    pub const ALL: [Self; 5] = [Self::Qty, Self::Price, Self::Count, Self::Nano, Self::Flag];
+
+    /// The word in JSON and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Qty => "qty",
+            Self::Price => "price",
+            Self::Count => "count",
+            Self::Nano => "decimal",
+            Self::Flag => "flag",
+        }
+    }
+
+    /// From its number; `None`: there is none.
+    pub fn from_raw(raw: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(raw)).copied()
+    }
+
+    /// A value as people write it: the inverse of [`Unit::parse`].
+    pub fn text(self, value: i64, instrument: &Instrument) -> String {
+        match self {
+            Self::Qty => instrument.qty_decimal(Qty(value)).to_string(),
+            Self::Price => instrument.price_decimal(Price(value)).to_string(),
+            Self::Count => value.to_string(),
+            Self::Nano => Decimal {
+                mantissa: value,
+                exponent: -9,
+            }
+            .to_string(),
+            Self::Flag => (value != 0).to_string(),
+        }
+    }
+
+    /// Reads a value. Errors: what is wanted instead.
+    pub fn parse(self, text: &str, instrument: &Instrument) -> Result<i64, &'static str> {
+        let decimal = || Decimal::parse(text.as_bytes()).ok();
+        let (value, wanted) = match self {
+            Self::Qty => (
+                decimal()
+                    .and_then(|it| instrument.qty(it).ok())
+                    .map(|qty| qty.0),
+                "a quantity with the instrument's decimals",
+            ),
+            Self::Price => (
+                decimal()
+                    .and_then(|it| instrument.price(it).ok())
+                    .map(|price| price.0),
+                "a price with the instrument's decimals",
+            ),
+            Self::Count => (text.parse().ok(), "a whole number"),
+            Self::Nano => (
+                decimal().and_then(|it| it.to_increments(9).ok()),
+                "a decimal with at most nine places",
+            ),
+            Self::Flag => (
+                text.parse::<bool>().ok().map(i64::from),
+                "`true` or `false`",
+            ),
+        };
+        value.ok_or(wanted)
+    }
 }
 
 /// One parameter of a kind of strategy.
@@ -87,35 +152,11 @@ impl Param {
 
     /// Reads a value. Errors: [`ParamFault`], which says what was wanted.
     pub fn parse(&self, text: &str, instrument: &Instrument) -> Result<i64, ParamFault> {
-        let unreadable = |wanted| ParamFault::Unreadable {
+        let value = self.unit.parse(text, instrument);
+        self.check(value.map_err(|wanted| ParamFault::Unreadable {
             name: self.name,
             wanted,
-        };
-        let decimal = || Decimal::parse(text.as_bytes()).ok();
-        let (value, wanted) = match self.unit {
-            Unit::Qty => (
-                decimal()
-                    .and_then(|it| instrument.qty(it).ok())
-                    .map(|qty| qty.0),
-                "a quantity with the instrument's decimals",
-            ),
-            Unit::Price => (
-                decimal()
-                    .and_then(|it| instrument.price(it).ok())
-                    .map(|price| price.0),
-                "a price with the instrument's decimals",
-            ),
-            Unit::Count => (text.parse().ok(), "a whole number"),
-            Unit::Nano => (
-                decimal().and_then(|it| it.to_increments(9).ok()),
-                "a decimal with at most nine places",
-            ),
-            Unit::Flag => (
-                text.parse::<bool>().ok().map(i64::from),
-                "`true` or `false`",
-            ),
-        };
-        self.check(value.ok_or_else(|| unreadable(wanted))?)
+        })?)
     }
 
     /// A value within the range. Errors: [`ParamFault::Range`].
@@ -190,18 +231,17 @@ impl Values {
         Ok(Self(values))
     }
 
-    /// From numbers that were values of this list before.
-    ///
-    /// Errors: [`ParamFault`]: one is out of its range now.
-    pub fn of(params: &[Param], values: &[i64; PARAMS_MAX]) -> Result<Self, ParamFault> {
-        for (param, value) in params.iter().zip(values) {
-            param.check(*value)?;
+    /// From integers of their units. Errors: [`ParamFault`]: one is out of its range.
+    pub fn from_raw(params: &[Param], raw: &[i64; PARAMS_MAX]) -> Result<Self, ParamFault> {
+        let mut values = [0; PARAMS_MAX];
+        for ((slot, param), value) in values.iter_mut().zip(params).zip(raw) {
+            *slot = param.check(*value)?;
         }
-        Ok(Self(*values))
+        Ok(Self(values))
     }
 
-    /// All of them; 0 beyond the list.
-    pub const fn all(&self) -> &[i64; PARAMS_MAX] {
+    /// All of them, each in its unit; 0 beyond the list.
+    pub const fn raw(&self) -> &[i64; PARAMS_MAX] {
         &self.0
     }
 
@@ -281,6 +321,28 @@ mod tests {
         ] {
             assert_eq!(read(texts), Err(want.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_value_is_told_as_it_is_read_and_a_unit_has_one_number() {
+        let it = Instrument::bare(InstrumentId(0), VenueId::OKX, Text::EMPTY, 1, 3);
+        for (raw, unit) in (0..).zip(Unit::ALL) {
+            assert_eq!((unit as u8, Unit::from_raw(raw)), (raw, Some(unit)));
+            for value in [0, 1] {
+                assert_eq!(unit.parse(&unit.text(value, &it), &it), Ok(value));
+            }
+        }
+        assert_eq!(Unit::Qty.text(250, &it), "0.250");
+        assert_eq!(Unit::Nano.text(-1_500_000_000, &it), "-1.500000000");
+    }
+
+    #[test]
+    fn integers_come_back_or_one_is_out_of_its_range() {
+        let values = read(&[("quote_qty", "1")]).unwrap();
+        assert_eq!(Values::from_raw(&PARAMS, values.raw()), Ok(values));
+        let mut raw = *values.raw();
+        raw[1] = 51;
+        assert!(Values::from_raw(&PARAMS, &raw).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 pub mod id;
 pub mod instrument;
+pub mod life;
 pub mod limit;
 pub mod market;
 pub mod num;
@@ -19,6 +20,7 @@ pub use id::{
     VenueId,
 };
 pub use instrument::{BASE_FEE_PARTS, Instrument, InstrumentFault};
+pub use life::{IllegalMove, StrategyMove, StrategyState};
 pub use market::{BookMsg, BookMsgKind, L3Msg, OrderAct, QuoteMsg, RawLevel, RawOrder, TradeMsg};
 pub use num::{Decimal, Level, Notional, NumError, Price, Qty};
 pub use order::{

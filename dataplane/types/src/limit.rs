@@ -6,6 +6,8 @@ pub const INSTRUMENTS_MAX: usize = 1024;
 pub const ASSETS_MAX: usize = 256;
 /// Lanes that may send orders: [`crate::ClientOrderId::LANE_BITS`] bits.
 pub const LANES_MAX: usize = 16;
+/// Strategies with a line of their own in shared memory: four a lane.
+pub const STRATEGIES_MAX: usize = 64;
 /// Connections that bring the same market data of a venue: the venue's own and up to three beside it.
 pub const FEEDS_MAX: usize = 4;
 /// Levels one depth message may carry a side. Binance's largest snapshot has 5,000.

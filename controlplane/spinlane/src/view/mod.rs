@@ -9,6 +9,7 @@ pub mod latency;
 pub mod orders;
 pub mod positions;
 pub mod status;
+pub mod strategies;
 
 use dp_shm::Region;
 use dp_types::{Instrument, InstrumentId, Notional, Text, UnixNanos, VenueId};

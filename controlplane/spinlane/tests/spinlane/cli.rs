@@ -271,6 +271,8 @@ fn help_man_and_completions_come_from_one_definition() {
         "status",
         "orders",
         "positions",
+        "strategies",
+        "strategy",
         "latency",
         "kill",
         "arm",

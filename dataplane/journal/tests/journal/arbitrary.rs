@@ -17,7 +17,7 @@ pub struct Draw {
 pub fn draw() -> impl Strategy<Value = Draw> {
     let text = "[a-zé ]{0,20}";
     (
-        0usize..13,
+        0usize..14,
         any::<[u8; 8]>(),
         any::<[i64; 8]>(),
         any::<[i128; 5]>(),
@@ -178,6 +178,15 @@ impl Draw {
                 collar_bps: e as u32,
                 orders_per_s_max: f as u32,
                 book_age_ms_max: self.words[0] as u32,
+            }),
+            12 => Entry::Strategy(StrategyEvent {
+                strategy,
+                state: StrategyState::from_raw(self.small[4] % 5).unwrap(),
+                cause: StrategyCause::from_raw(self.small[5] % 8).unwrap(),
+                param: self.small[6],
+                value: c,
+                who: Text::lossy(&self.text),
+                detail: Text::lossy(&self.text),
             }),
             _ => Entry::Checkpoint(Checkpoint {
                 order: LiveOrder {

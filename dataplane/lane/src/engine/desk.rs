@@ -4,7 +4,9 @@ use super::Engine;
 use crate::desk::{Fact, Outcome, VenueLinks};
 use crate::inputs::Input;
 use dp_shm::{Command, CommandNote, VenueStatus, twin::Words as _};
-use dp_types::{ClientOrderId, InstrumentId, LaneId, Now, OrderState, UnixNanos, VenueId};
+use dp_types::{
+    ClientOrderId, InstrumentId, LaneId, Now, OrderState, StrategyMove, UnixNanos, VenueId,
+};
 
 impl Engine<'_> {
     /// What befell a venue's links.
@@ -82,7 +84,7 @@ impl Engine<'_> {
     }
 
     /// Obeys whatever people have asked.
-    pub(crate) fn take_commands(&mut self) {
+    pub fn take_commands(&mut self) {
         while let Some(words) = self.wall.commands.pop() {
             if let Some(note) = CommandNote::from_words(&words) {
                 self.on_command(&note);
@@ -92,13 +94,22 @@ impl Engine<'_> {
 
     /// Obeys what somebody asks.
     pub fn on_command(&mut self, note: &CommandNote) {
-        self.wall.tap.tell(|| Input::Command(*note));
+        let now = self.seen;
+        self.wall.tap.tell(|| Input::Command(*note, now));
         tracing::info!(who = note.who.as_str(), command = ?note.command, "command");
         match note.command {
             Command::Pause => self.set_paused(true),
             Command::Resume => self.set_paused(false),
-            Command::StrategyStart(id) => self.set_running(id, true),
-            Command::StrategyStop(id) => self.set_running(id, false),
+            Command::StrategyStart(id) => self.on_ask(id, StrategyMove::Start, note, now),
+            Command::StrategyPause(id) => self.on_ask(id, StrategyMove::Pause, note, now),
+            Command::StrategyResume(id) => self.on_ask(id, StrategyMove::Resume, note, now),
+            Command::StrategyStop(id) => self.on_ask(id, StrategyMove::Stop, note, now),
+            Command::StrategySet {
+                id,
+                param,
+                value,
+                is_last,
+            } => self.on_set(id, (param, value, is_last), note, now),
             Command::CancelAll(venue) => self.clear_venue(venue),
             Command::Stop => self.stop(),
         }

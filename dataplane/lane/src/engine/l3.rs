@@ -6,6 +6,7 @@ use super::{Action, Engine, VenueState};
 use crate::inputs::Input;
 use dp_book::{Outcome, State};
 use dp_shm::Counter;
+use dp_strategy::Inputs;
 use dp_strategy::OrdersView;
 use dp_types::{BookMsgKind, InstrumentId, L3Msg, Now, UnixNanos};
 
@@ -52,7 +53,9 @@ impl Engine<'_> {
         }
         // One that went stale is news too.
         if !matches!(outcome, Outcome::Buffered | Outcome::Ignored) {
-            self.call(id, now, |strategy, view, out| strategy.on_orders(view, out));
+            self.call(id, Inputs::ORDERS, now, |strategy, view, out| {
+                strategy.on_orders(view, out);
+            });
         }
     }
 
@@ -63,7 +66,9 @@ impl Engine<'_> {
         };
         if let Some(orders) = slot.orders.as_deref_mut() {
             orders.reset();
-            self.call(id, now, |strategy, view, out| strategy.on_orders(view, out));
+            self.call(id, Inputs::ORDERS, now, |strategy, view, out| {
+                strategy.on_orders(view, out);
+            });
         }
     }
 }

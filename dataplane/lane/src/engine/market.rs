@@ -6,6 +6,7 @@ use crate::inputs::Input;
 use crate::wall::book_state;
 use dp_book::State;
 use dp_shm::{Counter, Stage};
+use dp_strategy::Inputs;
 use dp_types::{
     BookMsg, BookMsgKind, Decimal, Instrument, InstrumentId, Now, Price, QuoteMsg, Side, TradeMsg,
     Tsc, UnixNanos,
@@ -75,7 +76,9 @@ impl Engine<'_> {
         ) {
             return;
         }
-        self.call(id, now, |strategy, view, out| strategy.on_book(view, out));
+        self.call(id, Inputs::BOOK, now, |strategy, view, out| {
+            strategy.on_book(view, out);
+        });
     }
 
     pub(super) fn ask_for_book(&mut self, id: InstrumentId, feed: Option<usize>) {
@@ -103,7 +106,9 @@ impl Engine<'_> {
                 self.count_outcome(&outcome);
             }
             self.ask_for_book(id, taken.ask);
-            self.call(id, now, |strategy, view, out| strategy.on_book(view, out));
+            self.call(id, Inputs::BOOK, now, |strategy, view, out| {
+                strategy.on_book(view, out);
+            });
         }
     }
 
@@ -185,9 +190,14 @@ impl Engine<'_> {
             && self.is_plausible(&instrument, &[trade.price])
         {
             self.wall.trade_tick(now.unix, &instrument, trade);
-            self.call(trade.instrument, now, |strategy, view, out| {
-                strategy.on_trade(view, trade, out);
-            });
+            self.call(
+                trade.instrument,
+                Inputs::TRADES,
+                now,
+                |strategy, view, out| {
+                    strategy.on_trade(view, trade, out);
+                },
+            );
         }
     }
 
@@ -204,9 +214,14 @@ impl Engine<'_> {
         if !self.is_plausible(&instrument, &[quote.bid.price, quote.ask.price]) {
             return;
         }
-        self.call(quote.instrument, now, |strategy, view, out| {
-            strategy.on_quote(view, quote, out);
-        });
+        self.call(
+            quote.instrument,
+            Inputs::QUOTES,
+            now,
+            |strategy, view, out| {
+                strategy.on_quote(view, quote, out);
+            },
+        );
     }
 
     /// Whether prices are anywhere near the book: half to twice its mid. Without a book anything is, and a

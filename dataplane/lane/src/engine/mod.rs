@@ -12,29 +12,33 @@
 
 mod desk;
 mod l3;
+mod life;
 mod market;
 mod orders;
+mod seats;
 mod time;
 mod venues;
 mod wishes;
 
+pub use seats::Seating;
 pub use venues::VenueState;
 
 use crate::books::AnyKeeper;
-use crate::inputs::{Input, Past, Seated};
+use crate::inputs::{Input, Past};
 use crate::orders::AnyOrders;
 use crate::wall::Wall;
 use dp_book::{Book, Counts, FeedCounts, FeedPlan, Once, Proof};
 use dp_oms::{Oms, Position, Positions};
 use dp_risk::{Cleared, Gate};
 use dp_shm::{BookTop, InstrumentLimits, KillState, Stage};
-use dp_strategy::{Intents, Kind, ParamFault, Strategy, Values};
+use dp_strategy::Intents;
 use dp_types::{
-    AmendOrder, CancelOrder, Epoch, Instrument, InstrumentId, LiveOrder, NewOrder, Now, StrategyId,
-    Text, Tsc, UnixNanos, VenueId,
+    AmendOrder, CancelOrder, Epoch, Instrument, InstrumentId, LiveOrder, NewOrder, Now, Tsc,
+    UnixNanos, VenueId,
 };
 use dp_venue_api::Event;
 use market::News;
+use seats::Seat;
 use std::collections::VecDeque;
 
 /// Actions waiting for the lane. Sixteen strategies' full lists.
@@ -79,16 +83,6 @@ pub enum Action {
     Reconcile(VenueId),
     /// Open the order link anew: it is up and does not answer.
     Reopen(VenueId),
-}
-
-/// One strategy on its instruments.
-struct Seat {
-    strategy: Box<dyn Strategy + Send>,
-    id: StrategyId,
-    legs: Box<[InstrumentId]>,
-    is_running: bool,
-    /// Last refusal journaled, by code, and when.
-    refused: (u8, UnixNanos),
 }
 
 /// One instrument's book and what was last shown of it.
@@ -140,6 +134,8 @@ pub struct Engine<'r> {
     limits_seen: Vec<InstrumentLimits>,
     is_paused: bool,
     is_stopping: bool,
+    /// The latest turn's time.
+    seen: UnixNanos,
     tick_due: UnixNanos,
     cancel_due: UnixNanos,
     /// What the last book message changed, not shown yet.
@@ -180,6 +176,7 @@ impl<'r> Engine<'r> {
             limits_seen: vec![InstrumentLimits::default(); count],
             is_paused: false,
             is_stopping: false,
+            seen: UnixNanos(0),
             tick_due: UnixNanos(0),
             cancel_due: UnixNanos(0),
             news: None,
@@ -197,51 +194,6 @@ impl<'r> Engine<'r> {
         if plan.count > 1 {
             self.feeds.get_or_insert_default();
         }
-    }
-
-    /// Makes a strategy and seats it, as [`Engine::seat`]. Errors: values that do not go together.
-    pub fn seat_kind(
-        &mut self,
-        id: StrategyId,
-        legs: &[InstrumentId],
-        kind: &Kind,
-        values: &Values,
-    ) -> Result<(), ParamFault> {
-        let strategy = (kind.make)(values)?;
-        self.wall.tap.tell(|| {
-            Input::Seat(Box::new(Seated {
-                id,
-                legs: legs.to_vec(),
-                kind: Text::lossy(kind.name),
-                values: *values.all(),
-            }))
-        });
-        self.seat(id, legs, strategy);
-        Ok(())
-    }
-
-    /// Seats a strategy on its instruments, in its own order; one that is seated stays.
-    pub fn seat(
-        &mut self,
-        id: StrategyId,
-        legs: &[InstrumentId],
-        strategy: Box<dyn Strategy + Send>,
-    ) {
-        if self.is_seated(id) {
-            return;
-        }
-        self.seats.push(Seat {
-            strategy,
-            id,
-            legs: legs.into(),
-            is_running: true,
-            refused: (0, UnixNanos(0)),
-        });
-    }
-
-    /// Whether a strategy has its seat.
-    pub fn is_seated(&self, id: StrategyId) -> bool {
-        self.seats.iter().any(|seat| seat.id == id)
     }
 
     /// Takes over what an earlier run left of this lane's venues, and writes it into this lane's journal:
@@ -373,8 +325,10 @@ impl<'r> Engine<'r> {
 
     /// Stops in order: nothing new, everything cancelled. [`Engine::is_flat`] tells when it is done.
     pub fn stop(&mut self) {
-        self.wall.tap.tell(|| Input::Stop);
+        let seen = self.seen;
+        self.wall.tap.tell(|| Input::Stop(seen));
         self.is_stopping = true;
+        self.save_all(self.seen);
     }
 
     /// Whether no order of ours is live and every fill is counted.

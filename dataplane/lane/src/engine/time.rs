@@ -1,5 +1,6 @@
 //! What time and people ask of the engine: words and limits others write, timers, checkpoints, pauses, stops.
 
+use super::seats::Seat;
 use super::{ACTIONS_MAX, ASK_AGAIN_NS, Action, CANCEL_AGAIN_NS, Engine, RECONCILE_NS, TICK_NS};
 use crate::inputs::Words;
 use crate::wall::position_state;
@@ -7,7 +8,7 @@ use dp_journal::Entry;
 use dp_journal::entry::{Checkpoint, Switch};
 use dp_oms::Order;
 use dp_risk::Lease;
-use dp_types::{CancelOrder, InstrumentId, Now, StrategyId, Text, UnixNanos, VenueId};
+use dp_types::{CancelOrder, InstrumentId, Now, StrategyState, Text, UnixNanos, VenueId};
 
 impl Engine<'_> {
     /// Reads the words others write: kill, lease. Cost: three loads.
@@ -32,9 +33,15 @@ impl Engine<'_> {
         self.take_words(&words, now);
     }
 
+    /// The turn's time, of a recording.
+    pub(crate) const fn see(&mut self, seen: UnixNanos) {
+        self.seen = seen;
+    }
+
     /// The words others write are these.
     #[inline]
     pub(crate) fn take_words(&mut self, words: &Words, now: Now) {
+        self.seen = now.unix;
         self.gate.set_lease(Lease {
             until: words.lease_until,
             epoch: self.epoch,
@@ -114,11 +121,8 @@ impl Engine<'_> {
             self.checkpoint(now);
         }
         self.read_limits(now);
-        for at in 0..self.seats.len() {
-            self.call_seat(at, 0, now, |strategy, view, out| {
-                strategy.on_timer(view, out);
-            });
-        }
+        self.call_timers(now);
+        self.mind_seats(now.unix);
     }
 
     fn show_position(&self, id: InstrumentId, now: Now) {
@@ -212,14 +216,6 @@ impl Engine<'_> {
         self.cancel_due = UnixNanos(0);
     }
 
-    /// Lets a strategy act or not; the orders of one that stops are cancelled.
-    pub fn set_running(&mut self, id: StrategyId, is_running: bool) {
-        for seat in self.seats.iter_mut().filter(|seat| seat.id == id) {
-            seat.is_running = is_running;
-        }
-        self.cancel_due = UnixNanos(0);
-    }
-
     /// Has every order that is now live at a venue cancelled; strategies may go on.
     pub fn clear_venue(&mut self, venue: VenueId) {
         if let (Ok(next), Some(state)) = (self.oms.next_id(), self.venue_mut(venue)) {
@@ -232,8 +228,11 @@ impl Engine<'_> {
     /// again, since a cancel that is refused for rate or for want of a link is not heard of here.
     fn cancel_unwanted(&mut self, now: Now) {
         let is_wanted = |order: &Order| {
-            let mut seats = self.seats.iter().filter(|seat| seat.is_running);
-            seats.any(|seat| seat.id == order.strategy && seat.legs.contains(&order.instrument))
+            let mut seats = self.seats.iter();
+            let is_on = |seat: &Seat| seat.state == StrategyState::Running;
+            seats.any(|seat| {
+                seat.id == order.strategy && is_on(seat) && seat.legs.contains(&order.instrument)
+            })
         };
         // Before the first comparison seats may still be empty.
         let is_due = |order: &Order| {

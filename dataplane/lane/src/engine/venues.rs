@@ -11,6 +11,7 @@ use dp_journal::Entry;
 use dp_journal::entry::Reconcile;
 use dp_oms::{Change, Order};
 use dp_shm::Counter;
+use dp_strategy::Inputs;
 use dp_types::{
     CancelOrder, ClientOrderId, Instrument, InstrumentId, Now, OrderState, UnixNanos, VenueId,
     VenueNanos,
@@ -331,7 +332,9 @@ impl Engine<'_> {
             let top = slot.top;
             self.wall.show_book(id, &top);
         }
-        self.call(id, now, |strategy, view, out| strategy.on_book(view, out));
+        self.call(id, Inputs::BOOK, now, |strategy, view, out| {
+            strategy.on_book(view, out);
+        });
     }
 
     /// The venue machine knows that something of this book is missing: a gap, though no number has shown it yet.

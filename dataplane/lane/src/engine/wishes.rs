@@ -1,13 +1,13 @@
 //! From a strategy's wish to an action: the one way out, through gate, OMS and journal, in this order.
 
-use super::{Action, AnyOrders, BookSlot, Engine, REFUSAL_NS, VenueState};
+use super::{Action, BookSlot, Engine, REFUSAL_NS, VenueState};
 use dp_book::State;
 use dp_journal::entry::{AmendIntent, CancelIntent, OrderIntent, Risk};
 use dp_journal::{Durability, Entry};
 use dp_oms::{Oms, Order, Positions};
 use dp_risk::{BookState as RiskBook, Cleared, Context, Gate, Refusal, Resting};
 use dp_shm::{Counter, Stage};
-use dp_strategy::{Intent, Intents, Leg, Legs, Strategy, View, Wish};
+use dp_strategy::{Intent, Wish};
 use dp_transport::tsc;
 use dp_types::{
     AmendOrder, CancelOrder, ClientOrderId, Instrument, InstrumentId, NewOrder, Now, Price, Qty,
@@ -23,96 +23,7 @@ impl Engine<'_> {
             .map(|doubled| Price(doubled / 2))
     }
 
-    /// Calls every strategy of an instrument.
-    #[inline]
-    pub(super) fn call(
-        &mut self,
-        id: InstrumentId,
-        now: Now,
-        speak: impl Fn(&mut dyn Strategy, &View<'_>, &mut Intents),
-    ) {
-        for at in 0..self.seats.len() {
-            if let Some(leg) = self.leg_of(at, id) {
-                self.call_seat(at, leg, now, &speak);
-            }
-        }
-    }
-
-    /// Calls the strategy an order belongs to.
-    pub(super) fn call_one(
-        &mut self,
-        strategy: StrategyId,
-        id: InstrumentId,
-        now: Now,
-        speak: impl Fn(&mut dyn Strategy, &View<'_>, &mut Intents),
-    ) {
-        if let Some(at) = self.seats.iter().position(|seat| seat.id == strategy)
-            && let Some(leg) = self.leg_of(at, id)
-        {
-            self.call_seat(at, leg, now, speak);
-        }
-    }
-
-    /// Which of a seat's instruments this one is.
-    #[inline]
-    fn leg_of(&self, at: usize, id: InstrumentId) -> Option<usize> {
-        self.seats.get(at)?.legs.iter().position(|leg| *leg == id)
-    }
-
-    pub(super) fn call_seat(
-        &mut self,
-        at: usize,
-        leg: usize,
-        now: Now,
-        speak: impl Fn(&mut dyn Strategy, &View<'_>, &mut Intents),
-    ) {
-        let start = tsc();
-        let may_wish = !self.is_paused && !self.is_stopping && self.wall.has_room();
-        let Some(seat) = self.seats.get_mut(at).filter(|seat| seat.is_running) else {
-            return;
-        };
-        let look = Look {
-            legs: &seat.legs,
-            instruments: &self.instruments,
-            books: &self.books,
-            positions: &self.positions,
-            venues: &self.venues,
-            gate: &self.gate,
-            now,
-            may_wish,
-        };
-        let Some(here) = look.get(leg) else {
-            return;
-        };
-        self.live.clear();
-        let mut is_settled = true;
-        for id in &seat.legs {
-            is_settled &= self.oms.live_of(seat.id, *id, &mut self.live);
-        }
-        let view = View {
-            now,
-            leg,
-            instrument: here.instrument,
-            book: here.book,
-            orders: here.orders,
-            position: here.position,
-            cost: here.cost,
-            live: &self.live,
-            is_settled,
-            can_trade: here.can_trade,
-            legs: &look,
-        };
-        self.intents.clear();
-        speak(seat.strategy.as_mut(), &view, &mut self.intents);
-        self.wall.stamp(Stage::Strategy, start);
-        for wish in 0..self.intents.len() {
-            if let Some(intent) = self.intents.get(wish) {
-                self.on_intent(at, leg, intent, now);
-            }
-        }
-    }
-
-    fn on_intent(&mut self, at: usize, leg: usize, intent: Intent, now: Now) {
+    pub(super) fn on_intent(&mut self, at: usize, leg: usize, intent: Intent, now: Now) {
         let Some(id) = self.seats.get(at).map(|seat| seat.id) else {
             return;
         };
@@ -412,56 +323,7 @@ fn context_of<'a>(
     })
 }
 
-fn is_reconciled(venues: &[VenueState], instrument: &Instrument) -> bool {
+pub(super) fn is_reconciled(venues: &[VenueState], instrument: &Instrument) -> bool {
     let mut known = venues.iter();
     known.any(|state| state.venue == instrument.venue && state.is_reconciled)
-}
-
-/// A strategy's instruments, as it looks at them.
-struct Look<'e> {
-    legs: &'e [InstrumentId],
-    instruments: &'e [Instrument],
-    books: &'e [Option<Box<BookSlot>>],
-    positions: &'e Positions,
-    venues: &'e [VenueState],
-    gate: &'e Gate,
-    now: Now,
-    may_wish: bool,
-}
-
-impl core::fmt::Debug for Look<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_list().entries(self.legs).finish()
-    }
-}
-
-impl Legs for Look<'_> {
-    #[inline]
-    fn get(&self, at: usize) -> Option<Leg<'_>> {
-        let id = *self.legs.get(at)?;
-        let instrument = self.instruments.get(id.0 as usize)?;
-        let slot = self.books.get(id.0 as usize)?.as_ref()?;
-        let proof = slot.keeper.proof();
-        let is_reconciled = is_reconciled(self.venues, instrument);
-        let can_trade = self.may_wish
-            && proof.state == State::Synced
-            && self.now.unix.since(proof.at) <= self.gate.node_limits().book_age_ns_max
-            && self
-                .gate
-                .check_authority(is_reconciled, self.now.unix)
-                .is_ok();
-        let position = self.positions.get(id);
-        Some(Leg {
-            instrument,
-            book: slot.keeper.book(),
-            orders: slot.orders.as_deref().map(AnyOrders::view),
-            position: position.held(),
-            cost: position.cost,
-            can_trade,
-        })
-    }
-
-    fn count(&self) -> usize {
-        self.legs.len()
-    }
 }

@@ -4,12 +4,13 @@
 use crate::desk::{Fact, Outcome};
 use dp_book::FeedPlan;
 use dp_journal::RecoveredOrder;
-use dp_shm::{Command, CommandNote, InstrumentLimits, KillState, NodeLimits, PositionState};
+use dp_shm::twin::Words;
+use dp_shm::{CommandNote, InstrumentLimits, KillState, NodeLimits, PositionState, SavedState};
 use dp_types::{
     AssetId, Balance, BookMsgKind, ClientOrderId, Decimal, Epoch, FillReport, Instrument,
     InstrumentId, LaneId, Liquidity, Notional, OrderAct, OrderId, OrderKind, OrderReport,
     OrderState, PositionReport, Price, Qty, QuoteMsg, RawLevel, RawOrder, RejectReason, Side,
-    StrategyId, Text, Tif, TradeId, TradeMsg, Tsc, UnixNanos, VenueId, VenueNanos,
+    StrategyId, StrategyState, Text, Tif, TradeId, TradeMsg, Tsc, UnixNanos, VenueId, VenueNanos,
 };
 use dp_venue_api::RequestAck;
 
@@ -240,7 +241,38 @@ macro_rules! numbered {
         }
     })* };
 }
-numbered!(Side, OrderKind, Tif, OrderState, Liquidity, RejectReason);
+numbered!(
+    Side,
+    OrderKind,
+    Tif,
+    OrderState,
+    Liquidity,
+    RejectReason,
+    StrategyState
+);
+
+/// What already has a form of so many words.
+fn words_of<const N: usize, T: Words<N>>(from: &mut In<'_>) -> Option<T> {
+    let mut words = [0; N];
+    for word in &mut words {
+        *word = u64::get(from)?;
+    }
+    T::from_words(&words)
+}
+
+macro_rules! in_words {
+    ($($type:ident)*) => { $(impl Code for $type {
+        fn put(&self, out: &mut Out) {
+            for word in self.to_words() {
+                word.put(out);
+            }
+        }
+        fn get(from: &mut In<'_>) -> Option<Self> {
+            words_of(from)
+        }
+    })* };
+}
+in_words!(CommandNote SavedState PositionState);
 
 macro_rules! fields {
     ($($type:ident { $($field:ident),* $(,)? })*) => { $(impl Code for $type {
@@ -273,10 +305,6 @@ fields! {
     InstrumentLimits { order_qty_max, position_max }
     NodeLimits { collar_bps, orders_per_s_max, book_age_ms_max }
     FeedPlan { count, hold_ns }
-    CommandNote { command, who, at }
-    PositionState {
-        qty, cost, realised, unrealised, fees, fills, mark, base_fees, lane, journal_seq, updated,
-    }
     RecoveredOrder {
         client_id, order_id, instrument, venue, strategy, side, kind, tif, state, price, qty, cum_qty, filled,
         is_cancelling, at,
@@ -315,14 +343,12 @@ choices! {
         0 NewSent(id), 1 NewRefused(id, reason), 2 NewWithheld(id), 3 AmendSent(id), 4 AmendRefused(id, reason),
         5 CancelSent(id), 6 CancelRefused(id),
     }
-    Command {
-        0 Pause, 1 Resume, 2 StrategyStart(id), 3 StrategyStop(id), 4 CancelAll(venue), 5 Stop,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dp_shm::Command;
     use proptest::prelude::*;
 
     fn there_and_back<T: Code + PartialEq + core::fmt::Debug>(value: &T) {

@@ -22,15 +22,15 @@ pub use replay::{Diverged, ReplayFault, Replayed, replay};
 pub(crate) use recorder::Tap;
 
 use crate::desk::{Fact, Outcome};
-use crate::engine::Setup;
+use crate::engine::{Seating, Setup};
 use code::{Code, In, Out, get_into, get_list, put_list};
 use dp_book::FeedPlan;
 use dp_journal::{Recovered, RecoveredOrder};
-use dp_shm::{CommandNote, InstrumentLimits, KillState, NodeLimits, PositionState};
+use dp_shm::{CommandNote, InstrumentLimits, KillState, NodeLimits, PositionState, SavedState};
 use dp_strategy::PARAMS_MAX;
 use dp_types::{
     BookMsg, ClientOrderId, Instrument, InstrumentId, L3Msg, Now, RawLevel, RawOrder, StrategyId,
-    Text, TradeId, Tsc, UnixNanos, VenueId,
+    StrategyState, Text, TradeId, Tsc, UnixNanos, VenueId,
 };
 use dp_venue_api::Event;
 
@@ -53,7 +53,7 @@ pub(crate) enum Input<'a> {
     /// Limits of an instrument.
     Limits(InstrumentId, Option<dp_risk::Limits>),
     /// A strategy was seated.
-    Seat(Box<Seated>),
+    Seat(Box<Seated>, UnixNanos),
     /// The words others write.
     Words(Words, Now),
     /// An event other than a book message.
@@ -74,10 +74,10 @@ pub(crate) enum Input<'a> {
     AmendPassed(ClientOrderId, Now),
     /// Timers.
     Tick(Now),
-    /// People.
-    Command(CommandNote),
-    /// The node stops.
-    Stop,
+    /// People, at the turn's time.
+    Command(CommandNote, UnixNanos),
+    /// The node stops, at the turn's time.
+    Stop(UnixNanos),
     /// An action was taken.
     Took,
     /// There was none left.
@@ -131,9 +131,30 @@ impl Past {
 #[derive(Debug, Clone)]
 pub(crate) struct Seated {
     pub(crate) id: StrategyId,
+    pub(crate) name: Text<31>,
     pub(crate) legs: Vec<InstrumentId>,
     pub(crate) kind: KindName,
     pub(crate) values: [i64; PARAMS_MAX],
+    pub(crate) configured: [i64; PARAMS_MAX],
+    pub(crate) identity: u64,
+    pub(crate) goal: StrategyState,
+    pub(crate) saved: Option<SavedState>,
+}
+
+impl Seated {
+    pub(crate) fn of(seating: &Seating) -> Self {
+        Self {
+            id: seating.id,
+            name: seating.name,
+            legs: seating.legs.clone(),
+            kind: Text::lossy(seating.kind.name),
+            values: *seating.values.raw(),
+            configured: *seating.configured.raw(),
+            identity: seating.identity,
+            goal: seating.goal,
+            saved: seating.saved,
+        }
+    }
 }
 
 /// The words others write, as an engine read them.
@@ -218,12 +239,18 @@ impl Input<'_> {
                     .map(|it| (it.order_qty_max, it.position_max))
                     .put(out);
             }
-            Self::Seat(seated) => {
+            Self::Seat(seated, seen) => {
                 out.push(6);
+                seen.put(out);
                 seated.id.put(out);
+                seated.name.put(out);
                 put_list(&seated.legs, out);
                 seated.kind.put(out);
                 put_list(&seated.values, out);
+                put_list(&seated.configured, out);
+                seated.identity.put(out);
+                seated.goal.put(out);
+                seated.saved.put(out);
             }
             Self::Words(words, now) => {
                 out.push(7);
@@ -284,11 +311,15 @@ impl Input<'_> {
                 out.push(16);
                 put_now(*now, out, last);
             }
-            Self::Command(note) => {
+            Self::Command(note, seen) => {
                 out.push(17);
                 note.put(out);
+                seen.put(out);
             }
-            Self::Stop => out.push(18),
+            Self::Stop(seen) => {
+                out.push(18);
+                seen.put(out);
+            }
             Self::Took => out.push(19),
             Self::Drained => out.push(20),
             Self::Refused(ask) => {
@@ -349,12 +380,21 @@ impl Input<'_> {
                 });
                 Input::Limits(id, limits)
             }
-            6 => Input::Seat(Box::new(Seated {
-                id: Code::get(from)?,
-                legs: get_list(from)?,
-                kind: Code::get(from)?,
-                values: get_list(from)?.try_into().ok()?,
-            })),
+            6 => {
+                let seen = Code::get(from)?;
+                let seated = Seated {
+                    id: Code::get(from)?,
+                    name: Code::get(from)?,
+                    legs: get_list(from)?,
+                    kind: Code::get(from)?,
+                    values: get_list(from)?.try_into().ok()?,
+                    configured: get_list(from)?.try_into().ok()?,
+                    identity: Code::get(from)?,
+                    goal: Code::get(from)?,
+                    saved: Code::get(from)?,
+                };
+                Input::Seat(Box::new(seated), seen)
+            }
             7 => {
                 let now = get_now(from, last)?;
                 let words = Words {
@@ -416,8 +456,8 @@ impl Input<'_> {
                 Input::AmendPassed(Code::get(from)?, now)
             }
             16 => Input::Tick(get_now(from, last)?),
-            17 => Input::Command(Code::get(from)?),
-            18 => Input::Stop,
+            17 => Input::Command(Code::get(from)?, Code::get(from)?),
+            18 => Input::Stop(Code::get(from)?),
             19 => Input::Took,
             20 => Input::Drained,
             21 => Input::Refused(Code::get(from)?),

@@ -4,12 +4,12 @@ use super::code::In;
 use super::file::{Block, Blocks};
 use super::recorder::Script;
 use super::{FileFault, Input, Past, Scratch, Seated, Tap};
-use crate::engine::{Engine, Setup};
+use crate::engine::{Engine, Seating, Setup};
 use crate::wall::Wall;
 use dp_journal::Entry;
 use dp_shm::layout::Shape;
 use dp_shm::{Region, ShmError};
-use dp_strategy::{Kind, Values};
+use dp_strategy::{Kind, PARAMS_MAX, Values};
 use dp_types::limit::INSTRUMENTS_MAX;
 use dp_types::{Now, Tsc, UnixNanos};
 use ring::digest;
@@ -272,7 +272,7 @@ impl Player<'_, '_> {
             Input::Recover(past, now) => engine.recover(&Past::recovered(*past), now),
             Input::Instruments(venue, list) => engine.set_instruments(venue, &list),
             Input::Limits(id, limits) => engine.set_limits(id, limits),
-            Input::Seat(seated) => self.seat(&seated)?,
+            Input::Seat(seated, seen) => self.seat(*seated, seen)?,
             Input::Words(words, now) => engine.take_words(&words, now),
             Input::Event(feed, event, now) => {
                 self.found.events += 1;
@@ -291,8 +291,14 @@ impl Player<'_, '_> {
                 engine.on_amend_passed(id, now);
             }
             Input::Tick(now) => engine.on_tick(now),
-            Input::Command(note) => engine.on_command(&note),
-            Input::Stop => engine.stop(),
+            Input::Command(note, seen) => {
+                engine.see(seen);
+                engine.on_command(&note);
+            }
+            Input::Stop(seen) => {
+                engine.see(seen);
+                engine.stop();
+            }
             Input::Took => return Ok(engine.next_action().is_some()),
             Input::Drained => return Ok(engine.next_action().is_none()),
             Input::Check(sum) => {
@@ -305,18 +311,28 @@ impl Player<'_, '_> {
         Ok(true)
     }
 
-    fn seat(&mut self, seated: &Seated) -> Result<(), ReplayFault> {
+    fn seat(&mut self, seated: Seated, seen: UnixNanos) -> Result<(), ReplayFault> {
         let name = seated.kind.as_str();
         let kind = self.kinds.iter().find(|kind| kind.name == name);
-        let kind = kind.ok_or_else(|| ReplayFault::UnknownKind(name.to_owned()))?;
-        let fault = |fault: dp_strategy::ParamFault| {
-            ReplayFault::Strategy(name.to_owned(), fault.to_string())
+        let kind = *kind.ok_or_else(|| ReplayFault::UnknownKind(name.to_owned()))?;
+        let values = |raw: &[i64; PARAMS_MAX]| {
+            Values::from_raw(kind.params, raw)
+                .map_err(|fault| ReplayFault::Strategy(name.to_owned(), fault.to_string()))
         };
-        let values = Values::of(kind.params, &seated.values).map_err(fault)?;
-        let seat = self
-            .engine
-            .seat_kind(seated.id, &seated.legs, kind, &values);
-        seat.map_err(fault)
+        let seating = Seating {
+            id: seated.id,
+            name: seated.name,
+            kind,
+            values: values(&seated.values)?,
+            configured: values(&seated.configured)?,
+            legs: seated.legs,
+            identity: seated.identity,
+            goal: seated.goal,
+            saved: seated.saved,
+        };
+        self.engine.see(seen);
+        self.engine.sit(seating);
+        Ok(())
     }
 
     /// Takes what came out of the input in hand.

@@ -1,7 +1,8 @@
 //! Strategies into their seats: by kind, once the rules of all their instruments are known.
 
+use super::kept::spec_of;
 use super::{NodeError, Plan, sentence};
-use crate::engine::Engine;
+use crate::engine::{Engine, Seating};
 use dp_config::Config;
 use dp_strategy::{Kind, Values};
 use dp_types::{InstrumentId, StrategyId, VenueId};
@@ -59,37 +60,62 @@ impl Plan<'_> {
             let Some(ids) = legs.iter().map(known).collect::<Option<Vec<_>>>() else {
                 continue;
             };
-            match self.seat(index, &ids, registry, engine) {
-                Ok(name) => {
+            match self.seating(index, &ids, registry) {
+                Ok(seating) => {
                     let symbols: Vec<&str> = legs.iter().map(|leg| leg.symbol.as_str()).collect();
                     tracing::info!(
-                        strategy = name,
+                        strategy = seating.name.as_str(),
+                        kind = seating.kind.name,
                         symbols = symbols.join(" "),
+                        goal = seating.goal.name(),
                         "strategy seated"
                     );
+                    engine.sit(seating);
                 }
                 Err(error) => tracing::error!(%error, "a strategy cannot run"),
             }
         }
     }
 
-    /// Seats one; returns its kind's name.
-    fn seat(
+    /// A strategy as the configuration wants it and as it was left: what was set since stays, unless the configuration
+    /// says something else of it than it did then.
+    fn seating(
         &self,
         index: usize,
         legs: &[InstrumentId],
         registry: &Registry,
-        engine: &mut Engine<'_>,
-    ) -> Result<&'static str, NodeError> {
+    ) -> Result<Seating, NodeError> {
         let section = &self.config.strategy[index];
+        let id = StrategyId(index as u16);
         let told = |why: String| sentence(format!("strategy[{index}]: {why}"));
         let kind = find(self.kinds, &section.kind).map_err(told)?;
         let first = legs.first().and_then(|id| registry.get(*id));
         let first = first.ok_or_else(|| told("its instrument is not known".into()))?;
-        let values = Values::read(kind.params, first, |name| section.param(name));
-        let id = StrategyId(index as u16);
-        let seated = values.and_then(|values| engine.seat_kind(id, legs, kind, &values));
-        seated.map_err(|fault| told(fault.to_string()))?;
-        Ok(kind.name)
+        let configured = Values::read(kind.params, first, |name| section.param(name))
+            .map_err(|fault| told(fault.to_string()))?;
+        let spec = spec_of(self.config, id, kind);
+        let kept = self.kept.get(index).copied();
+        let kept = kept.ok_or_else(|| told("its state is not known".into()))?;
+        let mut raw = *configured.raw();
+        if kept.identity == spec.identity {
+            let then = kept.values.iter().zip(&kept.configured);
+            for (value, (set, configured)) in raw.iter_mut().zip(then) {
+                if configured == value {
+                    *value = *set;
+                }
+            }
+        }
+        let values = Values::from_raw(kind.params, &raw).unwrap_or(configured);
+        Ok(Seating {
+            id,
+            name: spec.name,
+            legs: legs.to_vec(),
+            kind: *kind,
+            values,
+            configured,
+            identity: spec.identity,
+            goal: kept.goal,
+            saved: kept.saved,
+        })
     }
 }

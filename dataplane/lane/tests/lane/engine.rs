@@ -18,7 +18,7 @@ use dp_venue_api::Event;
 
 pub(crate) const VENUE: VenueId = VenueId::OKX;
 pub(crate) const ID: InstrumentId = InstrumentId(0);
-const SECOND: u64 = 1_000_000_000;
+pub(crate) const SECOND: u64 = 1_000_000_000;
 const WINDOW_NS: u64 = SECOND;
 
 /// Buys one at 100 whenever it may and has nothing live.
@@ -49,7 +49,7 @@ fn instrument() -> Instrument {
 
 pub(crate) struct Memory {
     pub(crate) region: Region,
-    _dir: tempfile::TempDir,
+    pub(crate) _dir: tempfile::TempDir,
 }
 
 impl Memory {
@@ -72,7 +72,7 @@ pub(crate) struct Desk<'r> {
 
 impl<'r> Desk<'r> {
     /// An engine of this epoch that took over what the region tells.
-    fn new(region: &'r Region, epoch: u16) -> Self {
+    pub(crate) fn new(region: &'r Region, epoch: u16) -> Self {
         Self::with_feeds(region, epoch, FeedPlan::ONE)
     }
 
@@ -141,13 +141,13 @@ impl<'r> Desk<'r> {
         }
     }
 
-    fn hear(&mut self, event: &Event<'_>) {
+    pub(crate) fn hear(&mut self, event: &Event<'_>) {
         self.engine.on_event(event, self.at(), Tsc(0));
         self.drain();
     }
 
     /// A whole book, sent by the venue at `venue_ns`; 0 = it does not say.
-    fn book(&mut self, venue_ns: u64) {
+    pub(crate) fn book(&mut self, venue_ns: u64) {
         self.book_id += 1;
         let level = |price| RawLevel {
             price: whole(price),
@@ -168,7 +168,7 @@ impl<'r> Desk<'r> {
     }
 
     /// Logged in and compared, with the orders the venue lists.
-    fn settle(&mut self, listed: &[OrderReport]) {
+    pub(crate) fn settle(&mut self, listed: &[OrderReport]) {
         let now = self.at();
         self.engine.read_words(now);
         self.engine.on_logged_in(VENUE, now);
@@ -190,7 +190,7 @@ impl<'r> Desk<'r> {
     }
 
     /// New orders asked for so far.
-    fn news(&self) -> Vec<ClientOrderId> {
+    pub(crate) fn news(&self) -> Vec<ClientOrderId> {
         let id = |action: &Action| match action {
             Action::New(order) => Some(order.client_id),
             _ => None,
@@ -215,7 +215,7 @@ impl<'r> Desk<'r> {
         self.engine.wall.counters.get(counter)
     }
 
-    fn journal(&self) -> Vec<Entry> {
+    pub(crate) fn journal(&self) -> Vec<Entry> {
         let log = self.region.lane(LaneId(0)).unwrap().journal;
         let records = Reader::from_oldest(log).filter_map(|item| match item {
             dp_journal::ReadItem::Record(record) => Some(record.entry),
@@ -232,7 +232,7 @@ pub(crate) const fn whole(value: i64) -> Decimal {
     }
 }
 
-fn report(id: ClientOrderId, state: OrderState, cum: i64) -> OrderReport {
+pub(crate) fn report(id: ClientOrderId, state: OrderState, cum: i64) -> OrderReport {
     OrderReport {
         instrument: ID,
         client_id: Some(id),
@@ -256,7 +256,7 @@ fn absent(id: ClientOrderId) -> OrderReport {
     }
 }
 
-fn fill(id: ClientOrderId, trade: u128, cum: Option<i64>) -> FillReport {
+pub(crate) fn fill(id: ClientOrderId, trade: u128, cum: Option<i64>) -> FillReport {
     FillReport {
         instrument: ID,
         client_id: Some(id),

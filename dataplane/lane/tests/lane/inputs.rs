@@ -3,7 +3,7 @@
 use crate::engine::{ID, VENUE, whole};
 use dp_journal::Reader;
 use dp_lane::inputs::{Recorder, ReplayFault, Replayed, Shelf, keep, replay};
-use dp_lane::{Action, Engine, Fact, Outcome, Setup, Wall};
+use dp_lane::{Action, Engine, Fact, Outcome, Seating, Setup, Wall};
 use dp_risk::{Limits, NodeLimits};
 use dp_shm::layout::Shape;
 use dp_shm::{Command, CommandNote, Counter, InstrumentLimits, Lock, Region};
@@ -11,7 +11,8 @@ use dp_strategy::{Kind, SHIPPED, Values};
 use dp_types::{
     AssetId, BookMsg, BookMsgKind, Decimal, Epoch, FillReport, Instrument, LaneId, Liquidity,
     NewOrder, Notional, Now, OrderId, OrderReport, OrderState, Qty, QuoteMsg, RawLevel,
-    RejectReason, Side, StrategyId, Text, TradeId, TradeMsg, Tsc, UnixNanos, VenueNanos,
+    RejectReason, Side, StrategyId, StrategyState, Text, TradeId, TradeMsg, Tsc, UnixNanos,
+    VenueNanos,
 };
 use dp_venue_api::{Event, RequestAck};
 use std::path::{Path, PathBuf};
@@ -115,9 +116,17 @@ impl<'r> Session<'r> {
             _ => None,
         };
         let values = Values::read(kind.params, &instrument(), given).unwrap();
-        engine
-            .seat_kind(StrategyId(0), &[ID], &kind, &values)
-            .unwrap();
+        engine.sit(Seating {
+            id: StrategyId(0),
+            name: Text::lossy("quotes"),
+            legs: vec![ID],
+            kind,
+            values,
+            configured: values,
+            identity: 7,
+            goal: StrategyState::Running,
+            saved: None,
+        });
         let log = region.lane(LaneId(0)).unwrap().journal;
         Self {
             engine,
@@ -397,9 +406,29 @@ impl<'r> Session<'r> {
                 let guard = self.region.lock(Lock::Control).unwrap();
                 self.region.config().publish(&guard, &node, &limits);
             }
+            6 if self.seed.is_one_in(2) => self.move_strategy(),
             6 => self.command(Command::Pause),
+            7 => self.command(Command::StrategyStart(StrategyId(0))),
             _ => self.command(Command::Resume),
         }
+    }
+
+    /// Somebody moves the strategy, or sets it.
+    fn move_strategy(&mut self) {
+        let id = StrategyId(0);
+        let command = match self.seed.below(5) {
+            0 => Command::StrategyStop(id),
+            1 => Command::StrategyPause(id),
+            2 => Command::StrategyStart(id),
+            3 => Command::StrategyResume(id),
+            _ => Command::StrategySet {
+                id,
+                param: 2,
+                value: 1 + self.seed.below(4) as i64,
+                is_last: true,
+            },
+        };
+        self.command(command);
     }
 
     fn command(&mut self, command: Command) {

@@ -3,4 +3,5 @@
 mod engine;
 mod feeds;
 mod inputs;
+mod life;
 mod roles;

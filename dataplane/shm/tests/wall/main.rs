@@ -92,6 +92,22 @@ fn what_the_dataplane_writes_others_read() {
     let note = CommandNote::from_words(&lane.commands.pop().unwrap()).unwrap();
     assert_eq!(note.command, Command::StrategyStop(StrategyId(3)));
     assert_eq!((note.who.as_str(), note.at), ("ann", UnixNanos(77)));
+    let set = |param, value, is_last| Command::StrategySet {
+        id: StrategyId(500),
+        param,
+        value,
+        is_last,
+    };
+    for command in [
+        Command::StrategyPause(StrategyId(4)),
+        Command::StrategyResume(StrategyId(5)),
+        set(0, i64::MIN, false),
+        set(127, i64::MAX, true),
+    ] {
+        sender.send(command, "ann", UnixNanos(78)).unwrap();
+        let note = CommandNote::from_words(&lane.commands.pop().unwrap()).unwrap();
+        assert_eq!(note.command, command);
+    }
     assert!(reader.lane(LaneId(2)).is_none());
     assert!(matches!(
         reader.lane_writer(LaneId(0)),
