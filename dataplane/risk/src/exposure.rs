@@ -101,6 +101,11 @@ impl Exposures {
         }
     }
 
+    /// Whether gross exposure or that in some currency is limited.
+    pub fn is_limited(&self) -> bool {
+        self.gross_max > 0 || self.currencies.iter().any(|currency| currency.max > 0)
+    }
+
     /// Whether orders whose worth is not known are refused: some amount of money is limited, here or in a watch.
     pub const fn set_counted(&mut self, is_counted: bool) {
         self.is_counted = is_counted;
@@ -151,6 +156,20 @@ impl Exposures {
         let is_long = held.long >= held.short.saturating_neg();
         let larger = if is_long { held.long } else { held.short };
         (coarse(larger), coarse(held.max))
+    }
+
+    /// The currency that is nearest to its limit, or the one with the largest exposure where none is limited. Cost: a look
+    /// at every asset.
+    pub fn top(&self) -> Option<AssetId> {
+        let mut top: Option<(usize, (u64, i128))> = None;
+        for (at, currency) in self.currencies.iter().enumerate() {
+            let exposure = currency.long.max(currency.short.saturating_neg());
+            let rank = (crate::used_ppm(exposure, currency.max), exposure);
+            if exposure > 0 && top.is_none_or(|(_, held)| rank > held) {
+                top = Some((at, rank));
+            }
+        }
+        top.map(|(at, _)| AssetId(at as u16))
     }
 
     /// Whether an order may be: `along` is the position if all that works on its side and it were filled, along its own

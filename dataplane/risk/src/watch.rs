@@ -273,6 +273,8 @@ pub struct MoveWatch {
     number: u64,
     from: u64,
     until: u64,
+    /// The mid before; 0 = none. It held until now, however long ago it was told.
+    last: i64,
 }
 
 impl MoveWatch {
@@ -293,8 +295,10 @@ impl MoveWatch {
         let number = self.number;
         let slot = &mut self.parts[number as usize % PARTS];
         if slot.0 != number {
-            *slot = (number, mid.0, mid.0);
+            let held = if self.last > 0 { self.last } else { mid.0 };
+            *slot = (number, held, held);
         }
+        self.last = mid.0;
         (slot.1, slot.2) = (slot.1.min(mid.0), slot.2.max(mid.0));
         let (mut low, mut high) = (mid.0, mid.0);
         for part in &self.parts {
@@ -327,6 +331,7 @@ impl MoveWatch {
             number: 0,
             from: 0,
             until: 0,
+            last: 0,
         };
     }
 }
@@ -436,7 +441,7 @@ mod tests {
         assert_eq!(
             trip,
             Some(Trip::Move {
-                bps: 114,
+                bps: 119,
                 limit: 100
             })
         );
@@ -447,6 +452,17 @@ mod tests {
         );
         let trip = watch.on_mid(Price(100_000), &LIMITS, UnixNanos(21 * S));
         assert!(trip.is_some(), "down as well as up");
+    }
+
+    #[test]
+    fn a_jump_out_of_a_long_silence_is_a_move() {
+        let mut watch = MoveWatch::default();
+        assert_eq!(watch.on_mid(Price(100_000), &LIMITS, UnixNanos(S)), None);
+        let trip = watch.on_mid(Price(102_000), &LIMITS, UnixNanos(1_000 * S));
+        assert!(
+            matches!(trip, Some(Trip::Move { bps: 200, .. })),
+            "{trip:?}"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::twin::Words;
 use crate::words::{pack_text, unpack_text, words_of};
-use dp_types::{StrategyId, Text, UnixNanos, VenueId};
+use dp_types::{InstrumentId, StrategyId, Text, UnixNanos, VenueId};
 
 /// A request to one lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,12 @@ pub enum Command {
     CancelAll(VenueId),
     /// Cancel everything and end the process in order.
     Stop,
+    /// A halted venue may trade again.
+    ResumeVenue(VenueId),
+    /// A halted instrument may trade again. Ids fit 16 bits: there are at most 1,024.
+    ResumeInstrument(InstrumentId),
+    /// Compare orders and positions with a venue's now.
+    Reconcile(VenueId),
 }
 
 impl Command {
@@ -31,19 +37,24 @@ impl Command {
             Self::StrategyStop(id) => (4, id.0),
             Self::CancelAll(venue) => (5, venue.0 as u16),
             Self::Stop => (6, 0),
+            Self::ResumeVenue(venue) => (32, venue.0 as u16),
+            Self::ResumeInstrument(id) => (33, id.0 as u16),
+            Self::Reconcile(venue) => (34, venue.0 as u16),
         }
     }
 
     fn from_raw(kind: u8, arg: u16) -> Option<Self> {
+        let venue = |arg: u16| u8::try_from(arg).ok().map(VenueId);
         match kind {
             1 => Some(Self::Pause),
             2 => Some(Self::Resume),
             3 => Some(Self::StrategyStart(StrategyId(arg))),
             4 => Some(Self::StrategyStop(StrategyId(arg))),
-            5 => u8::try_from(arg)
-                .ok()
-                .map(|raw| Self::CancelAll(VenueId(raw))),
+            5 => venue(arg).map(Self::CancelAll),
             6 => Some(Self::Stop),
+            32 => venue(arg).map(Self::ResumeVenue),
+            33 => Some(Self::ResumeInstrument(InstrumentId(arg.into()))),
+            34 => venue(arg).map(Self::Reconcile),
             _ => None,
         }
     }

@@ -14,9 +14,11 @@
 //!          │ VenueLine   x 16                              │
 //!          │ PositionLine x instruments                    │
 //!          │ BookLine     x instruments                    │
+//!          │ RiskLine     x 16                             │
 //!          ├───────────────────────────────────────────────┤ ┐
 //!          │ LaneHead    beat, cost, counters, cursors      │ │
 //!          │ histograms  one per Stage                     │ │ x lanes
+//!          │ PartLine    x 256                             │ │
 //!          │ tick ring   tick_records x 64 B               │ │
 //!          │ command ring command_records x 64 B           │ │
 //!          │ journal ring journal_records x 128 B          │ │
@@ -31,6 +33,7 @@ use crate::hist::HistPage;
 use crate::lane::ROLES;
 use crate::lines::{BookLine, PositionLine, VenueLine};
 use crate::metric::{Counter, Stage};
+use crate::risk::{PARTS_MAX, PartLine, RiskLine};
 use crate::table::{AssetLine, InstrumentLine, TableHead};
 use crate::words::{KillWord, LeaseWord};
 use core::mem::{align_of, offset_of, size_of};
@@ -245,9 +248,11 @@ pub(crate) struct Offsets {
     pub venues: usize,
     pub positions: usize,
     pub books: usize,
+    pub risks: usize,
     pub lanes: usize,
     pub lane_stride: usize,
     pub hist: usize,
+    pub parts: usize,
     pub ticks: usize,
     pub commands: usize,
     pub journal: usize,
@@ -272,10 +277,12 @@ impl Offsets {
         let venues = pages(table_end);
         let positions = pages(venues + VENUES_MAX * size_of::<VenueLine>());
         let books = pages(positions + instruments * size_of::<PositionLine>());
-        let lanes = pages(books + instruments * size_of::<BookLine>());
+        let risks = pages(books + instruments * size_of::<BookLine>());
+        let lanes = pages(risks + LANES_MAX * size_of::<RiskLine>());
         // Relative to the lane's start from here on.
         let hist = pages(size_of::<LaneHead>());
-        let ticks = pages(hist + Stage::COUNT * size_of::<HistPage>());
+        let parts = pages(hist + Stage::COUNT * size_of::<HistPage>());
+        let ticks = pages(parts + PARTS_MAX * size_of::<PartLine>());
         let commands = pages(ticks + shape.tick_records as usize * size_of::<Slot<TICK_WORDS>>());
         let commands_size = shape.command_records as usize * size_of::<Slot<COMMAND_WORDS>>();
         let journal = pages(commands + commands_size);
@@ -290,9 +297,11 @@ impl Offsets {
             venues,
             positions,
             books,
+            risks,
             lanes,
             lane_stride,
             hist,
+            parts,
             ticks,
             commands,
             journal,
@@ -338,6 +347,8 @@ const fn layout_hash() -> u64 {
         size_of::<VenueLine>(),
         size_of::<PositionLine>(),
         size_of::<BookLine>(),
+        size_of::<RiskLine>(),
+        size_of::<PartLine>(),
         size_of::<BeatLine>(),
         offset_of!(BeatLine, beat_unix_ns),
         size_of::<CostLine>(),
@@ -390,5 +401,6 @@ const _: () = {
     assert!(size_of::<PositionLine>() == 256 && size_of::<BookLine>() == 192);
     assert!(size_of::<InstrumentLine>() == 320 && size_of::<AssetLine>() == 64);
     assert!(size_of::<VenueLine>() == 192);
+    assert!(size_of::<RiskLine>() == 512 && size_of::<PartLine>() == 320);
     assert!(size_of::<HistPage>().is_multiple_of(64));
 };

@@ -57,6 +57,8 @@ mod numbers;
 #[cfg(not(loom))]
 mod region;
 #[cfg(not(loom))]
+mod risk;
+#[cfg(not(loom))]
 mod table;
 #[cfg(not(loom))]
 mod words;
@@ -78,6 +80,7 @@ pub use {
     metric::{Counter, Stage},
     numbers::{Numbers, NumbersPage},
     region::{Opened, Region},
+    risk::{HALTS_SHOWN, HaltNote, PARTS_MAX, PartLine, PartState, RiskLine, RiskState},
     table::{AssetTable, InstrumentEntry, InstrumentTable, TableError},
     words::{KillChange, KillState, KillWord, LeaseWord},
 };

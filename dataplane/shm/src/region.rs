@@ -18,11 +18,12 @@ use crate::layout::{Header, LAYOUT_HASH, MAGIC, Offsets, PAGE, Shape, VENUES_MAX
 use crate::lines::{BookLine, PositionLine, VenueLine};
 use crate::lock::{Lock, LockGuard};
 use crate::map::Mapping;
+use crate::risk::RiskLine;
 use crate::table::{AssetTable, InstrumentTable, TableHead};
 use crate::words::{KillWord, LeaseWord, pack_text, unpack_text, words_of};
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use dp_types::limit::ASSETS_MAX;
+use dp_types::limit::{ASSETS_MAX, LANES_MAX};
 use dp_types::{Epoch, InstrumentId, LaneId, Text, UnixNanos, VenueId};
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
@@ -298,6 +299,13 @@ impl Region {
         self.map
             .slice(self.offsets.books, self.shape.instruments as usize)
             .get(instrument.0 as usize)
+    }
+
+    /// A lane's standing towards its limits; `None` beyond the lanes there can be.
+    pub fn risk(&self, lane: LaneId) -> Option<&RiskLine> {
+        self.map
+            .slice(self.offsets.risks, LANES_MAX)
+            .get(usize::from(lane.0))
     }
 
     /// How big the parts are.

@@ -27,7 +27,10 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("dp-journal", &["dp-types", "dp-shm"]),
     ("dp-venue-api", &["dp-types", "dp-secret", "dp-wire"]),
     ("dp-transport", &["dp-types", "dp-shm", "dp-tcp"]),
-    ("dp-app", &["dp-types", "dp-config", "dp-strategy", "dp-lane"]),
+    (
+        "dp-app",
+        &["dp-types", "dp-config", "dp-strategy", "dp-lane"],
+    ),
     ("cp-store", &["dp-types", "dp-shm", "dp-journal"]),
     (
         "dp-lane",

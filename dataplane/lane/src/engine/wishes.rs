@@ -4,7 +4,7 @@ use super::{Action, AnyOrders, BookSlot, Engine, REFUSAL_NS, VenueState};
 use dp_book::State;
 use dp_journal::entry::{AmendIntent, CancelIntent, OrderIntent, Risk};
 use dp_journal::{Durability, Entry};
-use dp_oms::{Oms, Order, Positions};
+use dp_oms::{Ledger, Oms, Order};
 use dp_risk::{BookState as RiskBook, Cleared, Context, Gate, Refusal, Resting};
 use dp_shm::{Counter, Stage};
 use dp_strategy::{Intent, Intents, Leg, Legs, Strategy, View, Wish};
@@ -75,7 +75,8 @@ impl Engine<'_> {
             legs: &seat.legs,
             instruments: &self.instruments,
             books: &self.books,
-            positions: &self.positions,
+            strategy: seat.id,
+            ledger: &self.ledger,
             venues: &self.venues,
             gate: &self.gate,
             now,
@@ -201,14 +202,14 @@ impl Engine<'_> {
             let Self {
                 instruments,
                 books,
-                positions,
+                ledger,
                 venues,
                 oms,
                 gate,
                 ..
             } = self;
             let context =
-                |id: InstrumentId| context_of((instruments, books), (positions, venues, oms), id);
+                |id: InstrumentId| context_of((instruments, books), (ledger, venues, oms), id);
             let (Some(first), Some(second)) = (context(one.instrument), context(two.instrument))
             else {
                 return;
@@ -340,7 +341,7 @@ impl Engine<'_> {
         let markets = (self.instruments.as_slice(), self.books.as_slice());
         let context = context_of(
             markets,
-            (&self.positions, self.venues.as_slice(), &self.oms),
+            (&self.ledger, self.venues.as_slice(), &self.oms),
             id,
         )?;
         Some(check(&mut self.gate, &context))
@@ -385,7 +386,7 @@ impl Engine<'_> {
 /// What the gate is shown of an instrument.
 fn context_of<'a>(
     (instruments, books): (&'a [Instrument], &[Option<Box<BookSlot>>]),
-    (positions, venues, oms): (&Positions, &[VenueState], &Oms),
+    (ledger, venues, oms): (&Ledger, &[VenueState], &Oms),
     id: InstrumentId,
 ) -> Option<Context<'a>> {
     let at = id.0 as usize;
@@ -402,7 +403,8 @@ fn context_of<'a>(
             bid: bid.map(|level| level.price),
             ask: ask.map(|level| level.price),
         },
-        position: positions.get(id).held(),
+        // The instrument's, whichever strategies hold it: limits are of the sum.
+        position: ledger.total(id).held(),
         working_buy: exposure.buy,
         working_sell: exposure.sell,
         own_bid: exposure.own_bid,
@@ -421,7 +423,8 @@ struct Look<'e> {
     legs: &'e [InstrumentId],
     instruments: &'e [Instrument],
     books: &'e [Option<Box<BookSlot>>],
-    positions: &'e Positions,
+    strategy: StrategyId,
+    ledger: &'e Ledger,
     venues: &'e [VenueState],
     gate: &'e Gate,
     now: Now,
@@ -444,12 +447,13 @@ impl Legs for Look<'_> {
         let is_reconciled = is_reconciled(self.venues, instrument);
         let can_trade = self.may_wish
             && proof.state == State::Synced
+            && !self.gate.is_halted(id)
             && self.now.unix.since(proof.at) <= self.gate.node_limits().book_age_ns_max
             && self
                 .gate
                 .check_authority(is_reconciled, self.now.unix)
                 .is_ok();
-        let position = self.positions.get(id);
+        let position = self.ledger.part(id, self.strategy);
         Some(Leg {
             instrument,
             book: slot.keeper.book(),

@@ -18,7 +18,7 @@ use dp_venue_api::Event;
 
 pub(crate) const VENUE: VenueId = VenueId::OKX;
 pub(crate) const ID: InstrumentId = InstrumentId(0);
-const SECOND: u64 = 1_000_000_000;
+pub(crate) const SECOND: u64 = 1_000_000_000;
 const WINDOW_NS: u64 = SECOND;
 
 /// Buys one at 100 whenever it may and has nothing live.
@@ -49,7 +49,7 @@ fn instrument() -> Instrument {
 
 pub(crate) struct Memory {
     pub(crate) region: Region,
-    _dir: tempfile::TempDir,
+    pub(crate) _dir: tempfile::TempDir,
 }
 
 impl Memory {
@@ -72,7 +72,7 @@ pub(crate) struct Desk<'r> {
 
 impl<'r> Desk<'r> {
     /// An engine of this epoch that took over what the region tells.
-    fn new(region: &'r Region, epoch: u16) -> Self {
+    pub(crate) fn new(region: &'r Region, epoch: u16) -> Self {
         Self::with_feeds(region, epoch, FeedPlan::ONE)
     }
 
@@ -141,19 +141,24 @@ impl<'r> Desk<'r> {
         }
     }
 
-    fn hear(&mut self, event: &Event<'_>) {
+    pub(crate) fn hear(&mut self, event: &Event<'_>) {
         self.engine.on_event(event, self.at(), Tsc(0));
         self.drain();
     }
 
     /// A whole book, sent by the venue at `venue_ns`; 0 = it does not say.
-    fn book(&mut self, venue_ns: u64) {
+    pub(crate) fn book(&mut self, venue_ns: u64) {
+        self.book_at(venue_ns, (100, 102));
+    }
+
+    /// As [`Desk::book`], with these best prices.
+    pub(crate) fn book_at(&mut self, venue_ns: u64, (bid, ask): (i64, i64)) {
         self.book_id += 1;
         let level = |price| RawLevel {
             price: whole(price),
             qty: whole(5),
         };
-        let (bids, asks) = ([level(100)], [level(102)]);
+        let (bids, asks) = ([level(bid)], [level(ask)]);
         self.hear(&Event::Book(BookMsg {
             instrument: ID,
             kind: BookMsgKind::Snapshot,
@@ -168,14 +173,14 @@ impl<'r> Desk<'r> {
     }
 
     /// Logged in and compared, with the orders the venue lists.
-    fn settle(&mut self, listed: &[OrderReport]) {
+    pub(crate) fn settle(&mut self, listed: &[OrderReport]) {
         let now = self.at();
         self.engine.read_words(now);
         self.engine.on_logged_in(VENUE, now);
         self.compare(listed);
     }
 
-    fn compare(&mut self, listed: &[OrderReport]) {
+    pub(crate) fn compare(&mut self, listed: &[OrderReport]) {
         self.engine.on_reconcile_started(VENUE, self.at());
         for report in listed {
             self.hear(&Event::Order(*report));
@@ -185,12 +190,12 @@ impl<'r> Desk<'r> {
         self.drain();
     }
 
-    fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.engine.venue(VENUE).unwrap().is_reconciled
     }
 
     /// New orders asked for so far.
-    fn news(&self) -> Vec<ClientOrderId> {
+    pub(crate) fn news(&self) -> Vec<ClientOrderId> {
         let id = |action: &Action| match action {
             Action::New(order) => Some(order.client_id),
             _ => None,
@@ -199,7 +204,7 @@ impl<'r> Desk<'r> {
     }
 
     /// The first order, acknowledged by the transport.
-    fn first_order(&mut self) -> ClientOrderId {
+    pub(crate) fn first_order(&mut self) -> ClientOrderId {
         self.settle(&[]);
         self.book(0);
         let id = self.news()[0];
@@ -215,7 +220,7 @@ impl<'r> Desk<'r> {
         self.engine.wall.counters.get(counter)
     }
 
-    fn journal(&self) -> Vec<Entry> {
+    pub(crate) fn journal(&self) -> Vec<Entry> {
         let log = self.region.lane(LaneId(0)).unwrap().journal;
         let records = Reader::from_oldest(log).filter_map(|item| match item {
             dp_journal::ReadItem::Record(record) => Some(record.entry),
@@ -232,7 +237,7 @@ pub(crate) const fn whole(value: i64) -> Decimal {
     }
 }
 
-fn report(id: ClientOrderId, state: OrderState, cum: i64) -> OrderReport {
+pub(crate) fn report(id: ClientOrderId, state: OrderState, cum: i64) -> OrderReport {
     OrderReport {
         instrument: ID,
         client_id: Some(id),
@@ -256,7 +261,7 @@ fn absent(id: ClientOrderId) -> OrderReport {
     }
 }
 
-fn fill(id: ClientOrderId, trade: u128, cum: Option<i64>) -> FillReport {
+pub(crate) fn fill(id: ClientOrderId, trade: u128, cum: Option<i64>) -> FillReport {
     FillReport {
         instrument: ID,
         client_id: Some(id),
@@ -277,7 +282,7 @@ const fn is_query(action: &Action) -> bool {
     matches!(action, Action::Query(_))
 }
 
-const fn is_cancel(action: &Action) -> bool {
+pub(crate) const fn is_cancel(action: &Action) -> bool {
     matches!(action, Action::Cancel(_) | Action::CancelAll(_))
 }
 
@@ -647,6 +652,7 @@ fn limits_put_in_force_while_trading_hold_from_the_next_look() {
         collar_bps: 1_000,
         orders_per_s_max: 1_000,
         book_age_ms_max: 500,
+        ..dp_shm::NodeLimits::default()
     };
     let publish = |order_qty_max, position_max| {
         let one = InstrumentLimits {

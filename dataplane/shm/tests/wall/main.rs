@@ -92,6 +92,15 @@ fn what_the_dataplane_writes_others_read() {
     let note = CommandNote::from_words(&lane.commands.pop().unwrap()).unwrap();
     assert_eq!(note.command, Command::StrategyStop(StrategyId(3)));
     assert_eq!((note.who.as_str(), note.at), ("ann", UnixNanos(77)));
+    for command in [
+        Command::ResumeVenue(VenueId::OKX),
+        Command::ResumeInstrument(InstrumentId(1_023)),
+        Command::Reconcile(VenueId::BINANCE),
+    ] {
+        sender.send(command, "ann", UnixNanos(78)).unwrap();
+        let note = CommandNote::from_words(&lane.commands.pop().unwrap()).unwrap();
+        assert_eq!(note.command, command);
+    }
     assert!(reader.lane(LaneId(2)).is_none());
     assert!(matches!(
         reader.lane_writer(LaneId(0)),
