@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-const POLL: Duration = Duration::from_millis(50);
+pub(crate) const POLL: Duration = Duration::from_millis(50);
 
 /// What `kill` and `arm` led to.
 #[derive(Debug, Clone, Serialize)]
@@ -131,6 +131,13 @@ pub fn arm(target: &Target, args: &ArmArgs, as_json: bool) -> anyhow::Result<()>
     if args.by.trim().is_empty() {
         return Err(Refused("arm: --by needs the name of who takes responsibility".into()).into());
     }
+    if let Some(config) = &target.config {
+        let file = mark::kill_asked(&config.node.state_dir);
+        if mark::read(&file).is_some() {
+            let why = format!("arm: {} kills: remove it first", file.display());
+            return Err(Refused(why).into());
+        }
+    }
     let region = target.attach()?;
     let since = now();
     let changed = region.kill().arm(&args.by, &args.reason, since);
@@ -234,7 +241,7 @@ fn keep(target: &Target, region: &Region, write: impl FnOnce(&Path) -> std::io::
 }
 
 /// The user who runs this, for the record.
-fn user() -> String {
+pub(crate) fn user() -> String {
     nix::unistd::User::from_uid(nix::unistd::getuid())
         .ok()
         .flatten()

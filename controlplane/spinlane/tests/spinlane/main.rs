@@ -4,3 +4,4 @@ mod captures;
 mod cli;
 mod daemon;
 mod node;
+mod risk;
