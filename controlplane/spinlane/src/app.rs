@@ -7,9 +7,12 @@ use crate::view::lanes::Lanes;
 use crate::view::latency::Latency;
 use crate::view::orders::{Order, Orders};
 use crate::view::positions::Positions;
+use crate::view::risk::Risk;
 use crate::view::status::Status;
 use crate::view::strategies::{Kinds, Strategies};
-use crate::{control, daemon, demo, replay, report, strategy, venue_list, venue_tools};
+use crate::{
+    control, daemon, demo, halts, limits, replay, report, strategy, venue_list, venue_tools,
+};
 use anyhow::Context;
 use clap::CommandFactory;
 use serde::Serialize;
@@ -65,12 +68,20 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             })?;
         }
         Command::Strategy(command) => return strategy::run(&cli.node, &command, as_json),
+        Command::Risk => {
+            let risk = Risk::read(&Target::find(&cli.node)?.attach()?);
+            show(as_json, &risk, || risk.text())?;
+        }
+        Command::Limits(args) => limits::run(&Target::find(&cli.node)?, &args, as_json)?,
+        Command::Reconcile(args) => {
+            return halts::reconcile(&Target::find(&cli.node)?, &args, as_json);
+        }
         Command::Latency(args) => latency(&cli.node, &args, as_json)?,
         Command::Pause(args) => {
             return control::pause(&Target::find(&cli.node)?, &args, true, as_json);
         }
         Command::Resume(args) => {
-            return control::pause(&Target::find(&cli.node)?, &args, false, as_json);
+            return halts::resume(&Target::find(&cli.node)?, &args, as_json);
         }
         Command::Kill(args) => return control::kill(&Target::find(&cli.node)?, &args, as_json),
         Command::Arm(args) => control::arm(&Target::find(&cli.node)?, &args, as_json)?,

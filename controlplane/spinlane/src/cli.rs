@@ -73,19 +73,25 @@ pub enum Command {
     Doctor,
     /// Orders, from shared memory or the database.
     Orders(OrdersArgs),
-    /// Positions and P&L, from shared memory.
+    /// Positions and P&L, from shared memory; of each strategy too.
     Positions,
     /// Strategies: where each stands, what it is set to, its last fault.
     Strategies(StrategiesArgs),
     /// Start, pause, resume, stop or set one strategy; write out a project for one of your own.
     #[command(subcommand)]
     Strategy(StrategyCommand),
+    /// What is used of each limit, and what is halted.
+    Risk,
+    /// The limits in force; `limits set` puts others in force until the next start.
+    Limits(LimitsArgs),
+    /// Compare orders and positions with a venue's now.
+    Reconcile(ReconcileArgs),
     /// Where the time goes, stage by stage.
     Latency(LatencyArgs),
     /// Send nothing new and cancel what is open, until `resume`; ends with the dataplane's run.
     Pause(PauseArgs),
-    /// Send again after a pause.
-    Resume(PauseArgs),
+    /// Send again after a pause; of a VENUE, or its SYMBOL: after a watch has halted it.
+    Resume(ResumeArgs),
     /// Stop trading now: nothing new is sent and every open order is cancelled.
     Kill(KillArgs),
     /// Allow trading again after a kill.
@@ -168,7 +174,98 @@ pub struct LatencyArgs {
     pub html: Option<PathBuf>,
 }
 
-/// `pause` and `resume`.
+/// `limits`.
+#[derive(Debug, Clone, Args)]
+pub struct LimitsArgs {
+    /// What to do; nothing: show them.
+    #[command(subcommand)]
+    pub command: Option<LimitsCommand>,
+}
+
+/// What can be done with limits.
+#[derive(Debug, Clone, Subcommand)]
+pub enum LimitsCommand {
+    /// Put limits in force until the next start; what is not named stays.
+    Set(Box<LimitsSetArgs>),
+}
+
+/// `limits set`. Amounts are in the reporting currency; 0 takes an amount or a watch away.
+#[derive(Debug, Clone, Args)]
+pub struct LimitsSetArgs {
+    /// Who answers for it, for the record.
+    #[arg(long)]
+    pub by: String,
+    /// The venue, where several have the symbol.
+    #[arg(long, requires = "symbol")]
+    pub venue: Option<String>,
+    /// The instrument the two below are of.
+    #[arg(long)]
+    pub symbol: Option<String>,
+    /// Largest order; 0 = it cannot trade.
+    #[arg(long, requires = "symbol")]
+    pub order_qty_max: Option<String>,
+    /// Largest position, working orders included.
+    #[arg(long, requires = "symbol")]
+    pub position_max: Option<String>,
+    /// Furthest an order price may be from the mid, basis points.
+    #[arg(long)]
+    pub collar_bps: Option<u32>,
+    /// New orders and amends a second, per lane.
+    #[arg(long)]
+    pub orders_per_s_max: Option<u32>,
+    /// Oldest book that may be traded on, milliseconds.
+    #[arg(long)]
+    pub book_age_ms_max: Option<u32>,
+    /// Largest share of refusals among a venue's last 64 answers, percent.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub reject_pct_max: Option<u32>,
+    /// Furthest a mid may move within --move-ms, basis points.
+    #[arg(long)]
+    pub move_bps_max: Option<u32>,
+    /// Within how long, milliseconds.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(100..=86_400_000))]
+    pub move_ms: Option<u32>,
+    /// Largest loss since midnight UTC.
+    #[arg(long)]
+    pub day_loss_max: Option<String>,
+    /// Largest fall from the highest equity.
+    #[arg(long)]
+    pub drawdown_max: Option<String>,
+    /// Largest gross exposure.
+    #[arg(long)]
+    pub exposure_max: Option<String>,
+}
+
+/// `reconcile`.
+#[derive(Debug, Clone, Args)]
+pub struct ReconcileArgs {
+    /// Which venue.
+    pub venue: String,
+    /// Who, for the record. Default: the user running this.
+    #[arg(long)]
+    pub by: Option<String>,
+    /// Longest wait for the comparison, seconds.
+    #[arg(long, default_value_t = 10)]
+    pub wait_s: u64,
+}
+
+/// `resume`.
+#[derive(Debug, Clone, Args)]
+pub struct ResumeArgs {
+    /// A halted venue; absent = the lanes, after a pause.
+    #[arg(requires = "by")]
+    pub venue: Option<String>,
+    /// A halted instrument of that venue.
+    pub symbol: Option<String>,
+    /// Who, for the record. Default after a pause: the user running this; a halt needs a name.
+    #[arg(long)]
+    pub by: Option<String>,
+    /// Longest wait for the lanes to say so, seconds.
+    #[arg(long, default_value_t = 5)]
+    pub wait_s: u64,
+}
+
+/// `pause`.
 #[derive(Debug, Clone, Args)]
 pub struct PauseArgs {
     /// Who, for the record. Default: the user running this.

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-const POLL: Duration = Duration::from_millis(50);
+pub(crate) const POLL: Duration = Duration::from_millis(50);
 
 /// What `kill` and `arm` led to.
 #[derive(Debug, Clone, Serialize)]
@@ -130,6 +130,13 @@ fn finish(mut switched: Switched, as_json: bool) -> anyhow::Result<ExitCode> {
 pub fn arm(target: &Target, args: &ArmArgs, as_json: bool) -> anyhow::Result<()> {
     if args.by.trim().is_empty() {
         return Err(Refused("arm: --by needs the name of who takes responsibility".into()).into());
+    }
+    if let Some(config) = &target.config {
+        let file = mark::kill_asked(&config.node.state_dir);
+        if mark::read(&file).is_some() {
+            let why = format!("arm: {} kills: remove it first", file.display());
+            return Err(Refused(why).into());
+        }
     }
     let region = target.attach()?;
     let since = now();

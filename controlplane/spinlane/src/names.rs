@@ -36,16 +36,16 @@ pub fn client_text(venue: VenueId, id: ClientOrderId) -> String {
 
 /// The risk gate's name of a rule.
 pub fn rule(code: u8) -> &'static str {
-    let index = usize::from(code).checked_sub(1);
-    index
-        .and_then(|index| dp_risk::Refusal::NAMES.get(index))
-        .copied()
-        .unwrap_or("unknown")
+    dp_risk::rule_name(code).unwrap_or("unknown")
 }
 
 /// One of a refusal's two numbers: what it is follows from the rule.
 pub fn rule_number(code: u8, instrument: &Instrument, number: i64) -> Decimal {
-    match dp_risk::Refusal::unit_of(code) {
+    match dp_risk::rule_unit(code) {
+        dp_risk::Unit::Money => Decimal {
+            mantissa: number,
+            exponent: -2,
+        },
         dp_risk::Unit::Qty => instrument.qty_decimal(Qty(number)),
         dp_risk::Unit::Price => instrument.price_decimal(Price(number)),
         dp_risk::Unit::Plain => Decimal {
@@ -127,6 +127,7 @@ mod tests {
     fn rules_have_names() {
         assert_eq!(rule(1), "killed");
         assert_eq!(rule(14), "rate");
+        assert_eq!(rule(64), "day_loss");
         assert_eq!((rule(0), rule(200)), ("unknown", "unknown"));
     }
 }

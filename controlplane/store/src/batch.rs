@@ -10,7 +10,7 @@ use dp_journal::{Record, Tick, TickKind, entry};
 use dp_shm::Region;
 use dp_types::{
     AssetId, ClientOrderId, Decimal, Instrument, InstrumentId, OrderId, OrderState, Qty,
-    RejectReason, Text, TradeId, VenueId,
+    RejectReason, StrategyId, Text, TradeId, VenueId,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -73,6 +73,17 @@ impl Catalog {
         Instrument::bare(id, venue, Text::lossy(&format!("#{}", id.0)), 0, 0)
     }
 
+    /// What a record is about; `None` = a whole venue, or everything.
+    fn about(
+        &mut self,
+        region: &Region,
+        venue: VenueId,
+        id: Option<InstrumentId>,
+    ) -> Option<Instrument> {
+        let id = id.filter(|id| *id != entry::NO_INSTRUMENT)?;
+        Some(self.instrument(region, venue, id))
+    }
+
     fn order_id(&self, venue: VenueId, id: OrderId) -> Option<Word<40>> {
         (id.0 != 0).then(|| Word((self.names.order_id)(venue, id)))
     }
@@ -94,8 +105,11 @@ pub(crate) struct Batch {
     pub cursors: Vec<CursorRow>,
     pub ticks: Vec<TickRow>,
     orders: BTreeMap<ClientOrderId, (OrderRow, Qty)>,
-    positions: BTreeMap<InstrumentId, PositionRow>,
+    positions: BTreeMap<(InstrumentId, StrategyId), PositionRow>,
 }
+
+/// The instrument of a number that is no instrument's.
+const NOTHING: Instrument = Instrument::bare(entry::NO_INSTRUMENT, VenueId(0), Text::EMPTY, 0, 0);
 
 fn signed(id: ClientOrderId) -> i64 {
     // 45 bits at most, but a record is only as good as its writer.
@@ -178,11 +192,14 @@ impl Batch {
                 starts: e.starts.cast_signed(),
                 started_at: record.at.into(),
             }),
+            // What losses are counted from is for the lane that starts again; positions have the history.
+            Entry::Equity(_) => {}
             Entry::Risk(_)
             | Entry::Switch(_)
             | Entry::Reconcile(_)
             | Entry::Limits(_)
-            | Entry::Strategy(_) => {
+            | Entry::Strategy(_)
+            | Entry::Halt(_) => {
                 let row = risk(region, names, record);
                 self.risk.push(row);
             }
@@ -397,6 +414,11 @@ impl Batch {
             mark: Numeric::price(&it, e.mark),
             fills: e.fills.cast_signed(),
             base_fees: Numeric::decimal(it.base_fee_decimal(e.base_fees)),
+            strategy: if e.strategy == StrategyId::NOBODY {
+                -1
+            } else {
+                i32::from(e.strategy.0)
+            },
         };
         let latest = PositionRow {
             venue: row.venue,
@@ -412,9 +434,10 @@ impl Batch {
             updated_at: row.at,
             event_epoch: row.epoch,
             event_seq: row.seq,
+            strategy: row.strategy,
         };
         self.history.push(row);
-        let held = self.positions.entry(e.instrument);
+        let held = self.positions.entry((e.instrument, e.strategy));
         let held = held.or_insert_with(|| latest.clone());
         if (latest.event_epoch, latest.event_seq) > (held.event_epoch, held.event_seq) {
             *held = latest;
@@ -493,13 +516,26 @@ fn risk(region: &Region, names: &mut Catalog, record: &Record) -> RiskRow {
     };
     match &record.entry {
         Entry::Risk(e) => {
-            let it = names.instrument(region, e.venue, e.instrument);
+            let it = names.about(region, e.venue, Some(e.instrument));
             row.rule = Some((names.names.rule)(e.rule));
             row.client_order_id = e.client_id.map(signed);
-            row.venue = Some(e.venue.name());
-            row.symbol = Some(Word(it.symbol));
-            row.strategy = Some(i32::from(e.strategy.0));
+            row.venue = (e.venue != VenueId(0)).then(|| e.venue.name());
+            row.symbol = it.map(|it| Word(it.symbol));
+            row.strategy = (e.strategy != StrategyId::NOBODY).then_some(i32::from(e.strategy.0));
+            let it = it.unwrap_or(NOTHING);
             // Quantities and prices as the venue writes them, else the rule's own unit: bps, ns, a count.
+            let number = |n| Numeric::decimal((names.names.rule_number)(e.rule, &it, n));
+            row.observed = Some(number(e.observed));
+            row.allowed = Some(number(e.limit));
+        }
+        Entry::Halt(e) => {
+            let it = names.about(region, e.venue, e.instrument);
+            row.kind = if e.is_halted { "halt" } else { "resume" };
+            row.rule = Some((names.names.rule)(e.rule));
+            row.venue = Some(e.venue.name());
+            row.symbol = it.map(|it| Word(it.symbol));
+            row.who = (!e.who.is_empty()).then_some(Word(e.who));
+            let it = it.unwrap_or(NOTHING);
             let number = |n| Numeric::decimal((names.names.rule_number)(e.rule, &it, n));
             row.observed = Some(number(e.observed));
             row.allowed = Some(number(e.limit));
@@ -521,6 +557,7 @@ fn risk(region: &Region, names: &mut Catalog, record: &Record) -> RiskRow {
             row.venue = Some(it.venue.name());
             row.symbol = Some(Word(it.symbol));
             row.allowed = Some(Numeric::qty(&it, e.position_max));
+            row.who = (!e.who.is_empty()).then_some(Word(e.who));
             row.detail = Some(format!(
                 "version {}, order_qty_max {}, position_max {}, collar_bps {}, orders_per_s_max {}, \
                  book_age_ms_max {}",

@@ -32,6 +32,7 @@ macro_rules! migrations {
 pub const MIGRATIONS: &[Migration] = migrations![
     1 "trading",
     2 "market_data",
+    3 "strategy_positions",
 ];
 
 /// Key of the advisory lock: "spinlane" as a number.

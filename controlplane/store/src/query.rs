@@ -163,10 +163,10 @@ impl Query {
         let rows = self
             .client
             .query(
-                "select venue, symbol, trim_scale(qty)::text, trim_scale(cost)::text,
-                        trim_scale(realised)::text, trim_scale(fees)::text, fills,
-                        trim_scale(base_fees)::text
-                   from positions order by venue, symbol",
+                "select venue, symbol, trim_scale(sum(qty))::text, trim_scale(sum(cost))::text,
+                        trim_scale(sum(realised))::text, trim_scale(sum(fees))::text,
+                        sum(fills)::bigint, trim_scale(sum(base_fees))::text
+                   from positions group by venue, symbol order by venue, symbol",
                 &[],
             )
             .await?;

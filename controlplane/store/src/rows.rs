@@ -68,7 +68,7 @@ const NEWER_ORDER: Option<&str> = Some(
 );
 
 const NEWER_POSITION: Option<&str> = Some(
-    "on conflict (venue, symbol) do update set
+    "on conflict (venue, symbol, strategy) do update set
        qty = excluded.qty, cost = excluded.cost, realised = excluded.realised,
        unrealised = excluded.unrealised, fees = excluded.fees, mark = excluded.mark,
        fills = excluded.fills, base_fees = excluded.base_fees, updated_at = excluded.updated_at,
@@ -173,6 +173,7 @@ row! {
         mark: Numeric => NUMERIC,
         fills: i64 => INT8,
         base_fees: Numeric => NUMERIC,
+        strategy: i32 => INT4,
     }
 }
 
@@ -192,6 +193,7 @@ row! {
         updated_at: At => TIMESTAMPTZ,
         event_epoch: i32 => INT4,
         event_seq: i64 => INT8,
+        strategy: i32 => INT4,
     }
 }
 

@@ -56,6 +56,8 @@
 //! [risk]
 //! order_qty_max = { BTCUSDT = "0.01" }    # a symbol missing here or below cannot trade
 //! position_max = { BTCUSDT = "0.05" }
+//! currency = "USDT"                       # watches and limits of money: see `risk`
+//! day_loss_max = "10000"
 //! ```
 #![forbid(unsafe_code)]
 
@@ -64,6 +66,7 @@ mod feeds;
 mod fix;
 mod multicast;
 mod orders;
+mod risk;
 mod roles;
 mod strategy;
 mod transport;
@@ -72,6 +75,7 @@ pub use batches::{BATCHES_BY_LINK, BATCHES_BY_REST, Batches};
 pub use feeds::MarketData;
 pub use fix::{Fix, FixInstrument};
 pub use multicast::{Joined, Multicast, MulticastFeed};
+pub use risk::{Risk, amount};
 pub use roles::Role;
 pub use strategy::{Leg, Strategy};
 pub use transport::{Card, LANE_PORTS_MIN, Ports, Transport, XdpMode};
@@ -336,34 +340,6 @@ const fn default_order_window_ms() -> u32 {
     1_000
 }
 
-/// `[risk]`: by symbol (venue text) where it says so; quantities are decimal texts.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Risk {
-    /// Largest order, by symbol. A symbol without a line cannot trade.
-    pub order_qty_max: BTreeMap<String, String>,
-    /// Largest position including working orders, by symbol. A symbol without a line cannot trade.
-    pub position_max: BTreeMap<String, String>,
-    /// Furthest an order price may be from the mid, basis points.
-    pub collar_bps: u32,
-    /// New orders and amends a second, per lane.
-    pub orders_per_s_max: u32,
-    /// A book older than this cannot be traded on, milliseconds.
-    pub book_age_ms_max: u32,
-}
-
-impl Default for Risk {
-    fn default() -> Self {
-        Self {
-            order_qty_max: BTreeMap::new(),
-            position_max: BTreeMap::new(),
-            collar_bps: 100,
-            orders_per_s_max: 100,
-            book_age_ms_max: 5_000,
-        }
-    }
-}
-
 /// Why a configuration cannot be used. The text names file, line, key and the mend.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -535,6 +511,9 @@ impl Config {
                 why.push_str(&format!("\n{path}: {key}: {more}"));
             }
             return refuse(key.clone(), why);
+        }
+        if let Err((key, why)) = self.risk.check() {
+            return refuse(key, why);
         }
         if let Err((key, why)) = self.check_strategies() {
             return refuse(key, why);

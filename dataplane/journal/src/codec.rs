@@ -202,7 +202,7 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             w[13] = e.mark.0 as u64;
             w[14] = e.fills;
             w[15] = e.base_fees as u64;
-            head(7, e.venue, BY_US, e.instrument)
+            head(7, e.venue, e.strategy, e.instrument)
         }
         Entry::Risk(e) => {
             w[4] = e.client_id.map_or(0, |id| id.0);
@@ -233,6 +233,7 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             w[6] = e.position_max.0 as u64;
             w[7] = u64::from(e.collar_bps) | u64::from(e.orders_per_s_max) << 32;
             w[8] = u64::from(e.book_age_ms_max);
+            put_text(&mut w[9..13], &e.who);
             head(12, NOWHERE, BY_US, e.instrument)
         }
         Entry::Checkpoint(e) => {
@@ -254,6 +255,21 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             put_text(&mut w[6..10], &e.who);
             put_text(&mut w[10..16], &e.detail);
             head(19, NOWHERE, e.strategy, NOTHING)
+        }
+        Entry::Halt(e) => {
+            let flags = [u8::from(e.instrument.is_some()), u8::from(e.is_halted)];
+            w[5] = pack([flags[0], flags[1], e.rule, 0]);
+            w[6] = e.observed as u64;
+            w[7] = e.limit as u64;
+            put_text(&mut w[8..12], &e.who);
+            head(16, e.venue, BY_US, e.instrument.unwrap_or(NOTHING))
+        }
+        Entry::Equity(e) => {
+            w[4] = e.day;
+            put_u128(w, 5, e.at_midnight.0 as u128);
+            put_u128(w, 7, e.highest.0 as u128);
+            put_u128(w, 9, e.now.0 as u128);
+            head(17, NOWHERE, BY_US, NOTHING)
         }
     }
 }
@@ -334,6 +350,7 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
             venue_ns: VenueNanos(w[13]),
         }),
         7 => Entry::Position(Position {
+            strategy,
             instrument,
             venue,
             qty: Qty(w[4] as i64),
@@ -379,6 +396,7 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
             collar_bps: w[7] as u32,
             orders_per_s_max: (w[7] >> 32) as u32,
             book_age_ms_max: w[8] as u32,
+            who: known("who", text_at(&w[9..13]))?,
         }),
         13 => Entry::Checkpoint(Checkpoint {
             order: LiveOrder {
@@ -407,6 +425,21 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
             value: w[4] as i64,
             who: known("who", text_at(&w[6..10]))?,
             detail: known("detail", text_at(&w[10..16]))?,
+        }),
+        16 => Entry::Halt(Halt {
+            venue,
+            instrument: known("has_instrument", flag(a))?.then_some(instrument),
+            is_halted: known("is_halted", flag(b))?,
+            rule: c,
+            observed: w[6] as i64,
+            limit: w[7] as i64,
+            who: known("who", text_at(&w[8..12]))?,
+        }),
+        17 => Entry::Equity(Equity {
+            day: w[4],
+            at_midnight: Notional(u128_at(w, 5) as i128),
+            highest: Notional(u128_at(w, 7) as i128),
+            now: Notional(u128_at(w, 9) as i128),
         }),
         _ => return Err(RecordFault::Field("record kind")),
     })

@@ -157,9 +157,12 @@ pub struct Fill {
     pub venue_ns: VenueNanos,
 }
 
-/// An instrument's position, absolute: what came before does not matter.
+/// What one strategy holds of an instrument, absolute: what came before does not matter. The instrument's position is the
+/// sum over its strategies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
+    /// Whose; [`StrategyId::NOBODY`]: corrections by a venue's word.
+    pub strategy: StrategyId,
     /// What.
     pub instrument: InstrumentId,
     /// Where.
@@ -182,7 +185,10 @@ pub struct Position {
     pub base_fees: i64,
 }
 
-/// The risk gate refused.
+/// In a [`Risk`] of a venue, or of everything, beyond one instrument.
+pub const NO_INSTRUMENT: InstrumentId = InstrumentId(u32::MAX);
+
+/// The risk gate refused, or a watch tripped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Risk {
     /// `dp_risk`'s number of the rule.
@@ -212,6 +218,38 @@ pub struct Switch {
     pub who: Text<31>,
     /// Why, cut to 55 bytes.
     pub why: Text<55>,
+}
+
+/// A watch halted a venue or an instrument, or a person let it go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Halt {
+    /// Where.
+    pub venue: VenueId,
+    /// What; `None` = the whole venue.
+    pub instrument: Option<InstrumentId>,
+    /// Halted (else resumed).
+    pub is_halted: bool,
+    /// `dp_risk`'s number of the rule that tripped.
+    pub rule: u8,
+    /// What was seen, in the rule's unit.
+    pub observed: i64,
+    /// What is allowed, in the rule's unit.
+    pub limit: i64,
+    /// Who resumed it; empty for a halt.
+    pub who: Text<31>,
+}
+
+/// Where the lane's equity stands against which losses are counted: a restart must not forget a loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Equity {
+    /// Days since 1970, UTC.
+    pub day: u64,
+    /// Equity when the day began, reporting currency.
+    pub at_midnight: Notional,
+    /// The highest since the drawdown was last reset.
+    pub highest: Notional,
+    /// When this was written.
+    pub now: Notional,
 }
 
 /// Our open orders were compared with a venue's.
@@ -329,6 +367,8 @@ pub struct Limits {
     pub orders_per_s_max: u32,
     /// Oldest book, milliseconds.
     pub book_age_ms_max: u32,
+    /// Who put them in force.
+    pub who: Text<31>,
 }
 
 /// An order that is not final, or whose fills are not all counted, in full: replaces whatever the journal said of it before.
@@ -368,6 +408,8 @@ pub enum Entry {
     Limits(Limits),
     Checkpoint(Checkpoint),
     Strategy(StrategyEvent),
+    Halt(Halt),
+    Equity(Equity),
 }
 
 impl Entry {
@@ -397,6 +439,8 @@ impl Entry {
             Self::Limits(_) => "limits",
             Self::Checkpoint(_) => "checkpoint",
             Self::Strategy(_) => "strategy",
+            Self::Halt(_) => "halt",
+            Self::Equity(_) => "equity",
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   records ─▶ live orders     intent … update … checkpoint; final states drop out
-//!           ─▶ positions       the last Position record, or the region's line where that is newer
+//!           ─▶ positions       the last Position record of each strategy, or the region's line where that is newer
+//!           ─▶ halts, equity   what is halted still, and what losses are counted from
 //!           ─▶ seen trades     so that a fill told again by the venue is not counted twice
 //!           ─▶ last sequences  of records and of client order ids
 //! ```
@@ -11,12 +12,12 @@
 //! is now only the venue knows; the lane asks, and never sends it again.
 
 use crate::codec::Record;
-use crate::entry::{Checkpoint, Entry, OrderIntent, OrderUpdate, Position};
+use crate::entry::{Checkpoint, Entry, Equity, Halt, OrderIntent, OrderUpdate, Position};
 use crate::journal::{ReadItem, Reader};
 use dp_shm::{PositionLine, PositionState, Region};
 use dp_types::{
-    ClientOrderId, Epoch, InstrumentId, LiveOrder, OrderId, OrderKind, OrderState, Price, Qty,
-    RejectReason, Side, StrategyId, Tif, TradeId, UnixNanos, VenueId,
+    ClientOrderId, Epoch, InstrumentId, LaneId, LiveOrder, Notional, OrderId, OrderKind,
+    OrderState, Price, Qty, RejectReason, Side, StrategyId, Tif, TradeId, UnixNanos, VenueId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -148,8 +149,15 @@ pub struct Recovered {
     pub epoch: Option<Epoch>,
     /// Orders that are not final, or whose fills are not all counted, by client order id.
     pub orders: BTreeMap<ClientOrderId, RecoveredOrder>,
-    /// Positions by instrument.
+    /// Positions by instrument: sums over their strategies.
     pub positions: BTreeMap<InstrumentId, PositionState>,
+    /// What of them each strategy holds. What the sums hold beyond the records of strategies is
+    /// [`StrategyId::NOBODY`]'s.
+    pub parts: BTreeMap<(InstrumentId, StrategyId), PositionState>,
+    /// What is halted, by venue and instrument (`None` = the whole venue).
+    pub halts: BTreeMap<(VenueId, Option<InstrumentId>), Halt>,
+    /// Where the equity of each lane stood.
+    pub equity: BTreeMap<LaneId, Equity>,
     /// Executions already counted, oldest first, at most [`SEEN_TRADES_MAX`].
     pub seen_trades: VecDeque<(VenueId, InstrumentId, TradeId)>,
     /// Highest client order sequence, by epoch.
@@ -219,7 +227,21 @@ impl Recovered {
                 }
             }
             Entry::Position(e) => {
-                self.positions.insert(e.instrument, position(e, record));
+                let part = position(e, record);
+                self.parts.insert((e.instrument, e.strategy), part);
+                let sum = self.sum_of(e.instrument);
+                self.positions.insert(e.instrument, sum);
+            }
+            Entry::Halt(e) => {
+                let place = (e.venue, e.instrument);
+                if e.is_halted {
+                    self.halts.insert(place, *e);
+                } else {
+                    self.halts.remove(&place);
+                }
+            }
+            Entry::Equity(e) => {
+                self.equity.insert(record.lane, *e);
             }
             Entry::EpochStart(_)
             | Entry::AmendIntent(_)
@@ -229,6 +251,60 @@ impl Recovered {
             | Entry::Signal(_)
             | Entry::Limits(_)
             | Entry::Strategy(_) => {}
+        }
+    }
+
+    /// What the records of strategies say of an instrument altogether.
+    fn sum_of(&self, instrument: InstrumentId) -> PositionState {
+        let strategies = (instrument, StrategyId(0))..=(instrument, StrategyId(u16::MAX));
+        let mut sum = PositionState::default();
+        for (_, part) in self.parts.range(strategies.clone()) {
+            add(&mut sum, part);
+            if part.updated >= sum.updated {
+                (sum.mark, sum.updated) = (part.mark, part.updated);
+                sum.lane = part.lane;
+            }
+        }
+        // Of the lane that has it now: another's numbers count other records.
+        let seqs = self
+            .parts
+            .range(strategies)
+            .filter(|(_, part)| part.lane == sum.lane);
+        sum.journal_seq = seqs.map(|(_, part)| part.journal_seq).max().unwrap_or(0);
+        sum
+    }
+
+    /// What the sums hold beyond the records of strategies is nobody's: a line was newer than the records.
+    fn part_rest(&mut self) {
+        let totals: Vec<_> = self
+            .positions
+            .iter()
+            .map(|(id, total)| (*id, *total))
+            .collect();
+        for (id, total) in totals {
+            let held = self.sum_of(id);
+            let rest = |total: i128, held: i128| total.saturating_sub(held);
+            let qty = total.qty.0.saturating_sub(held.qty.0);
+            let base_fees = total.base_fees.saturating_sub(held.base_fees);
+            let beyond = PositionState {
+                qty: Qty(qty),
+                cost: Notional(rest(total.cost.0, held.cost.0)),
+                realised: Notional(rest(total.realised.0, held.realised.0)),
+                fees: Notional(rest(total.fees.0, held.fees.0)),
+                fills: total.fills.saturating_sub(held.fills),
+                base_fees,
+                unrealised: Notional(0),
+                ..total
+            };
+            let is_whole = qty == 0
+                && base_fees == 0
+                && [beyond.cost, beyond.realised, beyond.fees] == [Notional(0); 3];
+            if !is_whole {
+                let nobody = self.parts.entry((id, StrategyId::NOBODY)).or_default();
+                let before = *nobody;
+                *nobody = beyond;
+                add(nobody, &before);
+            }
         }
     }
 
@@ -256,6 +332,21 @@ impl Recovered {
         if is_newer {
             self.positions.insert(instrument, line);
         }
+    }
+}
+
+/// Adds what a part holds, saturating: the numbers are another process's.
+fn add(sum: &mut PositionState, part: &PositionState) {
+    sum.qty.0 = sum.qty.0.saturating_add(part.qty.0);
+    sum.base_fees = sum.base_fees.saturating_add(part.base_fees);
+    sum.fills = sum.fills.saturating_add(part.fills);
+    for (sum, part) in [
+        (&mut sum.cost, part.cost),
+        (&mut sum.realised, part.realised),
+        (&mut sum.unrealised, part.unrealised),
+        (&mut sum.fees, part.fees),
+    ] {
+        sum.0 = sum.0.saturating_add(part.0);
     }
 }
 
@@ -319,6 +410,7 @@ pub fn recover(regions: &[&Region]) -> Recovered {
             }
         }
     }
+    recovered.part_rest();
     // Trades are looked up by the OMS; a fill told twice in the journal must not be listed twice.
     let mut seen = BTreeSet::new();
     recovered.seen_trades.retain(|trade| seen.insert(*trade));

@@ -10,6 +10,7 @@ mod connect;
 mod kept;
 mod past;
 mod record;
+pub(crate) mod risk;
 mod strategies;
 mod tables;
 
@@ -30,9 +31,9 @@ use dp_shm::{InstrumentLimits, NodeLimits, Opened, Region};
 use dp_strategy::Kind;
 use dp_transport::{Clock, clock};
 use dp_types::limit::INSTRUMENTS_MAX;
-use dp_types::{Epoch, LaneId};
+use dp_types::{Epoch, InstrumentId, LaneId};
 use kept::{Keeper, Kept};
-use past::{doubt_positions, keep_kill, note_flat, restore_kill, take_over};
+use past::{doubt_positions, keep_kill, kill_by_file, note_flat, restore_kill, take_over};
 use record::Recordings;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -66,8 +67,11 @@ fn sentence(text: impl Into<String>) -> NodeError {
 
 /// What lanes share while they start: the tables everyone reads by the same ids.
 struct Shared {
-    /// The lanes have set limits that readers do not see yet.
+    /// The lanes have set limits that readers do not see yet, of these instruments.
     is_changed: bool,
+    fresh: Vec<InstrumentId>,
+    /// Limits of this run stand on the page.
+    is_published: bool,
     limits: Vec<InstrumentLimits>,
     node: NodeLimits,
 }
@@ -149,12 +153,10 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
     let parts = cast::cast(config, &seats)?;
     let shared = Mutex::new(Shared {
         is_changed: false,
+        fresh: Vec::new(),
+        is_published: false,
         limits: vec![InstrumentLimits::default(); INSTRUMENTS_MAX],
-        node: NodeLimits {
-            collar_bps: config.risk.collar_bps,
-            orders_per_s_max: config.risk.orders_per_s_max,
-            book_age_ms_max: config.risk.book_age_ms_max,
-        },
+        node: risk::node_limits(config),
     });
     // Whichever lane ends first is heard first: one that cannot run stops the others.
     let (done, ends) = crossbeam::channel::bounded(config.lane.len());
@@ -223,6 +225,7 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
         let mut outcome = Ok(());
         let mut killed = None;
         loop {
+            kill_by_file(config, &region);
             killed = keep_kill(config, &region, killed);
             keeper.keep(config, &region);
             publish_limits(&region, &shared)?;

@@ -8,15 +8,15 @@ use dp_journal::{Entry, Journal, Tick, TickKind};
 use dp_oms::{Change, Position};
 use dp_shm::twin::Words as _;
 use dp_shm::{
-    BookState, BookTop, Consumer, Counter, Counters, Full, LaneWriter, PositionState, Region,
-    Stage, Stages,
+    BookState, BookTop, Consumer, Counter, Counters, Full, LaneWriter, PARTS_MAX, PartLine,
+    PartState, PositionState, Region, RiskState, Stage, Stages,
     layout::{BeatLine, COMMAND_WORDS, TICK_WORDS},
 };
 use dp_shm::{Producer, VenueStatus};
 use dp_transport::tsc;
 use dp_types::{
-    Epoch, FillReport, Instrument, LaneId, Notional, Now, Price, Qty, TradeMsg, Tsc, UnixNanos,
-    VenueId,
+    Epoch, FillReport, Instrument, InstrumentId, LaneId, Notional, Now, Price, Qty, StrategyId,
+    TradeMsg, Tsc, UnixNanos, VenueId,
 };
 
 /// Handles into the region of one lane.
@@ -36,6 +36,9 @@ pub struct Wall<'r> {
     ticks: Producer<'r, TICK_WORDS>,
     /// Who listens at the engine's entry points.
     pub(crate) tap: Tap,
+    held: &'r [PartLine],
+    /// Whose line of `held` is which: by place.
+    holders: Vec<(InstrumentId, StrategyId)>,
     /// The journal refused something that cannot wait: no new orders until it has room and the live
     /// orders stand in it again.
     pub is_behind: bool,
@@ -44,9 +47,15 @@ pub struct Wall<'r> {
 impl<'r> Wall<'r> {
     /// Takes over a lane's part of the region for one run.
     pub fn new(region: &'r Region, writer: LaneWriter<'r>, lane: LaneId, epoch: Epoch) -> Self {
+        // What an earlier run showed is shown again by whoever holds it now.
+        for line in writer.held.iter().filter(|line| line.version() > 0) {
+            line.write(&PartState::default());
+        }
         Self {
             lane,
             region,
+            held: writer.held,
+            holders: Vec::with_capacity(PARTS_MAX),
             counters: writer.counters,
             stages: writer.stages,
             beat: writer.beat,
@@ -177,21 +186,24 @@ impl<'r> Wall<'r> {
         self.fact(now, &entry);
     }
 
-    /// A fill was booked: the fill and the position after it, both or neither, and the position's line.
+    /// A fill was booked: the fill and its strategy's position after it, both or neither, and the lines of that and of
+    /// the instrument's total.
     pub fn filled(
         &mut self,
         now: UnixNanos,
         order: &dp_oms::Order,
         report: &FillReport,
         (price, qty): (Price, Qty),
-        state: &PositionState,
+        (part, total): (&PositionState, &PositionState),
     ) {
         let fill = fill_entry(order, report, price, qty);
-        let position = position_entry(order.instrument, order.venue, state);
+        let place = (order.instrument, order.strategy);
+        let position = position_entry(place, order.venue, part);
         if self.publish(now, [&fill, &position]).is_err() {
             self.fell_behind();
         }
-        self.show_position(order.instrument, *state);
+        self.show_part(place, *part);
+        self.show_position(order.instrument, *total);
     }
 
     /// A fill that could not be booked: the record keeps it all the same.
@@ -205,19 +217,21 @@ impl<'r> Wall<'r> {
         self.fact(now, &fill_entry(order, report, price, qty));
     }
 
-    /// A position of an earlier run.
-    pub fn take_position(
+    /// What a strategy holds, by an earlier run's word or a venue's.
+    pub fn take_part(
         &mut self,
         now: UnixNanos,
         instrument: &Instrument,
+        strategy: StrategyId,
         state: &PositionState,
     ) {
-        self.fact(now, &position_entry(instrument.id, instrument.venue, state));
-        self.show_position(instrument.id, *state);
+        let place = (instrument.id, strategy);
+        self.fact(now, &position_entry(place, instrument.venue, state));
+        self.show_part(place, *state);
     }
 
-    /// Renews a position's line.
-    pub fn show_position(&self, instrument: dp_types::InstrumentId, mut state: PositionState) {
+    /// Renews the line of an instrument's total.
+    pub fn show_position(&self, instrument: InstrumentId, mut state: PositionState) {
         state.lane = self.lane;
         state.journal_seq = self.journal.next_seq();
         if let Some(line) = self.region.position(instrument) {
@@ -225,8 +239,34 @@ impl<'r> Wall<'r> {
         }
     }
 
+    /// Renews the line of what a strategy holds; without room for one it is not shown.
+    pub fn show_part(&mut self, place: (InstrumentId, StrategyId), mut state: PositionState) {
+        let at = self.holders.iter().position(|held| *held == place);
+        let at = at.unwrap_or(self.holders.len());
+        let Some(line) = self.held.get(at) else {
+            return;
+        };
+        if at == self.holders.len() {
+            self.holders.push(place);
+        }
+        state.lane = self.lane;
+        let (instrument, strategy) = place;
+        line.write(&PartState {
+            strategy,
+            instrument,
+            state,
+        });
+    }
+
+    /// Renews the lane's standing towards its limits.
+    pub fn show_risk(&self, state: &RiskState) {
+        if let Some(line) = self.region.risk(self.lane) {
+            line.write(state);
+        }
+    }
+
     /// Renews a book's line.
-    pub fn show_book(&self, instrument: dp_types::InstrumentId, top: &BookTop) {
+    pub fn show_book(&self, instrument: InstrumentId, top: &BookTop) {
         if let Some(line) = self.region.book(instrument) {
             line.write(top);
         }
@@ -304,12 +344,14 @@ fn fill_entry(order: &dp_oms::Order, report: &FillReport, price: Price, qty: Qty
     })
 }
 
-fn position_entry(
-    instrument: dp_types::InstrumentId,
+/// What a strategy holds, for the journal.
+pub fn position_entry(
+    (instrument, strategy): (InstrumentId, StrategyId),
     venue: VenueId,
     state: &PositionState,
 ) -> Entry {
     Entry::Position(PositionEntry {
+        strategy,
         instrument,
         venue,
         qty: state.qty,

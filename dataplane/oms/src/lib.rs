@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod index;
+mod ledger;
 mod lots;
 mod order;
 mod orders;
@@ -20,6 +21,7 @@ mod seen;
 mod table;
 mod transition;
 
+pub use ledger::{Booked, Ledger};
 pub use lots::{Lot, Lots};
 pub use order::{Change, Order, Recovered};
 pub use orders::{ANSWER_NS_MAX, Exposure, FillOutcome, Oms, OmsFault, Room, Tally};

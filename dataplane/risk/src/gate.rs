@@ -1,15 +1,15 @@
 //! The gate. The order of the checks is fixed, cheapest authority first, and is part of the contract:
 //!
 //! ```text
-//!  1 kill switch   2 lease   3 epoch   4 venue reconciled   5 limits exist   6 book proven
+//!  1 kill switch   2 lease   3 epoch   4 venue reconciled   5 limits exist, not halted   6 book proven
 //!  7 book age   8 reference price   9 instrument rules   10 order quantity   11 collar
-//!  12 position, worst case   13 self-trade   14 rate
+//!  12 position, worst case   13 self-trade   14 exposure in money   15 rate
 //! ```
 //!
 //! The rate comes last, so a refused order uses up none of it. Cancels pass always: they only ever
 //! take risk off, and whoever has lost the right to trade must still be able to leave.
 
-use crate::{Bucket, Cleared, Context, Refusal, Resting};
+use crate::{Bucket, Cleared, Context, Exposures, Refusal, Resting};
 use dp_types::{
     AmendOrder, CancelOrder, Epoch, InstrumentId, NewOrder, OrderKind, Price, Qty, Side, UnixNanos,
 };
@@ -48,6 +48,8 @@ pub struct Lease {
 #[derive(Debug, Clone)]
 pub struct Gate {
     limits: Box<[Option<Limits>]>,
+    halted: Box<[bool]>,
+    exposures: Exposures,
     node: NodeLimits,
     bucket: Bucket,
     lease: Lease,
@@ -59,6 +61,8 @@ impl Gate {
     pub fn new(instruments: usize, node: NodeLimits) -> Self {
         Self {
             limits: vec![None; instruments].into_boxed_slice(),
+            halted: vec![false; instruments].into_boxed_slice(),
+            exposures: Exposures::new(instruments),
             node,
             bucket: Bucket::new(node.orders_per_s_max),
             lease: Lease::default(),
@@ -98,7 +102,7 @@ impl Gate {
         (two, two_context): (&NewOrder, &Context<'_>),
         now: UnixNanos,
     ) -> Result<(Cleared<NewOrder>, Cleared<NewOrder>), (usize, Refusal)> {
-        let before = self.bucket;
+        let before = (self.bucket, self.exposures.line(one.instrument));
         let first = self
             .check_new(one, one_context, now)
             .map_err(|refusal| (0, refusal))?;
@@ -109,7 +113,8 @@ impl Gate {
         match self.check_new(two, &context, now) {
             Ok(second) => Ok((first, second)),
             Err(refusal) => {
-                self.bucket = before;
+                self.bucket = before.0;
+                self.exposures.put_back(one.instrument, before.1);
                 Err((1, refusal))
             }
         }
@@ -180,6 +185,34 @@ impl Gate {
         self.is_killed = is_killed;
     }
 
+    /// Halts an instrument, or lets it go on by a named person's word. One that is not in the table is left out.
+    pub fn set_halted(&mut self, instrument: InstrumentId, is_halted: bool) {
+        if let Some(slot) = self.halted.get_mut(instrument.0 as usize) {
+            *slot = is_halted;
+        }
+    }
+
+    /// Whether an instrument is halted.
+    #[inline]
+    pub fn is_halted(&self, instrument: InstrumentId) -> bool {
+        self.halted.get(instrument.0 as usize).copied() == Some(true)
+    }
+
+    /// What everything held and working is worth.
+    pub const fn exposures(&self) -> &Exposures {
+        &self.exposures
+    }
+
+    /// The same, to tell it worths, positions and limits.
+    pub const fn exposures_mut(&mut self) -> &mut Exposures {
+        &mut self.exposures
+    }
+
+    /// New orders and amends of the last second, as the rate limit counts them.
+    pub const fn rate_used(&self, now: UnixNanos) -> u32 {
+        self.bucket.used(now)
+    }
+
     /// Whether the kill switch is on.
     pub const fn is_killed(&self) -> bool {
         self.is_killed
@@ -246,6 +279,9 @@ impl Gate {
                 });
             }
         };
+        if self.is_halted(shape.instrument) {
+            return Err(Refusal::Halted);
+        }
         let (bid, ask) = check_book(context, self.node.book_age_ns_max, now)?;
         context
             .instrument
@@ -263,15 +299,21 @@ impl Gate {
         };
         let price = shape.price.unwrap_or(touch);
         check_collar(price, bid, ask, self.node.collar_bps)?;
-        check_position(shape, context, limits.position_max)?;
+        let along = check_position(shape, context, limits.position_max)?;
         check_self_trade(shape, price, context)?;
-        if self.bucket.take(now) {
-            Ok(())
-        } else {
-            Err(Refusal::Rate {
+        let line = self.exposures.check(
+            shape.instrument,
+            shape.side,
+            along,
+            context.instrument.quote,
+        )?;
+        if !self.bucket.take(now) {
+            return Err(Refusal::Rate {
                 limit: self.bucket.per_second(),
-            })
+            });
         }
+        self.exposures.put(shape.instrument, line);
+        Ok(())
     }
 }
 
@@ -325,9 +367,10 @@ fn check_collar(price: Price, bid: Price, ask: Price, limit_bps: u32) -> Result<
     })
 }
 
-/// Check 12: the position if everything working on this side and this order were filled.
+/// Check 12: the position if everything working on this side and this order were filled. Gives it along the order's own
+/// direction: not positive, and the order takes risk off at worst.
 #[inline]
-fn check_position(shape: &Shape, context: &Context<'_>, limit: Qty) -> Result<(), Refusal> {
+fn check_position(shape: &Shape, context: &Context<'_>, limit: Qty) -> Result<i128, Refusal> {
     let working = match shape.side {
         Side::Buy => context.working_buy,
         Side::Sell => context.working_sell,
@@ -338,7 +381,7 @@ fn check_position(shape: &Shape, context: &Context<'_>, limit: Qty) -> Result<()
         + i128::from(working.0.max(0))
         + i128::from(shape.added.0);
     if along <= i128::from(limit.0) {
-        return Ok(());
+        return Ok(along);
     }
     let exposure = (sign * along).clamp(i64::MIN.into(), i64::MAX.into());
     Err(Refusal::Position {

@@ -273,6 +273,31 @@ fn each_refusal_has_its_case() {
             }),
             Refusal::Rate { limit: 10 },
         ),
+        (
+            refused(|g, o, _| g.set_halted(o.instrument, true)),
+            Refusal::Halted,
+        ),
+        (
+            refused(|g, _, _| g.exposures_mut().set_counted(true)),
+            Refusal::NoRate {
+                asset: dp_types::AssetId::NONE.0,
+            },
+        ),
+        (
+            refused(|g, _, c| limit_money(g, c.instrument, 0)),
+            Refusal::Exposure {
+                exposure: 50,
+                limit: 1,
+            },
+        ),
+        (
+            refused(|g, _, c| limit_money(g, c.instrument, 1)),
+            Refusal::Currency {
+                asset: 1,
+                exposure: 50,
+                limit: 1,
+            },
+        ),
     ];
     let mut codes = Vec::new();
     for (got, want) in cases {
@@ -284,6 +309,36 @@ fn each_refusal_has_its_case() {
     let all: Vec<u8> = (1..=Refusal::NAMES.len() as u8).collect();
     assert_eq!(codes, all, "cases in the gate's order, none missing");
     assert_eq!(Refusal::name_of(0), None);
+}
+
+/// One increment is worth a hundredth, and no more than that is allowed: gross (0), or in the base asset.
+fn limit_money(gate: &mut Gate, instrument: &Instrument, which: u8) {
+    let hundredth = Notional(10_000_000_000);
+    let all = gate.exposures_mut();
+    all.set_counted(true);
+    let instrument = Instrument {
+        base: dp_types::AssetId(1),
+        ..*instrument
+    };
+    all.set_worth(&instrument, Some(Notional(hundredth.0 * 1_000_000)));
+    match which {
+        0 => all.set_gross_max(hundredth),
+        _ => all.set_currency_max(dp_types::AssetId(1), hundredth),
+    }
+}
+
+#[test]
+fn a_pair_that_is_refused_leaves_no_exposure_behind() {
+    let instrument = instrument();
+    let (mut gate, one, context) = (gate(), order(), context(&instrument));
+    limit_money(&mut gate, &instrument, 1);
+    gate.exposures_mut()
+        .set_currency_max(dp_types::AssetId(1), Notional(900_000_000_000));
+    let pair = gate.check_pair((&one, &context), (&one, &context), NOW);
+    assert_eq!(pair.map(drop).map_err(|(which, _)| which), Err(1));
+    assert_eq!(gate.exposures().gross().0, Notional(0));
+    assert!(gate.check_new(&one, &context, NOW).is_ok());
+    assert_eq!(gate.exposures().gross().0, Notional(500_000_000_000));
 }
 
 #[test]

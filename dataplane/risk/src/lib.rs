@@ -25,6 +25,7 @@
 
 mod cleared;
 mod context;
+mod exposure;
 mod gate;
 mod money;
 mod rate;
@@ -33,8 +34,11 @@ mod watch;
 
 pub use cleared::Cleared;
 pub use context::{BookState, Context, Resting};
+pub use exposure::{Exposures, million_of};
 pub use gate::{Gate, Lease, Limits, NodeLimits};
 pub use money::Rates;
 pub use rate::Bucket;
 pub use refusal::{Refusal, Unit};
-pub use watch::{Equity, LossWatch, MoveWatch, RejectWatch, Trip, WatchLimits, used_ppm};
+pub use watch::{
+    Equity, LossWatch, MoveWatch, RejectWatch, Trip, WatchLimits, rule_name, rule_unit, used_ppm,
+};

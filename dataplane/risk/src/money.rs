@@ -31,16 +31,27 @@ impl Rates {
     /// An amount of an asset (10^-12 units) in the reporting currency, rounded towards zero. `None` where the rate is not
     /// known or the product leaves its range: what cannot be counted must not be taken for nothing.
     pub fn convert(&self, amount: Notional, asset: AssetId) -> Option<Notional> {
-        let rate = self
-            .rates
-            .get(usize::from(asset.0))
-            .copied()
-            .filter(|rate| *rate > 0)?;
+        let rate = self.rate(asset)?;
         // In two parts: the plain product leaves an `i128` at amounts that can be held.
         let (whole, rest) = (amount.0 / PARTS, amount.0 % PARTS);
         let rate = i128::from(rate);
         let whole = whole.checked_mul(rate)?;
         whole.checked_add(rest * rate / PARTS).map(Notional)
+    }
+
+    /// The worth of an asset, 10^-12 units of the reporting currency a unit; `None` = not known.
+    pub fn rate(&self, asset: AssetId) -> Option<u64> {
+        let rate = self.rates.get(usize::from(asset.0)).copied();
+        rate.filter(|rate| *rate > 0)
+    }
+
+    /// An amount of one asset in units of another, rounded towards zero. As [`Rates::convert`].
+    pub fn between(&self, amount: Notional, from: AssetId, to: AssetId) -> Option<Notional> {
+        let to = i128::from(self.rate(to)?);
+        let worth = self.convert(amount, from)?.0;
+        let (whole, rest) = (worth / to, worth % to);
+        let whole = whole.checked_mul(PARTS)?;
+        whole.checked_add(rest * PARTS / to).map(Notional)
     }
 }
 
@@ -61,6 +72,10 @@ mod tests {
         assert_eq!(rates.convert(amount, btc), Some(Notional(-97_500 * PARTS)));
         assert_eq!(rates.convert(amount, eth), None);
         assert_eq!(rates.convert(Notional(i128::MAX), btc), None);
+        let fee = Notional(PARTS / 1_000);
+        assert_eq!(rates.between(fee, btc, usd), Some(Notional(65 * PARTS)));
+        assert_eq!(rates.between(Notional(65 * PARTS), usd, btc), Some(fee));
+        assert_eq!(rates.between(fee, btc, eth), None);
         rates.set(btc, 0);
         assert_eq!(rates.convert(Notional(0), btc), None);
     }

@@ -42,6 +42,17 @@ impl Bucket {
         self.per_second
     }
 
+    /// Units that have not come back yet.
+    pub const fn used(&self, now: UnixNanos) -> u32 {
+        let debt_ns = self.spent_until.saturating_sub(now.0);
+        let used = debt_ns.div_ceil(self.unit_ns);
+        if used < self.per_second as u64 {
+            used as u32
+        } else {
+            self.per_second
+        }
+    }
+
     /// Takes one unit; says whether there was one. Cost: a few integer operations. Errors: none.
     #[inline]
     pub const fn take(&mut self, now: UnixNanos) -> bool {
@@ -70,6 +81,11 @@ mod tests {
         let mut bucket = Bucket::new(7);
         let now = UnixNanos(9 * SECOND_NS);
         assert_eq!((0..20).filter(|_| bucket.take(now)).count(), 7);
+        assert_eq!(
+            (bucket.used(now), bucket.used(now.after(SECOND_NS / 2))),
+            (7, 4)
+        );
+        assert_eq!(bucket.used(now.after(2 * SECOND_NS)), 0);
         assert!(!bucket.take(now.after(SECOND_NS / 7 - 1)));
         assert!(bucket.take(now.after(SECOND_NS / 7 + 1)));
     }

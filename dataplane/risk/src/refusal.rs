@@ -11,6 +11,8 @@ pub enum Unit {
     Qty,
     /// Price increments of the instrument.
     Price,
+    /// Hundredths of the reporting currency.
+    Money,
 }
 
 /// Why an order or amend may not leave. Numbers are in the units of the field's name; `observed` is
@@ -100,11 +102,42 @@ pub enum Refusal {
         /// Allowed a second.
         limit: u32,
     },
+    /// A watch has halted the instrument or its venue.
+    #[error("halted until a named person resumes it")]
+    Halted,
+    /// Money is limited, and what this asset is worth in the reporting currency is not known.
+    #[error("the worth of asset {asset} is not known")]
+    NoRate {
+        /// Which.
+        asset: u16,
+    },
+    /// Everything held and working, all instruments together.
+    #[error(
+        "exposure of {exposure} exceeds the limit of {limit} hundredths of the reporting currency"
+    )]
+    Exposure {
+        /// Worst case, hundredths; clamped to 64 bits.
+        exposure: i64,
+        /// Allowed, hundredths.
+        limit: i64,
+    },
+    /// Everything held and working in one currency, over all venues.
+    #[error(
+        "exposure of {exposure} in asset {asset} exceeds the limit of {limit} hundredths of the reporting currency"
+    )]
+    Currency {
+        /// Which.
+        asset: u16,
+        /// Worst case, signed hundredths; clamped to 64 bits.
+        exposure: i64,
+        /// Allowed, hundredths.
+        limit: i64,
+    },
 }
 
 impl Refusal {
-    /// One of each, in the order the gate checks (tables, tests and metric names iterate it).
-    pub const NAMES: [&'static str; 14] = [
+    /// One of each, by number (tables, tests and metric names iterate it): a number once given stays.
+    pub const NAMES: [&'static str; 18] = [
         "killed",
         "lease_lapsed",
         "stale_epoch",
@@ -119,6 +152,10 @@ impl Refusal {
         "position",
         "self_trade",
         "rate",
+        "halted",
+        "no_rate",
+        "exposure",
+        "currency_exposure",
     ];
 
     /// Stable number on disk: 1 + the place in [`Refusal::NAMES`].
@@ -138,6 +175,10 @@ impl Refusal {
             Self::Position { .. } => 12,
             Self::SelfTrade { .. } => 13,
             Self::Rate { .. } => 14,
+            Self::Halted => 15,
+            Self::NoRate { .. } => 16,
+            Self::Exposure { .. } => 17,
+            Self::Currency { .. } => 18,
         }
     }
 
@@ -156,6 +197,7 @@ impl Refusal {
         match code {
             10 | 12 => Unit::Qty,
             13 => Unit::Price,
+            17 | 18 => Unit::Money,
             _ => Unit::Plain,
         }
     }
@@ -164,7 +206,16 @@ impl Refusal {
     pub fn numbers(self) -> (i64, i64) {
         let clamp = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         match self {
-            Self::Killed | Self::Unreconciled | Self::BookUnproven | Self::NoReference => (0, 0),
+            Self::Killed
+            | Self::Unreconciled
+            | Self::BookUnproven
+            | Self::NoReference
+            | Self::Halted => (0, 0),
+            Self::NoRate { asset } => (asset.into(), 0),
+            Self::Exposure { exposure, limit }
+            | Self::Currency {
+                exposure, limit, ..
+            } => (exposure, limit),
             Self::LeaseLapsed { now_ns, until_ns } => (clamp(now_ns), clamp(until_ns)),
             Self::StaleEpoch { epoch, held } => (epoch.into(), held.into()),
             Self::NoLimits { instrument } => (instrument.into(), 0),

@@ -9,6 +9,7 @@
 //!   mid prices                             → furthest move within so much time
 //! ```
 
+use crate::{Refusal, Unit};
 use dp_types::{Notional, Price, UnixNanos};
 
 const DAY_NS: u64 = 86_400_000_000_000;
@@ -69,6 +70,84 @@ pub enum Trip {
         /// Allowed.
         limit: u32,
     },
+    /// A fill took a position beyond its limit.
+    #[error("the position is {qty} increments, {limit} are allowed")]
+    Position {
+        /// Held.
+        qty: i64,
+        /// Allowed.
+        limit: i64,
+    },
+    /// The venue holds another position than we count.
+    #[error("the venue holds {theirs} increments, we count {ours}")]
+    Mismatch {
+        /// By the venue's word.
+        theirs: i64,
+        /// By our fills.
+        ours: i64,
+    },
+}
+
+impl Trip {
+    /// Number of the first of [`Trip::NAMES`] on disk: refusals of the gate are below.
+    pub const FIRST: u8 = 64;
+    /// One of each, by number.
+    pub const NAMES: [&'static str; 6] = [
+        "day_loss",
+        "drawdown",
+        "rejects",
+        "market_move",
+        "position_after_fill",
+        "position_mismatch",
+    ];
+
+    /// Stable number on disk.
+    pub const fn code(self) -> u8 {
+        Self::FIRST
+            + match self {
+                Self::DayLoss { .. } => 0,
+                Self::Drawdown { .. } => 1,
+                Self::Rejects { .. } => 2,
+                Self::Move { .. } => 3,
+                Self::Position { .. } => 4,
+                Self::Mismatch { .. } => 5,
+            }
+    }
+
+    /// `(observed, limit)` for the database, saturating to 64 bits. Money in hundredths.
+    pub fn numbers(self) -> (i64, i64) {
+        match self {
+            Self::DayLoss { loss, limit } => (hundredths(loss.0), hundredths(limit.0)),
+            Self::Drawdown { fall, limit } => (hundredths(fall.0), hundredths(limit.0)),
+            Self::Rejects { pct, limit } => (pct.into(), limit.into()),
+            Self::Move { bps, limit } => (bps.into(), limit.into()),
+            Self::Position { qty, limit } => (qty, limit),
+            Self::Mismatch { theirs, ours } => (theirs, ours),
+        }
+    }
+}
+
+/// An amount in hundredths, saturating.
+fn hundredths(amount: i128) -> i64 {
+    let clamped = (amount / 10_000_000_000).clamp(i64::MIN.into(), i64::MAX.into());
+    clamped as i64
+}
+
+/// The word for any rule's number on disk, a refusal's or a trip's; `None` when no version of this crate wrote it.
+pub fn rule_name(code: u8) -> Option<&'static str> {
+    match code.checked_sub(Trip::FIRST) {
+        Some(at) => Trip::NAMES.get(usize::from(at)).copied(),
+        None => Refusal::name_of(code),
+    }
+}
+
+/// What the numbers of the rule with this number on disk are.
+pub const fn rule_unit(code: u8) -> Unit {
+    match code {
+        64 | 65 => Unit::Money,
+        68 | 69 => Unit::Qty,
+        _ => Refusal::unit_of(code),
+    }
 }
 
 /// Whole units, for sentences.
@@ -188,45 +267,72 @@ impl RejectWatch {
 /// How far a mid price went lately: of one instrument.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MoveWatch {
-    /// Lowest and highest of each part of the window, and which part of time it is.
+    /// Number, lowest and highest of each part of the window.
     parts: [(u64, i64, i64); PARTS],
+    /// The part that is now: its number, and from when until when it lasts.
+    number: u64,
+    from: u64,
+    until: u64,
+    /// The mid before; 0 = none. It held until now, however long ago it was told.
+    last: i64,
 }
 
 impl MoveWatch {
-    /// The mid is `mid` now. Says when it has moved too far from any it had within the window. Cost: a look at 8 parts.
+    /// The mid is `mid` now. Says when it has moved too far from any it had within the window. Cost: a look at 8 parts;
+    /// no division but once a part and for a trip.
+    #[inline]
     pub fn on_mid(&mut self, mid: Price, limits: &WatchLimits, now: UnixNanos) -> Option<Trip> {
-        let part_ns = limits.move_ns / PARTS as u64;
-        if limits.move_bps_max == 0 || part_ns == 0 || mid.0 <= 0 {
+        if limits.move_bps_max == 0 || mid.0 <= 0 {
             return None;
         }
-        let number = now.0 / part_ns + 1;
+        if now.0 < self.from || now.0 >= self.until {
+            let part_ns = limits.move_ns / PARTS as u64;
+            let part = now.0.checked_div(part_ns)?;
+            self.number = part + 1;
+            self.from = part * part_ns;
+            self.until = self.from.saturating_add(part_ns);
+        }
+        let number = self.number;
         let slot = &mut self.parts[number as usize % PARTS];
         if slot.0 != number {
-            *slot = (number, mid.0, mid.0);
+            let held = if self.last > 0 { self.last } else { mid.0 };
+            *slot = (number, held, held);
         }
+        self.last = mid.0;
         (slot.1, slot.2) = (slot.1.min(mid.0), slot.2.max(mid.0));
-        let is_recent = |part: &&(u64, i64, i64)| part.0 > 0 && part.0 + (PARTS as u64) > number;
-        let far = |from: i64| {
-            let away = u128::from(mid.0.abs_diff(from));
-            away * BPS / u128::from(from.unsigned_abs().max(1))
-        };
-        let bps = self
-            .parts
-            .iter()
-            .filter(is_recent)
-            .map(|(_, low, high)| far(*low).max(far(*high)))
-            .max()
-            .unwrap_or(0);
+        let (mut low, mut high) = (mid.0, mid.0);
+        for part in &self.parts {
+            if part.0 > 0 && part.0 + PARTS as u64 > number {
+                (low, high) = (low.min(part.1), high.max(part.2));
+            }
+        }
+        // Of all prices in the window the lowest and the highest are those the mid went furthest from.
         let limit = limits.move_bps_max;
-        (bps > u128::from(limit)).then(|| Trip::Move {
-            bps: u32::try_from(bps).unwrap_or(u32::MAX),
+        let is_far = |from: i64| {
+            u128::from(mid.0.abs_diff(from)) * BPS
+                >= (u128::from(limit) + 1) * u128::from(from.unsigned_abs())
+        };
+        if !is_far(low) && !is_far(high) {
+            return None;
+        }
+        let far = |from: i64| {
+            u128::from(mid.0.abs_diff(from)) * BPS / u128::from(from.unsigned_abs().max(1))
+        };
+        Some(Trip::Move {
+            bps: u32::try_from(far(low).max(far(high))).unwrap_or(u32::MAX),
             limit,
         })
     }
 
     /// A named person has looked: what was before does not count any more.
     pub const fn reset(&mut self) {
-        self.parts = [(0, 0, 0); PARTS];
+        *self = Self {
+            parts: [(0, 0, 0); PARTS],
+            number: 0,
+            from: 0,
+            until: 0,
+            last: 0,
+        };
     }
 }
 
@@ -335,7 +441,7 @@ mod tests {
         assert_eq!(
             trip,
             Some(Trip::Move {
-                bps: 114,
+                bps: 119,
                 limit: 100
             })
         );
@@ -346,6 +452,17 @@ mod tests {
         );
         let trip = watch.on_mid(Price(100_000), &LIMITS, UnixNanos(21 * S));
         assert!(trip.is_some(), "down as well as up");
+    }
+
+    #[test]
+    fn a_jump_out_of_a_long_silence_is_a_move() {
+        let mut watch = MoveWatch::default();
+        assert_eq!(watch.on_mid(Price(100_000), &LIMITS, UnixNanos(S)), None);
+        let trip = watch.on_mid(Price(102_000), &LIMITS, UnixNanos(1_000 * S));
+        assert!(
+            matches!(trip, Some(Trip::Move { bps: 200, .. })),
+            "{trip:?}"
+        );
     }
 
     #[test]
@@ -365,6 +482,32 @@ mod tests {
             assert_eq!(rejects.on_answer(true, &none), None);
             assert_eq!(moves.on_mid(Price(1 + at as i64 * 100), &none, now), None);
         }
+    }
+
+    #[test]
+    fn every_trip_has_a_name_and_a_number_of_its_own() {
+        let trips = [
+            Trip::DayLoss {
+                loss: Notional(12_345 * ONE / 100),
+                limit: Notional(ONE),
+            },
+            Trip::Drawdown {
+                fall: Notional(ONE),
+                limit: Notional(i128::MAX),
+            },
+            Trip::Rejects { pct: 51, limit: 50 },
+            Trip::Move { bps: 2, limit: 1 },
+            Trip::Position { qty: 2, limit: 1 },
+            Trip::Mismatch { theirs: 2, ours: 1 },
+        ];
+        let names = trips.map(|trip| rule_name(trip.code()));
+        assert_eq!(names, Trip::NAMES.map(Some));
+        assert_eq!(trips[0].numbers(), (12_345, 100));
+        assert_eq!(trips[1].numbers(), (100, i64::MAX));
+        assert_eq!(rule_unit(trips[0].code()), Unit::Money);
+        assert_eq!(rule_unit(trips[5].code()), Unit::Qty);
+        assert_eq!((rule_name(0), rule_name(1)), (None, Some("killed")));
+        assert_eq!(rule_name(Trip::FIRST + 6), None);
     }
 
     #[test]

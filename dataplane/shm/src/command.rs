@@ -3,7 +3,7 @@
 
 use crate::twin::Words;
 use crate::words::{pack_text, unpack_text, words_of};
-use dp_types::{StrategyId, Text, UnixNanos, VenueId};
+use dp_types::{InstrumentId, StrategyId, Text, UnixNanos, VenueId};
 
 /// In the byte that names a parameter: no more follow.
 const LAST: u8 = 0x80;
@@ -38,6 +38,12 @@ pub enum Command {
     CancelAll(VenueId),
     /// Cancel everything and end the process in order.
     Stop,
+    /// A halted venue may trade again.
+    ResumeVenue(VenueId),
+    /// A halted instrument may trade again. Ids fit 16 bits: there are at most 1,024.
+    ResumeInstrument(InstrumentId),
+    /// Compare orders and positions with a venue's now.
+    Reconcile(VenueId),
 }
 
 impl Command {
@@ -61,19 +67,21 @@ impl Command {
                 let last = if is_last { LAST } else { 0 };
                 return (9, id.0, param & !LAST | last, value);
             }
+            Self::ResumeVenue(venue) => (32, venue.0 as u16),
+            Self::ResumeInstrument(id) => (33, id.0 as u16),
+            Self::Reconcile(venue) => (34, venue.0 as u16),
         };
         (kind, arg, 0, 0)
     }
 
     fn from_raw(kind: u8, arg: u16, detail: u8, value: i64) -> Option<Self> {
+        let venue = |arg: u16| u8::try_from(arg).ok().map(VenueId);
         match kind {
             1 => Some(Self::Pause),
             2 => Some(Self::Resume),
             3 => Some(Self::StrategyStart(StrategyId(arg))),
             4 => Some(Self::StrategyStop(StrategyId(arg))),
-            5 => u8::try_from(arg)
-                .ok()
-                .map(|raw| Self::CancelAll(VenueId(raw))),
+            5 => venue(arg).map(Self::CancelAll),
             6 => Some(Self::Stop),
             7 => Some(Self::StrategyPause(StrategyId(arg))),
             8 => Some(Self::StrategyResume(StrategyId(arg))),
@@ -83,6 +91,9 @@ impl Command {
                 value,
                 is_last: detail & LAST != 0,
             }),
+            32 => venue(arg).map(Self::ResumeVenue),
+            33 => Some(Self::ResumeInstrument(InstrumentId(arg.into()))),
+            34 => venue(arg).map(Self::Reconcile),
             _ => None,
         }
     }

@@ -9,12 +9,14 @@
 //! both processes; version 0 says that none were ever set.
 
 use crate::lock::{Lock, LockGuard};
-use crate::twin;
+use crate::twin::{self, join, split};
+use crate::words::{pack_text, unpack_text, words_of};
 use core::mem::size_of;
 use core::sync::atomic::{AtomicU64, Ordering};
-use dp_types::Qty;
+use dp_types::{Notional, Qty, Text};
 
-const NODE_WORDS: usize = 4;
+/// Three words of two limits each, one spare, three amounts of two words, and a name of four.
+const NODE_WORDS: usize = 14;
 const INSTRUMENT_WORDS: usize = 2;
 
 /// Start of the page; the slots follow it.
@@ -45,6 +47,20 @@ pub struct NodeLimits {
     pub orders_per_s_max: u32,
     /// A book older than this cannot be traded on, milliseconds.
     pub book_age_ms_max: u32,
+    /// Largest share of refusals among a venue's last 64 answers, percent; here and below 0 = not watched.
+    pub reject_pct_max: u32,
+    /// Furthest a mid may move within `move_ms`, basis points.
+    pub move_bps_max: u32,
+    /// Within how long, milliseconds.
+    pub move_ms: u32,
+    /// Largest loss since midnight UTC, reporting currency, per lane.
+    pub day_loss_max: Notional,
+    /// Largest fall of equity from its highest.
+    pub drawdown_max: Notional,
+    /// Largest gross exposure, working orders included.
+    pub exposure_max: Notional,
+    /// Who put these limits, and those of instruments beside them, in force.
+    pub who: Text<31>,
 }
 
 /// Limits of one instrument; 0 = it cannot trade.
@@ -105,13 +121,29 @@ impl ConfigPage<'_> {
             guard.lock() == Lock::Control,
             "limits are written under the control lock"
         );
+        let two = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        let [loss, loss_high] = split(node.day_loss_max.0);
+        let [fall, fall_high] = split(node.drawdown_max.0);
+        let [exposure, exposure_high] = split(node.exposure_max.0);
+        let mut who = [0; 32];
+        pack_text(&mut who, node.who.as_bytes());
+        let [name, name_2, name_3, name_4] = words_of(&who);
         let head = [
-            node.collar_bps,
-            node.orders_per_s_max,
-            node.book_age_ms_max,
+            two(node.collar_bps, node.orders_per_s_max),
+            two(node.book_age_ms_max, node.reject_pct_max),
+            two(node.move_bps_max, node.move_ms),
             0,
-        ]
-        .map(u64::from);
+            loss,
+            loss_high,
+            fall,
+            fall_high,
+            exposure,
+            exposure_high,
+            name,
+            name_2,
+            name_3,
+            name_4,
+        ];
         let lines = instruments
             .iter()
             .flat_map(|one| [one.order_qty_max.0 as u64, one.position_max.0 as u64])
@@ -130,11 +162,27 @@ impl ConfigPage<'_> {
                 position_max: Qty(word(1)),
             };
         }
-        let word = |at: usize| head[at].load(Ordering::Relaxed) as u32;
+        let word = |at: usize| head[at].load(Ordering::Relaxed);
+        let two = |at: usize| (word(at) as u32, (word(at) >> 32) as u32);
+        let money = |at: usize| Notional(join(word(at), word(at + 1)));
+        let (collar_bps, orders_per_s_max) = two(0);
+        let (book_age_ms_max, reject_pct_max) = two(1);
+        let (move_bps_max, move_ms) = two(2);
         NodeLimits {
-            collar_bps: word(0),
-            orders_per_s_max: word(1),
-            book_age_ms_max: word(2),
+            collar_bps,
+            orders_per_s_max,
+            book_age_ms_max,
+            reject_pct_max,
+            move_bps_max,
+            move_ms,
+            day_loss_max: money(4),
+            drawdown_max: money(6),
+            exposure_max: money(8),
+            who: unpack_text(
+                [10, 11, 12, 13]
+                    .map(|at| word(at).to_le_bytes())
+                    .as_flattened(),
+            ),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::map::Mapping;
 use crate::metric::{Counter, Stage};
 use crate::region::Region;
 use crate::ring::{Consumer, Full, LogReader, LogWriter, Producer};
+use crate::risk::{PARTS_MAX, PartLine};
 use crate::twin::Words;
 use core::sync::atomic::{AtomicU64, Ordering};
 use dp_types::{LaneId, Now, Text, UnixNanos};
@@ -133,6 +134,8 @@ pub struct LaneWriter<'r> {
     pub commands: Consumer<'r, COMMAND_WORDS>,
     /// The journal ring; `dp_journal::Journal` gives it meaning.
     pub journal: LogWriter<'r, RECORD_WORDS>,
+    /// What each strategy holds of each instrument, in no order; one without an execution is free.
+    pub held: &'r [PartLine],
 }
 
 /// What others see of a lane ([`Region::lane`]).
@@ -150,6 +153,8 @@ pub struct LaneView<'r> {
     pub stages: Stages<'r>,
     /// The journal ring, readable by any number.
     pub journal: LogReader<'r, RECORD_WORDS>,
+    /// What each strategy holds of each instrument, in no order; one without an execution is free.
+    pub held: &'r [PartLine],
     parts: LaneParts<'r>,
 }
 
@@ -196,6 +201,7 @@ impl CommandSender<'_> {
 pub(crate) struct LaneParts<'r> {
     head: &'r LaneHead,
     hists: &'r [HistPage],
+    held: &'r [PartLine],
     ticks: &'r [Slot<TICK_WORDS>],
     commands: &'r [Slot<COMMAND_WORDS>],
     journal: &'r [Slot<RECORD_WORDS>],
@@ -208,6 +214,7 @@ impl<'r> LaneParts<'r> {
         Self {
             head: map.at(base),
             hists: map.slice(base + offsets.hist, Stage::COUNT),
+            held: map.slice(base + offsets.parts, PARTS_MAX),
             ticks: map.slice(base + offsets.ticks, shape.tick_records as usize),
             commands: map.slice(base + offsets.commands, shape.command_records as usize),
             journal: map.slice(base + offsets.journal, shape.journal_records as usize),
@@ -228,6 +235,7 @@ impl<'r> LaneParts<'r> {
                 &head.journal_drained.at,
                 self.journal,
             ),
+            held: self.held,
         }
     }
 
@@ -244,6 +252,7 @@ impl<'r> LaneParts<'r> {
                 &head.journal_drained.at,
                 self.journal,
             ),
+            held: self.held,
             parts: self,
         }
     }

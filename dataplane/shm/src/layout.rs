@@ -15,9 +15,11 @@
 //!          │ PositionLine x instruments                    │
 //!          │ BookLine     x instruments                    │
 //!          │ Strategy status, spec, saved state   x 64     │
+//!          │ RiskLine     x 16                             │
 //!          ├───────────────────────────────────────────────┤ ┐
 //!          │ LaneHead    beat, cost, counters, cursors      │ │
 //!          │ histograms  one per Stage                     │ │ x lanes
+//!          │ PartLine    x 256                             │ │
 //!          │ tick ring   tick_records x 64 B               │ │
 //!          │ command ring command_records x 64 B           │ │
 //!          │ journal ring journal_records x 128 B          │ │
@@ -32,6 +34,7 @@ use crate::hist::HistPage;
 use crate::lane::ROLES;
 use crate::lines::{BookLine, PositionLine, VenueLine};
 use crate::metric::{Counter, Stage};
+use crate::risk::{PARTS_MAX, PartLine, RiskLine};
 use crate::strategies::{StrategyLine, StrategySpecLine, StrategyStateLine};
 use crate::table::{AssetLine, InstrumentLine, TableHead};
 use crate::words::{KillWord, LeaseWord};
@@ -250,9 +253,11 @@ pub(crate) struct Offsets {
     pub strategies: usize,
     pub strategy_specs: usize,
     pub strategy_states: usize,
+    pub risks: usize,
     pub lanes: usize,
     pub lane_stride: usize,
     pub hist: usize,
+    pub parts: usize,
     pub ticks: usize,
     pub commands: usize,
     pub journal: usize,
@@ -280,10 +285,12 @@ impl Offsets {
         let strategies = pages(books + instruments * size_of::<BookLine>());
         let strategy_specs = strategies + STRATEGIES_MAX * size_of::<StrategyLine>();
         let strategy_states = strategy_specs + STRATEGIES_MAX * size_of::<StrategySpecLine>();
-        let lanes = pages(strategy_states + STRATEGIES_MAX * size_of::<StrategyStateLine>());
+        let risks = pages(strategy_states + STRATEGIES_MAX * size_of::<StrategyStateLine>());
+        let lanes = pages(risks + LANES_MAX * size_of::<RiskLine>());
         // Relative to the lane's start from here on.
         let hist = pages(size_of::<LaneHead>());
-        let ticks = pages(hist + Stage::COUNT * size_of::<HistPage>());
+        let parts = pages(hist + Stage::COUNT * size_of::<HistPage>());
+        let ticks = pages(parts + PARTS_MAX * size_of::<PartLine>());
         let commands = pages(ticks + shape.tick_records as usize * size_of::<Slot<TICK_WORDS>>());
         let commands_size = shape.command_records as usize * size_of::<Slot<COMMAND_WORDS>>();
         let journal = pages(commands + commands_size);
@@ -301,9 +308,11 @@ impl Offsets {
             strategies,
             strategy_specs,
             strategy_states,
+            risks,
             lanes,
             lane_stride,
             hist,
+            parts,
             ticks,
             commands,
             journal,
@@ -352,6 +361,8 @@ const fn layout_hash() -> u64 {
         size_of::<StrategyLine>(),
         size_of::<StrategySpecLine>(),
         size_of::<StrategyStateLine>(),
+        size_of::<RiskLine>(),
+        size_of::<PartLine>(),
         size_of::<BeatLine>(),
         offset_of!(BeatLine, beat_unix_ns),
         size_of::<CostLine>(),
@@ -404,5 +415,6 @@ const _: () = {
     assert!(size_of::<PositionLine>() == 256 && size_of::<BookLine>() == 192);
     assert!(size_of::<InstrumentLine>() == 320 && size_of::<AssetLine>() == 64);
     assert!(size_of::<VenueLine>() == 192);
+    assert!(size_of::<RiskLine>() == 512 && size_of::<PartLine>() == 320);
     assert!(size_of::<HistPage>().is_multiple_of(64));
 };

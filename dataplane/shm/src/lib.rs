@@ -57,6 +57,8 @@ mod numbers;
 #[cfg(not(loom))]
 mod region;
 #[cfg(not(loom))]
+mod risk;
+#[cfg(not(loom))]
 mod strategies;
 #[cfg(not(loom))]
 mod table;
@@ -80,6 +82,7 @@ pub use {
     metric::{Counter, Stage},
     numbers::{Numbers, NumbersPage},
     region::{Opened, Region},
+    risk::{HALTS_SHOWN, HaltNote, PARTS_MAX, PartLine, PartState, RiskLine, RiskState},
     strategies::{
         LEGS_SHOWN_MAX, PARAMS_MAX, ParamSpec, STATE_WORDS_MAX, SavedState, StrategyLine,
         StrategySpec, StrategySpecLine, StrategyStateLine, StrategyStatus, checksum,

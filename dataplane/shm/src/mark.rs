@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   STATE_DIR/killed   the kill switch is on; holds why. Written by whoever throws the switch.
+//!   STATE_DIR/kill     somebody wants trading killed; may hold why. Put there and removed by people and scripts.
 //!   STATE_DIR/flat     the last run ended in order and held nothing: a fresh start knows where it stands.
 //! ```
 
@@ -12,6 +13,11 @@ use std::path::{Path, PathBuf};
 /// Where a kill is kept.
 pub fn killed(state_dir: &Path) -> PathBuf {
     state_dir.join("killed")
+}
+
+/// Where a file kills.
+pub fn kill_asked(state_dir: &Path) -> PathBuf {
+    state_dir.join("kill")
 }
 
 /// Where it is kept that nothing was held.

@@ -89,6 +89,8 @@ named! {
         CancelsDone = "cancels_done",
         /// Orders our risk gate refused.
         RiskRefusals = "risk_refusals",
+        /// Watches that tripped, and fills that took a position over its limit.
+        RiskTrips = "risk_trips",
         /// Requests held back by a venue's rate budget.
         RateRefusals = "rate_refusals",
         /// Orders and amends not sent because the order link was full.

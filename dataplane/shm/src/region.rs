@@ -18,12 +18,13 @@ use crate::layout::{Header, LAYOUT_HASH, MAGIC, Offsets, PAGE, Shape, VENUES_MAX
 use crate::lines::{BookLine, PositionLine, VenueLine};
 use crate::lock::{Lock, LockGuard};
 use crate::map::Mapping;
+use crate::risk::RiskLine;
 use crate::strategies::{StrategyLine, StrategySpecLine, StrategyStateLine};
 use crate::table::{AssetTable, InstrumentTable, TableHead};
 use crate::words::{KillWord, LeaseWord, pack_text, unpack_text, words_of};
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use dp_types::limit::{ASSETS_MAX, STRATEGIES_MAX};
+use dp_types::limit::{ASSETS_MAX, LANES_MAX, STRATEGIES_MAX};
 use dp_types::{Epoch, InstrumentId, LaneId, StrategyId, Text, UnixNanos, VenueId};
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
@@ -326,6 +327,13 @@ impl Region {
         self.map
             .slice(self.offsets.strategy_states, STRATEGIES_MAX)
             .get(usize::from(id.0))
+    }
+
+    /// A lane's standing towards its limits; `None` beyond the lanes there can be.
+    pub fn risk(&self, lane: LaneId) -> Option<&RiskLine> {
+        self.map
+            .slice(self.offsets.risks, LANES_MAX)
+            .get(usize::from(lane.0))
     }
 
     /// How big the parts are.

@@ -119,7 +119,7 @@ pub struct Leg<'a> {
     pub book: &'a Book,
     /// Single orders, where the configuration asks for them (`single_orders`); else `None`.
     pub orders: Option<OrdersView<'a>>,
-    /// Net position of this instrument, increments.
+    /// What this strategy holds of this instrument, increments: its own fills, whatever others trade. Limits are of the sum.
     pub position: Qty,
     /// What the position cost, 10⁻¹² quote units.
     pub cost: Notional,
@@ -163,7 +163,7 @@ pub struct View<'a> {
     pub book: &'a Book,
     /// Single orders, where the configuration asks for them (`single_orders`); else `None`.
     pub orders: Option<OrdersView<'a>>,
-    /// Net position of this instrument, increments.
+    /// What this strategy holds of this instrument, increments: its own fills, whatever others trade. Limits are of the sum.
     pub position: Qty,
     /// What the position cost, 10⁻¹² quote units.
     pub cost: Notional,

@@ -107,6 +107,11 @@ pub struct LaneId(pub u8);
 #[repr(transparent)]
 pub struct StrategyId(pub u16);
 
+impl StrategyId {
+    /// No strategy: what a venue's word corrected in a position, and what no strategy is known to have traded.
+    pub const NOBODY: Self = Self(u16::MAX);
+}
+
 /// A connection a venue machine asked for: dense from 0 inside that venue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(transparent)]

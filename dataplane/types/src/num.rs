@@ -331,6 +331,19 @@ impl fmt::Display for Notional {
 }
 
 impl Notional {
+    /// An amount of quote units, digits below 10^-12 cut. `None` when it leaves the range.
+    pub fn of(amount: Decimal) -> Option<Self> {
+        let exponent = 12 + i32::from(amount.exponent);
+        let scale = pow10(exponent.unsigned_abs());
+        let mantissa = i128::from(amount.mantissa);
+        if exponent >= 0 {
+            mantissa.checked_mul(scale?).map(Self)
+        } else {
+            // Beyond any scale there is nothing left.
+            Some(Self(scale.map_or(0, |scale| mantissa / scale)))
+        }
+    }
+
     /// Sum, `None` on overflow.
     pub const fn checked_add(self, other: Self) -> Option<Self> {
         match self.0.checked_add(other.0) {

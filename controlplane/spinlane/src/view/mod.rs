@@ -8,6 +8,7 @@ pub mod lanes;
 pub mod latency;
 pub mod orders;
 pub mod positions;
+pub mod risk;
 pub mod status;
 pub mod strategies;
 

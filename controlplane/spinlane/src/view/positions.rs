@@ -2,8 +2,8 @@
 
 use super::{instrument, money};
 use crate::table::Table;
-use dp_shm::{PositionState, Region};
-use dp_types::{Instrument, InstrumentId, Notional, VenueId};
+use dp_shm::{PartLine, PartState, PositionState, Region};
+use dp_types::{Instrument, InstrumentId, Notional, StrategyId, VenueId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -14,6 +14,8 @@ pub struct Positions {
     pub outcome: &'static str,
     /// By instrument.
     pub positions: Vec<Position>,
+    /// What of them each strategy holds.
+    pub strategies: Vec<Part>,
     /// P&L by venue, exact decimal quote units: realised + unrealised - fees.
     pub pnl: BTreeMap<String, String>,
 }
@@ -43,6 +45,28 @@ pub struct Position {
     pub fills: u64,
 }
 
+/// What one strategy holds of one instrument. As [`Position`].
+#[derive(Debug, Clone, Serialize)]
+pub struct Part {
+    /// Whose, in the configuration's order; `None`: corrections by a venue's word.
+    pub strategy: Option<u16>,
+    /// What it holds.
+    #[serde(flatten)]
+    pub position: Position,
+}
+
+/// All lines of strategies that hold or held something, by strategy and instrument.
+pub fn parts(region: &Region) -> Vec<(PartState, Instrument)> {
+    let lines = region.lanes().flat_map(|lane| lane.held.iter());
+    let held = lines
+        .filter_map(PartLine::read)
+        .filter(|part| part.state.fills > 0);
+    let named = held.map(|part| (part, instrument(region, VenueId(0), part.instrument)));
+    let mut all: Vec<_> = named.collect();
+    all.sort_by_key(|(part, _)| (part.strategy, part.instrument));
+    all
+}
+
 /// All position lines that were ever written.
 pub fn lines(region: &Region) -> impl Iterator<Item = (Instrument, PositionState)> + '_ {
     (0..region.shape().instruments).filter_map(|raw| {
@@ -58,6 +82,23 @@ pub fn pnl(state: &PositionState) -> Notional {
     Notional(sum.saturating_sub(state.fees.0))
 }
 
+impl Position {
+    fn of(it: &Instrument, state: &PositionState) -> Self {
+        Self {
+            venue: it.venue.name().to_owned(),
+            symbol: it.symbol.as_str().to_owned(),
+            qty: it.qty_decimal(state.qty).to_string(),
+            base_fees: it.base_fee_decimal(state.base_fees).to_string(),
+            realised: state.realised.to_string(),
+            unrealised: state.unrealised.to_string(),
+            fees: state.fees.to_string(),
+            pnl: pnl(state).to_string(),
+            mark: it.price_decimal(state.mark).to_string(),
+            fills: state.fills,
+        }
+    }
+}
+
 impl Positions {
     /// Reads them.
     pub fn read(region: &Region) -> Self {
@@ -65,23 +106,17 @@ impl Positions {
         let positions = lines(region).map(|(it, state)| {
             let sum = by_venue.entry(it.venue.name().to_owned()).or_default();
             sum.0 = sum.0.saturating_add(pnl(&state).0);
-            Position {
-                venue: it.venue.name().to_owned(),
-                symbol: it.symbol.as_str().to_owned(),
-                qty: it.qty_decimal(state.qty).to_string(),
-                base_fees: it.base_fee_decimal(state.base_fees).to_string(),
-                realised: state.realised.to_string(),
-                unrealised: state.unrealised.to_string(),
-                fees: state.fees.to_string(),
-                pnl: pnl(&state).to_string(),
-                mark: it.price_decimal(state.mark).to_string(),
-                fills: state.fills,
-            }
+            Position::of(&it, &state)
         });
         let positions = positions.collect();
+        let strategies = parts(region).into_iter().map(|(part, it)| Part {
+            strategy: (part.strategy != StrategyId::NOBODY).then_some(part.strategy.0),
+            position: Position::of(&it, &part.state),
+        });
         Self {
             outcome: "done",
             positions,
+            strategies: strategies.collect(),
             pnl: by_venue
                 .into_iter()
                 .map(|(venue, sum)| (venue, sum.to_string()))

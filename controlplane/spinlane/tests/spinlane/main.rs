@@ -4,4 +4,5 @@ mod captures;
 mod cli;
 mod daemon;
 mod node;
+mod risk;
 mod strategies;

@@ -188,6 +188,7 @@ fn fill(n: u32) -> Entry {
 
 fn position() -> Entry {
     Entry::Position(Position {
+        strategy: StrategyId(0),
         instrument: InstrumentId(0),
         venue: VenueId::BINANCE,
         qty: Qty(1_000),

@@ -238,6 +238,7 @@ impl Writer<'_> {
                     venue_ns: VenueNanos(0),
                 }));
                 self.put(&Entry::Position(Position {
+                    strategy: StrategyId(0),
                     instrument,
                     venue,
                     qty: Qty(30 * i64::from(n)),

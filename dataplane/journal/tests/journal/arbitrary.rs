@@ -17,7 +17,7 @@ pub struct Draw {
 pub fn draw() -> impl Strategy<Value = Draw> {
     let text = "[a-zé ]{0,20}";
     (
-        0usize..14,
+        0usize..16,
         any::<[u8; 8]>(),
         any::<[i64; 8]>(),
         any::<[i128; 5]>(),
@@ -133,6 +133,7 @@ impl Draw {
                 venue_ns: VenueNanos(f as u64),
             }),
             6 => Entry::Position(Position {
+                strategy,
                 instrument,
                 venue,
                 qty: Qty(c),
@@ -178,8 +179,24 @@ impl Draw {
                 collar_bps: e as u32,
                 orders_per_s_max: f as u32,
                 book_age_ms_max: self.words[0] as u32,
+                who: Text::lossy(&self.text),
             }),
-            12 => Entry::Strategy(StrategyEvent {
+            12 => Entry::Halt(Halt {
+                venue,
+                instrument: (self.small[6] & 1 == 0).then_some(instrument),
+                is_halted: self.small[6] & 2 == 0,
+                rule: self.small[5],
+                observed: c,
+                limit: d,
+                who: Text::lossy(&self.text),
+            }),
+            13 => Entry::Equity(Equity {
+                day: b as u64,
+                at_midnight: Notional(self.wide[1]),
+                highest: Notional(self.wide[2]),
+                now: Notional(self.wide[3]),
+            }),
+            14 => Entry::Strategy(StrategyEvent {
                 strategy,
                 state: StrategyState::from_raw(self.small[4] % 5).unwrap(),
                 cause: StrategyCause::from_raw(self.small[5] % 8).unwrap(),

@@ -41,6 +41,7 @@ fn trade_until_killed(path: &Path) -> ! {
             venue_ns: VenueNanos(0),
         });
         let position = Entry::Position(Position {
+            strategy: StrategyId(0),
             instrument: INSTRUMENT,
             venue: VenueId::OKX,
             qty: state.qty,

@@ -62,7 +62,12 @@ fn fill(trade: u128) -> Entry {
 }
 
 fn position(qty: i64, fills: u64) -> Entry {
+    position_of(StrategyId(2), qty, fills)
+}
+
+fn position_of(strategy: StrategyId, qty: i64, fills: u64) -> Entry {
     Entry::Position(Position {
+        strategy,
         instrument: InstrumentId(1),
         venue: VenueId::BINANCE,
         qty: Qty(qty),
@@ -195,6 +200,79 @@ fn positions_are_the_journal_s_last_word_or_the_line_s_where_the_ring_has_turned
     }
     let recovered = recover(&[&region]);
     assert_eq!(recovered.positions[&InstrumentId(1)].qty, Qty(8));
+}
+
+#[test]
+fn an_instrument_s_position_is_the_sum_over_its_strategies() {
+    let place = Place::new();
+    let region = place.open();
+    let mut pen = journal(&region, 1);
+    let it = InstrumentId(1);
+    for entry in [
+        position_of(StrategyId(0), 4, 1),
+        position_of(StrategyId(1), -7, 2),
+        position_of(StrategyId(0), 5, 2),
+    ] {
+        pen.publish(NOW, &entry).unwrap();
+    }
+    let recovered = recover(&[&region]);
+    let sum = recovered.positions[&it];
+    assert_eq!((sum.qty, sum.fills), (Qty(-2), 4));
+    assert_eq!(sum.realised, Notional(-10));
+    assert_eq!(recovered.parts[&(it, StrategyId(0))].qty, Qty(5));
+    assert_eq!(recovered.parts.len(), 2);
+    // A line newer than the records holds one more: whose, nobody can say.
+    let newer = PositionState {
+        qty: Qty(-1),
+        journal_seq: pen.next_seq() + 1,
+        ..sum
+    };
+    region.position(it).unwrap().write(&newer);
+    let recovered = recover(&[&region]);
+    assert_eq!(recovered.positions[&it].qty, Qty(-1));
+    assert_eq!(recovered.parts[&(it, StrategyId::NOBODY)].qty, Qty(1));
+    let parts = recovered.parts.values().map(|part| part.qty.0);
+    assert_eq!(parts.sum::<i64>(), -1);
+}
+
+#[test]
+fn halts_stand_until_they_are_resumed_and_the_equity_is_the_last() {
+    let place = Place::new();
+    let region = place.open();
+    let mut pen = journal(&region, 1);
+    let halt = |instrument, is_halted| {
+        Entry::Halt(Halt {
+            venue: VenueId::BINANCE,
+            instrument,
+            is_halted,
+            rule: 66,
+            observed: 60,
+            limit: 50,
+            who: Text::EMPTY,
+        })
+    };
+    let equity = |now| {
+        Entry::Equity(Equity {
+            day: 1,
+            at_midnight: Notional(-1),
+            highest: Notional(9),
+            now: Notional(now),
+        })
+    };
+    let one = Some(InstrumentId(1));
+    for entry in [
+        halt(None, true),
+        halt(one, true),
+        equity(3),
+        halt(None, false),
+        equity(4),
+    ] {
+        pen.publish(NOW, &entry).unwrap();
+    }
+    let recovered = recover(&[&region]);
+    let halts: Vec<_> = recovered.halts.keys().copied().collect();
+    assert_eq!(halts, [(VenueId::BINANCE, one)]);
+    assert_eq!(recovered.equity[&LANE].now, Notional(4));
 }
 
 /// Cum is the venue's word, filled is what was counted: an order is over when both agree.

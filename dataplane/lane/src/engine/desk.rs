@@ -112,6 +112,13 @@ impl Engine<'_> {
             } => self.on_set(id, (param, value, is_last), note, now),
             Command::CancelAll(venue) => self.clear_venue(venue),
             Command::Stop => self.stop(),
+            Command::ResumeVenue(venue) => self.resume(venue, None, note.who.as_str(), note.at),
+            Command::ResumeInstrument(id) => {
+                if let Some(instrument) = self.instrument(id) {
+                    self.resume(instrument.venue, Some(id), note.who.as_str(), note.at);
+                }
+            }
+            Command::Reconcile(venue) => self.ask_to_reconcile(venue),
         }
     }
 

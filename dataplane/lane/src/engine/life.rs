@@ -83,6 +83,9 @@ impl Engine<'_> {
         let seen = self.seen;
         let told = || Input::Seat(Box::new(Seated::of(&seating)), seen);
         self.wall.tap.tell(told);
+        for leg in &seating.legs {
+            self.ledger.open(*leg, seating.id);
+        }
         let goal = match seating.goal {
             StrategyState::Failed => StrategyState::Running,
             goal => goal,

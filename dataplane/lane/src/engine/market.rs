@@ -69,6 +69,9 @@ impl Engine<'_> {
         });
         self.count_outcome(&outcome);
         self.ask_for_book(id, taken.ask);
+        if has_moved {
+            self.watch_move(id, now);
+        }
         // A book that went stale is news too: quotes resting on it must go.
         if matches!(
             outcome,

@@ -10,11 +10,13 @@
 //! way to an `Action::New`: through the gate (which alone makes `Cleared`), the OMS (which names the
 //! order) and the journal (which holds the intent before anything leaves).
 
+mod account;
 mod desk;
 mod l3;
 mod life;
 mod market;
 mod orders;
+mod risk;
 mod seats;
 mod time;
 mod venues;
@@ -28,7 +30,7 @@ use crate::inputs::{Input, Past};
 use crate::orders::AnyOrders;
 use crate::wall::Wall;
 use dp_book::{Book, Counts, FeedCounts, FeedPlan, Once, Proof};
-use dp_oms::{Oms, Position, Positions};
+use dp_oms::{Ledger, Oms, Position};
 use dp_risk::{Cleared, Gate};
 use dp_shm::{BookTop, InstrumentLimits, KillState, Stage};
 use dp_strategy::Intents;
@@ -122,7 +124,9 @@ pub struct Engine<'r> {
     venues: Vec<VenueState>,
     gate: Gate,
     oms: Oms,
-    positions: Positions,
+    ledger: Ledger,
+    watches: risk::Watches,
+    accounts: Box<[account::Account]>,
     seats: Vec<Seat>,
     intents: Intents,
     live: Vec<LiveOrder>,
@@ -161,7 +165,9 @@ impl<'r> Engine<'r> {
             venues,
             gate: Gate::new(count, setup.limits),
             oms,
-            positions: Positions::new(count),
+            ledger: Ledger::new(count),
+            watches: risk::Watches::new(count),
+            accounts: vec![account::Account::default(); count].into_boxed_slice(),
             instruments: setup.instruments,
             seats: Vec::new(),
             intents: Intents::new(),
@@ -221,7 +227,7 @@ impl<'r> Engine<'r> {
                 self.oms.adopt_fill(*instrument, *trade);
             }
         }
-        for (id, state) in &recovered.positions {
+        for ((id, strategy), state) in &recovered.parts {
             let Some(instrument) = self.instrument(*id).filter(|it| has(self, it.venue)) else {
                 continue;
             };
@@ -233,9 +239,18 @@ impl<'r> Engine<'r> {
                 fills: state.fills,
                 base_fees: state.base_fees,
             };
-            self.positions.restore(*id, position);
-            self.wall.take_position(now.unix, &instrument, state);
+            // What cannot be added up cannot be managed.
+            if self.ledger.restore(*id, *strategy, position).is_err() {
+                self.kill_for_range(now);
+            }
+            self.wall.take_part(now.unix, &instrument, *strategy, state);
         }
+        for (id, state) in &recovered.positions {
+            if self.instrument(*id).is_some_and(|it| has(self, it.venue)) {
+                self.wall.show_position(*id, *state);
+            }
+        }
+        self.recover_watches(recovered);
         self.checkpoint(now);
     }
 
@@ -277,6 +292,7 @@ impl<'r> Engine<'r> {
             }
             *held = *fresh;
         }
+        self.obey_halts();
     }
 
     /// The next thing to do. Once there is nothing more, others may read what the books are.
@@ -370,12 +386,9 @@ impl<'r> Engine<'r> {
             Event::Order(report) => self.on_order(report, now),
             Event::Fill(report) => self.on_fill(report, now),
             Event::Ack(ack) => self.on_ack(ack, now),
-            // Positions are ours to keep from fills; the venue's are for people.
-            Event::L3(_)
-            | Event::Balance(_)
-            | Event::Position(_)
-            | Event::Control(_)
-            | Event::Ignored(_) => {}
+            // Ours to keep from fills, and compared with the venue's.
+            Event::Position(report) => self.on_position(report, now),
+            Event::L3(_) | Event::Balance(_) | Event::Control(_) | Event::Ignored(_) => {}
         }
     }
 

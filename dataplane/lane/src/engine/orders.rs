@@ -126,21 +126,32 @@ impl Engine<'_> {
         qty: Qty,
         now: Now,
     ) {
-        let fee = fee_of(instrument, report);
-        match self.positions.book(instrument, order.side, price, qty, fee) {
-            Ok(position) => {
+        let fee = self.fee_of(instrument, report);
+        let strategy = order.strategy;
+        let booked = self
+            .ledger
+            .book(instrument, strategy, order.side, (price, qty), fee);
+        match booked {
+            Ok(booked) => {
                 let mark = self.mark(instrument.id).unwrap_or(price);
-                let state = position_state(instrument, &position, mark, now);
+                let part = position_state(instrument, &booked.part, mark, now);
+                let total = position_state(instrument, &booked.total, mark, now);
                 self.wall
-                    .filled(now.unix, order, report, (price, qty), &state);
+                    .filled(now.unix, order, report, (price, qty), (&part, &total));
+                self.outdate_account(instrument.id, now);
+                self.watch_fill(instrument, &booked.total, now);
             }
             // A position beyond its integers cannot be managed, and what it would be is not known.
             Err(_) => {
-                let why = "a position left the range of its integers";
-                self.wall.region.kill().kill("risk", why, now.unix);
+                self.kill_for_range(now);
                 self.wall.fill_alone(now.unix, order, report, (price, qty));
             }
         }
+    }
+
+    pub(super) fn kill_for_range(&self, now: Now) {
+        let why = "a position left the range of its integers";
+        self.wall.region.kill().kill("risk", why, now.unix);
     }
 
     pub(super) fn on_ack(&mut self, ack: &RequestAck, now: Now) {
@@ -153,6 +164,9 @@ impl Engine<'_> {
         let slot = ack.client_id.sequence() as usize & (SENT_SLOTS - 1);
         let sent = self.sent.get(slot).copied().unwrap_or_default();
         let is_about_new = matches!(order.state, OrderState::Pending | OrderState::New);
+        if order.is_amending && !is_about_new {
+            self.watch_answer(order.venue, ack.reason != RejectReason::None, now);
+        }
         if sent.0 > 0 {
             let stage = if is_about_new {
                 Stage::OrderToAck
@@ -207,6 +221,14 @@ impl Engine<'_> {
         if was_waiting && is_taken {
             self.wall.count(Counter::Acks);
         }
+        // An answer to a new order. What became of an unknown one is found out, not answered; a post-only order that
+        // would have crossed is served as asked.
+        let is_answer = matches!(change.from, OrderState::New | OrderState::Pending);
+        let is_refused =
+            order.state == OrderState::Rejected && change.reason != RejectReason::PostOnlyCross;
+        if is_answer && (is_taken || is_refused) {
+            self.watch_answer(order.venue, is_refused, now);
+        }
         let live = order.live();
         self.call_one(
             order.strategy,
@@ -216,6 +238,26 @@ impl Engine<'_> {
                 strategy.on_order(view, &live, order.state, out);
             },
         );
+    }
+
+    /// A fill's fee: its worth, and what of it was taken out of what was bought. Paid in a third asset it counts by the
+    /// rates of both; where one is not known the position leaves it out, and the fill's record keeps it exactly.
+    fn fee_of(&self, instrument: &Instrument, report: &FillReport) -> Fee {
+        let fee = report.fee;
+        let paid = Notional::of(fee).unwrap_or_default();
+        if report.fee_asset == instrument.quote {
+            return paid.into();
+        }
+        if report.fee_asset != instrument.base {
+            let value = self
+                .watches
+                .between(paid, report.fee_asset, instrument.quote);
+            return value.unwrap_or_default().into();
+        }
+        Fee {
+            value: worth(fee, report.price).unwrap_or(Notional(0)),
+            base: instrument.base_fee(fee).unwrap_or(0),
+        }
     }
 
     // ---- what left, and what did not --------------------------------------------------------
@@ -279,23 +321,6 @@ impl Engine<'_> {
         if let Some(slot) = self.sent.get_mut(id.sequence() as usize & (SENT_SLOTS - 1)) {
             *slot = tsc();
         }
-    }
-}
-
-/// A fill's fee: its worth, and what of it was taken out of what was bought. Paid in a third asset, the
-/// position leaves it out; the fill's record keeps it exactly.
-fn fee_of(instrument: &Instrument, report: &FillReport) -> Fee {
-    let fee = report.fee;
-    if report.fee_asset == instrument.quote {
-        let units = fee.to_increments(12).unwrap_or(0);
-        return Notional(i128::from(units)).into();
-    }
-    if report.fee_asset != instrument.base {
-        return Fee::default();
-    }
-    Fee {
-        value: worth(fee, report.price).unwrap_or(Notional(0)),
-        base: instrument.base_fee(fee).unwrap_or(0),
     }
 }
 

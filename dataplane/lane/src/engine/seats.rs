@@ -7,7 +7,7 @@ use super::wishes::is_reconciled;
 use super::{AnyOrders, BookSlot, Engine, VenueState};
 use crate::contain::contain;
 use dp_book::State;
-use dp_oms::Positions;
+use dp_oms::Ledger;
 use dp_risk::Gate;
 use dp_shm::{SavedState, Stage};
 use dp_strategy::{Boxed, Inputs, Intent, Intents, Kind, Leg, Legs, Strategy, Values, View};
@@ -75,6 +75,9 @@ impl Engine<'_> {
     pub fn seat(&mut self, id: StrategyId, legs: &[InstrumentId], strategy: Boxed) {
         if self.is_seated(id) {
             return;
+        }
+        for leg in legs {
+            self.ledger.open(*leg, id);
         }
         self.seats.push(Seat {
             id,
@@ -175,7 +178,8 @@ impl Engine<'_> {
             legs: &seat.legs,
             instruments: &self.instruments,
             books: &self.books,
-            positions: &self.positions,
+            strategy: seat.id,
+            ledger: &self.ledger,
             venues: &self.venues,
             gate: &self.gate,
             now,
@@ -234,7 +238,8 @@ struct Look<'e> {
     legs: &'e [InstrumentId],
     instruments: &'e [Instrument],
     books: &'e [Option<Box<BookSlot>>],
-    positions: &'e Positions,
+    strategy: StrategyId,
+    ledger: &'e Ledger,
     venues: &'e [VenueState],
     gate: &'e Gate,
     now: Now,
@@ -257,12 +262,13 @@ impl Legs for Look<'_> {
         let is_reconciled = is_reconciled(self.venues, instrument);
         let can_trade = self.may_wish
             && proof.state == State::Synced
+            && !self.gate.is_halted(id)
             && self.now.unix.since(proof.at) <= self.gate.node_limits().book_age_ns_max
             && self
                 .gate
                 .check_authority(is_reconciled, self.now.unix)
                 .is_ok();
-        let position = self.positions.get(id);
+        let position = self.ledger.part(id, self.strategy);
         Some(Leg {
             instrument,
             book: slot.keeper.book(),

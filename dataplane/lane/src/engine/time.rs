@@ -57,6 +57,9 @@ impl Engine<'_> {
                 why: words.why,
             });
             self.wall.fact(now.unix, &entry);
+            if !kill.is_killed {
+                self.watch_armed();
+            }
             self.cancel_due = UnixNanos(0);
             // "No order is open" is the venue's to say.
             for state in &mut self.venues {
@@ -117,6 +120,7 @@ impl Engine<'_> {
         for at in 0..self.instruments.len() as u32 {
             self.show_position(InstrumentId(at), now);
         }
+        self.watch_time(now);
         if self.wall.is_checkpoint_due() {
             self.checkpoint(now);
         }
@@ -125,21 +129,32 @@ impl Engine<'_> {
         self.mind_seats(now.unix);
     }
 
-    fn show_position(&self, id: InstrumentId, now: Now) {
-        let position = self.positions.get(id);
-        let Some(instrument) = self.instruments.get(id.0 as usize) else {
+    fn show_position(&mut self, id: InstrumentId, now: Now) {
+        let total = self.ledger.total(id);
+        let (Some(instrument), Some(mark)) = (self.instrument(id), self.mark(id)) else {
             return;
         };
-        if position.fills > 0
-            && let Some(mark) = self.mark(id)
-        {
-            self.wall
-                .show_position(id, position_state(instrument, &position, mark, now));
+        if total.fills == 0 {
+            return;
+        }
+        let state = position_state(&instrument, &total, mark, now);
+        self.wall.show_position(id, state);
+        for (strategy, part) in self.ledger.parts(id).filter(|(_, part)| part.fills > 0) {
+            let state = position_state(&instrument, part, mark, now);
+            self.wall.show_part((id, *strategy), state);
         }
     }
 
     pub(super) fn checkpoint(&mut self, now: Now) {
-        let entries = self.oms.all_held().map(|order| {
+        let Self {
+            wall,
+            oms,
+            ledger,
+            watches,
+            instruments,
+            ..
+        } = self;
+        let orders = oms.all_held().map(|order| {
             Entry::Checkpoint(Checkpoint {
                 order: order.live(),
                 venue: order.venue,
@@ -150,7 +165,8 @@ impl Engine<'_> {
                 filled: order.filled,
             })
         });
-        self.wall.checkpoint(now.unix, entries);
+        let standing = watches.standing(ledger, instruments, now);
+        wall.checkpoint(now.unix, orders.chain(standing));
     }
 
     /// Limits that were put in force since the last look, off the page.
@@ -180,6 +196,8 @@ impl Engine<'_> {
             orders_per_s_max: node.orders_per_s_max,
             book_age_ns_max: u64::from(node.book_age_ms_max) * 1_000_000,
         });
+        self.watch_by(crate::node::risk::watch_limits(&node));
+        self.limit_exposure(node.exposure_max);
         for at in 0..self.instruments.len().min(self.limits_seen.len()) {
             let (Some(instrument), Some(one)) = (
                 self.instruments.get(at).copied(),
@@ -204,6 +222,7 @@ impl Engine<'_> {
                 collar_bps: node.collar_bps,
                 orders_per_s_max: node.orders_per_s_max,
                 book_age_ms_max: node.book_age_ms_max,
+                who: node.who,
             });
             self.wall.fact(now.unix, &entry);
         }
@@ -238,7 +257,9 @@ impl Engine<'_> {
         let is_due = |order: &Order| {
             self.venue(order.venue).is_some_and(|state| {
                 let is_known = state.is_logged_in && state.reconciled_at.0 > 0;
-                is_known && (order.client_id < state.cleared || !is_wanted(order))
+                let is_barred =
+                    order.client_id < state.cleared || self.gate.is_halted(order.instrument);
+                is_known && (is_barred || !is_wanted(order))
             })
         };
         let orders: Vec<CancelOrder> = self
@@ -254,7 +275,7 @@ impl Engine<'_> {
     }
 
     /// Cancels every order at a venue.
-    fn cancel_venue(&mut self, venue: VenueId) {
+    pub(super) fn cancel_venue(&mut self, venue: VenueId) {
         for at in 0..self.instruments.len() {
             let Some(instrument) = self.instruments.get(at).copied() else {
                 break;

@@ -10,6 +10,7 @@ use dp_book::{FeedPlan, Loss, State};
 use dp_journal::Entry;
 use dp_journal::entry::Reconcile;
 use dp_oms::{Change, Order};
+use dp_risk::RejectWatch;
 use dp_shm::Counter;
 use dp_strategy::Inputs;
 use dp_types::{
@@ -62,6 +63,8 @@ pub struct VenueState {
     pub(super) delay: Delay,
     /// How it comes.
     pub(super) feeds: FeedPlan,
+    /// Its answers to orders.
+    pub(super) rejects: RejectWatch,
 }
 
 /// Strangers kept track of at once; venues allow fewer open orders.
@@ -104,7 +107,7 @@ impl Delay {
 }
 
 impl VenueState {
-    pub(super) const fn new(venue: VenueId) -> Self {
+    pub(super) fn new(venue: VenueId) -> Self {
         Self {
             venue,
             is_logged_in: false,
@@ -128,6 +131,7 @@ impl VenueState {
             silent: 0,
             delay: Delay::new(),
             feeds: FeedPlan::ONE,
+            rejects: RejectWatch::default(),
         }
     }
 
@@ -206,12 +210,16 @@ impl Engine<'_> {
         for order in &unnamed {
             self.act(Action::Query(*order));
         }
+        let agrees = self.compare_positions(venue, now);
         if let Some(state) = self.venue_mut(venue) {
             state.is_reconciling = false;
             state.reconciled_at = state.began_at;
             state.doubts_compared.1 = state.doubts_compared.0;
             state.asked = now.unix;
             state.unnamed = unnamed.iter().map(|order| order.client_id).collect();
+            if !agrees {
+                state.doubt();
+            }
         }
         self.settle(venue, now);
     }
@@ -281,6 +289,13 @@ impl Engine<'_> {
             .on_link_lost(venue, &mut |change| lost.push(change));
         for change in lost {
             self.on_change(&change, now);
+        }
+    }
+
+    /// Somebody wants orders and positions compared now.
+    pub(super) fn ask_to_reconcile(&mut self, venue: VenueId) {
+        if let Some(state) = self.venue_mut(venue) {
+            state.wants_reconcile = true;
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Action, BookSlot, Engine, REFUSAL_NS, VenueState};
 use dp_book::State;
 use dp_journal::entry::{AmendIntent, CancelIntent, OrderIntent, Risk};
 use dp_journal::{Durability, Entry};
-use dp_oms::{Oms, Order, Positions};
+use dp_oms::{Ledger, Oms, Order};
 use dp_risk::{BookState as RiskBook, Cleared, Context, Gate, Refusal, Resting};
 use dp_shm::{Counter, Stage};
 use dp_strategy::{Intent, Wish};
@@ -113,14 +113,14 @@ impl Engine<'_> {
             let Self {
                 instruments,
                 books,
-                positions,
+                ledger,
                 venues,
                 oms,
                 gate,
                 ..
             } = self;
             let context =
-                |id: InstrumentId| context_of((instruments, books), (positions, venues, oms), id);
+                |id: InstrumentId| context_of((instruments, books), (ledger, venues, oms), id);
             let (Some(first), Some(second)) = (context(one.instrument), context(two.instrument))
             else {
                 return;
@@ -252,7 +252,7 @@ impl Engine<'_> {
         let markets = (self.instruments.as_slice(), self.books.as_slice());
         let context = context_of(
             markets,
-            (&self.positions, self.venues.as_slice(), &self.oms),
+            (&self.ledger, self.venues.as_slice(), &self.oms),
             id,
         )?;
         Some(check(&mut self.gate, &context))
@@ -297,7 +297,7 @@ impl Engine<'_> {
 /// What the gate is shown of an instrument.
 fn context_of<'a>(
     (instruments, books): (&'a [Instrument], &[Option<Box<BookSlot>>]),
-    (positions, venues, oms): (&Positions, &[VenueState], &Oms),
+    (ledger, venues, oms): (&Ledger, &[VenueState], &Oms),
     id: InstrumentId,
 ) -> Option<Context<'a>> {
     let at = id.0 as usize;
@@ -314,7 +314,8 @@ fn context_of<'a>(
             bid: bid.map(|level| level.price),
             ask: ask.map(|level| level.price),
         },
-        position: positions.get(id).held(),
+        // The instrument's, whichever strategies hold it: limits are of the sum.
+        position: ledger.total(id).held(),
         working_buy: exposure.buy,
         working_sell: exposure.sell,
         own_bid: exposure.own_bid,

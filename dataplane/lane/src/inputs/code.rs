@@ -1,9 +1,12 @@
 //! How inputs are written as bytes: numbers as LEB128 (signed ones zigzag), fields in the order they are named, a tag
 //! before each choice. Reading takes nothing on trust: what does not fit is `None`, never a panic, never a loop.
 
+use super::Setting;
 use crate::desk::{Fact, Outcome};
 use dp_book::FeedPlan;
 use dp_journal::RecoveredOrder;
+use dp_journal::entry::{Equity, Halt};
+use dp_risk::WatchLimits;
 use dp_shm::twin::Words;
 use dp_shm::{CommandNote, InstrumentLimits, KillState, NodeLimits, PositionState, SavedState};
 use dp_types::{
@@ -303,7 +306,13 @@ fields! {
     }
     KillState { is_killed, changes }
     InstrumentLimits { order_qty_max, position_max }
-    NodeLimits { collar_bps, orders_per_s_max, book_age_ms_max }
+    NodeLimits {
+        collar_bps, orders_per_s_max, book_age_ms_max, reject_pct_max, move_bps_max, move_ms, day_loss_max,
+        drawdown_max, exposure_max, who,
+    }
+    WatchLimits { day_loss_max, drawdown_max, reject_pct_max, move_bps_max, move_ns }
+    Halt { venue, instrument, is_halted, rule, observed, limit, who }
+    Equity { day, at_midnight, highest, now }
     FeedPlan { count, hold_ns }
     RecoveredOrder {
         client_id, order_id, instrument, venue, strategy, side, kind, tif, state, price, qty, cum_qty, filled,
@@ -338,6 +347,10 @@ choices! {
     Fact {
         0 LoggedIn, 1 ReconcileStarted, 2 Reconciled, 3 RateLimited(until), 4 FeedLost(feed), 5 OrdersLost,
         6 PrivateFault, 7 BookLost(id), 8 L3Lost(id),
+    }
+    Setting {
+        0 Watch(limits), 1 ExposureMax(max), 2 CurrencyMax(asset, max), 3 Currency(asset), 4 Rate(asset, rate),
+        5 Tolerance(instrument, qty),
     }
     Outcome {
         0 NewSent(id), 1 NewRefused(id, reason), 2 NewWithheld(id), 3 AmendSent(id), 4 AmendRefused(id, reason),

@@ -25,12 +25,14 @@ use crate::desk::{Fact, Outcome};
 use crate::engine::{Seating, Setup};
 use code::{Code, In, Out, get_into, get_list, put_list};
 use dp_book::FeedPlan;
+use dp_journal::entry::{Equity, Halt};
 use dp_journal::{Recovered, RecoveredOrder};
+use dp_risk::WatchLimits;
 use dp_shm::{CommandNote, InstrumentLimits, KillState, NodeLimits, PositionState, SavedState};
 use dp_strategy::PARAMS_MAX;
 use dp_types::{
-    BookMsg, ClientOrderId, Instrument, InstrumentId, L3Msg, Now, RawLevel, RawOrder, StrategyId,
-    StrategyState, Text, TradeId, Tsc, UnixNanos, VenueId,
+    AssetId, BookMsg, ClientOrderId, Instrument, InstrumentId, L3Msg, LaneId, Notional, Now, Qty,
+    RawLevel, RawOrder, StrategyId, StrategyState, Text, TradeId, Tsc, UnixNanos, VenueId,
 };
 use dp_venue_api::Event;
 
@@ -52,6 +54,8 @@ pub(crate) enum Input<'a> {
     Instruments(VenueId, Vec<Instrument>),
     /// Limits of an instrument.
     Limits(InstrumentId, Option<dp_risk::Limits>),
+    /// A limit of money, or what it is counted in.
+    Set(Setting),
     /// A strategy was seated.
     Seat(Box<Seated>, UnixNanos),
     /// The words others write.
@@ -97,6 +101,9 @@ pub(crate) enum Input<'a> {
 pub(crate) struct Past {
     pub(crate) orders: Vec<RecoveredOrder>,
     pub(crate) positions: Vec<(InstrumentId, PositionState)>,
+    pub(crate) parts: Vec<((InstrumentId, StrategyId), PositionState)>,
+    pub(crate) halts: Vec<Halt>,
+    pub(crate) equity: Vec<(LaneId, Equity)>,
     pub(crate) trades: Vec<(VenueId, InstrumentId, TradeId)>,
 }
 
@@ -109,6 +116,13 @@ impl Past {
                 .iter()
                 .map(|(id, it)| (*id, *it))
                 .collect(),
+            parts: recovered
+                .parts
+                .iter()
+                .map(|(key, it)| (*key, *it))
+                .collect(),
+            halts: recovered.halts.values().copied().collect(),
+            equity: recovered.equity.iter().map(|(id, it)| (*id, *it)).collect(),
             trades: recovered.seen_trades.iter().copied().collect(),
         }
     }
@@ -121,10 +135,34 @@ impl Past {
                 .map(|it| (it.client_id, it))
                 .collect(),
             positions: self.positions.into_iter().collect(),
+            parts: self.parts.into_iter().collect(),
+            halts: self
+                .halts
+                .into_iter()
+                .map(|it| ((it.venue, it.instrument), it))
+                .collect(),
+            equity: self.equity.into_iter().collect(),
             seen_trades: self.trades.into(),
             ..Recovered::default()
         }
     }
+}
+
+/// What may be risked in money, from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    /// What trips.
+    Watch(WatchLimits),
+    /// Largest gross exposure.
+    ExposureMax(Notional),
+    /// Largest exposure in an asset.
+    CurrencyMax(AssetId, Notional),
+    /// What money is counted in.
+    Currency(AssetId),
+    /// What an asset is worth.
+    Rate(AssetId, u64),
+    /// How far a venue's word of a position may be from ours.
+    Tolerance(InstrumentId, Qty),
 }
 
 /// A strategy as it was seated.
@@ -225,6 +263,9 @@ impl Input<'_> {
                 put_now(*now, out, last);
                 put_list(&past.orders, out);
                 put_list(&past.positions, out);
+                put_list(&past.parts, out);
+                put_list(&past.halts, out);
+                put_list(&past.equity, out);
                 put_list(&past.trades, out);
             }
             Self::Instruments(venue, list) => {
@@ -333,6 +374,10 @@ impl Input<'_> {
                 node.put(out);
                 put_list(limits, out);
             }
+            Self::Set(setting) => {
+                out.push(25);
+                setting.put(out);
+            }
             Self::Check(sum) => {
                 out.push(24);
                 out.extend(sum.to_le_bytes());
@@ -366,6 +411,9 @@ impl Input<'_> {
                 let past = Past {
                     orders: get_list(from)?,
                     positions: get_list(from)?,
+                    parts: get_list(from)?,
+                    halts: get_list(from)?,
+                    equity: get_list(from)?,
                     trades: get_list(from)?,
                 };
                 Input::Recover(Box::new(past), now)
@@ -470,6 +518,7 @@ impl Input<'_> {
                 }
                 Input::Check(u64::from_le_bytes(bytes))
             }
+            25 => Input::Set(Code::get(from)?),
             _ => return None,
         })
     }

@@ -3,7 +3,7 @@
 use super::code::In;
 use super::file::{Block, Blocks};
 use super::recorder::Script;
-use super::{FileFault, Input, Past, Scratch, Seated, Tap};
+use super::{FileFault, Input, Past, Scratch, Seated, Setting, Tap};
 use crate::engine::{Engine, Seating, Setup};
 use crate::wall::Wall;
 use dp_journal::Entry;
@@ -273,6 +273,7 @@ impl Player<'_, '_> {
             Input::Instruments(venue, list) => engine.set_instruments(venue, &list),
             Input::Limits(id, limits) => engine.set_limits(id, limits),
             Input::Seat(seated, seen) => self.seat(*seated, seen)?,
+            Input::Set(setting) => self.set(setting),
             Input::Words(words, now) => engine.take_words(&words, now),
             Input::Event(feed, event, now) => {
                 self.found.events += 1;
@@ -333,6 +334,18 @@ impl Player<'_, '_> {
         self.engine.see(seen);
         self.engine.sit(seating);
         Ok(())
+    }
+
+    fn set(&mut self, setting: Setting) {
+        let engine = &mut self.engine;
+        match setting {
+            Setting::Watch(limits) => engine.set_watch(limits),
+            Setting::ExposureMax(max) => engine.set_exposure_max(max),
+            Setting::CurrencyMax(asset, max) => engine.set_currency_max(asset, max),
+            Setting::Currency(asset) => engine.set_currency(asset),
+            Setting::Rate(asset, rate) => engine.set_rate(asset, rate),
+            Setting::Tolerance(instrument, qty) => engine.set_tolerance(instrument, qty),
+        }
     }
 
     /// Takes what came out of the input in hand.

@@ -252,6 +252,7 @@ impl<'a> Plan<'a> {
                 }
             }
         }
+        self.watch(&mut engine);
         engine.recover(self.recovered, self.clock.now());
         self.region.settle(self.id);
         engine

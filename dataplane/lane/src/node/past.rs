@@ -85,6 +85,25 @@ pub(super) fn note_flat(config: &Config, region: &Region) {
     }
 }
 
+/// A file in the state directory kills, whoever put it there and by whatever means: scripts and people without this
+/// program can. While it lies there the switch cannot be armed.
+pub(super) fn kill_by_file(config: &Config, region: &Region) {
+    if !region.kill().is_killed()
+        && let Some(why) = mark::read(&mark::kill_asked(&config.node.state_dir))
+    {
+        let why = if why.is_empty() {
+            "no reason given"
+        } else {
+            &why
+        };
+        tracing::error!(
+            why,
+            "killed by the file `kill` in the state directory: remove it, then `spinlane arm`"
+        );
+        region.kill().kill("file", why, clock::unix_now());
+    }
+}
+
 /// Keeps the mark as the switch is; says how the switch stands. Errors are told, not fatal: the switch
 /// itself is in shared memory.
 pub(super) fn keep_kill(config: &Config, region: &Region, before: Option<u64>) -> Option<u64> {

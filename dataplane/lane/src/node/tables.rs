@@ -14,9 +14,22 @@ pub(super) fn publish_limits(region: &Region, shared: &Mutex<Shared>) -> Result<
     if !core::mem::take(&mut held.is_changed) {
         return Ok(());
     }
-    let (node, limits) = (held.node, held.limits.clone());
+    let fresh = core::mem::take(&mut held.fresh);
+    let is_first = !core::mem::replace(&mut held.is_published, true);
+    let (mut node, mut limits) = (held.node, held.limits.clone());
     drop(held);
     let guard = region.lock(Lock::Control)?;
+    let mut page = vec![InstrumentLimits::default(); limits.len()];
+    // What people have set since this run began stays; the page of an earlier run does not.
+    if !is_first && let Some((_, in_force)) = region.config().read(&mut page) {
+        for id in fresh {
+            let at = id.0 as usize;
+            if let (Some(page), Some(limits)) = (page.get_mut(at), limits.get(at)) {
+                *page = *limits;
+            }
+        }
+        (node, limits) = (in_force, page);
+    }
     region.config().publish(&guard, &node, &limits);
     Ok(())
 }
@@ -104,15 +117,20 @@ impl Plan<'_> {
                 None
             });
             let limits = limits.filter(|_| !barred.contains(&instrument.id));
-            engine.set_limits(instrument.id, limits);
-            if let Some(slot) = shared.limits.get_mut(instrument.id.0 as usize) {
-                *slot = limits.map_or_else(InstrumentLimits::default, |limits| InstrumentLimits {
-                    order_qty_max: limits.order_qty_max,
-                    position_max: limits.position_max,
-                });
+            self.tolerate(engine, instrument);
+            let shown = limits.map_or_else(InstrumentLimits::default, |limits| InstrumentLimits {
+                order_qty_max: limits.order_qty_max,
+                position_max: limits.position_max,
+            });
+            // Told again by a venue that logs in again, they are not set again: people may have changed them since.
+            let slot = shared.limits.get_mut(instrument.id.0 as usize);
+            if slot.is_some_and(|slot| core::mem::replace(slot, shown) != shown) {
+                engine.set_limits(instrument.id, limits);
+                shared.fresh.push(instrument.id);
             }
         }
-        shared.is_changed = true;
+        shared.is_changed = !shared.is_published || !shared.fresh.is_empty();
+        self.name_money(engine);
     }
 
     /// Puts an instrument into the node's table. Errors: its increments are others than those its orders,
@@ -155,7 +173,7 @@ impl Plan<'_> {
 }
 
 /// A quantity of the configuration in an instrument's increments.
-fn quantity(instrument: &Instrument, key: &str, text: &str) -> Result<Qty, NodeError> {
+pub(super) fn quantity(instrument: &Instrument, key: &str, text: &str) -> Result<Qty, NodeError> {
     let symbol = instrument.symbol;
     let value = Decimal::parse(text.as_bytes())
         .map_err(|error| sentence(format!("{key} of {symbol}: `{text}`: {error}")))?;

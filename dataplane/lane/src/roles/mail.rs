@@ -5,8 +5,8 @@ use crate::engine::Action;
 use dp_shm::spsc::{self, Receiver, Sender, TooSmall};
 use dp_transport::{Arena, ArenaError, HUGE_PAGE_BYTES, Pages};
 use dp_types::{
-    BookMsg, BookMsgKind, CancelOrder, FillReport, Instrument, InstrumentId, OrderReport, QuoteMsg,
-    RawLevel, TradeMsg, Tsc, UnixNanos, VenueId, VenueNanos,
+    BookMsg, BookMsgKind, CancelOrder, FillReport, Instrument, InstrumentId, OrderReport,
+    PositionReport, QuoteMsg, RawLevel, TradeMsg, Tsc, UnixNanos, VenueId, VenueNanos,
 };
 use dp_venue_api::RequestAck;
 
@@ -111,6 +111,8 @@ pub enum Told {
     Order(OrderReport, Tsc),
     /// An execution.
     Fill(FillReport, Tsc),
+    /// A position by the venue's word.
+    Position(PositionReport, Tsc),
     /// An answer to a request.
     Ack(RequestAck, Tsc),
     /// What befell a venue's links.

@@ -148,12 +148,17 @@ impl<'r> Desk<'r> {
 
     /// A whole book, sent by the venue at `venue_ns`; 0 = it does not say.
     pub(crate) fn book(&mut self, venue_ns: u64) {
+        self.book_at(venue_ns, (100, 102));
+    }
+
+    /// As [`Desk::book`], with these best prices.
+    pub(crate) fn book_at(&mut self, venue_ns: u64, (bid, ask): (i64, i64)) {
         self.book_id += 1;
         let level = |price| RawLevel {
             price: whole(price),
             qty: whole(5),
         };
-        let (bids, asks) = ([level(100)], [level(102)]);
+        let (bids, asks) = ([level(bid)], [level(ask)]);
         self.hear(&Event::Book(BookMsg {
             instrument: ID,
             kind: BookMsgKind::Snapshot,
@@ -175,7 +180,7 @@ impl<'r> Desk<'r> {
         self.compare(listed);
     }
 
-    fn compare(&mut self, listed: &[OrderReport]) {
+    pub(crate) fn compare(&mut self, listed: &[OrderReport]) {
         self.engine.on_reconcile_started(VENUE, self.at());
         for report in listed {
             self.hear(&Event::Order(*report));
@@ -185,7 +190,7 @@ impl<'r> Desk<'r> {
         self.drain();
     }
 
-    fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.engine.venue(VENUE).unwrap().is_reconciled
     }
 
@@ -199,7 +204,7 @@ impl<'r> Desk<'r> {
     }
 
     /// The first order, acknowledged by the transport.
-    fn first_order(&mut self) -> ClientOrderId {
+    pub(crate) fn first_order(&mut self) -> ClientOrderId {
         self.settle(&[]);
         self.book(0);
         let id = self.news()[0];
@@ -277,7 +282,7 @@ const fn is_query(action: &Action) -> bool {
     matches!(action, Action::Query(_))
 }
 
-const fn is_cancel(action: &Action) -> bool {
+pub(crate) const fn is_cancel(action: &Action) -> bool {
     matches!(action, Action::Cancel(_) | Action::CancelAll(_))
 }
 
@@ -647,6 +652,7 @@ fn limits_put_in_force_while_trading_hold_from_the_next_look() {
         collar_bps: 1_000,
         orders_per_s_max: 1_000,
         book_age_ms_max: 500,
+        ..dp_shm::NodeLimits::default()
     };
     let publish = |order_qty_max, position_max| {
         let one = InstrumentLimits {

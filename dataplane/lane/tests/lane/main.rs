@@ -4,4 +4,5 @@ mod engine;
 mod feeds;
 mod inputs;
 mod life;
+mod risk;
 mod roles;

@@ -103,6 +103,9 @@ fn what_the_dataplane_writes_others_read() {
         Command::StrategyResume(StrategyId(5)),
         set(0, i64::MIN, false),
         set(127, i64::MAX, true),
+        Command::ResumeVenue(VenueId::OKX),
+        Command::ResumeInstrument(InstrumentId(1_023)),
+        Command::Reconcile(VenueId::BINANCE),
     ] {
         sender.send(command, "ann", UnixNanos(78)).unwrap();
         let note = CommandNote::from_words(&lane.commands.pop().unwrap()).unwrap();

@@ -53,6 +53,47 @@ proptest! {
     }
 
     #[test]
+    fn standings_and_parts_come_back_as_they_were(
+        money: [i128; 9], numbers: [u32; 3], halts: [Option<(u8, Option<u32>, u8)>; HALTS_SHOWN], asset: u16
+    ) {
+        let money = money.map(Notional);
+        let state = RiskState {
+            currency: (asset != u16::MAX).then_some(AssetId(asset)),
+            is_counted: numbers[0] & 1 != 0,
+            equity: money[0],
+            at_midnight: money[1],
+            highest: money[2],
+            day_loss_max: money[3],
+            drawdown_max: money[4],
+            gross: money[5],
+            gross_max: money[6],
+            top: None,
+            top_exposure: money[7],
+            top_max: money[8],
+            orders_used: numbers[1],
+            orders_max: numbers[2],
+            halts: halts.map(|halt| halt.map(|(venue, instrument, rule)| HaltNote {
+                venue: VenueId(venue.max(1)),
+                instrument: instrument.map(InstrumentId),
+                rule,
+            })),
+            halts_count: 65_535,
+            updated: UnixNanos(7),
+        };
+        let line = RiskLine::default();
+        line.write(&state);
+        prop_assert_eq!(line.read(), Some(state));
+        let part = PartState {
+            strategy: StrategyId(asset),
+            instrument: InstrumentId(numbers[0]),
+            state: linked(i64::from(asset)),
+        };
+        let line = PartLine::default();
+        line.write(&part);
+        prop_assert_eq!(line.read(), Some(part));
+    }
+
+    #[test]
     fn a_book_top_comes_back_as_it_was(words: [i64; 8], levels: [u32; 2]) {
         let top = BookTop {
             bid_price: Price(words[0]),
@@ -177,6 +218,13 @@ fn limits_are_replaced_whole_and_outlive_the_process() {
         collar_bps: 50,
         orders_per_s_max: 7,
         book_age_ms_max: 9,
+        reject_pct_max: 8,
+        move_bps_max: 6,
+        move_ms: 5,
+        day_loss_max: Notional(-1),
+        drawdown_max: Notional(i128::MAX),
+        exposure_max: Notional(4),
+        who: Text::lossy("ann"),
     };
     let limits = |n| InstrumentLimits {
         order_qty_max: Qty(n),

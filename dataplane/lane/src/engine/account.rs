@@ -1,0 +1,162 @@
+//! Positions by the venue's word beside ours by fills: what differs for good is corrected, or stops that venue.
+//!
+//! ```text
+//!   Event::Position ─▶ noted           comparison of orders and fills has ended ─▶ ours against the venue's
+//!     equal                                        ─▶ nothing
+//!     differs, the first time                      ─▶ trading there waits for another comparison: a fill may be on its way
+//!     differs by the same numbers again, little    ─▶ corrected: booked to nobody, at the mark
+//!                                        more      ─▶ the venue is halted; a named person who resumes it takes its word
+//! ```
+//! Compared is what the venue has said since our latest fill there: of what it never speaks of (spot) nothing is known.
+
+use super::Engine;
+use crate::inputs::{Input, Setting};
+use crate::wall::position_state;
+use dp_risk::Trip;
+use dp_types::{
+    Instrument, InstrumentId, Now, PositionReport, Qty, Side, StrategyId, UnixNanos, VenueId,
+};
+
+/// One instrument's position as its venue tells it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Account {
+    /// How far it may be from ours, increments.
+    tolerance: Qty,
+    /// By the venue's latest word, and when.
+    theirs: Option<Qty>,
+    told: UnixNanos,
+    /// Our latest fill.
+    filled: UnixNanos,
+    /// Ours and theirs when they differed last.
+    differed: Option<(Qty, Qty)>,
+}
+
+impl Engine<'_> {
+    /// Sets how far a venue's word of a position may be from ours, increments.
+    pub fn set_tolerance(&mut self, instrument: InstrumentId, tolerance: Qty) {
+        let setting = Setting::Tolerance(instrument, tolerance);
+        self.wall.tap.tell(|| Input::Set(setting));
+        if let Some(account) = self.accounts.get_mut(instrument.0 as usize) {
+            account.tolerance = tolerance;
+        }
+    }
+
+    /// A venue told a position of ours.
+    pub(super) fn on_position(&mut self, report: &PositionReport, now: Now) {
+        let Some(instrument) = self.instrument(report.instrument) else {
+            return;
+        };
+        match (
+            instrument.qty(report.qty),
+            self.accounts.get_mut(instrument.id.0 as usize),
+        ) {
+            (Ok(qty), Some(account)) => (account.theirs, account.told) = (Some(qty), now.unix),
+            // What it holds is in parts of what can be traded: not a number of ours to compare with.
+            _ => self.wall.count(dp_shm::Counter::DecodeErrors),
+        }
+    }
+
+    /// A fill was booked: what the venue said before it is old.
+    pub(super) fn outdate_account(&mut self, instrument: InstrumentId, now: Now) {
+        if let Some(account) = self.accounts.get_mut(instrument.0 as usize) {
+            account.filled = now.unix;
+            account.differed = None;
+        }
+    }
+
+    /// A comparison of orders and fills has ended: positions too. Says whether they agree, as far as is known.
+    pub(super) fn compare_positions(&mut self, venue: VenueId, now: Now) -> bool {
+        let mut agrees = true;
+        for at in 0..self.instruments.len() {
+            if let Some(instrument) = self.instrument(InstrumentId(at as u32))
+                && instrument.venue == venue
+            {
+                agrees &= self.compare_position(&instrument, now);
+            }
+        }
+        agrees
+    }
+
+    fn compare_position(&mut self, instrument: &Instrument, now: Now) -> bool {
+        let ours = self.ledger.total(instrument.id).held();
+        let Some(account) = self.accounts.get_mut(instrument.id.0 as usize) else {
+            return true;
+        };
+        let Some(theirs) = account.theirs.filter(|_| account.told >= account.filled) else {
+            return true;
+        };
+        if theirs == ours {
+            account.differed = None;
+            return true;
+        }
+        if account.differed.replace((ours, theirs)) != Some((ours, theirs)) {
+            return false;
+        }
+        if theirs.0.abs_diff(ours.0) <= account.tolerance.0.unsigned_abs() {
+            self.correct(instrument, now);
+            return true;
+        }
+        let trip = Trip::Mismatch {
+            theirs: theirs.0,
+            ours: ours.0,
+        };
+        self.halt(instrument.venue, None, trip, now);
+        true
+    }
+
+    /// A named person resumed a venue: what it holds by its own word is what we hold.
+    pub(super) fn take_their_word(&mut self, venue: VenueId, at: UnixNanos) {
+        let now = Now {
+            unix: at,
+            tsc: dp_types::Tsc(0),
+        };
+        for at in 0..self.instruments.len() {
+            let has_differed = self
+                .accounts
+                .get(at)
+                .is_some_and(|it| it.differed.is_some());
+            if let Some(instrument) = self.instrument(InstrumentId(at as u32))
+                && instrument.venue == venue
+                && has_differed
+            {
+                self.correct(&instrument, now);
+            }
+        }
+    }
+
+    /// Books what the venue holds beyond ours to nobody, at the mark: a correction makes neither profit nor loss.
+    fn correct(&mut self, instrument: &Instrument, now: Now) {
+        let ours = self.ledger.total(instrument.id).held();
+        let mark = self.last_mark(instrument.id);
+        let Some(account) = self.accounts.get_mut(instrument.id.0 as usize) else {
+            return;
+        };
+        account.differed = None;
+        let Some(theirs) = account.theirs else {
+            return;
+        };
+        let beyond = i128::from(theirs.0) - i128::from(ours.0);
+        let (side, qty) = (
+            if beyond > 0 { Side::Buy } else { Side::Sell },
+            i64::try_from(beyond.unsigned_abs()),
+        );
+        let Ok(qty) = qty else {
+            self.kill_for_range(now);
+            return;
+        };
+        let nobody = StrategyId::NOBODY;
+        let numbers = (mark, Qty(qty));
+        let fee = dp_oms::Fee::default();
+        match self.ledger.book(instrument, nobody, side, numbers, fee) {
+            Ok(booked) => {
+                tracing::warn!(symbol = %instrument.symbol, venue = %instrument.venue, "position corrected: \
+                    {theirs:?} by the venue's word, {ours:?} by our fills");
+                let part = position_state(instrument, &booked.part, mark, now);
+                let total = position_state(instrument, &booked.total, mark, now);
+                self.wall.take_part(now.unix, instrument, nobody, &part);
+                self.wall.show_position(instrument.id, total);
+            }
+            Err(_) => self.kill_for_range(now),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! `[risk]` into engines and the page of limits: money in the reporting currency, watches, tolerances.
+
+use super::Plan;
+use super::tables::quantity;
+use crate::engine::Engine;
+use dp_config::{Config, Risk};
+use dp_risk::WatchLimits;
+use dp_shm::NodeLimits;
+use dp_types::{AssetId, Instrument, Text};
+
+/// The configuration's limits of the whole node.
+pub(super) fn node_limits(config: &Config) -> NodeLimits {
+    let risk = &config.risk;
+    NodeLimits {
+        collar_bps: risk.collar_bps,
+        orders_per_s_max: risk.orders_per_s_max,
+        book_age_ms_max: risk.book_age_ms_max,
+        reject_pct_max: risk.reject_pct_max,
+        move_bps_max: risk.move_bps_max,
+        move_ms: risk.move_ms,
+        day_loss_max: Risk::money(risk.day_loss_max.as_ref()),
+        drawdown_max: Risk::money(risk.drawdown_max.as_ref()),
+        exposure_max: Risk::money(risk.exposure_max.as_ref()),
+        who: Text::lossy("configuration"),
+    }
+}
+
+/// What trips by these limits.
+pub(crate) const fn watch_limits(node: &NodeLimits) -> WatchLimits {
+    WatchLimits {
+        day_loss_max: node.day_loss_max,
+        drawdown_max: node.drawdown_max,
+        reject_pct_max: node.reject_pct_max,
+        move_bps_max: node.move_bps_max,
+        move_ns: node.move_ms as u64 * 1_000_000,
+    }
+}
+
+impl Plan<'_> {
+    /// Sets an engine's watches before it meets a venue.
+    pub(super) fn watch(&self, engine: &mut Engine<'_>) {
+        let node = node_limits(self.config);
+        engine.set_watch(watch_limits(&node));
+        engine.set_exposure_max(node.exposure_max);
+        self.name_money(engine);
+    }
+
+    /// Names the reporting currency, rates and limits of assets, as far as the node's table knows those: it grows with
+    /// each venue's instruments.
+    pub(super) fn name_money(&self, engine: &mut Engine<'_>) {
+        let risk = &self.config.risk;
+        for (id, name) in (0..).map(AssetId).zip(self.region.assets().iter()) {
+            let name = name.as_str();
+            if risk.currency.as_deref() == Some(name) {
+                engine.set_currency(id);
+            }
+            let rate = Risk::money(risk.rates.get(name)).0;
+            if rate > 0 {
+                engine.set_rate(id, u64::try_from(rate).unwrap_or(u64::MAX));
+            }
+            let max = Risk::money(risk.currency_exposure_max.get(name));
+            engine.set_currency_max(id, max);
+        }
+    }
+
+    /// How far a venue's word of a position may be from ours.
+    pub(super) fn tolerate(&self, engine: &mut Engine<'_>, instrument: &Instrument) {
+        let symbol = instrument.symbol.as_str();
+        let Some(text) = self.config.risk.position_tolerance.get(symbol) else {
+            return;
+        };
+        match quantity(instrument, "risk.position_tolerance", text) {
+            Ok(qty) => engine.set_tolerance(instrument.id, qty),
+            Err(error) => tracing::error!(%error, "the venue's positions must be exactly ours"),
+        }
+    }
+}

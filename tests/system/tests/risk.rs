@@ -1,0 +1,101 @@
+//! Watches, limits put in force while trading, and a file that kills: through the processes people run.
+
+use serde_json::Value;
+use tests_system::{Options, Rig, turn, wait_for};
+
+fn risk(rig: &Rig) -> Value {
+    rig.cli(&["risk"]).unwrap()
+}
+
+fn trades_on(rig: &Rig, what: &str) {
+    let before = rig.counter("acks").unwrap();
+    wait_for(what, || {
+        (rig.counter("acks").ok()? > before + 5).then_some(())
+    })
+    .unwrap_or_else(|error| panic!("{error}\n{}", rig.tails()));
+}
+
+#[test]
+fn a_watch_halts_a_name_resumes_a_file_kills_and_all_of_it_is_on_record() {
+    let _turn = turn();
+    let options = Options {
+        venues: vec![("binance", "BTCUSDT")],
+        config: "currency = \"USDT\"\nday_loss_max = \"1000000\"\nexposure_max = \"1000000\"\n"
+            .into(),
+        ..Options::default()
+    };
+    let rig = Rig::trading("risk", &options).unwrap();
+    trades_on(
+        &rig,
+        "money is counted, and trading goes on within its limits",
+    );
+    let lane = risk(&rig)["lanes"][0].clone();
+    assert_eq!(lane["currency"], "USDT");
+    assert_eq!(lane["is_counted"], true, "{lane}");
+    assert!(lane["exposure"]["used_ppm"].as_u64().unwrap() > 0, "{lane}");
+
+    // A basis point: whatever moves at all trips it.
+    let watch = |bps: &str| {
+        let set = ["limits", "set", "--by", "ann", "--move-bps-max", bps];
+        assert_eq!(rig.cli(&set).unwrap()["who"], "ann");
+    };
+    watch("1");
+    wait_for("the instrument is halted, and its orders are gone", || {
+        let is_halted = risk(&rig)["halts"][0]["rule"] == "market_move";
+        (is_halted && rig.open_at_venue().ok()? == 0).then_some(())
+    })
+    .unwrap_or_else(|error| panic!("{error}\n{}", rig.tails()));
+    watch("0");
+    let resume = [
+        "resume", "binance", "BTCUSDT", "--by", "ann", "--wait-s", "30",
+    ];
+    assert_eq!(rig.cli(&resume).unwrap()["outcome"], "done");
+    trades_on(&rig, "trading after the halt");
+
+    let file = rig.dir().join("state/kill");
+    std::fs::write(&file, "the desk called\n").unwrap();
+    let kill = wait_for("the file kills", || {
+        let kill = rig.cli(&["status"]).ok()?["kill"].clone();
+        (kill["is_killed"] == true).then_some(kill)
+    });
+    let kill = kill.unwrap();
+    assert_eq!(
+        (&kill["by"], &kill["reason"]),
+        (&"file".into(), &"the desk called".into())
+    );
+    let refused = rig.cli(&["arm", "--by", "ann"]).unwrap();
+    assert_eq!(
+        refused["outcome"], "refused",
+        "while the file is there: {refused}"
+    );
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(rig.cli(&["arm", "--by", "ann"]).unwrap()["outcome"], "done");
+    trades_on(&rig, "trading after the kill");
+
+    assert_eq!(
+        rig.cli(&["reconcile", "binance", "--wait-s", "30"])
+            .unwrap()["outcome"],
+        "done"
+    );
+    let positions = rig.cli(&["positions"]).unwrap();
+    let whole = positions["strategies"].as_array().unwrap();
+    assert!(
+        whole.iter().all(|part| part["strategy"] == 0),
+        "{positions}"
+    );
+    wait_for("the record is in the database", || {
+        let rows = rig
+            .sql("select kind, coalesce(rule, ''), coalesce(who, '') from risk_events")
+            .ok()?;
+        let has =
+            |kind: &str, rule: &str, who: &str| rows.iter().any(|row| row == &[kind, rule, who]);
+        let is_whole = has("risk", "market_move", "")
+            && has("halt", "market_move", "")
+            && has("resume", "market_move", "ann")
+            && has("switch", "kill", "file")
+            && rows.iter().any(|row| row[0] == "limits" && row[2] == "ann");
+        is_whole.then_some(())
+    })
+    .unwrap();
+    rig.ends_equal().unwrap();
+}
