@@ -13,7 +13,6 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
-pub mod capture;
 pub mod cli;
 pub mod control;
 pub mod daemon;

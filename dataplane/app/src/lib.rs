@@ -12,11 +12,19 @@ use std::sync::atomic::AtomicBool;
 /// The trading process of one node. It needs no control plane to run: prices in, orders out, everything
 /// it does published in shared memory.
 #[derive(Parser)]
-#[command(name = "spinlane-dataplane", version)]
+#[command(
+    name = "spinlane-dataplane",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 struct Cli {
+    /// Something else than to trade.
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// The node's configuration file.
-    #[arg(long)]
-    config: PathBuf,
+    #[arg(long, required = true)]
+    config: Option<PathBuf>,
     /// Check the configuration, say what would run, and exit.
     #[arg(long)]
     check: bool,
@@ -26,6 +34,13 @@ struct Cli {
     /// End when the process that started this one ends (for demos and tests).
     #[arg(long)]
     die_with_parent: bool,
+}
+
+/// What the program does beside trading.
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// Run recordings through the engine and paper exchanges; prints one JSON document.
+    Backtest(dp_backtest::Args),
 }
 
 /// Exit code for a bad command line or configuration.
@@ -46,6 +61,7 @@ const LOG_LINES_MAX: usize = 16 << 10;
 /// ```
 pub fn main(kinds: &[Kind]) -> ExitCode {
     let cli = Cli::parse();
+    let words = if cli.verb.is_some() { "warn" } else { "info" };
     // Lanes speak rarely, but their words must not wait for whoever reads the standard error.
     let (writer, log) = tracing_appender::non_blocking::NonBlockingBuilder::default()
         .buffered_lines_limit(LOG_LINES_MAX)
@@ -55,7 +71,7 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("SPINLANE_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(words)),
         )
         .with_writer(writer)
         .with_ansi(false)
@@ -66,7 +82,10 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
             tracing::warn!(%error, "cannot follow the parent's end");
         }
     }
-    let config = match dp_config::Config::load(&cli.config) {
+    if let Some(Verb::Backtest(args)) = &cli.verb {
+        return backtest(args, kinds);
+    }
+    let config = match dp_config::Config::load(&cli.config.unwrap_or_default()) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("error: {error}");
@@ -119,6 +138,24 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints the report.
+fn backtest(args: &dp_backtest::Args, kinds: &[Kind]) -> ExitCode {
+    let report = dp_backtest::Options::of(args).and_then(|it| dp_backtest::run(&it, kinds));
+    match report {
+        Ok(report) => match serde_json::to_writer(std::io::stdout().lock(), &report) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: the report cannot be written: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(if error.is_usage() { USAGE } else { 1 })
         }
     }
 }

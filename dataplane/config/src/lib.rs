@@ -64,6 +64,7 @@ mod feeds;
 mod fix;
 mod multicast;
 mod orders;
+mod paper;
 mod roles;
 mod strategy;
 mod transport;
@@ -72,6 +73,7 @@ pub use batches::{BATCHES_BY_LINK, BATCHES_BY_REST, Batches};
 pub use feeds::MarketData;
 pub use fix::{Fix, FixInstrument};
 pub use multicast::{Joined, Multicast, MulticastFeed};
+pub use paper::{Paper, PaperFees, PaperInstrument, Queue};
 pub use roles::Role;
 pub use strategy::{Leg, Strategy};
 pub use transport::{Card, LANE_PORTS_MIN, Ports, Transport, XdpMode};
@@ -102,6 +104,9 @@ pub struct Config {
     /// Limits.
     #[serde(default)]
     pub risk: Risk,
+    /// What stands in for the venues in paper trading and backtests.
+    #[serde(default)]
+    pub paper: Paper,
 }
 
 /// `[node]`.
@@ -120,7 +125,8 @@ pub struct Node {
     /// Market-data ticks each lane's tick ring holds; a power of two.
     #[serde(default = "default_tick_records")]
     pub tick_records: u32,
-    /// `live`: the machine must be what it should be; `test`: what it lacks is told and no more.
+    /// `live`: the machine must be what it should be; `test`: what it lacks is told and no more; `paper`: as `test`,
+    /// and no order leaves ([`Paper`]).
     #[serde(default)]
     pub mode: Mode,
     /// Facts about the machine a live node does without, by name: `isolated`, `huge_pages`, ….
@@ -141,6 +147,8 @@ pub enum Mode {
     Live,
     /// Meets simulators.
     Test,
+    /// Meets venues' market data, and trades on paper: nothing is sent.
+    Paper,
 }
 
 const fn default_journal_records() -> u32 {
@@ -526,6 +534,9 @@ impl Config {
             return refuse(key.clone(), why);
         }
         if let Err((key, why)) = self.check_strategies() {
+            return refuse(key, why);
+        }
+        if let Err((key, why)) = self.check_paper() {
             return refuse(key, why);
         }
         Ok(())

@@ -12,6 +12,8 @@ mod strategies;
 mod tables;
 
 pub use strategies::check;
+pub(crate) use strategies::seat;
+pub(crate) use tables::limits_of;
 
 use crate::budget;
 use crate::cast;

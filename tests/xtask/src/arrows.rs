@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// `package → the workspace packages it may depend on`, normal dependencies only. ARCHITECTURE.md
 /// draws the same table; a venue's row is made for every `dp-venue-*`.
-const ALLOWED: [(&str, &[&str]); 26] = [
+const ALLOWED: [(&str, &[&str]); 28] = [
     ("dp-types", &[]),
     ("dp-config", &["dp-types", "dp-secret"]),
     ("dp-host", &[]),
@@ -27,7 +27,33 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("dp-journal", &["dp-types", "dp-shm"]),
     ("dp-venue-api", &["dp-types", "dp-secret", "dp-wire"]),
     ("dp-transport", &["dp-types", "dp-shm", "dp-tcp"]),
-    ("dp-app", &["dp-types", "dp-config", "dp-strategy", "dp-lane"]),
+    ("dp-capture", &[]),
+    (
+        "dp-backtest",
+        &[
+            "dp-types",
+            "dp-config",
+            "dp-capture",
+            "dp-shm",
+            "dp-book",
+            "dp-strategy",
+            "dp-oms",
+            "dp-paper",
+            "dp-journal",
+            "dp-venue-api",
+            "dp-lane",
+        ],
+    ),
+    (
+        "dp-app",
+        &[
+            "dp-types",
+            "dp-config",
+            "dp-strategy",
+            "dp-lane",
+            "dp-backtest",
+        ],
+    ),
     ("cp-store", &["dp-types", "dp-shm", "dp-journal"]),
     (
         "dp-lane",
@@ -44,6 +70,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
             "dp-strategy",
             "dp-risk",
             "dp-oms",
+            "dp-paper",
             "dp-journal",
             "dp-venue-api",
             "dp-venue-*",
@@ -56,6 +83,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
             "cp-store",
             "dp-types",
             "dp-config",
+            "dp-capture",
             "dp-host",
             "dp-shm",
             "dp-journal",

@@ -229,7 +229,7 @@ impl<'a> Plan<'a> {
         let setup = Setup {
             epoch: self.epoch,
             lane: self.id,
-            limits: self.risk_limits(),
+            limits: crate::offline::node_limits(self.config),
             order_window_ns: self.order_window_ns(),
             venues: cast::venues(self.config, Role::Engine, usize::from(self.id.0)),
             instruments: registry.instruments().to_vec(),
@@ -268,14 +268,5 @@ impl<'a> Plan<'a> {
         let venues = self.config.venues_of(usize::from(self.id.0));
         let longest = venues.into_iter().filter_map(window).max();
         u64::from(longest.unwrap_or(0)) * 1_000_000
-    }
-
-    fn risk_limits(&self) -> dp_risk::NodeLimits {
-        let risk = &self.config.risk;
-        dp_risk::NodeLimits {
-            collar_bps: risk.collar_bps,
-            orders_per_s_max: risk.orders_per_s_max,
-            book_age_ns_max: u64::from(risk.book_age_ms_max) * 1_000_000,
-        }
     }
 }

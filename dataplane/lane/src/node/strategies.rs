@@ -35,58 +35,74 @@ fn find<'k>(kinds: &'k [Kind], name: &str) -> Result<&'k Kind, String> {
 }
 
 impl Plan<'_> {
-    /// Seats every strategy whose last unknown instrument is this venue's.
+    /// As [`seat`].
     pub(super) fn seat_strategies(
         &self,
         registry: &Registry,
         engine: &mut Engine<'_>,
         venue: VenueId,
     ) {
-        for (index, section) in self.config.strategy.iter().enumerate() {
-            let id = StrategyId(index as u16);
-            let legs = section.legs();
-            let is_here = legs
-                .iter()
-                .any(|leg| VenueId::from_name(&leg.venue) == Some(venue));
-            if !is_here || engine.is_seated(id) {
-                continue;
-            }
-            let known = |leg: &dp_config::Leg| {
-                let found =
-                    registry.find(VenueId::from_name(&leg.venue)?, leg.symbol.as_bytes())?;
-                engine.book(found).is_some().then_some(found)
-            };
-            let Some(ids) = legs.iter().map(known).collect::<Option<Vec<_>>>() else {
-                continue;
-            };
-            match self.make(index, &ids, registry) {
-                Ok(made) => {
-                    let symbols: Vec<&str> = legs.iter().map(|leg| leg.symbol.as_str()).collect();
-                    tracing::info!(
-                        strategy = made.name(),
-                        symbols = symbols.join(" "),
-                        "strategy seated"
-                    );
-                    engine.seat(id, &ids, made);
-                }
-                Err(error) => tracing::error!(%error, "a strategy cannot run"),
-            }
+        for error in seat((self.config, self.kinds), registry, engine, venue) {
+            tracing::error!(%error, "a strategy cannot run");
         }
     }
+}
 
-    fn make(
-        &self,
-        index: usize,
-        legs: &[InstrumentId],
-        registry: &Registry,
-    ) -> Result<Boxed, NodeError> {
-        let section = &self.config.strategy[index];
-        let told = |why: String| sentence(format!("strategy[{index}]: {why}"));
-        let kind = find(self.kinds, &section.kind).map_err(told)?;
-        let first = legs.first().and_then(|id| registry.get(*id));
-        let first = first.ok_or_else(|| told("its instrument is not known".into()))?;
-        let values = Values::read(kind.params, first, |name| section.param(name));
-        let made = values.and_then(|values| (kind.make)(&values));
-        made.map_err(|fault| told(fault.to_string()))
+/// What a node's strategies are made from: its configuration, and the kinds there are.
+type Cast<'a> = (&'a Config, &'a [Kind]);
+
+/// Seats every strategy whose last unknown instrument is this venue's. Returns why some cannot run.
+pub(crate) fn seat(
+    (config, kinds): Cast<'_>,
+    registry: &Registry,
+    engine: &mut Engine<'_>,
+    venue: VenueId,
+) -> Vec<NodeError> {
+    let mut faults = Vec::new();
+    for (index, section) in config.strategy.iter().enumerate() {
+        let id = StrategyId(index as u16);
+        let legs = section.legs();
+        let is_here = legs
+            .iter()
+            .any(|leg| VenueId::from_name(&leg.venue) == Some(venue));
+        if !is_here || engine.is_seated(id) {
+            continue;
+        }
+        let known = |leg: &dp_config::Leg| {
+            let found = registry.find(VenueId::from_name(&leg.venue)?, leg.symbol.as_bytes())?;
+            engine.book(found).is_some().then_some(found)
+        };
+        let Some(ids) = legs.iter().map(known).collect::<Option<Vec<_>>>() else {
+            continue;
+        };
+        match make((config, kinds), index, &ids, registry) {
+            Ok(made) => {
+                let symbols: Vec<&str> = legs.iter().map(|leg| leg.symbol.as_str()).collect();
+                tracing::info!(
+                    strategy = made.name(),
+                    symbols = symbols.join(" "),
+                    "strategy seated"
+                );
+                engine.seat(id, &ids, made);
+            }
+            Err(error) => faults.push(error),
+        }
     }
+    faults
+}
+
+fn make(
+    (config, kinds): Cast<'_>,
+    index: usize,
+    legs: &[InstrumentId],
+    registry: &Registry,
+) -> Result<Boxed, NodeError> {
+    let section = &config.strategy[index];
+    let told = |why: String| sentence(format!("strategy[{index}]: {why}"));
+    let kind = find(kinds, &section.kind).map_err(told)?;
+    let first = legs.first().and_then(|id| registry.get(*id));
+    let first = first.ok_or_else(|| told("its instrument is not known".into()))?;
+    let values = Values::read(kind.params, first, |name| section.param(name));
+    let made = values.and_then(|values| (kind.make)(&values));
+    made.map_err(|fault| told(fault.to_string()))
 }
