@@ -24,7 +24,10 @@ mod run;
 mod tape;
 mod thin;
 
-pub use report::{Report, SCHEMA};
+pub use report::{
+    EquityPoint, FillPoint, InstrumentReport, Markout, Report, SCHEMA, Settings, StrategyReport,
+    Total,
+};
 pub use run::{Options, run};
 pub use tape::Source;
 

@@ -14,7 +14,7 @@ pub struct Writer {
 
 enum To {
     Plain(BufWriter<File>),
-    Gzip(GzEncoder<BufWriter<File>>),
+    Gzip(Box<GzEncoder<BufWriter<File>>>),
 }
 
 impl std::fmt::Debug for Writer {
@@ -32,8 +32,8 @@ impl Writer {
             error,
         })?;
         let file = BufWriter::with_capacity(1 << 16, file);
-        let to = if name.ends_with(".gz") {
-            To::Gzip(GzEncoder::new(file, flate2::Compression::fast()))
+        let to = if path.extension().is_some_and(|end| end == "gz") {
+            To::Gzip(Box::new(GzEncoder::new(file, flate2::Compression::fast())))
         } else {
             To::Plain(file)
         };
