@@ -56,7 +56,7 @@ impl Stage {
             let [(from, low), (to, high)] = pair.and_then(|pair| pair.try_into().ok())?;
             let (low, high): (u64, u64) = (low, high.max(low));
             let part = u128::from(high - low) * u128::from(step - from) / u128::from(to - from);
-            Some((low + part as u64) / 2)
+            Some((low + part as u64) >> 1)
         };
         (0..=STEPS).filter_map(at).collect()
     }

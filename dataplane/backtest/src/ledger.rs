@@ -238,7 +238,10 @@ impl Ledger {
 
     /// SHA-256 over every order, amend, cancel, update and fill with its time, in hex.
     pub fn digest(&self) -> String {
-        let hash = self.hash.clone().finalize();
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut text = String::new();
+        for byte in self.hash.clone().finalize() {
+            text += &format!("{byte:02x}");
+        }
+        text
     }
 }

@@ -423,6 +423,7 @@ impl Config {
         let mut config: Self = read(path)?;
         config.check(&path.display().to_string())?;
         config.settle_hearing();
+        config.settle_paper();
         Ok(config)
     }
 

@@ -18,7 +18,7 @@
 //! lot = "0.00001"
 //! ```
 
-use crate::FixInstrument;
+use crate::{FixInstrument, Mode};
 use dp_types::VenueId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -113,8 +113,41 @@ pub struct PaperInstrument {
 }
 
 impl crate::Config {
+    /// Whether the node trades on paper.
+    pub fn is_paper(&self) -> bool {
+        self.node.mode == Mode::Paper
+    }
+
+    /// A paper run has shared memory and a state directory of its own, beside those of the live node with the same
+    /// file: what one holds, the other never sees.
+    pub(crate) fn settle_paper(&mut self) {
+        if self.is_paper() {
+            self.node.shm.as_mut_os_string().push("-paper");
+            self.node.state_dir.push("paper");
+        }
+    }
+
+    /// What a node on paper cannot have. Errors: as [`Config::check_paper`].
+    fn check_paper_node(&self) -> Result<(), (String, String)> {
+        if !self.is_paper() {
+            return Ok(());
+        }
+        if !self.store.dsn.is_empty() {
+            let why = "a paper run has a private cluster, apart from the live orders: leave it out";
+            return Err(("store.dsn".into(), why.into()));
+        }
+        match self.lane.iter().position(|lane| !lane.is_whole()) {
+            None => Ok(()),
+            Some(at) => {
+                let why = "on paper a lane does everything: leave it out";
+                Err((format!("lane[{at}].roles"), why.into()))
+            }
+        }
+    }
+
     /// Errors: the key, and what is wrong with it.
     pub(crate) fn check_paper(&self) -> Result<(), (String, String)> {
+        self.check_paper_node()?;
         let paper = &self.paper;
         for (key, us) in [
             ("feed_us", paper.feed_us),
@@ -169,6 +202,18 @@ mod tests {
         assert_eq!(config.paper.queue, Queue::Behind);
         assert_eq!(config.paper.fees["binance"].maker_ppm, -5);
         assert_eq!(config.paper.instrument[0].rules.base, "BTC");
+    }
+
+    #[test]
+    fn a_paper_node_shares_nothing_with_the_live_one() {
+        let live = load(GOOD).unwrap();
+        let text = GOOD.replace("[node]", "[node]\nmode = \"paper\"");
+        let paper = load(&text).unwrap();
+        assert!(paper.is_paper() && !live.is_paper());
+        assert_eq!(paper.node.shm.to_str(), Some("/dev/shm/t-paper"));
+        assert_eq!(paper.node.state_dir, live.node.state_dir.join("paper"));
+        let error = load(&format!("{text}\n[store]\ndsn = \"host=x\"")).unwrap_err();
+        assert!(error.contains("store.dsn"), "{error}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::any_venue::AnyVenue;
 use crate::desk::{Desk, Local, OnInstruments};
 use crate::engine::Engine;
 use crate::link::Link;
+use crate::paper::Paper;
 use crate::resolve::Inbox;
 use crate::roles::Remote;
 use crate::session::Sessions;
@@ -40,6 +41,8 @@ pub struct Cycle<T, D> {
 
 /// Feed, engine, gateway and journal in one thread.
 pub type Lane<'r, T> = Cycle<T, Local<'r>>;
+/// As [`Lane`], on paper.
+pub type PaperLane<'r, T> = Cycle<T, Paper<'r>>;
 /// Feed or gateway or both, for an engine in another lane.
 pub type RemoteLane<'r, T> = Cycle<T, Remote<'r>>;
 
@@ -109,6 +112,26 @@ impl<'r, T: Transport> Lane<'r, T> {
     /// The engine, for tests and read-outs.
     pub const fn engine(&self) -> &Engine<'r> {
         &self.desk.engine
+    }
+}
+
+impl<'r, T: Transport> PaperLane<'r, T> {
+    /// Puts the parts together; `exchanges` stand in for the venues, whose order links are not among the parts.
+    pub fn paper(parts: Parts<'r, T>, exchanges: Vec<(VenueId, dp_paper::Setup)>) -> Self {
+        let Parts {
+            id,
+            transport,
+            clock,
+            registry,
+            engine,
+            venues,
+            idle,
+            addresses,
+            on_instruments,
+        } = parts;
+        let desk = Paper::new(id, engine, on_instruments, exchanges);
+        let sessions = Sessions::new(transport, clock, registry, venues, addresses);
+        Self::of(sessions, desk, idle)
     }
 }
 

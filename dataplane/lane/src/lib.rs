@@ -35,7 +35,7 @@ pub use desk::{Desk, Fact, Local, OnInstruments, Outcome, VenueLinks};
 pub use engine::{Action, Engine, Setup, VenueState};
 pub use fix::FixLink;
 pub use further::{further_feed, is_of_feed};
-pub use lane::{Cycle, Lane, Parts, RemoteLane, RemoteParts};
+pub use lane::{Cycle, Lane, PaperLane, Parts, RemoteLane, RemoteParts};
 pub use link::{Link, LinkEvent, LinkFault};
 pub use orders::AnyOrders;
 pub use paper::Paper;

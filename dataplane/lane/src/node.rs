@@ -110,13 +110,14 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
     let ways = Ways::prepare(config, &topology)?;
     let past = take_over(&region, &config.node.shm)?;
     let told: Vec<&Region> = past.iter().chain([&region]).collect();
+    past::keep_apart(config, &told)?;
     let last_epoch = told.iter().map(|region| region.epoch()).max();
     let last_epoch = last_epoch.unwrap_or(Epoch(0));
     let epoch = dp_journal::epoch::next(&config.node.state_dir, last_epoch)?;
     let clock = Clock::calibrate(CALIBRATE_MS);
     let now = clock.now().unix;
     let starts = region.begin_run(epoch, clock.tsc_hz(), now);
-    region.set_node(&config.node.name);
+    region.set_node(&past::shown_name(config));
     // The lease stub: always held, by whoever started last. The check before each send is the real one.
     region.lease().hold_always(epoch);
     let is_fresh = !matches!(opened, Opened::Reused);
@@ -136,6 +137,9 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
         lanes = config.lane.len(),
         "dataplane starts"
     );
+    if config.is_paper() {
+        tracing::warn!("PAPER: no order leaves this node; fills are made of the market data");
+    }
 
     // Before there are lanes: what they map later is locked too.
     host::lock_memory();

@@ -48,19 +48,17 @@ impl Strategy for BidOnce {
 
 const PARAMS: [Param; 1] = [Param::qty("qty", "how much")];
 
-fn make(values: &Values) -> Result<dp_strategy::Boxed, ParamFault> {
-    Ok(Box::new(BidOnce {
-        qty: Qty(values.get(0)),
-        is_done: false,
-    }))
-}
-
 const BID_ONCE: Kind = Kind {
     name: "bid_once",
     help: "bids once",
     params: &PARAMS,
     legs: (1, 1),
-    make,
+    make: |values| {
+        Ok(Box::new(BidOnce {
+            qty: Qty(values.get(0)),
+            is_done: false,
+        }))
+    },
 };
 
 /// A directory with recordings.

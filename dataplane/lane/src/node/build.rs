@@ -6,7 +6,8 @@ use crate::cast::{self, Part};
 use crate::cost;
 use crate::engine::{Engine, Setup};
 use crate::host::{self, Turnstile};
-use crate::lane::{Lane, Parts, RemoteLane, RemoteParts};
+use crate::lane::{Lane, PaperLane, Parts, RemoteLane, RemoteParts};
+use crate::offline;
 use crate::resolve::Inbox;
 use crate::roles::{EngineLane, EngineParts, Peer, Remote, RemoteSetup};
 use crate::wall::Wall;
@@ -86,8 +87,16 @@ impl<'a> Plan<'a> {
             let mut lane = self.build_remote(part, parts, transport)?;
             self.set_out(calls, start, || lane.run(stop));
         } else {
-            let mut lane = self.build(parts, transport)?;
-            self.set_out(calls, start, || lane.run(stop));
+            let parts = self.parts(parts, transport)?;
+            if self.config.is_paper() {
+                let mut lane = PaperLane::paper(parts, self.exchanges());
+                self.hear(&mut lane)?;
+                self.set_out(calls, start, || lane.run(stop));
+            } else {
+                let mut lane = Lane::new(parts);
+                self.hear(&mut lane)?;
+                self.set_out(calls, start, || lane.run(stop));
+            }
         }
         Ok(())
     }
@@ -116,11 +125,12 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn build<T: Transport>(
+    /// What a lane that does everything is made of.
+    fn parts<T: Transport>(
         self,
         (mut registry, venues, addresses): Machines,
         transport: T,
-    ) -> Result<Lane<'a, T>, NodeError> {
+    ) -> Result<Parts<'a, T>, NodeError> {
         let wall = self.wall()?;
         let machines = self.machines(&mut registry, venues)?;
         let engine = self.engine(wall, &registry);
@@ -133,7 +143,7 @@ impl<'a> Plan<'a> {
                 seated = true;
             }
         };
-        let mut lane = Lane::new(Parts {
+        Ok(Parts {
             id: self.id,
             transport,
             clock: self.clock,
@@ -143,9 +153,15 @@ impl<'a> Plan<'a> {
             idle: self.idle(),
             addresses,
             on_instruments: Box::new(on_instruments),
-        });
-        self.hear(&mut lane)?;
-        Ok(lane)
+        })
+    }
+
+    /// What stands in for the lane's venues on paper. Its ids are not those of another run.
+    fn exchanges(&self) -> Vec<(VenueId, dp_paper::Setup)> {
+        let venues = cast::venues(self.config, Role::Engine, usize::from(self.id.0));
+        let ids_above = u64::from(self.epoch.0) << 40;
+        let exchange = |venue| (venue, offline::exchange(self.config, venue, ids_above));
+        venues.into_iter().map(exchange).collect()
     }
 
     /// A feed or gateway lane.
@@ -229,7 +245,7 @@ impl<'a> Plan<'a> {
         let setup = Setup {
             epoch: self.epoch,
             lane: self.id,
-            limits: crate::offline::node_limits(self.config),
+            limits: offline::node_limits(self.config),
             order_window_ns: self.order_window_ns(),
             venues: cast::venues(self.config, Role::Engine, usize::from(self.id.0)),
             instruments: registry.instruments().to_vec(),
