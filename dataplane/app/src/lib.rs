@@ -2,6 +2,8 @@
 //! with strategies of your own alike.
 #![forbid(unsafe_code)]
 
+mod record;
+
 use clap::Parser;
 use dp_strategy::Kind;
 use std::path::PathBuf;
@@ -41,6 +43,8 @@ struct Cli {
 enum Verb {
     /// Run recordings through the engine and paper exchanges; prints one JSON document.
     Backtest(dp_backtest::Args),
+    /// Record the venues' market data into capture files, without trading and without keys.
+    Record(record::Args),
 }
 
 /// Exit code for a bad command line or configuration.
@@ -82,8 +86,10 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
             tracing::warn!(%error, "cannot follow the parent's end");
         }
     }
-    if let Some(Verb::Backtest(args)) = &cli.verb {
-        return backtest(args, kinds);
+    match &cli.verb {
+        Some(Verb::Backtest(args)) => return backtest(args, kinds),
+        Some(Verb::Record(args)) => return recording(args),
+        None => {}
     }
     let config = match dp_config::Config::load(&cli.config.unwrap_or_default()) {
         Ok(config) => config,
@@ -116,13 +122,13 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
     if cli.mend {
         return mend(&config);
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        if let Err(error) = signal_hook::flag::register(signal, Arc::clone(&stop)) {
+    let stop = match stop_word() {
+        Ok(stop) => stop,
+        Err(error) => {
             eprintln!("error: cannot listen for signals: {error}");
             return ExitCode::FAILURE;
         }
-    }
+    };
     let outcome = dp_lane::node::run(&config, kinds, &stop);
     if let Err(error) = &outcome {
         tracing::error!(%error, "the dataplane ends");
@@ -140,6 +146,29 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Set by the signals that ask to end.
+fn stop_word() -> std::io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+/// Records, and says what.
+fn recording(args: &record::Args) -> ExitCode {
+    let recorded = stop_word().map_err(|error| format!("cannot listen for signals: {error}"));
+    match recorded.and_then(|stop| record::run(args, &stop)) {
+        Ok(report) if args.json => println!("{report}"),
+        Ok(report) => print!("{}", record::text(&report)),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 /// Prints the report.

@@ -15,6 +15,7 @@ use crate::paper::Paper;
 use crate::resolve::Inbox;
 use crate::roles::Remote;
 use crate::session::Sessions;
+use crate::tap::Tap;
 use dp_shm::{Counter, Stage};
 use dp_transport::{Clock, Group, Idle, OpenError, Transport};
 use dp_types::{LaneId, Now, UnixNanos, VenueId};
@@ -168,6 +169,11 @@ impl<T: Transport, D: Desk> Cycle<T, D> {
     /// Errors: [`OpenError`].
     pub fn hear(&mut self, venue: VenueId, line: u8, group: &Group) -> Result<(), OpenError> {
         self.sessions.hear(venue, line, group)
+    }
+
+    /// Copies what market data links hear and say from now on.
+    pub fn record(&mut self, tap: Tap) {
+        self.sessions.tap = Some(Box::new(tap));
     }
 
     /// Turns until told to stop and the desk is done, or until stopping has taken [`Desk::STOP_NS_MAX`].

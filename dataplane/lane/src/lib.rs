@@ -26,6 +26,7 @@ mod race;
 mod resolve;
 pub mod roles;
 mod session;
+pub mod tap;
 mod wall;
 pub mod way;
 

@@ -21,6 +21,7 @@ use crate::cost::{self, Subject};
 use crate::host;
 use crate::orders;
 use crate::resolve::{inbox, resolve, watch};
+use crate::tap::Tap;
 use crate::way::{Way, Ways};
 use dp_config::{Config, ConfigError};
 use dp_host::Placement;
@@ -74,6 +75,21 @@ struct Shared {
 ///
 /// Errors: [`NodeError`], before any lane has started.
 pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
+    run_with((config, kinds), None, stop)
+}
+
+/// As [`run`], on paper and with what market data links hear and say copied to `tap`.
+///
+/// Errors: as [`run`].
+pub fn record(config: &Config, tap: &Tap, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
+    run_with((config, &[]), Some(tap), stop)
+}
+
+fn run_with(
+    (config, kinds): (&Config, &[Kind]),
+    tap: Option<&Tap>,
+    stop: &Arc<AtomicBool>,
+) -> Result<(), NodeError> {
     check(config, kinds).map_err(sentence)?;
     budget::check(config).map_err(sentence)?;
     orders::check(config).map_err(sentence)?;
@@ -181,6 +197,7 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
                 recovered: &recovered,
                 shared: &shared,
                 subject,
+                tap,
             };
             let venues = plan.venues();
             let addresses = inbox();
@@ -258,4 +275,6 @@ struct Plan<'a> {
     shared: &'a Mutex<Shared>,
     /// Where the lane tells who it is, once it has confined itself.
     subject: &'a OnceLock<Subject>,
+    /// Where market data links are copied to.
+    tap: Option<&'a Tap>,
 }

@@ -51,6 +51,8 @@ const ALLOWED: [(&str, &[&str]); 28] = [
             "dp-config",
             "dp-strategy",
             "dp-lane",
+            "dp-shm",
+            "dp-capture",
             "dp-backtest",
         ],
     ),

@@ -90,6 +90,9 @@ impl<'a> Plan<'a> {
             let parts = self.parts(parts, transport)?;
             if self.config.is_paper() {
                 let mut lane = PaperLane::paper(parts, self.exchanges());
+                if let Some(tap) = self.tap {
+                    lane.record(tap.clone());
+                }
                 self.hear(&mut lane)?;
                 self.set_out(calls, start, || lane.run(stop));
             } else {
