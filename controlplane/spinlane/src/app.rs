@@ -8,7 +8,7 @@ use crate::view::latency::Latency;
 use crate::view::orders::{Order, Orders};
 use crate::view::positions::Positions;
 use crate::view::status::Status;
-use crate::{backtest, control, daemon, demo, replay, report, venue_list, venue_tools};
+use crate::{backtest, control, daemon, demo, record, replay, report, venue_list, venue_tools};
 use anyhow::Context;
 use clap::CommandFactory;
 use serde::Serialize;
@@ -24,6 +24,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => daemon::run(&Target::find(&cli.node)?, &args)?,
         Command::Replay(args) => replay::run(&args, as_json)?,
         Command::Backtest(args) => backtest::run(&args, cli.node.config.as_deref(), as_json)?,
+        Command::Record(args) => record::run(&args, cli.node.config.as_deref(), as_json)?,
         Command::Venue(VenueCommand::List) => venue_list::run(as_json)?,
         Command::Venue(VenueCommand::Decode(args)) => venue_tools::decode(&args.venue)?,
         Command::Venue(VenueCommand::Reasons) => print!("{}", venue_tools::reasons(as_json)),

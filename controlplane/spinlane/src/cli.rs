@@ -65,6 +65,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Run recordings through the engine, its strategies and paper exchanges; needs --config.
     Backtest(BacktestArgs),
+    /// Record the venues' market data into capture files, without trading and without keys; needs --config.
+    Record(RecordArgs),
     /// A venue's formats and signatures.
     #[command(subcommand)]
     Venue(VenueCommand),
@@ -173,6 +175,17 @@ impl BacktestArgs {
         words.extend(self.files.iter().map(Into::into));
         words
     }
+}
+
+/// `record`.
+#[derive(Debug, Clone, Args)]
+pub struct RecordArgs {
+    /// Directory of the recordings, one a venue; made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// How long; without, until Ctrl-C.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    pub seconds: Option<u64>,
 }
 
 /// Which half of a pair this node is.

@@ -22,6 +22,7 @@ pub mod demo;
 pub mod fail;
 pub mod leftovers;
 pub mod names;
+pub mod record;
 pub mod replay;
 pub mod report;
 pub mod table;

@@ -1,6 +1,6 @@
 //! A node on paper, and a recorder, against the simulated venues: both hear everything and say nothing of their own.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests_system::{Options, Rig, turn, wait_for};
 
 /// What is left behind otherwise: a run on paper has shared memory of its own.
@@ -27,9 +27,9 @@ fn assert_untouched(rig: &Rig) {
     let record = rig.sim_get("/record").unwrap();
     for venue in ["binance", "okx"] {
         for rows in ["orders", "fills", "refused"] {
-            assert_eq!(record[venue][rows], serde_json::json!([]), "{venue} {rows}");
+            assert_eq!(record[venue][rows], json!([]), "{venue} {rows}");
         }
-        assert_eq!(record[venue]["requests"], serde_json::json!({}), "{venue}");
+        assert_eq!(record[venue]["counts"]["requests"], json!({}), "{venue}");
     }
 }
 
@@ -85,7 +85,51 @@ fn a_node_on_paper_gets_fills_and_the_venues_see_nothing() {
     assert!(log.contains("name another node.shm"), "{log}");
 }
 
-#[allow(dead_code)]
-fn number(value: &Value, key: &str) -> u64 {
-    value[key].as_u64().unwrap_or(u64::MAX)
+/// What was recorded, replayed: nothing unread, nothing missing, and the books the recorder ended with.
+#[test]
+fn a_recording_replays_to_the_same_books() {
+    let _turn = turn();
+    let rig = Rig::new("record", &options()).unwrap();
+    let out = rig.dir().join("recorded");
+    let out_text = out.to_str().unwrap();
+    let report = rig
+        .cli(&["record", "--out", out_text, "--seconds", "6"])
+        .unwrap();
+    assert_eq!(
+        (&report["outcome"], &report["lost"]),
+        (&json!("done"), &json!(0)),
+        "{report}"
+    );
+    for (venue, symbol) in [("binance", "BTCUSDT"), ("okx", "BTC-USDT")] {
+        let file = out.join(format!("{venue}.jsonl.gz"));
+        let replayed = spinlane::replay::replay_file(venue, &file).unwrap();
+        assert_eq!(replayed["decode_errors"], 0, "{}", replayed["first_error"]);
+        let book = &replayed["symbols"][symbol];
+        assert_eq!(
+            (&book["gaps"], &book["synced"]),
+            (&json!(0), &json!(true)),
+            "{venue}"
+        );
+        assert!(
+            book["messages"].as_u64() > Some(20),
+            "{venue}: {}",
+            book["messages"]
+        );
+        let books = report["books"].as_array().unwrap();
+        let own = books.iter().find(|own| own["symbol"] == symbol).unwrap();
+        assert_eq!(number(&own["bid"]), number(&book["bids"][0][0]), "{venue}");
+        assert_eq!(number(&own["ask"]), number(&book["asks"][0][0]), "{venue}");
+    }
+    assert_untouched(&rig);
+    // Nothing is written over.
+    assert!(
+        rig.cli(&["record", "--out", out_text, "--seconds", "1"])
+            .is_err()
+    );
+}
+
+/// A price, whichever zeros it ends with.
+fn number(text: &Value) -> String {
+    let text = text.as_str().unwrap();
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

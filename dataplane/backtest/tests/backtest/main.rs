@@ -2,7 +2,7 @@
 
 mod rig;
 
-use dp_backtest::{InstrumentReport, Report};
+use dp_backtest::{Args, InstrumentReport, Options, Report};
 use dp_types::VenueId;
 use rig::{Binance, MS, Rig, START, go, okx_book};
 use std::path::PathBuf;
@@ -226,6 +226,33 @@ fn two_recordings_are_one_market_for_an_arbitrage() {
     );
 }
 
+/// Delays as a node measured them: drawn by the seed.
+#[test]
+fn measured_delays_are_drawn_by_the_seed() {
+    let rig = Rig::new();
+    let path = rig.write("binance.jsonl", &walk().records);
+    let measured = rig.keep(
+        "latency.json",
+        r#"{"outcome":"done","all":[{"stage":"order_to_ack","count":9,"p50_ns":2000000,"p99_ns":9000000,
+            "p999_ns":20000000,"max_ns":30000000}]}"#,
+    );
+    let args = |seed| Args {
+        config: rig.keep("node.toml", &rig::config(MAKER)),
+        strategies: Vec::new(),
+        feed_us: Some(0),
+        order_us: None,
+        answer_us: None,
+        latency: Some(measured.clone()),
+        queue: None,
+        seed: Some(seed),
+        repeat: 1,
+        files: vec![format!("binance={}", path.display())],
+    };
+    let digest = |seed| go(&Options::of(&args(seed)).unwrap()).digest;
+    assert_eq!(digest(1), digest(1));
+    assert_ne!(digest(1), digest(2));
+}
+
 #[test]
 fn what_cannot_be_is_refused_with_the_mend() {
     let rig = Rig::new();
@@ -261,9 +288,26 @@ fn a_real_recording_is_read_whole() {
         println!("SKIPPED: {} is not there", path.display());
         return;
     }
-    let rig = Rig::new();
-    let strategy = MAKER.replace("half_spread_ticks = 2", "half_spread_ticks = 10");
-    let report = go(&rig.options(&strategy, &[(VenueId::BINANCE, &path)]));
+    let args = Args {
+        config: concat!(env!("CARGO_MANIFEST_DIR"), "/example.toml").into(),
+        strategies: vec!["maker".into()],
+        feed_us: None,
+        order_us: Some(250),
+        answer_us: None,
+        latency: None,
+        queue: Some("behind".into()),
+        seed: None,
+        repeat: 1,
+        files: vec![path.display().to_string()],
+    };
+    let options = Options::of(&args).unwrap();
+    let report = go(&options);
+    let settings = &report.settings;
+    assert_eq!(
+        (settings.queue, settings.order_us, settings.answer_us),
+        ("behind", Some(250), Some(300))
+    );
+    assert_eq!(settings.files[0].0, "binance", "by its directory");
     assert_eq!(
         (report.messages, report.decode_errors, report.gaps),
         (41_249, 0, 0)

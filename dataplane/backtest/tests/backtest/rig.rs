@@ -83,9 +83,14 @@ impl Rig {
         path
     }
 
+    pub fn keep(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
     pub fn options(&self, strategies: &str, sources: &[(VenueId, &Path)]) -> Options {
-        let path = self.dir.path().join("node.toml");
-        std::fs::write(&path, config(strategies)).unwrap();
+        let path = self.keep("node.toml", &config(strategies));
         let source = |(venue, path): &(VenueId, &Path)| Source {
             venue: *venue,
             path: path.to_path_buf(),
@@ -105,7 +110,7 @@ pub fn go(options: &Options) -> Report {
     run(options, &[&SHIPPED[..], &[BID_ONCE]].concat()).unwrap()
 }
 
-fn config(strategies: &str) -> String {
+pub fn config(strategies: &str) -> String {
     format!(
         r#"
 [node]
