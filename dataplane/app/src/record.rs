@@ -88,7 +88,7 @@ pub fn text(report: &Value) -> String {
 /// Leaves what a recording needs: venues and symbols, one lane for all, no strategy, no keys, memory of its own.
 fn strip(config: &mut Config, state_dir: &Path, shm: &Path) -> Result<(), String> {
     config.node.mode = Mode::Paper;
-    config.node.state_dir = state_dir.to_owned();
+    state_dir.clone_into(&mut config.node.state_dir);
     shm.clone_into(&mut config.node.shm);
     config.strategy.clear();
     for (name, venue) in &mut config.venue {

@@ -40,6 +40,8 @@ pub struct Report {
     pub wall_ms: u64,
     /// Messages a second of that time.
     pub messages_per_s: u64,
+    /// Events a second of that time.
+    pub events_per_s: u64,
     /// SHA-256 over every order, amend, cancel, update and fill with its time.
     pub digest: String,
     /// By strategy.

@@ -218,7 +218,10 @@ pub fn run(options: &Options, kinds: &[Kind]) -> Result<Report, BacktestError> {
     let Session {
         desk, ledger, now, ..
     } = session;
-    let per_s = u128::from(readers.messages) * 1_000_000 / wall.as_micros().max(1);
+    let per_s = |count: u64| {
+        let per_s = u128::from(count) * 1_000_000 / wall.as_micros().max(1);
+        u64::try_from(per_s).unwrap_or(u64::MAX)
+    };
     Ok(Report {
         schema: SCHEMA,
         outcome: "done",
@@ -231,7 +234,8 @@ pub fn run(options: &Options, kinds: &[Kind]) -> Result<Report, BacktestError> {
         gaps: desk.wall().counters.get(Counter::Gaps),
         lost_records: ledger.lost,
         wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
-        messages_per_s: u64::try_from(per_s).unwrap_or(u64::MAX),
+        messages_per_s: per_s(readers.messages),
+        events_per_s: per_s(readers.events),
         digest: ledger.digest(),
         strategies: report::strategies(&ledger, &readers.registry),
     })

@@ -56,6 +56,9 @@
 //! [risk]
 //! order_qty_max = { BTCUSDT = "0.01" }    # a symbol missing here or below cannot trade
 //! position_max = { BTCUSDT = "0.05" }
+//!
+//! [paper]                                 # paper trading and backtests; see `paper`
+//! order_us = 300
 //! ```
 #![forbid(unsafe_code)]
 

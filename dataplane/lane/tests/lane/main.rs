@@ -2,4 +2,5 @@
 
 mod engine;
 mod feeds;
+mod paper;
 mod roles;
