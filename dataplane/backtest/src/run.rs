@@ -12,9 +12,9 @@ use dp_paper::Delay;
 use dp_shm::layout::Shape;
 use dp_shm::{Counter, Region};
 use dp_strategy::Kind;
+use dp_transport::clock;
 use dp_types::{Epoch, InstrumentId, LaneId, Now, StrategyId, Tsc, UnixNanos, VenueId};
 use std::path::Path;
-use std::time::Instant;
 
 /// Records of the journal: read after every message, of which none causes so many.
 const JOURNAL_RECORDS: u32 = 1 << 14;
@@ -158,7 +158,7 @@ fn source(config: &Config, file: &str) -> Result<Source, BacktestError> {
 pub fn run(options: &Options, kinds: &[Kind]) -> Result<Report, BacktestError> {
     let config = &options.config;
     dp_lane::node::check(config, kinds).map_err(BacktestError::Usage)?;
-    let started = Instant::now();
+    let started = clock::unix_now();
     let mut readers = Readers::new(config)?;
     learn(options, &mut readers)?;
     let mut tape = Tape::open(options.sources.clone(), options.repeat)?;
@@ -214,12 +214,12 @@ pub fn run(options: &Options, kinds: &[Kind]) -> Result<Report, BacktestError> {
         }
     }
     session.look();
-    let wall = started.elapsed();
+    let wall_ns = clock::unix_now().since(started);
     let Session {
         desk, ledger, now, ..
     } = session;
     let per_s = |count: u64| {
-        let per_s = u128::from(count) * 1_000_000 / wall.as_micros().max(1);
+        let per_s = u128::from(count) * 1_000_000_000 / u128::from(wall_ns.max(1));
         u64::try_from(per_s).unwrap_or(u64::MAX)
     };
     Ok(Report {
@@ -233,7 +233,7 @@ pub fn run(options: &Options, kinds: &[Kind]) -> Result<Report, BacktestError> {
         decode_errors: readers.decode_errors,
         gaps: desk.wall().counters.get(Counter::Gaps),
         lost_records: ledger.lost,
-        wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+        wall_ms: wall_ns / 1_000_000,
         messages_per_s: per_s(readers.messages),
         events_per_s: per_s(readers.events),
         digest: ledger.digest(),

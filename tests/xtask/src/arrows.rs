@@ -41,6 +41,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
             "dp-paper",
             "dp-journal",
             "dp-venue-api",
+            "dp-transport",
             "dp-lane",
         ],
     ),
