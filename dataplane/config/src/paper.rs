@@ -206,9 +206,11 @@ mod tests {
 
     #[test]
     fn a_paper_node_shares_nothing_with_the_live_one() {
-        let live = load(GOOD).unwrap();
+        let mut live = load(GOOD).unwrap();
+        live.settle_paper();
         let text = GOOD.replace("[node]", "[node]\nmode = \"paper\"");
-        let paper = load(&text).unwrap();
+        let mut paper = load(&text).unwrap();
+        paper.settle_paper();
         assert!(paper.is_paper() && !live.is_paper());
         assert_eq!(paper.node.shm.to_str(), Some("/dev/shm/t-paper"));
         assert_eq!(paper.node.state_dir, live.node.state_dir.join("paper"));
