@@ -11,7 +11,8 @@ use crate::view::risk::Risk;
 use crate::view::status::Status;
 use crate::view::strategies::{Kinds, Strategies};
 use crate::{
-    control, daemon, demo, halts, limits, replay, report, strategy, venue_list, venue_tools,
+    backtest, control, daemon, demo, halts, limits, record, replay, report, strategy, venue_list,
+    venue_tools,
 };
 use anyhow::Context;
 use clap::CommandFactory;
@@ -27,6 +28,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => return demo::run(&args, as_json),
         Command::Run(args) => daemon::run(&Target::find(&cli.node)?, &args)?,
         Command::Replay(args) => replay::run(&args, as_json)?,
+        Command::Backtest(args) => backtest::run(&args, cli.node.config.as_deref(), as_json)?,
+        Command::Record(args) => record::run(&args, cli.node.config.as_deref(), as_json)?,
         Command::Venue(VenueCommand::List) => venue_list::run(as_json)?,
         Command::Venue(VenueCommand::Decode(args)) => venue_tools::decode(&args.venue)?,
         Command::Venue(VenueCommand::Reasons) => print!("{}", venue_tools::reasons(as_json)),

@@ -3,6 +3,7 @@
 use crate::replay::ReplayArgs;
 use crate::venue_tools::VenueArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Spinlane: trades crypto from a colocation cage, and tells the truth about it.
@@ -62,6 +63,10 @@ pub enum Command {
     Run(RunArgs),
     /// Run recorded messages of a venue through the live decode and book code.
     Replay(ReplayArgs),
+    /// Run recordings through the engine, its strategies and paper exchanges; needs --config.
+    Backtest(BacktestArgs),
+    /// Record the venues' market data into capture files, without trading and without keys; needs --config.
+    Record(RecordArgs),
     /// A venue's formats and signatures.
     #[command(subcommand)]
     Venue(VenueCommand),
@@ -117,6 +122,81 @@ pub struct DemoArgs {
     /// Directory for state, logs and the report; made where it is missing. Default: a new one under /tmp.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+}
+
+/// `backtest`. But for the first two they are the trading program's own.
+#[derive(Debug, Clone, Args)]
+pub struct BacktestArgs {
+    /// Also write a report with plots to this file.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// The trading program, where it is one with strategies of your own. Default: the shipped one.
+    #[arg(long, value_name = "PATH")]
+    pub dataplane: Option<PathBuf>,
+    /// Run this strategy alone, by its name or number; may be given several times. Default: all.
+    #[arg(long = "strategy", value_name = "NAME")]
+    pub strategies: Vec<String>,
+    /// How long market data is on its way, microseconds; instead of paper.feed_us.
+    #[arg(long, value_name = "US")]
+    pub feed_us: Option<u64>,
+    /// How long a request is on its way, microseconds; instead of paper.order_us.
+    #[arg(long, value_name = "US")]
+    pub order_us: Option<u64>,
+    /// How long an answer is on its way back, microseconds; instead of paper.answer_us.
+    #[arg(long, value_name = "US")]
+    pub answer_us: Option<u64>,
+    /// Delays as measured: what `spinlane latency --json` printed. Half of order_to_ack each way.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["order_us", "answer_us"])]
+    pub latency: Option<PathBuf>,
+    /// Who cancels before us: behind, proportional or squared; instead of paper.queue.
+    #[arg(long, value_name = "MODEL")]
+    pub queue: Option<String>,
+    /// For delays that are drawn; instead of paper.seed.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Run the recordings so many times, one after the other.
+    #[arg(long, value_name = "N")]
+    pub repeat: Option<u32>,
+    /// Recordings: PATH, or VENUE=PATH where neither its directory nor its name begins with the venue's name.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+}
+
+impl BacktestArgs {
+    /// The trading program's part of them, as words.
+    pub fn words(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = Vec::new();
+        let mut flag = |name: &str, value: Option<OsString>| {
+            if let Some(value) = value {
+                words.extend([name.into(), value]);
+            }
+        };
+        for name in &self.strategies {
+            flag("--strategy", Some(name.into()));
+        }
+        let number = |value: Option<u64>| value.map(|value| value.to_string().into());
+        flag("--feed-us", number(self.feed_us));
+        flag("--order-us", number(self.order_us));
+        flag("--answer-us", number(self.answer_us));
+        flag("--latency", self.latency.as_ref().map(Into::into));
+        flag("--queue", self.queue.as_ref().map(Into::into));
+        flag("--seed", number(self.seed));
+        flag("--repeat", number(self.repeat.map(u64::from)));
+        words.push("--".into());
+        words.extend(self.files.iter().map(Into::into));
+        words
+    }
+}
+
+/// `record`.
+#[derive(Debug, Clone, Args)]
+pub struct RecordArgs {
+    /// Directory of the recordings, one a venue; made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// How long; without, until Ctrl-C.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    pub seconds: Option<u64>,
 }
 
 /// Which half of a pair this node is.
@@ -389,6 +469,7 @@ mod tests {
             &["spinlane", "demo", "--seconds", "0"],
             &["spinlane", "status", "--node", "a", "--shm", "b"],
             &["spinlane", "replay", "x"],
+            &["spinlane", "backtest", "--config", "c"],
         ] {
             assert!(Cli::try_parse_from(line).is_err(), "{line:?}");
         }

@@ -7,14 +7,14 @@
 //!                                        ├─▶ daemon   rings → PostgreSQL
 //!                                        ├─▶ report   latency as HTML
 //!                                        ├─▶ demo     simulator + dataplane + daemon, and the verdict
-//!                                        └─▶ replay, venue_tools   the venues' own code, offline
+//!                                        └─▶ backtest, replay, venue_tools   the venues' own code, offline
 //! ```
 //!
 //! Nothing here stands in an order's path: all of it may be stopped while a node trades.
 #![forbid(unsafe_code)]
 
 pub mod app;
-pub mod capture;
+pub mod backtest;
 pub mod cli;
 pub mod control;
 pub mod daemon;
@@ -25,6 +25,7 @@ pub mod halts;
 pub mod leftovers;
 pub mod limits;
 pub mod names;
+pub mod record;
 pub mod replay;
 pub mod report;
 pub mod strategy;

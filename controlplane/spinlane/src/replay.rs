@@ -8,11 +8,11 @@
 //! Two connections that carry one symbol are two books, as they were two sessions; the summary
 //! shows the first one's levels and the sum of the counts, and each connection by itself below.
 
-use crate::capture::{self, Capture, Record};
 use crate::datagrams;
 use crate::tools::{EventsOnly, Names, Tool, printed_level, venue, with_tool};
 use anyhow::Context as _;
 use dp_book::{Counts, Keeper, Outcome, State};
+use dp_capture::{Capture, Record};
 use dp_types::{
     BookMsgKind, Instrument, InstrumentId, Level, Now, QuoteMsg, RawLevel, Side, Tsc, UnixNanos,
 };
@@ -150,7 +150,7 @@ fn replay<T: Tool>(path: &Path) -> anyhow::Result<Value> {
             continue;
         }
         let bytes = record.bytes()?;
-        match capture::as_json(&bytes) {
+        match dp_capture::as_json(&bytes) {
             Some(message) => T::names(&message, record.url.as_deref(), &mut names),
             None if record.is_binary() => T::names_of_binary(&bytes, &mut names),
             None => {}

@@ -13,9 +13,9 @@ pub use decode::{Decoder, decode_lines};
 pub use sign::sign_object;
 pub(crate) use sign::*;
 
-use crate::capture::LINE_MAX;
 use crate::tools::{venue, with_tool};
 use anyhow::{Context as _, bail};
+use dp_capture::LINE_MAX;
 use dp_venue_api::Reason;
 use serde_json::{Value, json};
 use std::io::Read as _;

@@ -2,6 +2,7 @@
 //! with strategies of your own alike.
 #![forbid(unsafe_code)]
 
+mod record;
 mod replay;
 
 use clap::Parser;
@@ -21,6 +22,7 @@ use std::sync::atomic::AtomicBool;
     subcommand_negates_reqs = true
 )]
 struct Cli {
+    /// Something else than to trade.
     #[command(subcommand)]
     verb: Option<Verb>,
     /// The node's configuration file.
@@ -37,8 +39,13 @@ struct Cli {
     die_with_parent: bool,
 }
 
+/// What the program does beside trading.
 #[derive(clap::Subcommand)]
 enum Verb {
+    /// Run recordings through the engine and paper exchanges; prints one JSON document.
+    Backtest(dp_backtest::Args),
+    /// Record the venues' market data into capture files, without trading and without keys.
+    Record(record::Args),
     /// Play recordings of what engines were told (node.inputs_dir) again, and prove that the same comes out.
     Replay(replay::Args),
 }
@@ -62,6 +69,7 @@ const LOG_LINES_MAX: usize = 16 << 10;
 pub fn main(kinds: &[Kind]) -> ExitCode {
     let cli = Cli::parse();
     dp_lane::abort_on_others();
+    let words = if cli.verb.is_some() { "warn" } else { "info" };
     // Lanes speak rarely, but their words must not wait for whoever reads the standard error.
     let (writer, log) = tracing_appender::non_blocking::NonBlockingBuilder::default()
         .buffered_lines_limit(LOG_LINES_MAX)
@@ -71,7 +79,7 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("SPINLANE_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(words)),
         )
         .with_writer(writer)
         .with_ansi(false)
@@ -82,13 +90,13 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
             tracing::warn!(%error, "cannot follow the parent's end");
         }
     }
-    let file = match (cli.verb, cli.config) {
-        (Some(Verb::Replay(args)), _) => return replay::run(&args, kinds),
-        (None, Some(file)) => file,
-        // Not had: the command line requires one of them.
-        (None, None) => return ExitCode::from(USAGE),
-    };
-    let config = match dp_config::Config::load(&file) {
+    match &cli.verb {
+        Some(Verb::Backtest(args)) => return backtest(args, kinds),
+        Some(Verb::Record(args)) => return recording(args),
+        Some(Verb::Replay(args)) => return replay::run(args, kinds),
+        None => {}
+    }
+    let config = match dp_config::Config::load(&cli.config.unwrap_or_default()) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("error: {error}");
@@ -119,13 +127,13 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
     if cli.mend {
         return mend(&config);
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        if let Err(error) = signal_hook::flag::register(signal, Arc::clone(&stop)) {
+    let stop = match stop_word() {
+        Ok(stop) => stop,
+        Err(error) => {
             eprintln!("error: cannot listen for signals: {error}");
             return ExitCode::FAILURE;
         }
-    }
+    };
     let outcome = dp_lane::node::run(&config, kinds, &stop);
     if let Err(error) = &outcome {
         tracing::error!(%error, "the dataplane ends");
@@ -141,6 +149,47 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Set by the signals that ask to end.
+fn stop_word() -> std::io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+/// Records, and says what.
+fn recording(args: &record::Args) -> ExitCode {
+    let recorded = stop_word().map_err(|error| format!("cannot listen for signals: {error}"));
+    match recorded.and_then(|stop| record::run(args, &stop)) {
+        Ok(report) if args.json => println!("{report}"),
+        Ok(report) => print!("{}", record::text(&report)),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Prints the report.
+fn backtest(args: &dp_backtest::Args, kinds: &[Kind]) -> ExitCode {
+    let report = dp_backtest::Options::of(args).and_then(|it| dp_backtest::run(&it, kinds));
+    match report {
+        Ok(report) => match serde_json::to_writer(std::io::stdout().lock(), &report) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: the report cannot be written: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(if error.is_usage() { USAGE } else { 1 })
         }
     }
 }

@@ -58,6 +58,9 @@
 //! position_max = { BTCUSDT = "0.05" }
 //! currency = "USDT"                       # watches and limits of money: see `risk`
 //! day_loss_max = "10000"
+//!
+//! [paper]                                 # paper trading and backtests; see `paper`
+//! order_us = 300
 //! ```
 #![forbid(unsafe_code)]
 
@@ -66,6 +69,7 @@ mod feeds;
 mod fix;
 mod multicast;
 mod orders;
+mod paper;
 mod risk;
 mod roles;
 mod strategy;
@@ -75,6 +79,7 @@ pub use batches::{BATCHES_BY_LINK, BATCHES_BY_REST, Batches};
 pub use feeds::MarketData;
 pub use fix::{Fix, FixInstrument};
 pub use multicast::{Joined, Multicast, MulticastFeed};
+pub use paper::{Paper, PaperFees, PaperInstrument, Queue};
 pub use risk::{Risk, amount};
 pub use roles::Role;
 pub use strategy::{Leg, Strategy};
@@ -106,6 +111,9 @@ pub struct Config {
     /// Limits.
     #[serde(default)]
     pub risk: Risk,
+    /// What stands in for the venues in paper trading and backtests.
+    #[serde(default)]
+    pub paper: Paper,
 }
 
 /// `[node]`.
@@ -131,7 +139,8 @@ pub struct Node {
     /// Longest such file, MiB; a recording ends there.
     #[serde(default = "default_inputs_mib_max")]
     pub inputs_mib_max: u32,
-    /// `live`: the machine must be what it should be; `test`: what it lacks is told and no more.
+    /// `live`: the machine must be what it should be; `test`: what it lacks is told and no more; `paper`: as `test`,
+    /// and no order leaves ([`Paper`]).
     #[serde(default)]
     pub mode: Mode,
     /// Facts about the machine a live node does without, by name: `isolated`, `huge_pages`, ….
@@ -152,6 +161,8 @@ pub enum Mode {
     Live,
     /// Meets simulators.
     Test,
+    /// Meets venues' market data, and trades on paper: nothing is sent.
+    Paper,
 }
 
 const fn default_inputs_mib_max() -> u32 {
@@ -402,6 +413,7 @@ impl Config {
         let mut config: Self = read(path)?;
         config.check(&path.display().to_string())?;
         config.settle_hearing();
+        config.settle_paper();
         Ok(config)
     }
 
@@ -516,6 +528,9 @@ impl Config {
             return refuse(key, why);
         }
         if let Err((key, why)) = self.check_strategies() {
+            return refuse(key, why);
+        }
+        if let Err((key, why)) = self.check_paper() {
             return refuse(key, why);
         }
         Ok(())

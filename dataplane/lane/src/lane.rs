@@ -11,9 +11,11 @@ use crate::any_venue::AnyVenue;
 use crate::desk::{Desk, Local, OnInstruments};
 use crate::engine::Engine;
 use crate::link::Link;
+use crate::paper::Paper;
 use crate::resolve::Inbox;
 use crate::roles::Remote;
 use crate::session::Sessions;
+use crate::tap::Tap;
 use dp_shm::{Counter, Stage};
 use dp_transport::{Clock, Group, Idle, OpenError, Transport};
 use dp_types::{LaneId, Now, UnixNanos, VenueId};
@@ -40,6 +42,8 @@ pub struct Cycle<T, D> {
 
 /// Feed, engine, gateway and journal in one thread.
 pub type Lane<'r, T> = Cycle<T, Local<'r>>;
+/// As [`Lane`], on paper.
+pub type PaperLane<'r, T> = Cycle<T, Paper<'r>>;
 /// Feed or gateway or both, for an engine in another lane.
 pub type RemoteLane<'r, T> = Cycle<T, Remote<'r>>;
 
@@ -112,6 +116,26 @@ impl<'r, T: Transport> Lane<'r, T> {
     }
 }
 
+impl<'r, T: Transport> PaperLane<'r, T> {
+    /// Puts the parts together; `exchanges` stand in for the venues, whose order links are not among the parts.
+    pub fn paper(parts: Parts<'r, T>, exchanges: Vec<(VenueId, dp_paper::Setup)>) -> Self {
+        let Parts {
+            id,
+            transport,
+            clock,
+            registry,
+            engine,
+            venues,
+            idle,
+            addresses,
+            on_instruments,
+        } = parts;
+        let desk = Paper::new(id, engine, on_instruments, exchanges);
+        let sessions = Sessions::new(transport, clock, registry, venues, addresses);
+        Self::of(sessions, desk, idle)
+    }
+}
+
 impl<'r, T: Transport> RemoteLane<'r, T> {
     /// Puts the parts together.
     pub fn remote(parts: RemoteParts<'r, T>) -> Self {
@@ -145,6 +169,11 @@ impl<T: Transport, D: Desk> Cycle<T, D> {
     /// Errors: [`OpenError`].
     pub fn hear(&mut self, venue: VenueId, line: u8, group: &Group) -> Result<(), OpenError> {
         self.sessions.hear(venue, line, group)
+    }
+
+    /// Copies what market data links hear and say from now on.
+    pub fn record(&mut self, tap: Tap) {
+        self.sessions.tap = Some(Box::new(tap));
     }
 
     /// Turns until told to stop and the desk is done, or until stopping has taken [`Desk::STOP_NS_MAX`].

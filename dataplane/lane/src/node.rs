@@ -15,6 +15,8 @@ mod strategies;
 mod tables;
 
 pub use strategies::check;
+pub(crate) use strategies::seat_fresh;
+pub(crate) use tables::limits_of;
 
 use crate::budget;
 use crate::cast;
@@ -22,6 +24,7 @@ use crate::cost::{self, Subject};
 use crate::host;
 use crate::orders;
 use crate::resolve::{inbox, resolve, watch};
+use crate::tap::Tap;
 use crate::way::{Way, Ways};
 use dp_config::{Config, ConfigError};
 use dp_host::Placement;
@@ -80,6 +83,21 @@ struct Shared {
 ///
 /// Errors: [`NodeError`], before any lane has started.
 pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
+    run_with((config, kinds), None, stop)
+}
+
+/// As [`run`], on paper and with what market data links hear and say copied to `tap`.
+///
+/// Errors: as [`run`].
+pub fn record(config: &Config, tap: &Tap, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
+    run_with((config, &[]), Some(tap), stop)
+}
+
+fn run_with(
+    (config, kinds): (&Config, &[Kind]),
+    tap: Option<&Tap>,
+    stop: &Arc<AtomicBool>,
+) -> Result<(), NodeError> {
     check(config, kinds).map_err(sentence)?;
     budget::check(config).map_err(sentence)?;
     orders::check(config).map_err(sentence)?;
@@ -116,6 +134,7 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
     let ways = Ways::prepare(config, &topology)?;
     let past = take_over(&region, &config.node.shm)?;
     let told: Vec<&Region> = past.iter().chain([&region]).collect();
+    past::keep_apart(config, &told)?;
     let last_epoch = told.iter().map(|region| region.epoch()).max();
     let last_epoch = last_epoch.unwrap_or(Epoch(0));
     let epoch = dp_journal::epoch::next(&config.node.state_dir, last_epoch)?;
@@ -123,7 +142,7 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
     let now = clock.now().unix;
     kept::unseat(&region);
     let starts = region.begin_run(epoch, clock.tsc_hz(), now);
-    region.set_node(&config.node.name);
+    region.set_node(&past::shown_name(config));
     // The lease stub: always held, by whoever started last. The check before each send is the real one.
     region.lease().hold_always(epoch);
     let is_fresh = !matches!(opened, Opened::Reused);
@@ -143,6 +162,9 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
         lanes = config.lane.len(),
         "dataplane starts"
     );
+    if config.is_paper() {
+        tracing::warn!("PAPER: no order leaves this node; fills are made of the market data");
+    }
 
     // Before there are lanes: what they map later is locked too.
     host::lock_memory();
@@ -188,6 +210,7 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
                 kept: &kept,
                 shared: &shared,
                 subject,
+                tap,
             };
             let venues = plan.venues();
             let addresses = inbox();
@@ -271,4 +294,6 @@ struct Plan<'a> {
     shared: &'a Mutex<Shared>,
     /// Where the lane tells who it is, once it has confined itself.
     subject: &'a OnceLock<Subject>,
+    /// Where market data links are copied to.
+    tap: Option<&'a Tap>,
 }

@@ -21,6 +21,7 @@ use crate::desk::{Desk, Fact, VenueLinks};
 use crate::link::{Link, LinkEvent, LinkFault};
 use crate::outbox::Outbox;
 use crate::resolve::Inbox;
+use crate::tap::{Of, Tap};
 use crate::wall::Wall;
 use dp_proto::ws::WsFault;
 use dp_shm::{Counter, LinkState, Stage};
@@ -73,6 +74,8 @@ pub(crate) struct Sessions<T> {
     live: Vec<CancelOrder>,
     /// Orders about to be entered together.
     orders: Vec<NewOrder>,
+    /// Where what is heard and said is copied to, while it is recorded.
+    pub(crate) tap: Option<Box<Tap>>,
 }
 
 /// The sink a venue machine speaks to.
@@ -222,6 +225,7 @@ impl<T: Transport> Sessions<T> {
             addresses,
             live: Vec::with_capacity(dp_types::limit::LIVE_ORDERS_MAX),
             orders: Vec::with_capacity(ORDERS_MAX),
+            tap: None,
         }
     }
 
@@ -267,7 +271,9 @@ impl<T: Transport> Sessions<T> {
             let bytes = self.transport.bytes(&chunk);
             let seat = &mut self.seats[seat_at];
             let registry = &mut self.registries[usize::from(seat.feed)];
-            let result = seat.on_record(desk, registry, link_at, (bytes, &mut cursor), now);
+            let tap = self.tap.as_deref_mut();
+            let record = (bytes, &mut cursor);
+            let result = seat.on_record((desk, tap), registry, link_at, record, now);
             let (has_more, has_instruments) = match result {
                 Ok(found) => found,
                 Err(fault) => {
@@ -512,7 +518,7 @@ impl Seat {
     /// the machine has learnt its instruments.
     fn on_record<D: Desk>(
         &mut self,
-        desk: &mut D,
+        (desk, mut tap): (&mut D, Option<&mut Tap>),
         registry: &mut Registry,
         link_at: usize,
         (bytes, cursor): (&mut [u8], &mut usize),
@@ -528,7 +534,9 @@ impl Seat {
         let feed = *feed;
         let link = &mut links[link_at];
         let id = link.spec.id;
-        let is_orders = venue.link_role(id) == LinkRole::Orders;
+        let role = venue.link_role(id);
+        let is_orders = role == LinkRole::Orders;
+        let url = tap.as_ref().map_or(String::new(), |_| Tap::url(&link.spec));
         let start = tsc();
         let before = *cursor;
         let mut has_instruments = false;
@@ -540,6 +548,15 @@ impl Seat {
             }
             *last_message = now.unix;
             let venue_id = venue.id();
+            if let Some(tap) = &mut tap {
+                let of = Of {
+                    venue: venue_id,
+                    feed,
+                    link: id,
+                    role,
+                };
+                tap.event((of, &url), &event, now.unix);
+            }
             let ((), has) = tell(
                 venue,
                 outbox,

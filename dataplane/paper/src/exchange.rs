@@ -30,6 +30,8 @@ pub struct Fees {
 /// What an exchange is made with.
 #[derive(Debug, Clone)]
 pub struct Setup {
+    /// From the venue to us, of the market data: books and trades told here at a time were the venue's so much earlier.
+    pub feed: Delay,
     /// From us to the venue.
     pub order: Delay,
     /// From the venue to us.
@@ -40,6 +42,8 @@ pub struct Setup {
     pub fees: Fees,
     /// For the delays.
     pub seed: u64,
+    /// Order and trade ids begin above it: those of an earlier exchange must not come again.
+    pub ids_above: u64,
 }
 
 /// What we ask of it.
@@ -110,6 +114,7 @@ pub struct Exchange {
 impl Exchange {
     /// Without orders, for instrument ids below `instruments`.
     pub fn new(setup: Setup, instruments: usize) -> Self {
+        let ids = u128::from(setup.ids_above);
         Self {
             dice: ChaCha8Rng::seed_from_u64(setup.seed),
             setup,
@@ -118,8 +123,8 @@ impl Exchange {
             taken: Vec::with_capacity(64),
             inbox: VecDeque::with_capacity(64),
             outbox: VecDeque::with_capacity(64),
-            last_order: 0,
-            last_trade: 0,
+            last_order: ids,
+            last_trade: ids,
         }
     }
 
@@ -132,7 +137,9 @@ impl Exchange {
 
     /// A request leaves us at `now`.
     pub fn request(&mut self, request: Request, now: UnixNanos) {
-        let due = now.after(self.setup.order.draw(&mut self.dice));
+        // It meets the market of when it arrives, and that is heard of a feed's delay later.
+        let order = self.setup.order.draw(&mut self.dice);
+        let due = now.after(order.saturating_add(self.setup.feed.draw(&mut self.dice)));
         let last = self.inbox.back().map_or(UnixNanos(0), |(due, _)| *due);
         self.inbox.push_back((due.max(last), request));
     }
@@ -157,6 +164,12 @@ impl Exchange {
     /// Orders at the venue.
     pub fn open_orders(&self) -> usize {
         self.resting.len()
+    }
+
+    /// How every order at the venue stands, as a list that is asked for tells it.
+    pub fn list(&self, now: UnixNanos) -> impl Iterator<Item = OrderReport> + '_ {
+        let orders = self.resting.iter();
+        orders.map(move |order| self.report(order, order_state(order), RejectReason::None, now))
     }
 
     // ---- the market -----------------------------------------------------------------------------
@@ -483,7 +496,9 @@ impl Exchange {
     // ---- answers --------------------------------------------------------------------------------
 
     fn send(&mut self, answer: Answer, now: UnixNanos) {
-        let due = now.after(self.setup.answer.draw(&mut self.dice));
+        // `now` is when the market of that moment is heard: the feed's delay is in it already.
+        let way = self.setup.answer.draw(&mut self.dice);
+        let due = now.after(way.saturating_sub(self.setup.feed.draw(&mut self.dice)));
         let last = self.outbox.back().map_or(UnixNanos(0), |(due, _)| *due);
         self.outbox.push_back((due.max(last), answer));
     }
@@ -500,11 +515,22 @@ impl Exchange {
     }
 
     fn tell(&mut self, order: &Resting, state: OrderState, reason: RejectReason, now: UnixNanos) {
+        let report = self.report(order, state, reason, now);
+        self.send(Answer::Order(report), now);
+    }
+
+    fn report(
+        &self,
+        order: &Resting,
+        state: OrderState,
+        reason: RejectReason,
+        now: UnixNanos,
+    ) -> OrderReport {
         let instrument = self.instruments.get(order.ask.instrument.0 as usize);
         let instrument = instrument.and_then(Option::as_ref);
         let qty = |qty: i64| instrument.map(|it| it.qty_decimal(Qty(qty)));
         let price = instrument.map(|it| it.price_decimal(order.ask.price));
-        let report = OrderReport {
+        OrderReport {
             instrument: order.ask.instrument,
             client_id: Some(order.ask.client_id),
             order_id: order.id,
@@ -515,8 +541,7 @@ impl Exchange {
             qty: qty(order.ask.qty.0),
             cum: qty(order.done),
             venue_ns: VenueNanos(now.0),
-        };
-        self.send(Answer::Order(report), now);
+        }
     }
 
     fn tell_fill(

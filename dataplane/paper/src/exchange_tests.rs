@@ -20,6 +20,7 @@ struct Rig {
 
 fn setup(order_ns: u64, answer_ns: u64) -> Setup {
     Setup {
+        feed: Delay::constant(0),
         order: Delay::constant(order_ns),
         answer: Delay::constant(answer_ns),
         queue: QueueModel::Proportional,
@@ -28,6 +29,7 @@ fn setup(order_ns: u64, answer_ns: u64) -> Setup {
             taker_ppm: 500,
         },
         seed: 1,
+        ids_above: 0,
     }
 }
 
@@ -140,6 +142,26 @@ fn a_request_and_its_answer_take_their_time() {
     assert_eq!(rig.told(), (vec![], vec![]));
     rig.after(1);
     assert_eq!(rig.told().0, [(OrderState::Ack, 0, NONE)]);
+}
+
+/// A venue whose market data takes 2 ms: an order is there 1 ms after it left, its answer back 3 ms later.
+#[test]
+fn what_is_heard_late_is_met_late() {
+    let mut setup = setup(MS, 3 * MS);
+    setup.feed = Delay::constant(2 * MS);
+    let mut rig = Rig::new(setup, &BOOK);
+    rig.limit(Side::Buy, 100, 1);
+    rig.after(3 * MS - 1);
+    assert_eq!(rig.exchange.open_orders(), 0);
+    rig.after(1);
+    assert_eq!(rig.exchange.open_orders(), 1, "on the book heard at 3 ms");
+    assert_eq!(rig.exchange.next_due(), Some(UnixNanos(4 * MS)));
+    let listed: Vec<_> = rig
+        .exchange
+        .list(rig.now)
+        .map(|order| order.state)
+        .collect();
+    assert_eq!(listed, [OrderState::Ack]);
 }
 
 #[test]

@@ -14,11 +14,12 @@
 //! - It is filled when a trade reaches past what stands before it, or when the market trades or quotes through it.
 //! - An order that takes gets what the book shows, at the book's prices, and what it took is gone until the level is
 //!   told anew.
+//! - What the market data is late by ([`Setup::feed`]) is reckoned with: an order meets the market of its arrival, which is
+//!   heard so much later.
 //! - Requests arrive after a delay and answers come back after another, drawn from measured quantiles by a seed; no
 //!   request overtakes another.
 //!
-//! Not modelled: our own impact beyond the quantity taken, balances, and the venue's rate limits (the venue machines
-//! keep those). Sources: queue models after hftbacktest, "Order Fill", and R. Cont, S. Stoikov, R. Talreja, "A Stochastic
+//! Not modelled: our own impact beyond the quantity taken, balances, and the venue's rate limits. Sources: queue models after hftbacktest, "Order Fill", and R. Cont, S. Stoikov, R. Talreja, "A Stochastic
 //! Model for Order Book Dynamics", Operations Research 58(3), 2010.
 #![forbid(unsafe_code)]
 

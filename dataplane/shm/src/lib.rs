@@ -65,6 +65,9 @@ mod table;
 #[cfg(not(loom))]
 mod words;
 
+/// What the name of a node begins with in shared memory while it trades on paper.
+pub const PAPER: &str = "PAPER ";
+
 pub use ring::{Consumer, Full, LogRead, LogReader, LogWriter, Producer};
 #[cfg(not(loom))]
 pub use {

@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// `package → the workspace packages it may depend on`, normal dependencies only. ARCHITECTURE.md
 /// draws the same table; a venue's row is made for every `dp-venue-*`.
-const ALLOWED: [(&str, &[&str]); 26] = [
+const ALLOWED: [(&str, &[&str]); 28] = [
     ("dp-types", &[]),
     ("dp-config", &["dp-types", "dp-secret"]),
     ("dp-host", &[]),
@@ -27,6 +27,24 @@ const ALLOWED: [(&str, &[&str]); 26] = [
     ("dp-journal", &["dp-types", "dp-shm"]),
     ("dp-venue-api", &["dp-types", "dp-secret", "dp-wire"]),
     ("dp-transport", &["dp-types", "dp-shm", "dp-tcp"]),
+    ("dp-capture", &[]),
+    (
+        "dp-backtest",
+        &[
+            "dp-types",
+            "dp-config",
+            "dp-capture",
+            "dp-shm",
+            "dp-book",
+            "dp-strategy",
+            "dp-oms",
+            "dp-paper",
+            "dp-journal",
+            "dp-venue-api",
+            "dp-transport",
+            "dp-lane",
+        ],
+    ),
     (
         "dp-app",
         &[
@@ -35,6 +53,9 @@ const ALLOWED: [(&str, &[&str]); 26] = [
             "dp-strategy",
             "dp-journal",
             "dp-lane",
+            "dp-shm",
+            "dp-capture",
+            "dp-backtest",
         ],
     ),
     ("cp-store", &["dp-types", "dp-shm", "dp-journal"]),
@@ -53,6 +74,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
             "dp-strategy",
             "dp-risk",
             "dp-oms",
+            "dp-paper",
             "dp-journal",
             "dp-venue-api",
             "dp-venue-*",
@@ -65,6 +87,7 @@ const ALLOWED: [(&str, &[&str]); 26] = [
             "cp-store",
             "dp-types",
             "dp-config",
+            "dp-capture",
             "dp-host",
             "dp-shm",
             "dp-journal",

@@ -1,5 +1,7 @@
-//! The latency report: one HTML file that needs nothing else, to keep beside a release or send to someone.
+//! Reports, of latency and of backtests: each one HTML file that needs nothing else, to keep beside a release or send to someone.
 
+mod backtest;
+mod lines;
 mod machine;
 mod page;
 mod plot;
@@ -19,7 +21,15 @@ pub struct Facts {
 
 /// Writes the report. Errors: nothing to plot, or the file cannot be written.
 pub fn write(path: &Path, latency: &Latency, facts: Option<&Facts>) -> anyhow::Result<()> {
-    let html = page::render(latency, &Machine::read(), facts)?;
+    save(path, page::render(latency, &Machine::read(), facts)?)
+}
+
+/// Writes the report of a backtest. Errors: a plot cannot be drawn, or the file cannot be written.
+pub fn write_backtest(path: &Path, report: &serde_json::Value) -> anyhow::Result<()> {
+    save(path, backtest::render(report)?)
+}
+
+fn save(path: &Path, html: String) -> anyhow::Result<()> {
     if let Some(parent) = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())

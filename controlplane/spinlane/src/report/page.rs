@@ -35,11 +35,13 @@ const GROUPS: [(&str, &str, &[Stage]); 2] = [
     ),
 ];
 
-const STYLE: &str = "
+/// How pages look.
+pub const STYLE: &str = "
 :root { color-scheme: light; --ink: #1b1f24; --soft: #5b6570; --line: #dde2e7; }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: #fff; margin: 2rem auto;
   max-width: 62rem; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .3rem; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .2rem; }
 p { margin: .3rem 0; } .soft { color: var(--soft); }
 .key { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; margin: .4rem 0 0; }
 .key i { display: inline-block; width: 1.4rem; height: .25rem; vertical-align: middle; margin-right: .4rem; }
@@ -173,7 +175,8 @@ fn machine_rows(machine: &Machine, latency: &Latency) -> Vec<(String, String)> {
     .to_vec()
 }
 
-fn list(page: &mut String, rows: &[(String, String)]) {
+/// Names and values.
+pub fn list(page: &mut String, rows: &[(String, String)]) {
     page.push_str("<dl>\n");
     for (name, value) in rows {
         let _ = writeln!(page, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(value));
@@ -181,7 +184,8 @@ fn list(page: &mut String, rows: &[(String, String)]) {
     page.push_str("</dl>\n");
 }
 
-fn escape(text: &str) -> String {
+/// Text as HTML.
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

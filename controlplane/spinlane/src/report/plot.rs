@@ -9,7 +9,7 @@ use plotters::coord::combinators::IntoLogRange;
 use plotters::prelude::*;
 
 /// Drawn size; the page scales it.
-const SIZE: (u32, u32) = (980, 460);
+pub const SIZE: (u32, u32) = (980, 460);
 /// Points each time the distance to 100 % halves.
 const TICKS_PER_HALF: u32 = 8;
 
@@ -69,7 +69,8 @@ fn curve(stage: &StageLatency) -> Vec<(f64, f64)> {
     values.collect()
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+/// Where a chart is drawn.
+pub type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 fn draw(
     text: &mut String,
@@ -118,7 +119,7 @@ fn percentile(x: f64) -> String {
 }
 
 /// Lets the page decide how wide the drawing is.
-fn scalable(svg: &str) -> String {
+pub fn scalable(svg: &str) -> String {
     let (width, height) = SIZE;
     let fixed = format!("width=\"{width}\" height=\"{height}\" viewBox=");
     svg.replacen(&fixed, "role=\"img\" viewBox=", 1)

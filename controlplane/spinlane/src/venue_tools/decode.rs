@@ -8,9 +8,9 @@
 //! ```
 //! Reasons are those of [`Reason`], a closed list.
 
-use crate::capture::{Direction, LINE_MAX, Record, as_json, inflated};
 use crate::tools::{EventsOnly, Names, Tool, event_json, fix, shape, subject};
 use anyhow::Context as _;
+use dp_capture::{Direction, LINE_MAX, Record, as_json, inflated};
 use dp_types::{Now, Tsc, UnixNanos};
 use dp_venue_api::{DecodeError, Event, Fault, Reason, Registry, RestResponse, Venue as _};
 use serde_json::{Map, Value, json};

@@ -3,7 +3,7 @@
 use super::lanes::Standing;
 use super::{age_ms, instrument, is_alive, now};
 use crate::table::{Table, count, nanos};
-use dp_shm::{BookTop, LinkState, Region, VenueStatus};
+use dp_shm::{BookTop, LinkState, PAPER, Region, VenueStatus};
 use dp_types::{Epoch, Instrument, InstrumentId, Price, Qty, UnixNanos, VenueId};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub struct Status {
     pub outcome: &'static str,
     /// Name.
     pub node: String,
+    /// It trades on paper: nothing is sent, and its orders and fills are made up.
+    pub is_paper: bool,
     /// The run that holds or last held the node.
     pub epoch: u16,
     /// The trading process.
@@ -147,9 +149,12 @@ impl Status {
         let control_pid = header.control_pid.load(Relaxed);
         let venues: Vec<Venue> = venues(region).map(|status| venue(&status, now)).collect();
         let lanes = lanes(region, now);
+        let node = region.node();
+        let name = node.as_str();
         Self {
             outcome: "done",
-            node: region.node().as_str().to_owned(),
+            node: name.strip_prefix(PAPER).unwrap_or(name).to_owned(),
+            is_paper: name.starts_with(PAPER),
             epoch: region.epoch().0,
             dataplane: Process {
                 pid: dataplane_pid,
@@ -187,7 +192,11 @@ impl Status {
 
     /// For people.
     pub fn text(&self) -> String {
-        let mut text = format!(
+        let mut text = String::new();
+        if self.is_paper {
+            text += "*** PAPER *** nothing is sent; orders, fills and positions are made up\n";
+        }
+        text += &format!(
             "node {}  epoch {}  lease {} (stub, always held)\n",
             self.node,
             self.epoch,

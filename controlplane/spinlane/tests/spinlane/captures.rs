@@ -2,9 +2,9 @@
 //! list and is no book, trade, order or fill. Whether it is one is told here from the raw message, by each venue's own
 //! names for them: none of the code under test has a say in it.
 
+use dp_capture::{Capture, as_json};
 use dp_venue_api::Reason;
 use serde_json::Value;
-use spinlane::capture::{Capture, as_json};
 use spinlane::tools::{
     BinanceTool, BinanceUsdmTool, BitfinexTool, BybitTool, CoinbaseTool, DeribitTool, HuobiTool,
     KrakenFuturesTool, KrakenTool, KucoinTool, OkxTool, Tool,

@@ -24,6 +24,7 @@ fn status_tells_all_and_fits_the_terminal() {
         [
             "outcome",
             "node",
+            "is_paper",
             "epoch",
             "dataplane",
             "control",
@@ -36,7 +37,10 @@ fn status_tells_all_and_fits_the_terminal() {
             "books"
         ]
     );
-    assert_eq!(status["node"], "t");
+    assert_eq!(
+        (&status["node"], &status["is_paper"]),
+        (&"t".into(), &false.into())
+    );
     assert_eq!(status["epoch"], 7);
     assert_eq!(
         status["dataplane"]["is_running"], true,
@@ -56,6 +60,24 @@ fn status_tells_all_and_fits_the_terminal() {
         text.contains("binance") && text.contains("65000.00"),
         "{text}"
     );
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_node_on_paper_says_so_first() {
+    let node = Node::new();
+    node.fill();
+    node.region.set_node("PAPER t");
+    let status = node.json(&["status"]);
+    assert_eq!(
+        (&status["node"], &status["is_paper"]),
+        (&"t".into(), &true.into())
+    );
+    let text = node.text(&["status"]);
+    assert!(text.starts_with("*** PAPER ***"), "{text}");
     assert!(
         text.lines().all(|line| line.chars().count() <= 80),
         "{text}"

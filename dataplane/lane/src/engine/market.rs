@@ -229,7 +229,7 @@ impl Engine<'_> {
 
     /// Whether prices are anywhere near the book: half to twice its mid. Without a book anything is, and a
     /// price of 0 is an empty side. What is not is counted.
-    fn is_plausible(&self, instrument: &Instrument, prices: &[Decimal]) -> bool {
+    pub(crate) fn is_plausible(&self, instrument: &Instrument, prices: &[Decimal]) -> bool {
         let Some(mid) = self.mark(instrument.id).map(|mid| i128::from(mid.0)) else {
             return true;
         };

@@ -6,7 +6,8 @@ use crate::cast::{self, Part};
 use crate::cost;
 use crate::engine::{Engine, Setup};
 use crate::host::{self, Turnstile};
-use crate::lane::{Lane, Parts, RemoteLane, RemoteParts};
+use crate::lane::{Lane, PaperLane, Parts, RemoteLane, RemoteParts};
+use crate::offline;
 use crate::resolve::Inbox;
 use crate::roles::{EngineLane, EngineParts, Peer, Remote, RemoteSetup};
 use crate::wall::Wall;
@@ -86,8 +87,19 @@ impl<'a> Plan<'a> {
             let mut lane = self.build_remote(part, parts, transport)?;
             self.set_out(calls, start, || lane.run(stop));
         } else {
-            let mut lane = self.build(parts, transport)?;
-            self.set_out(calls, start, || lane.run(stop));
+            let parts = self.parts(parts, transport)?;
+            if self.config.is_paper() {
+                let mut lane = PaperLane::paper(parts, self.exchanges());
+                if let Some(tap) = self.tap {
+                    lane.record(tap.clone());
+                }
+                self.hear(&mut lane)?;
+                self.set_out(calls, start, || lane.run(stop));
+            } else {
+                let mut lane = Lane::new(parts);
+                self.hear(&mut lane)?;
+                self.set_out(calls, start, || lane.run(stop));
+            }
         }
         Ok(())
     }
@@ -116,11 +128,12 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn build<T: Transport>(
+    /// What a lane that does everything is made of.
+    fn parts<T: Transport>(
         self,
         (mut registry, venues, addresses): Machines,
         transport: T,
-    ) -> Result<Lane<'a, T>, NodeError> {
+    ) -> Result<Parts<'a, T>, NodeError> {
         let wall = self.wall()?;
         let machines = self.machines(&mut registry, venues)?;
         let engine = self.engine(wall, &registry);
@@ -133,7 +146,7 @@ impl<'a> Plan<'a> {
                 seated = true;
             }
         };
-        let mut lane = Lane::new(Parts {
+        Ok(Parts {
             id: self.id,
             transport,
             clock: self.clock,
@@ -143,9 +156,15 @@ impl<'a> Plan<'a> {
             idle: self.idle(),
             addresses,
             on_instruments: Box::new(on_instruments),
-        });
-        self.hear(&mut lane)?;
-        Ok(lane)
+        })
+    }
+
+    /// What stands in for the lane's venues on paper. Its ids are not those of another run.
+    fn exchanges(&self) -> Vec<(VenueId, dp_paper::Setup)> {
+        let venues = cast::venues(self.config, Role::Engine, usize::from(self.id.0));
+        let ids_above = u64::from(self.epoch.0) << 40;
+        let exchange = |venue| (venue, offline::exchange(self.config, venue, ids_above));
+        venues.into_iter().map(exchange).collect()
     }
 
     /// A feed or gateway lane.
@@ -232,7 +251,7 @@ impl<'a> Plan<'a> {
         let setup = Setup {
             epoch: self.epoch,
             lane: self.id,
-            limits: self.risk_limits(),
+            limits: offline::node_limits(self.config),
             order_window_ns: self.order_window_ns(),
             venues: cast::venues(self.config, Role::Engine, usize::from(self.id.0)),
             instruments: registry.instruments().to_vec(),
@@ -272,14 +291,5 @@ impl<'a> Plan<'a> {
         let venues = self.config.venues_of(usize::from(self.id.0));
         let longest = venues.into_iter().filter_map(window).max();
         u64::from(longest.unwrap_or(0)) * 1_000_000
-    }
-
-    fn risk_limits(&self) -> dp_risk::NodeLimits {
-        let risk = &self.config.risk;
-        dp_risk::NodeLimits {
-            collar_bps: risk.collar_bps,
-            orders_per_s_max: risk.orders_per_s_max,
-            book_age_ns_max: u64::from(risk.book_age_ms_max) * 1_000_000,
-        }
     }
 }

@@ -39,6 +39,11 @@ pub(super) struct VenueParts {
 pub(super) type Machines = (Registry, Vec<VenueParts>, Inbox);
 
 impl Plan<'_> {
+    /// Whether the lane sends orders: on paper it opens no order link, and reads no keys for one.
+    fn has_orders(&self) -> bool {
+        self.lane.has(Role::Gateway) && !self.config.is_paper()
+    }
+
     /// Reads keys and certificates of the venues the lane connects to. Errors name the file and the mend.
     pub(super) fn venues(&self) -> Result<Vec<VenueParts>, NodeError> {
         if !self.lane.has_sockets() {
@@ -61,11 +66,7 @@ impl Plan<'_> {
             .ok_or_else(|| sentence(format!("venue.{name}: no such section")))?;
         let secrets = match &section.keys_file {
             // Without keys a machine keeps to market data, where that needs none.
-            Some(path)
-                if self.lane.has(Role::Gateway)
-                    || !id.takes_orders()
-                    || has_keyed_feed(section) =>
-            {
+            Some(path) if self.has_orders() || !id.takes_orders() || has_keyed_feed(section) => {
                 load_keys(path)?
             }
             _ => Secrets::default(),
@@ -154,7 +155,7 @@ impl Plan<'_> {
                 return Err(sentence(format!("venue.{id}: {why}")));
             }
             let has_feeds = self.lane.has(Role::Feed);
-            let has_orders = self.lane.has(Role::Gateway);
+            let has_orders = self.has_orders();
             let feeds = if has_feeds { parts.feeds } else { 1 };
             let mut config = parts.config;
             let (own, of_feed) = budget::of_feeds(config.budget, feeds);

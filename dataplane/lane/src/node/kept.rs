@@ -59,6 +59,11 @@ impl Kept {
         }
     }
 
+    /// As the configuration says, whatever was set or learnt before.
+    pub(super) const fn configured(section: &dp_config::Strategy) -> Self {
+        Self::fresh(0, goal_of(section.start))
+    }
+
     /// One nobody knows anything of.
     const fn fresh(identity: u64, goal: StrategyState) -> Self {
         Self {
@@ -231,11 +236,7 @@ pub(super) fn take_up(config: &Config, kinds: &[Kind], region: &Region) -> Vec<K
         .collect();
     let mut all = Vec::new();
     for (id, section) in ids().zip(&config.strategy) {
-        let goal = if section.start {
-            StrategyState::Running
-        } else {
-            StrategyState::Loaded
-        };
+        let goal = goal_of(section.start);
         let Some(kind) = kinds.iter().find(|kind| kind.name == section.kind) else {
             all.push(Kept::fresh(0, goal));
             continue;
@@ -279,6 +280,15 @@ fn of_file(config: &Config, name: &str) -> Option<Kept> {
         "whether this strategy was stopped is not known: it is not started; `spinlane strategy start {name}`"
     );
     Some(Kept::fresh(0, StrategyState::Stopped))
+}
+
+/// Where the configuration wants a strategy.
+const fn goal_of(starts: bool) -> StrategyState {
+    if starts {
+        StrategyState::Running
+    } else {
+        StrategyState::Loaded
+    }
 }
 
 /// Its lines until it takes its seat.

@@ -2,7 +2,7 @@
 
 use super::{NodeError, sentence};
 use dp_config::Config;
-use dp_shm::{Region, mark};
+use dp_shm::{PAPER, Region, mark};
 use dp_transport::clock;
 use dp_types::limit::INSTRUMENTS_MAX;
 use dp_types::{AssetId, Epoch, InstrumentId, Qty};
@@ -48,6 +48,38 @@ pub(super) fn take_over(region: &Region, path: &Path) -> Result<Vec<Region>, Nod
         }
     }
     Ok(past)
+}
+
+/// What the node is called in shared memory: a run on paper says so.
+pub(super) fn shown_name(config: &Config) -> String {
+    let name = &config.node.name;
+    if config.is_paper() {
+        format!("{PAPER}{name}")
+    } else {
+        name.clone()
+    }
+}
+
+/// Paper orders and positions are never taken for real ones, nor the other way about. Errors: the file, and the mend.
+pub(super) fn keep_apart(config: &Config, told: &[&Region]) -> Result<(), NodeError> {
+    for region in told {
+        let is_paper = region.node().as_str().starts_with(PAPER);
+        // A file nobody has run on yet has no name.
+        if region.node().as_str().is_empty() || is_paper == config.is_paper() {
+            continue;
+        }
+        let (held, wanted) = if is_paper {
+            ("paper", "live")
+        } else {
+            ("live", "paper")
+        };
+        return Err(sentence(format!(
+            "{}: holds the orders and positions of a {held} run, and this one is {wanted}: name another node.shm, or \
+             stop that run and remove the file",
+            region.path().display()
+        )));
+    }
+    Ok(())
 }
 
 /// A kill outlives the shared memory: with fresh memory the mark in the state directory speaks.

@@ -36,31 +36,60 @@ pub(crate) const fn watch_limits(node: &NodeLimits) -> WatchLimits {
     }
 }
 
+/// Sets an engine's watches, and limits of money as far as its assets are known.
+pub(crate) fn watch<'n>(
+    config: &Config,
+    engine: &mut Engine<'_>,
+    assets: impl Iterator<Item = (AssetId, &'n str)>,
+) {
+    let node = node_limits(config);
+    engine.set_watch(watch_limits(&node));
+    engine.set_exposure_max(node.exposure_max);
+    name_money(config, engine, assets);
+}
+
+/// Names the reporting currency, rates and limits of assets.
+fn name_money<'n>(
+    config: &Config,
+    engine: &mut Engine<'_>,
+    assets: impl Iterator<Item = (AssetId, &'n str)>,
+) {
+    let risk = &config.risk;
+    for (id, name) in assets {
+        if risk.currency.as_deref() == Some(name) {
+            engine.set_currency(id);
+        }
+        let rate = Risk::money(risk.rates.get(name)).0;
+        if rate > 0 {
+            engine.set_rate(id, u64::try_from(rate).unwrap_or(u64::MAX));
+        }
+        let max = Risk::money(risk.currency_exposure_max.get(name));
+        engine.set_currency_max(id, max);
+    }
+}
+
 impl Plan<'_> {
     /// Sets an engine's watches before it meets a venue.
     pub(super) fn watch(&self, engine: &mut Engine<'_>) {
-        let node = node_limits(self.config);
-        engine.set_watch(watch_limits(&node));
-        engine.set_exposure_max(node.exposure_max);
-        self.name_money(engine);
+        let names: Vec<_> = self.region.assets().iter().collect();
+        let assets = (0..).map(AssetId).zip(&names);
+        watch(
+            self.config,
+            engine,
+            assets.map(|(id, name)| (id, name.as_str())),
+        );
     }
 
     /// Names the reporting currency, rates and limits of assets, as far as the node's table knows those: it grows with
     /// each venue's instruments.
     pub(super) fn name_money(&self, engine: &mut Engine<'_>) {
-        let risk = &self.config.risk;
-        for (id, name) in (0..).map(AssetId).zip(self.region.assets().iter()) {
-            let name = name.as_str();
-            if risk.currency.as_deref() == Some(name) {
-                engine.set_currency(id);
-            }
-            let rate = Risk::money(risk.rates.get(name)).0;
-            if rate > 0 {
-                engine.set_rate(id, u64::try_from(rate).unwrap_or(u64::MAX));
-            }
-            let max = Risk::money(risk.currency_exposure_max.get(name));
-            engine.set_currency_max(id, max);
-        }
+        let names: Vec<_> = self.region.assets().iter().collect();
+        let assets = (0..).map(AssetId).zip(&names);
+        name_money(
+            self.config,
+            engine,
+            assets.map(|(id, name)| (id, name.as_str())),
+        );
     }
 
     /// How far a venue's word of a position may be from ours.

@@ -1,6 +1,6 @@
 //! Strategies into their seats: by kind, once the rules of all their instruments are known.
 
-use super::kept::spec_of;
+use super::kept::{Kept, spec_of};
 use super::{NodeError, Plan, sentence};
 use crate::engine::{Engine, Seating};
 use dp_config::Config;
@@ -36,86 +36,115 @@ fn find<'k>(kinds: &'k [Kind], name: &str) -> Result<&'k Kind, String> {
 }
 
 impl Plan<'_> {
-    /// Seats every strategy whose last unknown instrument is this venue's.
+    /// As [`seat`].
     pub(super) fn seat_strategies(
         &self,
         registry: &Registry,
         engine: &mut Engine<'_>,
         venue: VenueId,
     ) {
-        for (index, section) in self.config.strategy.iter().enumerate() {
-            let id = StrategyId(index as u16);
-            let legs = section.legs();
-            let is_here = legs
-                .iter()
-                .any(|leg| VenueId::from_name(&leg.venue) == Some(venue));
-            if !is_here || engine.is_seated(id) {
-                continue;
-            }
-            let known = |leg: &dp_config::Leg| {
-                let found =
-                    registry.find(VenueId::from_name(&leg.venue)?, leg.symbol.as_bytes())?;
-                engine.book(found).is_some().then_some(found)
-            };
-            let Some(ids) = legs.iter().map(known).collect::<Option<Vec<_>>>() else {
-                continue;
-            };
-            match self.seating(index, &ids, registry) {
-                Ok(seating) => {
-                    let symbols: Vec<&str> = legs.iter().map(|leg| leg.symbol.as_str()).collect();
-                    tracing::info!(
-                        strategy = seating.name.as_str(),
-                        kind = seating.kind.name,
-                        symbols = symbols.join(" "),
-                        goal = seating.goal.name(),
-                        "strategy seated"
-                    );
-                    engine.sit(seating);
-                }
-                Err(error) => tracing::error!(%error, "a strategy cannot run"),
-            }
+        let kept = |index: usize| self.kept.get(index).copied();
+        for error in seat((self.config, self.kinds), &kept, registry, engine, venue) {
+            tracing::error!(%error, "a strategy cannot run");
         }
     }
+}
 
-    /// A strategy as the configuration wants it and as it was left: what was set since stays, unless the configuration
-    /// says something else of it than it did then.
-    fn seating(
-        &self,
-        index: usize,
-        legs: &[InstrumentId],
-        registry: &Registry,
-    ) -> Result<Seating, NodeError> {
-        let section = &self.config.strategy[index];
+/// What a node's strategies are made from: its configuration, and the kinds there are.
+type Cast<'a> = (&'a Config, &'a [Kind]);
+
+/// Seats every strategy whose last unknown instrument is this venue's, as it was `kept`. Returns why some cannot run.
+pub(super) fn seat(
+    cast: Cast<'_>,
+    kept: &dyn Fn(usize) -> Option<Kept>,
+    registry: &Registry,
+    engine: &mut Engine<'_>,
+    venue: VenueId,
+) -> Vec<NodeError> {
+    let mut faults = Vec::new();
+    for (index, section) in cast.0.strategy.iter().enumerate() {
         let id = StrategyId(index as u16);
-        let told = |why: String| sentence(format!("strategy[{index}]: {why}"));
-        let kind = find(self.kinds, &section.kind).map_err(told)?;
-        let first = legs.first().and_then(|id| registry.get(*id));
-        let first = first.ok_or_else(|| told("its instrument is not known".into()))?;
-        let configured = Values::read(kind.params, first, |name| section.param(name))
-            .map_err(|fault| told(fault.to_string()))?;
-        let spec = spec_of(self.config, id, kind);
-        let kept = self.kept.get(index).copied();
-        let kept = kept.ok_or_else(|| told("its state is not known".into()))?;
-        let mut raw = *configured.raw();
-        if kept.identity == spec.identity {
-            let then = kept.values.iter().zip(&kept.configured);
-            for (value, (set, configured)) in raw.iter_mut().zip(then) {
-                if configured == value {
-                    *value = *set;
-                }
+        let legs = section.legs();
+        let is_here = legs
+            .iter()
+            .any(|leg| VenueId::from_name(&leg.venue) == Some(venue));
+        if !is_here || engine.is_seated(id) {
+            continue;
+        }
+        let known = |leg: &dp_config::Leg| {
+            let found = registry.find(VenueId::from_name(&leg.venue)?, leg.symbol.as_bytes())?;
+            engine.book(found).is_some().then_some(found)
+        };
+        let Some(ids) = legs.iter().map(known).collect::<Option<Vec<_>>>() else {
+            continue;
+        };
+        match seating(cast, kept, index, &ids, registry) {
+            Ok(seating) => {
+                let symbols: Vec<&str> = legs.iter().map(|leg| leg.symbol.as_str()).collect();
+                tracing::info!(
+                    strategy = seating.name.as_str(),
+                    kind = seating.kind.name,
+                    symbols = symbols.join(" "),
+                    goal = seating.goal.name(),
+                    "strategy seated"
+                );
+                engine.sit(seating);
+            }
+            Err(error) => faults.push(error),
+        }
+    }
+    faults
+}
+
+/// Seats them as the configuration says, whatever was before.
+pub(crate) fn seat_fresh(
+    cast: Cast<'_>,
+    registry: &Registry,
+    engine: &mut Engine<'_>,
+    venue: VenueId,
+) -> Vec<NodeError> {
+    let fresh = |index: usize| cast.0.strategy.get(index).map(Kept::configured);
+    seat(cast, &fresh, registry, engine, venue)
+}
+
+/// A strategy as the configuration wants it and as it was left: what was set since stays, unless the configuration says
+/// something else of it than it did then.
+fn seating(
+    (config, kinds): Cast<'_>,
+    kept: &dyn Fn(usize) -> Option<Kept>,
+    index: usize,
+    legs: &[InstrumentId],
+    registry: &Registry,
+) -> Result<Seating, NodeError> {
+    let section = &config.strategy[index];
+    let id = StrategyId(index as u16);
+    let told = |why: String| sentence(format!("strategy[{index}]: {why}"));
+    let kind = find(kinds, &section.kind).map_err(told)?;
+    let first = legs.first().and_then(|id| registry.get(*id));
+    let first = first.ok_or_else(|| told("its instrument is not known".into()))?;
+    let configured = Values::read(kind.params, first, |name| section.param(name))
+        .map_err(|fault| told(fault.to_string()))?;
+    let spec = spec_of(config, id, kind);
+    let kept = kept(index).ok_or_else(|| told("its state is not known".into()))?;
+    let mut raw = *configured.raw();
+    if kept.identity == spec.identity {
+        let then = kept.values.iter().zip(&kept.configured);
+        for (value, (set, configured)) in raw.iter_mut().zip(then) {
+            if configured == value {
+                *value = *set;
             }
         }
-        let values = Values::from_raw(kind.params, &raw).unwrap_or(configured);
-        Ok(Seating {
-            id,
-            name: spec.name,
-            legs: legs.to_vec(),
-            kind: *kind,
-            values,
-            configured,
-            identity: spec.identity,
-            goal: kept.goal,
-            saved: kept.saved,
-        })
     }
+    let values = Values::from_raw(kind.params, &raw).unwrap_or(configured);
+    Ok(Seating {
+        id,
+        name: spec.name,
+        legs: legs.to_vec(),
+        kind: *kind,
+        values,
+        configured,
+        identity: spec.identity,
+        goal: kept.goal,
+        saved: kept.saved,
+    })
 }

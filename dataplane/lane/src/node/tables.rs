@@ -112,7 +112,7 @@ impl Plan<'_> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let ours = registry.instruments().iter().filter(|it| it.venue == venue);
         for instrument in ours {
-            let limits = self.limits_of(instrument).unwrap_or_else(|error| {
+            let limits = limits_of(self.config, instrument).unwrap_or_else(|error| {
                 tracing::error!(%error, "an instrument cannot trade");
                 None
             });
@@ -154,22 +154,25 @@ impl Plan<'_> {
             ))
         })
     }
+}
 
-    /// Limits of an instrument by its symbol; `None` when the configuration has no line for it.
-    fn limits_of(&self, instrument: &Instrument) -> Result<Option<dp_risk::Limits>, NodeError> {
-        let risk = &self.config.risk;
-        let symbol = instrument.symbol.as_str();
-        let (Some(order), Some(position)) = (
-            risk.order_qty_max.get(symbol),
-            risk.position_max.get(symbol),
-        ) else {
-            return Ok(None);
-        };
-        Ok(Some(dp_risk::Limits {
-            order_qty_max: quantity(instrument, "risk.order_qty_max", order)?,
-            position_max: quantity(instrument, "risk.position_max", position)?,
-        }))
-    }
+/// Limits of an instrument by its symbol; `None` when the configuration has no line for it.
+pub(crate) fn limits_of(
+    config: &Config,
+    instrument: &Instrument,
+) -> Result<Option<dp_risk::Limits>, NodeError> {
+    let risk = &config.risk;
+    let symbol = instrument.symbol.as_str();
+    let (Some(order), Some(position)) = (
+        risk.order_qty_max.get(symbol),
+        risk.position_max.get(symbol),
+    ) else {
+        return Ok(None);
+    };
+    Ok(Some(dp_risk::Limits {
+        order_qty_max: quantity(instrument, "risk.order_qty_max", order)?,
+        position_max: quantity(instrument, "risk.position_max", position)?,
+    }))
 }
 
 /// A quantity of the configuration in an instrument's increments.

@@ -8,6 +8,7 @@ use crate::engine::Action;
 use crate::link::{Link, LinkFault};
 use crate::outbox::{Item, OwnedRequest};
 use crate::session::LaneSink;
+use crate::tap::Of;
 use dp_risk::Cleared;
 use dp_shm::{Counter, Stage};
 use dp_transport::{Transport, tsc};
@@ -54,9 +55,19 @@ impl<T: Transport> Sessions<T> {
     fn flush_outbox(&mut self, desk: &mut impl Desk, seat_at: usize, now: Now) {
         let mut faults: [Option<(LinkId, LinkFault)>; 4] = [const { None }; 4];
         let seat = &mut self.seats[seat_at];
+        let (venue, feed) = (seat.venue.id(), seat.feed);
+        let role = |machine: &AnyVenue, link| Of {
+            venue,
+            feed,
+            link,
+            role: machine.link_role(link),
+        };
         for (item, text) in seat.outbox.items() {
             let (link_id, result) = match item {
                 Item::Text { link, .. } => {
+                    if let Some(tap) = &mut self.tap {
+                        tap.said(role(&seat.venue, link), text, now.unix);
+                    }
                     let held = seat.links.iter_mut().find(|held| held.spec.id == link);
                     (link, held.map_or(Ok(()), |held| held.send_text(text)))
                 }
@@ -85,7 +96,13 @@ impl<T: Transport> Sessions<T> {
         let mut unanswered = Vec::new();
         for (link, request) in requests {
             desk.wall().count(Counter::HttpRequests);
-            if let Some(held) = seat.links.iter_mut().find(|held| held.spec.id == link)
+            let held = seat.links.iter_mut().find(|held| held.spec.id == link);
+            if let (Some(tap), Some(held)) = (&mut self.tap, &held) {
+                let (host, port) = (&held.spec.host, held.spec.port);
+                let url = format!("https://{host}:{port}{}", request.target);
+                tap.asked(role(&seat.venue, link), request.tag, request.method, url);
+            }
+            if let Some(held) = held
                 && let Err(request) = held.queue(request)
             {
                 desk.wall().count(Counter::HttpErrors);

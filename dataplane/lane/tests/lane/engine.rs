@@ -36,7 +36,7 @@ impl Strategy for Buyer {
     }
 }
 
-fn instrument() -> Instrument {
+pub(crate) fn instrument() -> Instrument {
     Instrument {
         is_live: true,
         tick: Price(1),

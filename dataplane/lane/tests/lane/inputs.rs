@@ -109,6 +109,7 @@ impl<'r> Session<'r> {
             position_max: Qty(20),
         };
         engine.set_limits(ID, Some(limits));
+        engine.set_currency(AssetId(1));
         let kind = SHIPPED[0];
         let given = |name: &str| match name {
             "quote_qty" => Some("2".to_owned()),
@@ -372,7 +373,7 @@ impl<'r> Session<'r> {
     fn happen(&mut self) {
         let now = self.at();
         let at = UnixNanos(self.now);
-        match self.seed.below(9) {
+        match self.seed.below(12) {
             0 => {
                 self.engine.on_fact(VENUE, Fact::OrdersLost, now);
                 self.now += 40 * MILLI;
@@ -398,6 +399,11 @@ impl<'r> Session<'r> {
                     collar_bps: 1_000 + self.seed.below(100) as u32,
                     orders_per_s_max: 1_000,
                     book_age_ms_max: 500,
+                    reject_pct_max: 30,
+                    move_bps_max: 20,
+                    move_ms: 1_000,
+                    day_loss_max: Notional(1_000_000 * 1_000_000_000_000),
+                    ..dp_shm::NodeLimits::default()
                 };
                 let limits = [InstrumentLimits {
                     order_qty_max: Qty(5 + self.seed.below(5) as i64),
@@ -409,6 +415,9 @@ impl<'r> Session<'r> {
             6 if self.seed.is_one_in(2) => self.move_strategy(),
             6 => self.command(Command::Pause),
             7 => self.command(Command::StrategyStart(StrategyId(0))),
+            9 => self.command(Command::ResumeVenue(VENUE)),
+            10 => self.command(Command::ResumeInstrument(ID)),
+            11 => self.command(Command::Reconcile(VENUE)),
             _ => self.command(Command::Resume),
         }
     }
@@ -484,7 +493,7 @@ fn play(path: &Path) -> Result<Replayed, ReplayFault> {
 }
 
 /// What came out of session 0, whichever build played it.
-const DIGEST: &str = "9981ba1299759bb07f52fc5b1ce9727f19b3029a98db58cf68682ea5f3f865f3";
+const DIGEST: &str = "c272cec8197b27c1544e88f67fe7eceeef7733a52fe598a52199cffc97610fe6";
 
 #[test]
 fn a_recorded_session_plays_again_bit_for_bit() {
@@ -498,12 +507,12 @@ fn a_recorded_session_plays_again_bit_for_bit() {
         assert_eq!((first.diverged, first.torn_at), (None, None), "seed {seed}");
         assert_eq!(first.fills, came.fills, "seed {seed}");
         assert!(
-            first.orders >= came.orders && came.orders > 500,
+            first.orders >= came.orders && came.orders > 200,
             "seed {seed}: {came:?}"
         );
-        assert!(came.fills > 200, "seed {seed}: {came:?}");
+        assert!(came.fills > 80, "seed {seed}: {came:?}");
         refusals += came.refusals;
-        assert!(first.checks > 5_000, "seed {seed}: {first:?}");
+        assert!(first.checks > 2_000, "seed {seed}: {first:?}");
         assert_eq!(play(&path).unwrap(), first, "seed {seed}");
         if seed == 0 {
             assert_eq!(

@@ -4,5 +4,6 @@ mod engine;
 mod feeds;
 mod inputs;
 mod life;
+mod paper;
 mod risk;
 mod roles;
