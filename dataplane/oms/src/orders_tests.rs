@@ -736,6 +736,23 @@ fn an_order_held_for_dead_lives_when_its_venue_names_it() {
 }
 
 #[test]
+fn so_does_one_whose_fills_are_still_to_come() {
+    let mut oms = oms();
+    oms.set_absent_after(0);
+    let id = place(&mut oms, Side::Buy, 100, 5);
+    oms.on_sent(id, NOW);
+    // The venue counts two done; neither fill was told.
+    oms.on_report(&report(id, OrderState::Ack, 2), &instrument(), NOW);
+    for _ in 0..2 {
+        oms.on_report(&absent(id), &instrument(), NOW);
+    }
+    assert_eq!(state(&oms, id), OrderState::Cancelled);
+    oms.on_report(&report(id, OrderState::Ack, 2), &instrument(), NOW);
+    assert_eq!(state(&oms, id), OrderState::PartiallyFilled);
+    assert_eq!(oms.exposure(InstrumentId(0)).buy, Qty(5));
+}
+
+#[test]
 fn an_order_the_venue_had_and_has_no_more_is_cancelled() {
     let mut oms = oms();
     oms.set_absent_after(0);

@@ -164,12 +164,15 @@ impl Table {
         }
     }
 
-    /// Takes a retired order back. Says whether it could: not when it was not retired, or too many are held.
+    /// Takes an order back if it was retired. Says whether it is held now: not when nobody knows it, or too many are.
     pub(crate) fn revive(&mut self, id: ClientOrderId) -> bool {
         let Some(at) = self.place(id) else {
             return false;
         };
-        if self.is_full() || !self.places[at as usize].is_retired {
+        if !self.places[at as usize].is_retired {
+            return true;
+        }
+        if self.is_full() {
             return false;
         }
         self.places[at as usize].is_retired = false;

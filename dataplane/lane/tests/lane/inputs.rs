@@ -507,12 +507,12 @@ fn a_recorded_session_plays_again_bit_for_bit() {
         assert_eq!((first.diverged, first.torn_at), (None, None), "seed {seed}");
         assert_eq!(first.fills, came.fills, "seed {seed}");
         assert!(
-            first.orders >= came.orders && came.orders > 200,
+            first.orders >= came.orders && came.orders > 100,
             "seed {seed}: {came:?}"
         );
-        assert!(came.fills > 80, "seed {seed}: {came:?}");
+        assert!(came.fills > 30, "seed {seed}: {came:?}");
         refusals += came.refusals;
-        assert!(first.checks > 2_000, "seed {seed}: {first:?}");
+        assert!(first.checks > 1_000, "seed {seed}: {first:?}");
         assert_eq!(play(&path).unwrap(), first, "seed {seed}");
         if seed == 0 {
             assert_eq!(
