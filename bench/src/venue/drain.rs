@@ -1,12 +1,13 @@
 //! The control plane's part for a lane under test: someone must empty its rings, or it stops trading.
 
+use anyhow::Context;
 use dp_shm::layout::RECORD_WORDS;
-use dp_shm::{Lock, LockGuard, LogRead, Region};
+use dp_shm::{LaneView, Lock, LockGuard, LogRead, Region};
 use dp_types::LaneId;
 
 /// The one who empties the rings of a region's first lane.
 pub struct Drain<'v> {
-    region: &'v Region,
+    lane: LaneView<'v>,
     guard: LockGuard,
     next: u64,
 }
@@ -15,7 +16,7 @@ impl<'v> Drain<'v> {
     /// Takes the drainer's lock. Errors: somebody else has it.
     pub fn new(region: &'v Region) -> anyhow::Result<Self> {
         Ok(Self {
-            region,
+            lane: region.lane(LaneId(0)).context("a region without lanes")?,
             guard: region.lock(Lock::Drainer)?,
             next: 0,
         })
@@ -23,9 +24,7 @@ impl<'v> Drain<'v> {
 
     /// Copies what the journal has, as the real drain does, and throws the market ticks away.
     pub fn run(&mut self) {
-        let Some(lane) = self.region.lane(LaneId(0)) else {
-            return;
-        };
+        let lane = &self.lane;
         self.next = self.next.max(lane.journal.oldest());
         let mut sum = [0u64; RECORD_WORDS];
         while let LogRead::Record(record) = lane.journal.read(self.next) {

@@ -76,10 +76,12 @@ impl Position {
     /// What is really there to sell: traded quantity less the fees taken out of it, in whole increments,
     /// rounded down.
     pub fn held(&self) -> Qty {
-        let parts =
-            i128::from(self.qty.0) * i128::from(BASE_FEE_PARTS) - i128::from(self.base_fees);
-        let whole = parts.div_euclid(i128::from(BASE_FEE_PARTS));
-        Qty(i64::try_from(whole).unwrap_or(i64::MIN))
+        // At most venues there are none, and this is asked at each tick.
+        if self.base_fees == 0 {
+            return self.qty;
+        }
+        let given_back = self.base_fees.saturating_neg().div_euclid(BASE_FEE_PARTS);
+        Qty(self.qty.0.saturating_add(given_back))
     }
 
     fn after(&self, side: Side, qty: Qty, value: Notional, fee: Fee) -> Option<Self> {
