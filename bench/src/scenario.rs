@@ -4,6 +4,7 @@ mod book;
 mod decode;
 mod dispatch;
 mod durability;
+mod engine;
 mod journal;
 mod order;
 mod position;
@@ -41,9 +42,11 @@ pub enum Kind {
     Durability,
     /// Fills into positions.
     Position,
+    /// The engine whole: arbitrage over three venues, a fill.
+    Engine,
 }
 
-const PATH: [Kind; 10] = [
+const PATH: [Kind; 11] = [
     Kind::Tls,
     Kind::Decode,
     Kind::Book,
@@ -54,6 +57,7 @@ const PATH: [Kind; 10] = [
     Kind::Journal,
     Kind::Durability,
     Kind::Position,
+    Kind::Engine,
 ];
 
 /// What was asked for, each once, in the order of the path.
@@ -77,6 +81,7 @@ pub fn run(kind: Kind, meter: &mut Meter, captures: &Path) -> anyhow::Result<()>
         Kind::Journal => journal::run(meter),
         Kind::Durability => durability::run(meter),
         Kind::Position => position::run(meter),
+        Kind::Engine => engine::run(meter),
     }
 }
 
