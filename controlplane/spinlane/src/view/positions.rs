@@ -67,6 +67,13 @@ pub fn parts(region: &Region) -> Vec<(PartState, Instrument)> {
     all
 }
 
+/// What a strategy holds of an instrument; `None`: it never held any.
+pub fn part(region: &Region, strategy: StrategyId, id: InstrumentId) -> Option<PositionState> {
+    let mut lines = region.lanes().flat_map(|lane| lane.held.iter());
+    let is_it = |part: &PartState| (part.strategy, part.instrument) == (strategy, id);
+    lines.find_map(|line| PartLine::read(line).filter(is_it).map(|part| part.state))
+}
+
 /// All position lines that were ever written.
 pub fn lines(region: &Region) -> impl Iterator<Item = (Instrument, PositionState)> + '_ {
     (0..region.shape().instruments).filter_map(|raw| {

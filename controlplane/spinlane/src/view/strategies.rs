@@ -53,7 +53,7 @@ pub struct Strategy {
     pub params: Vec<ParamView>,
 }
 
-/// An instrument of a strategy. Position and P&L are the instrument's, of all who trade it.
+/// An instrument of a strategy, and what the strategy itself holds of it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Leg {
     /// Where.
@@ -114,10 +114,9 @@ pub fn first_instrument(region: &Region, status: &StrategyStatus) -> Instrument 
     instrument(region, VenueId(0), status.legs[0])
 }
 
-fn leg(region: &Region, id: InstrumentId) -> (Leg, Notional) {
+fn leg(region: &Region, strategy: StrategyId, id: InstrumentId) -> (Leg, Notional) {
     let it = instrument(region, VenueId(0), id);
-    let state = region.position(id).and_then(dp_shm::twin::Twin::read);
-    let state = state.unwrap_or_default();
+    let state = positions::part(region, strategy, id).unwrap_or_default();
     let pnl = positions::pnl(&state);
     let leg = Leg {
         venue: it.venue.name().to_owned(),
@@ -130,10 +129,12 @@ fn leg(region: &Region, id: InstrumentId) -> (Leg, Notional) {
 
 fn legs<'a>(
     region: &'a Region,
+    strategy: StrategyId,
     status: &'a StrategyStatus,
 ) -> impl Iterator<Item = (Leg, Notional)> + 'a {
     let count = usize::from(status.legs_count);
-    status.legs.iter().take(count).map(|id| leg(region, *id))
+    let ids = status.legs.iter().take(count);
+    ids.map(move |id| leg(region, strategy, *id))
 }
 
 impl Strategies {
@@ -159,8 +160,8 @@ impl Strategies {
             "last fault",
         ]);
         let mut params = String::new();
-        for (_, spec, status) in all(region) {
-            let told: Vec<(Leg, Notional)> = legs(region, &status).collect();
+        for (id, spec, status) in all(region) {
+            let told: Vec<(Leg, Notional)> = legs(region, id, &status).collect();
             let symbols: Vec<&str> = told.iter().map(|(leg, _)| leg.symbol.as_str()).collect();
             let pnl = told
                 .iter()
@@ -203,7 +204,7 @@ impl Strategy {
             state_age_ms: age_ms(status.since, now),
             is_seated: status.is_seated,
             lane: status.lane.0,
-            instruments: legs(region, status).map(|(leg, _)| leg).collect(),
+            instruments: legs(region, id, status).map(|(leg, _)| leg).collect(),
             open_orders: status.live_orders,
             restarts: status.restarts,
             floods: status.floods,

@@ -2,9 +2,10 @@
 
 use crate::node::Node;
 use dp_shm::{
-    Command, CommandNote, LaneWriter, ParamSpec, StrategySpec, StrategyStatus, twin::Words as _,
+    Command, CommandNote, LaneWriter, ParamSpec, PartState, PositionState, StrategySpec,
+    StrategyStatus, twin::Words as _,
 };
-use dp_types::{InstrumentId, LaneId, StrategyId, StrategyState, Text, UnixNanos};
+use dp_types::{InstrumentId, LaneId, Notional, Qty, StrategyId, StrategyState, Text, UnixNanos};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -114,6 +115,18 @@ fn strategies_are_told_with_values_ranges_units_and_what_befell_them() {
     assert_eq!(node.text(&["strategies"]).trim(), "no strategies");
     node.fill();
     publish(&node, true);
+    // Its own, not the instrument's, which is others' too.
+    node.region.lane(LaneId(0)).unwrap().held[0].write(&PartState {
+        strategy: ID,
+        instrument: InstrumentId(0),
+        state: PositionState {
+            qty: Qty(400),
+            realised: Notional(750_000_000_000),
+            fees: Notional(250_000_000_000),
+            fills: 1,
+            ..PositionState::default()
+        },
+    });
     let told = node.json(&["strategies"]);
     let it = &told["strategies"][0];
     for (key, want) in [
@@ -135,7 +148,7 @@ fn strategies_are_told_with_values_ranges_units_and_what_befell_them() {
     );
     assert_eq!(
         (leg["qty"].as_str(), leg["pnl"].as_str()),
-        (Some("0.01"), Some("0.25"))
+        (Some("0.004"), Some("0.50"))
     );
     assert_eq!(it["fault"]["text"], "line 7: it broke");
     assert_eq!(it["fault"]["retry_in_ms"], Value::Null);
