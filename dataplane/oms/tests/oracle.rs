@@ -4,7 +4,7 @@
 //! on exposure, on what should not have happened, and on position and profit. A thousand sequences here; a million with
 //! `SPINLANE_ORACLE=1000000 cargo test --release -p dp-oms --test oracle`.
 
-use dp_oms::{Exposure, FillOutcome, Oms, Position, Tally};
+use dp_oms::{Exposure, FillOutcome, Oms, Position, Room, Tally};
 use dp_types::{
     AmendOrder, AssetId, ClientOrderId, Decimal, Epoch, FillReport, Instrument, InstrumentId,
     LaneId, Liquidity, NewOrder, Notional, OrderId, OrderKind, OrderReport, OrderState, Price, Qty,
@@ -17,6 +17,12 @@ const VENUE: VenueId = VenueId::OKX;
 const IT: InstrumentId = InstrumentId(0);
 const ANSWER_NS: u64 = dp_oms::ANSWER_NS_MAX;
 const ABSENT_NS: u64 = 6_000_000_000;
+/// For more than a sequence has: nothing is forgotten, as the other forgets nothing.
+const ROOM: Room = Room {
+    live: 128,
+    finals: 128,
+    fills: 256,
+};
 const ONE: i128 = 1_000_000_000_000;
 
 /// One order, as one would write it down.
@@ -392,7 +398,7 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         Self {
-            oms: Oms::new(Epoch(1), LaneId(0), 1),
+            oms: Oms::with_room(Epoch(1), LaneId(0), 1, ROOM),
             naive: Naive::default(),
             position: Position::default(),
             instrument: Instrument::bare(IT, VENUE, Text::EMPTY, 0, 0),
