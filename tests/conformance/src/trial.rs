@@ -193,13 +193,21 @@ impl<'s, 'r> Trial<'s, 'r> {
         })
     }
 
-    /// Nobody else trades for `ms`, and our books are the venue's.
+    /// Nobody else trades for `ms`, and our books are the venue's. A book that is lost meanwhile (a link that is opened
+    /// anew) is given the traffic without which some venues show none, and then it is calm again.
     pub fn calm(&mut self, ms: u64) -> Held {
-        self.fault(&format!("calm:for={ms}ms"));
-        let mut why = String::new();
+        let calm = format!("calm:for={ms}ms");
+        self.fault(&calm);
+        let (mut is_calm, mut why) = (true, String::new());
         let same = self.until("the books are the venue's", 60_000.min(ms), |it| {
+            if is_calm != it.is_synced() {
+                is_calm = !is_calm;
+                let other = if is_calm { &calm } else { "calm:for=0ms" };
+                it.fault(other);
+                return false;
+            }
             match it.same_books().and_then(|()| it.same_queues()) {
-                Ok(()) => true,
+                Ok(()) => is_calm,
                 Err(told) => {
                     why = told;
                     false
