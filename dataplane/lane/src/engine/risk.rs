@@ -462,7 +462,7 @@ impl Engine<'_> {
         let why = trip.to_string();
         self.wall.region.kill().kill("risk", &why, now.unix);
         // The switch is obeyed within this event, not in the next turn.
-        self.read_words(now);
+        self.read_words_within(now);
         self.watches.journal_due = UnixNanos(0);
     }
 

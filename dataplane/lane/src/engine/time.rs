@@ -14,6 +14,28 @@ impl Engine<'_> {
     /// Reads the words others write: kill, lease. Cost: three loads.
     #[inline]
     pub fn read_words(&mut self, now: Now) {
+        let words = self.words_now();
+        let is_due = now.unix >= self.cancel_due;
+        self.wall.tap.tell_words(&words, now, is_due);
+        self.take_words(&words, now);
+    }
+
+    /// Reads them in the middle of an event, which itself has changed them.
+    pub(super) fn read_words_within(&mut self, now: Now) {
+        let words = if self.wall.tap.is_replay() {
+            self.wall.tap.words_within()
+        } else {
+            let words = self.words_now();
+            self.wall.tap.told_within(&words);
+            Some(words)
+        };
+        if let Some(words) = words {
+            self.take_words(&words, now);
+        }
+    }
+
+    #[inline]
+    fn words_now(&self) -> Words {
         let lease = self.wall.region.lease();
         let is_ours = lease.epoch() == Some(self.epoch);
         let kill = self.wall.region.kill().state();
@@ -22,15 +44,12 @@ impl Engine<'_> {
         } else {
             self.wall.region.kill().last_change()
         };
-        let words = Words {
+        Words {
             lease_until: if is_ours { lease.until() } else { UnixNanos(0) },
             kill,
             who: note.map_or(Text::EMPTY, |note| Text::lossy(note.who.as_str())),
             why: note.map_or(Text::EMPTY, |note| Text::lossy(note.why.as_str())),
-        };
-        let is_due = now.unix >= self.cancel_due;
-        self.wall.tap.tell_words(&words, now, is_due);
-        self.take_words(&words, now);
+        }
     }
 
     /// The turn's time, of a recording.

@@ -1,13 +1,13 @@
 //! How inputs are written as bytes: numbers as LEB128 (signed ones zigzag), fields in the order they are named, a tag
 //! before each choice. Reading takes nothing on trust: what does not fit is `None`, never a panic, never a loop.
 
-use super::Setting;
+use super::{Setting, Words};
 use crate::desk::{Fact, Outcome};
 use dp_book::FeedPlan;
 use dp_journal::RecoveredOrder;
 use dp_journal::entry::{Equity, Halt};
 use dp_risk::WatchLimits;
-use dp_shm::twin::Words;
+use dp_shm::twin;
 use dp_shm::{CommandNote, InstrumentLimits, KillState, NodeLimits, PositionState, SavedState};
 use dp_types::{
     AssetId, Balance, BookMsgKind, ClientOrderId, Decimal, Epoch, FillReport, Instrument,
@@ -255,7 +255,7 @@ numbered!(
 );
 
 /// What already has a form of so many words.
-fn words_of<const N: usize, T: Words<N>>(from: &mut In<'_>) -> Option<T> {
+fn words_of<const N: usize, T: twin::Words<N>>(from: &mut In<'_>) -> Option<T> {
     let mut words = [0; N];
     for word in &mut words {
         *word = u64::get(from)?;
@@ -266,7 +266,7 @@ fn words_of<const N: usize, T: Words<N>>(from: &mut In<'_>) -> Option<T> {
 macro_rules! in_words {
     ($($type:ident)*) => { $(impl Code for $type {
         fn put(&self, out: &mut Out) {
-            for word in self.to_words() {
+            for word in twin::Words::to_words(self) {
                 word.put(out);
             }
         }
@@ -305,6 +305,7 @@ fields! {
         qty_max, notional_min, multiplier,
     }
     KillState { is_killed, changes }
+    Words { lease_until, kill, who, why }
     InstrumentLimits { order_qty_max, position_max }
     NodeLimits {
         collar_bps, orders_per_s_max, book_age_ms_max, reject_pct_max, move_bps_max, move_ms, day_loss_max,

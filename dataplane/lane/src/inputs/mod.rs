@@ -92,6 +92,8 @@ pub(crate) enum Input<'a> {
     CheckpointDue,
     /// Of the input before: limits had been put in force.
     Page(u64, NodeLimits, Vec<InstrumentLimits>),
+    /// Of the input before: the words others write, read again because it had changed them.
+    Within(Words),
     /// The running sum of all that came out so far.
     Check(u64),
 }
@@ -221,7 +223,7 @@ const ITEM_BYTES: usize = 72;
 impl Input<'_> {
     /// Whether what stands behind this tag belongs to the input before.
     pub(crate) const fn is_nested(tag: u8) -> bool {
-        matches!(tag, 21..=23)
+        matches!(tag, 21..=23 | 26)
     }
 
     /// Bytes it takes at most; lists of a start, which may allocate, are not counted.
@@ -296,10 +298,7 @@ impl Input<'_> {
             Self::Words(words, now) => {
                 out.push(7);
                 put_now(*now, out, last);
-                words.lease_until.put(out);
-                words.kill.put(out);
-                words.who.put(out);
-                words.why.put(out);
+                words.put(out);
             }
             Self::Event(feed, event, now) => put_event(*feed, event, *now, out, last),
             Self::Book(feed, msg, now, arrived) => {
@@ -378,6 +377,10 @@ impl Input<'_> {
                 out.push(25);
                 setting.put(out);
             }
+            Self::Within(words) => {
+                out.push(26);
+                words.put(out);
+            }
             Self::Check(sum) => {
                 out.push(24);
                 out.extend(sum.to_le_bytes());
@@ -445,13 +448,7 @@ impl Input<'_> {
             }
             7 => {
                 let now = get_now(from, last)?;
-                let words = Words {
-                    lease_until: Code::get(from)?,
-                    kill: Code::get(from)?,
-                    who: Code::get(from)?,
-                    why: Code::get(from)?,
-                };
-                Input::Words(words, now)
+                Input::Words(Code::get(from)?, now)
             }
             8 => get_event(from, last, scratch)?,
             9 => {
@@ -519,6 +516,7 @@ impl Input<'_> {
                 Input::Check(u64::from_le_bytes(bytes))
             }
             25 => Input::Set(Code::get(from)?),
+            26 => Input::Within(Code::get(from)?),
             _ => return None,
         })
     }

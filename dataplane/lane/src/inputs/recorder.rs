@@ -125,6 +125,7 @@ pub(crate) struct Script {
     pub(super) refused: VecDeque<u32>,
     pub(super) is_checkpoint_due: bool,
     pub(super) page: Option<(u64, NodeLimits, Vec<InstrumentLimits>)>,
+    pub(super) within: VecDeque<Words>,
     pub(super) sum: Sum,
     pub(super) asked: u32,
     /// What came out of the input in hand.
@@ -148,6 +149,21 @@ impl Tap {
         {
             recorder.words = Some(*words);
             recorder.tell(&Input::Words(*words, now));
+        }
+    }
+
+    /// The words were read in the middle of an event.
+    pub(crate) fn told_within(&mut self, words: &Words) {
+        if let Self::Record(recorder) = self {
+            recorder.put(&Input::Within(*words));
+        }
+    }
+
+    /// Those that were, of a recording.
+    pub(crate) fn words_within(&mut self) -> Option<Words> {
+        match self {
+            Self::Replay(script) => script.within.pop_front(),
+            Self::Off | Self::Record(_) => None,
         }
     }
 

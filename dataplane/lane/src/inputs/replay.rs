@@ -225,6 +225,7 @@ impl Tape {
         };
         (script.asked, script.page, script.is_checkpoint_due) = (0, None, false);
         script.refused.clear();
+        script.within.clear();
         loop {
             if !self.fill()? {
                 return Ok(());
@@ -235,6 +236,7 @@ impl Tape {
             }
             match self.next(&mut scratch)? {
                 Some(Input::Refused(ask)) => script.refused.push_back(ask),
+                Some(Input::Within(words)) => script.within.push_back(words),
                 Some(Input::CheckpointDue) => script.is_checkpoint_due = true,
                 Some(Input::Page(version, node, limits)) => {
                     script.page = Some((version, node, limits));
@@ -307,7 +309,7 @@ impl Player<'_, '_> {
                 return Ok(self.script().is_some_and(|script| script.sum.0 == sum));
             }
             // Belonged to an input that was not there.
-            Input::Refused(_) | Input::CheckpointDue | Input::Page(..) => {}
+            Input::Refused(_) | Input::CheckpointDue | Input::Page(..) | Input::Within(_) => {}
         }
         Ok(true)
     }

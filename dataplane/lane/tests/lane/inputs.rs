@@ -68,6 +68,8 @@ struct Session<'r> {
     live: Vec<(NewOrder, i64)>,
     is_killed: bool,
     orders: u64,
+    /// Quote units that may be lost in a day.
+    loss_max: i128,
 }
 
 impl<'r> Session<'r> {
@@ -141,6 +143,7 @@ impl<'r> Session<'r> {
             live: Vec::new(),
             is_killed: false,
             orders: 0,
+            loss_max: 1_000_000,
         }
     }
 
@@ -402,7 +405,7 @@ impl<'r> Session<'r> {
                     reject_pct_max: 30,
                     move_bps_max: 20,
                     move_ms: 1_000,
-                    day_loss_max: Notional(1_000_000 * 1_000_000_000_000),
+                    day_loss_max: Notional(self.loss_max * 1_000_000_000_000),
                     ..dp_shm::NodeLimits::default()
                 };
                 let limits = [InstrumentLimits {
@@ -456,19 +459,22 @@ struct Came {
     orders: u64,
     fills: u64,
     refusals: u64,
+    trips: u64,
 }
 
-fn session(dir: &Path, seed: u64, recorder: Option<Recorder>) -> Came {
+fn session(dir: &Path, (seed, loss_max): (u64, i128), recorder: Option<Recorder>) -> Came {
     let shape = Shape::new(1, 4, 256, 256);
     let shm = dir.join("shm");
     let (region, _) = Region::open_or_create(&shm, &shape).unwrap();
     let mut session = Session::new(&region, recorder, seed);
+    session.loss_max = loss_max;
     session.run();
     let counters = &session.engine.wall.counters;
     let came = Came {
         orders: session.orders,
         fills: counters.get(Counter::Fills),
         refusals: counters.get(Counter::JournalRefusals),
+        trips: counters.get(Counter::RiskTrips),
     };
     drop(session);
     std::fs::remove_file(&shm).unwrap();
@@ -477,13 +483,17 @@ fn session(dir: &Path, seed: u64, recorder: Option<Recorder>) -> Came {
 
 /// Records a session of this seed; returns the file and what it came to.
 fn record(dir: &Path, seed: u64) -> (PathBuf, Came) {
+    record_with(dir, seed, 1_000_000)
+}
+
+fn record_with(dir: &Path, seed: u64, loss_max: i128) -> (PathBuf, Came) {
     let path = dir.join(format!("{seed}.inputs"));
     let shelf = Arc::new(Shelf::default());
     let writer = {
         let (shelf, path) = (Arc::clone(&shelf), path.clone());
         std::thread::spawn(move || keep(&shelf, &path, u64::MAX))
     };
-    let came = session(dir, seed, Some(Recorder::new(shelf).patient()));
+    let came = session(dir, (seed, loss_max), Some(Recorder::new(shelf).patient()));
     writer.join().unwrap().unwrap();
     (path, came)
 }
@@ -501,7 +511,7 @@ fn a_recorded_session_plays_again_bit_for_bit() {
     let (mut digests, mut refusals) = (Vec::new(), 0);
     for seed in 0..4 {
         let (path, came) = record(dir.path(), seed);
-        let unrecorded = session(dir.path(), seed, None);
+        let unrecorded = session(dir.path(), (seed, 1_000_000), None);
         assert_eq!(came, unrecorded, "recording changes nothing");
         let first = play(&path).unwrap();
         assert_eq!((first.diverged, first.torn_at), (None, None), "seed {seed}");
@@ -527,6 +537,25 @@ fn a_recorded_session_plays_again_bit_for_bit() {
     digests.sort_unstable();
     digests.dedup();
     assert_eq!(digests.len(), 4, "a digest tells one session from another");
+}
+
+/// The engine itself turns the switch and obeys it within the event.
+#[test]
+fn a_loss_that_kills_plays_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut trips = 0;
+    for seed in 20..24 {
+        let (path, came) = record_with(dir.path(), seed, 1);
+        let played = play(&path).unwrap();
+        assert_eq!(
+            (played.diverged, played.torn_at),
+            (None, None),
+            "seed {seed}"
+        );
+        assert_eq!(played.fills, came.fills, "seed {seed}");
+        trips += came.trips;
+    }
+    assert!(trips > 0, "nothing was lost");
 }
 
 /// A recording's only block, and the file it would be with that block changed.
