@@ -90,24 +90,11 @@ pub struct RemoteParts<'r, T> {
 impl<'r, T: Transport> Lane<'r, T> {
     /// Puts the parts together.
     pub fn new(parts: Parts<'r, T>) -> Self {
-        let Parts {
-            id,
-            transport,
-            clock,
-            registry,
-            engine,
-            venues,
-            idle,
-            addresses,
-            on_instruments,
-        } = parts;
-        let desk = Local {
-            lane: id,
+        Self::with_engine(parts, |lane, engine, on_instruments| Local {
+            lane,
             engine,
             on_instruments,
-        };
-        let sessions = Sessions::new(transport, clock, registry, venues, addresses);
-        Self::of(sessions, desk, idle)
+        })
     }
 
     /// The engine, for tests and read-outs.
@@ -119,20 +106,9 @@ impl<'r, T: Transport> Lane<'r, T> {
 impl<'r, T: Transport> PaperLane<'r, T> {
     /// Puts the parts together; `exchanges` stand in for the venues, whose order links are not among the parts.
     pub fn paper(parts: Parts<'r, T>, exchanges: Vec<(VenueId, dp_paper::Setup)>) -> Self {
-        let Parts {
-            id,
-            transport,
-            clock,
-            registry,
-            engine,
-            venues,
-            idle,
-            addresses,
-            on_instruments,
-        } = parts;
-        let desk = Paper::new(id, engine, on_instruments, exchanges);
-        let sessions = Sessions::new(transport, clock, registry, venues, addresses);
-        Self::of(sessions, desk, idle)
+        Self::with_engine(parts, |lane, engine, on_instruments| {
+            Paper::new(lane, engine, on_instruments, exchanges)
+        })
     }
 }
 
@@ -154,6 +130,26 @@ impl<'r, T: Transport> RemoteLane<'r, T> {
 }
 
 impl<T: Transport, D: Desk> Cycle<T, D> {
+    /// Of an engine's parts, with the desk it sits at.
+    fn with_engine<'r>(
+        parts: Parts<'r, T>,
+        desk: impl FnOnce(LaneId, Engine<'r>, OnInstruments<'r>) -> D,
+    ) -> Self {
+        let Parts {
+            id,
+            transport,
+            clock,
+            registry,
+            engine,
+            venues,
+            idle,
+            addresses,
+            on_instruments,
+        } = parts;
+        let sessions = Sessions::new(transport, clock, registry, venues, addresses);
+        Self::of(sessions, desk(id, engine, on_instruments), idle)
+    }
+
     const fn of(sessions: Sessions<T>, desk: D, idle: Idle) -> Self {
         Self {
             sessions,
