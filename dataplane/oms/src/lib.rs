@@ -20,6 +20,7 @@ mod position;
 mod seen;
 mod table;
 mod transition;
+mod working;
 
 pub use ledger::{Booked, Ledger};
 pub use lots::{Lot, Lots};

@@ -250,8 +250,9 @@ impl Oms {
 
     /// The bytes of a new order are with the transport.
     pub fn on_sent(&mut self, id: ClientOrderId, now: UnixNanos) -> Option<Change> {
-        let order = self.table.get_mut(id)?;
+        let mut order = self.table.get_mut(id)?;
         (order.sent_at, order.placed_at) = (now, now);
+        drop(order);
         self.evidence(
             id,
             OrderState::Pending,
@@ -268,7 +269,7 @@ impl Oms {
 
     /// A cancel was written.
     pub fn on_cancel_sent(&mut self, id: ClientOrderId, now: UnixNanos) {
-        if let Some(order) = self.table.get_mut(id)
+        if let Some(mut order) = self.table.get_mut(id)
             && !order.state.is_final()
         {
             // The clock of the oldest request without an answer runs on: a cancel that is repeated must
@@ -282,14 +283,14 @@ impl Oms {
 
     /// A cancel that was on its way to be written was not: another may be asked for.
     pub fn on_cancel_not_sent(&mut self, id: ClientOrderId) {
-        if let Some(order) = self.table.get_mut(id) {
+        if let Some(mut order) = self.table.get_mut(id) {
             order.is_cancelling = false;
         }
     }
 
     /// An amend that was on its way to be written was not: [`Oms::on_amend_not_sent`] tells the rest.
     pub fn on_amend_turned_back(&mut self, id: ClientOrderId) {
-        if let Some(order) = self.table.get_mut(id) {
+        if let Some(mut order) = self.table.get_mut(id) {
             order.is_amending = false;
         }
     }
@@ -297,7 +298,7 @@ impl Oms {
     /// An amend is about to be written: until the venue shows or refuses it, the exposure counts the worse
     /// of both quantities and both prices.
     pub fn on_amend_asked(&mut self, amend: &AmendOrder) {
-        if let Some(order) = self.table.get_mut(amend.client_id)
+        if let Some(mut order) = self.table.get_mut(amend.client_id)
             && !order.state.is_final()
         {
             order.asked_price = amend.price.unwrap_or(order.price);
@@ -307,7 +308,7 @@ impl Oms {
 
     /// An amend was written.
     pub fn on_amend_sent(&mut self, id: ClientOrderId, now: UnixNanos) {
-        if let Some(order) = self.table.get_mut(id)
+        if let Some(mut order) = self.table.get_mut(id)
             && !order.state.is_final()
         {
             if !order.is_waiting() {
@@ -319,7 +320,7 @@ impl Oms {
 
     /// An amend did not leave: the exposure counts the order as it stands again.
     pub fn on_amend_not_sent(&mut self, id: ClientOrderId, reason: RejectReason) -> Option<Change> {
-        let order = self.table.get_mut(id)?;
+        let mut order = self.table.get_mut(id)?;
         if order.state.is_final() || order.is_amending {
             return None;
         }
@@ -341,7 +342,7 @@ impl Oms {
         order_id: OrderId,
         reason: RejectReason,
     ) -> Option<CancelOrder> {
-        let order = self.table.get_mut(id)?;
+        let mut order = self.table.get_mut(id)?;
         if order_id.0 != 0 {
             order.order_id = order_id;
         }
@@ -380,7 +381,7 @@ impl Oms {
         if (report.state, report.reason) == (OrderState::Rejected, RejectReason::UnknownOrder) {
             return self.on_absent(id, report.venue_ns, now);
         }
-        let order = self.table.get_mut(id)?;
+        let mut order = self.table.get_mut(id)?;
         order.is_seen = true;
         order.absences = 0;
         if report.order_id.0 != 0 {
@@ -409,6 +410,7 @@ impl Oms {
         }
         let has_news = is_amended || order.leaves() != leaves;
         let is_owed = order.state.is_final() && !order.is_settled();
+        drop(order);
         if is_revived {
             self.revive(id);
         } else if is_owed {
@@ -447,13 +449,14 @@ impl Oms {
         now: UnixNanos,
     ) -> Option<Change> {
         let absent_ns = self.absent_ns;
-        let order = self.table.get_mut(id)?;
+        let mut order = self.table.get_mut(id)?;
         if order.state.is_final() {
             return None;
         }
         let is_late = now.since(order.placed_at) >= absent_ns;
         order.absences = order.absences.saturating_add(u8::from(is_late));
         if order.absences < ABSENCES_MIN {
+            drop(order);
             // Not settled: it is asked about again.
             let reason = RejectReason::UnknownOutcome;
             return self.evidence(id, OrderState::Unknown, reason, 0, venue_ns);
@@ -465,13 +468,14 @@ impl Oms {
         } else {
             OrderState::Rejected
         };
+        drop(order);
         self.evidence(id, to, RejectReason::UnknownOrder, 0, venue_ns)
     }
 
     /// An order held for dead is alive: its venue says so.
     fn revive(&mut self, id: ClientOrderId) {
         if self.table.revive(id)
-            && let Some(order) = self.table.get_mut(id)
+            && let Some(mut order) = self.table.get_mut(id)
         {
             order.state = OrderState::Unknown;
             order.is_inferred = false;
@@ -503,14 +507,16 @@ impl Oms {
         if qty.0 <= 0 {
             return FillOutcome::BadNumber;
         }
-        let Some(order) = self.table.get_mut(id) else {
+        let Some(mut order) = self.table.get_mut(id) else {
             return FillOutcome::Foreign;
         };
         if let Some(Ok(cum)) = report.cum.map(|cum| instrument.qty(cum)) {
             order.cum = order.cum.max(cum);
         }
         let is_beyond = order.filled.0.saturating_add(qty.0) > order.cum.0;
-        if order.state.is_final() && !order.is_settled() {
+        let is_owed = order.state.is_final() && !order.is_settled();
+        drop(order);
+        if is_owed {
             self.table.revive(id);
         }
         if self.seen.has(&(report.instrument, report.trade_id, id)) {
@@ -525,7 +531,7 @@ impl Oms {
             self.tally.duplicate_fills += 1;
             return FillOutcome::Duplicate;
         }
-        let Some(order) = self.table.get_mut(id) else {
+        let Some(mut order) = self.table.get_mut(id) else {
             return FillOutcome::Foreign;
         };
         order.is_seen = true;
@@ -541,6 +547,7 @@ impl Oms {
         } else {
             OrderState::PartiallyFilled
         };
+        drop(order);
         let change = self.evidence(id, to, RejectReason::None, 0, report.venue_ns);
         let order = self.table.get(id).copied();
         if order.is_some_and(|order| order.state.is_final() && order.is_settled()) {
@@ -668,31 +675,17 @@ impl Oms {
         self.table.held_count()
     }
 
-    /// Worst case of an instrument. Cost: a walk over its live orders.
-    pub fn exposure(&self, instrument: InstrumentId) -> Exposure {
-        let mut exposure = Exposure::default();
-        for order in self.table.held(instrument) {
-            let leaves = order.leaves_worst();
-            let is_resting = !order.state.is_final();
-            match order.side {
-                Side::Buy => {
-                    let price = order.price.max(order.asked_price);
-                    exposure.buy = Qty(exposure.buy.0.saturating_add(leaves.0));
-                    if is_resting {
-                        exposure.own_bid = exposure.own_bid.max(Some(price));
-                    }
-                }
-                Side::Sell => {
-                    let price = order.price.min(order.asked_price);
-                    exposure.sell = Qty(exposure.sell.0.saturating_add(leaves.0));
-                    if is_resting {
-                        let best = exposure.own_ask.map_or(price, |best| best.min(price));
-                        exposure.own_ask = Some(best);
-                    }
-                }
-            }
+    /// Worst case of an instrument. Cost: flat in its live orders, but for a walk over them after the one with the best
+    /// price of a side went while others rest there.
+    pub fn exposure(&mut self, instrument: InstrumentId) -> Exposure {
+        let (buy, own_bid) = self.table.working(instrument, Side::Buy);
+        let (sell, own_ask) = self.table.working(instrument, Side::Sell);
+        Exposure {
+            buy,
+            sell,
+            own_bid,
+            own_ask,
         }
-        exposure
     }
 
     /// What should not have happened.
@@ -732,9 +725,10 @@ impl Oms {
         code: i32,
         venue_ns: VenueNanos,
     ) -> Option<Change> {
-        let order = self.table.get_mut(id)?;
-        let from = step(order, to, &mut self.tally)?;
-        let order = *order;
+        let mut held = self.table.get_mut(id)?;
+        let from = step(&mut held, to, &mut self.tally)?;
+        let order = *held;
+        drop(held);
         if to.is_final() && !from.is_final() && order.is_settled() {
             self.table.retire(id);
         }

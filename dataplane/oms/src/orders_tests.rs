@@ -663,26 +663,26 @@ fn an_amend_in_flight_counts_the_worse_of_both() {
         price: Some(Price(price)),
         qty: Some(Qty(qty)),
     };
-    let seen = |oms: &Oms| {
+    let seen = |oms: &mut Oms| {
         let Exposure { buy, own_bid, .. } = oms.exposure(InstrumentId(0));
         (buy.0, own_bid.unwrap().0)
     };
     oms.on_amend_asked(&amend(101, 9));
     oms.on_amend_sent(id, UnixNanos(2));
-    assert_eq!(seen(&oms), (9, 101), "more, before it is done");
+    assert_eq!(seen(&mut oms), (9, 101), "more, before it is done");
     oms.on_report(&report(id, OrderState::Ack, 0), &instrument(), NOW);
-    assert_eq!(seen(&oms), (9, 101), "old news changes nothing");
+    assert_eq!(seen(&mut oms), (9, 101), "old news changes nothing");
     oms.on_answer(id, OrderId(7), RejectReason::Invalid);
-    assert_eq!(seen(&oms), (5, 100), "refused");
+    assert_eq!(seen(&mut oms), (5, 100), "refused");
     oms.on_amend_asked(&amend(99, 2));
-    assert_eq!(seen(&oms), (5, 100), "less, only once it is done");
+    assert_eq!(seen(&mut oms), (5, 100), "less, only once it is done");
     let done = OrderReport {
         price: Some(whole(99)),
         qty: Some(whole(2)),
         ..report(id, OrderState::Ack, 0)
     };
     oms.on_report(&done, &instrument(), NOW);
-    assert_eq!(seen(&oms), (2, 99));
+    assert_eq!(seen(&mut oms), (2, 99));
 }
 
 fn absent(id: ClientOrderId) -> OrderReport {

@@ -6,10 +6,13 @@
 //!   live[instrument] ⇄ ⇄ ⇄      finals ⇄ ⇄ ⇄ ⇄      free ⇄ ⇄
 //! ```
 //!
-//! Every place is on exactly one list, so adding, finding, finishing and forgetting an order are all O(1).
+//! Every place is on exactly one list, so adding, finding, finishing and forgetting an order are all O(1). What works on
+//! each side of an instrument is kept as they change: an order is changed through [`Held`] only.
 
 use crate::index::{Index, mix};
 use crate::order::Order;
+use crate::working::{Part, Working};
+use core::ops::{Deref, DerefMut};
 use dp_types::{
     ClientOrderId, InstrumentId, NewOrder, OrderKind, Price, Qty, Side, StrategyId, Tif, UnixNanos,
     VenueId,
@@ -31,6 +34,8 @@ const EMPTY: List = List {
 #[derive(Debug, Clone, Copy)]
 struct Place {
     order: Order,
+    /// As it is counted in what works.
+    part: Part,
     is_retired: bool,
     prev: u32,
     next: u32,
@@ -42,6 +47,8 @@ pub(crate) struct Table {
     places: Box<[Place]>,
     index: Index,
     live: Box<[List]>,
+    /// Buys and sells of each instrument.
+    working: Box<[[Working; 2]]>,
     finals: List,
     free: List,
     live_count: usize,
@@ -66,14 +73,17 @@ impl Table {
         let order = Order::new(&nothing, VenueId(0), StrategyId(0), UnixNanos(0));
         let place = Place {
             order,
+            part: Part::default(),
             is_retired: false,
             prev: NONE,
             next: NONE,
         };
+        let nothing_works = [Working::new(Side::Buy), Working::new(Side::Sell)];
         let mut table = Self {
             places: vec![place; room].into_boxed_slice(),
             index: Index::new(room),
             live: vec![EMPTY; instruments].into_boxed_slice(),
+            working: vec![nothing_works; instruments].into_boxed_slice(),
             finals: EMPTY,
             free: EMPTY,
             live_count: 0,
@@ -112,9 +122,40 @@ impl Table {
     }
 
     #[inline]
-    pub(crate) fn get_mut(&mut self, id: ClientOrderId) -> Option<&mut Order> {
+    pub(crate) fn get_mut(&mut self, id: ClientOrderId) -> Option<Held<'_>> {
         let at = self.place(id)?;
-        Some(&mut self.places[at as usize].order)
+        Some(Held { table: self, at })
+    }
+
+    /// What works on one side of an instrument: what is left of it, and the best price of ours.
+    #[inline]
+    pub(crate) fn working(&mut self, instrument: InstrumentId, side: Side) -> (Qty, Option<Price>) {
+        let Some(both) = self.working.get(instrument.0 as usize) else {
+            return (Qty(0), None);
+        };
+        let mut working = both[usize::from(side == Side::Sell)];
+        let best = working.best(self.held(instrument));
+        self.working[instrument.0 as usize][usize::from(side == Side::Sell)] = working;
+        (working.leaves(), best)
+    }
+
+    /// An order may have changed, or its list: its part of what works follows.
+    #[inline]
+    fn recount(&mut self, at: u32) {
+        let place = &mut self.places[at as usize];
+        let after = if place.is_retired {
+            Part::default()
+        } else {
+            Part::of(&place.order)
+        };
+        let before = core::mem::replace(&mut place.part, after);
+        if before != after {
+            let Order {
+                instrument, side, ..
+            } = place.order;
+            let sides = &mut self.working[instrument.0 as usize];
+            sides[usize::from(side == Side::Sell)].step(before, after);
+        }
     }
 
     /// Adds a live order. Says whether it could: not when full, known, or of no instrument of ours.
@@ -134,7 +175,8 @@ impl Table {
         );
         self.free = self.unlink(self.free, at);
         let place = &mut self.places[at as usize];
-        (place.order, place.is_retired) = (order, false);
+        (place.order, place.part, place.is_retired) = (order, Part::default(), false);
+        self.recount(at);
         self.index.insert(mix(order.client_id.0), at);
         let list = self.live[instrument.0 as usize];
         self.live[instrument.0 as usize] = self.push(list, at);
@@ -152,6 +194,7 @@ impl Table {
         let instrument = self.places[at as usize].order.instrument.0 as usize;
         self.live[instrument] = self.unlink(self.live[instrument], at);
         self.live_count -= 1;
+        self.recount(at);
         self.finals = self.push(self.finals, at);
         self.final_count += 1;
         if self.final_count > self.final_max {
@@ -181,6 +224,7 @@ impl Table {
         let instrument = self.places[at as usize].order.instrument.0 as usize;
         self.live[instrument] = self.push(self.live[instrument], at);
         self.live_count += 1;
+        self.recount(at);
         true
     }
 
@@ -218,7 +262,9 @@ impl Table {
         while at != NONE {
             let place = &mut self.places[at as usize];
             on(&mut place.order);
-            at = place.next;
+            let next = place.next;
+            self.recount(at);
+            at = next;
         }
     }
 
@@ -253,5 +299,34 @@ impl Table {
             next => self.places[next as usize].prev = prev,
         }
         list
+    }
+}
+
+/// An order that is being changed. When this is let go, what works on its side is right again.
+pub(crate) struct Held<'a> {
+    table: &'a mut Table,
+    at: u32,
+}
+
+impl Deref for Held<'_> {
+    type Target = Order;
+
+    #[inline]
+    fn deref(&self) -> &Order {
+        &self.table.places[self.at as usize].order
+    }
+}
+
+impl DerefMut for Held<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Order {
+        &mut self.table.places[self.at as usize].order
+    }
+}
+
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.table.recount(self.at);
     }
 }

@@ -624,7 +624,7 @@ impl Pair {
         }
     }
 
-    fn agree(&self) -> Result<(), TestCaseError> {
+    fn agree(&mut self) -> Result<(), TestCaseError> {
         for plain in &self.naive.orders {
             let order = self.oms.get(plain.id).unwrap();
             prop_assert_eq!(order.state, plain.state, "{:?}", plain);

@@ -31,6 +31,14 @@ impl Side {
         }
     }
 
+    /// Whether an order of this side at `price` stands no further from the market than one at `than`.
+    pub const fn is_as_good(self, price: Price, than: Price) -> bool {
+        match self {
+            Self::Buy => price.0 >= than.0,
+            Self::Sell => price.0 <= than.0,
+        }
+    }
+
     /// The word in the database and on the command line.
     pub const fn name(self) -> &'static str {
         match self {

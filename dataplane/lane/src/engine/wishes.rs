@@ -119,7 +119,7 @@ impl Engine<'_> {
                 gate,
                 ..
             } = self;
-            let context =
+            let mut context =
                 |id: InstrumentId| context_of((instruments, books), (ledger, venues, oms), id);
             let (Some(first), Some(second)) = (context(one.instrument), context(two.instrument))
             else {
@@ -252,7 +252,7 @@ impl Engine<'_> {
         let markets = (self.instruments.as_slice(), self.books.as_slice());
         let context = context_of(
             markets,
-            (&self.ledger, self.venues.as_slice(), &self.oms),
+            (&self.ledger, self.venues.as_slice(), &mut self.oms),
             id,
         )?;
         Some(check(&mut self.gate, &context))
@@ -297,7 +297,7 @@ impl Engine<'_> {
 /// What the gate is shown of an instrument.
 fn context_of<'a>(
     (instruments, books): (&'a [Instrument], &[Option<Box<BookSlot>>]),
-    (ledger, venues, oms): (&Ledger, &[VenueState], &Oms),
+    (ledger, venues, oms): (&Ledger, &[VenueState], &mut Oms),
     id: InstrumentId,
 ) -> Option<Context<'a>> {
     let at = id.0 as usize;
