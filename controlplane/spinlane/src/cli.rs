@@ -314,6 +314,12 @@ pub struct LimitsSetArgs {
     /// Largest gross exposure.
     #[arg(long)]
     pub exposure_max: Option<String>,
+    /// The currency the one below is of.
+    #[arg(long, requires = "currency_exposure_max")]
+    pub currency: Option<String>,
+    /// Largest exposure in one currency over all venues.
+    #[arg(long, requires = "currency")]
+    pub currency_exposure_max: Option<String>,
 }
 
 /// `reconcile`.

@@ -9,7 +9,8 @@ use crate::fail::{Refused, Usage};
 use crate::table::Table;
 use crate::target::Target;
 use dp_shm::{InstrumentLimits, Lock, NodeLimits, Region};
-use dp_types::{Decimal, Instrument, Notional, Qty, Text, VenueId};
+use dp_types::limit::CURRENCY_LIMITS_MAX;
+use dp_types::{AssetId, Decimal, Instrument, Notional, Qty, Text, VenueId};
 use serde::Serialize;
 
 /// Limits in force. Amounts and quantities are exact decimal texts; `None` = not limited, not watched.
@@ -39,8 +40,19 @@ pub struct Limits {
     pub drawdown_max: Option<String>,
     /// Largest gross exposure.
     pub exposure_max: Option<String>,
+    /// Largest exposure by currency; `None` = not limited any more.
+    pub currencies: Vec<OfCurrency>,
     /// By instrument.
     pub instruments: Vec<OfInstrument>,
+}
+
+/// Limit of one currency.
+#[derive(Debug, Clone, Serialize)]
+pub struct OfCurrency {
+    /// Which.
+    pub asset: String,
+    /// Over all venues, working orders included.
+    pub exposure_max: Option<String>,
 }
 
 /// Limits of one instrument.
@@ -83,6 +95,15 @@ fn set(region: &Region, args: &LimitsSetArgs) -> anyhow::Result<()> {
     })?;
     node.who = Text::lossy(&args.by);
     args.change(&mut node)?;
+    if let (Some(name), Some(text)) = (&args.currency, &args.currency_exposure_max) {
+        let asset = asset(region, name)?;
+        if !node.limit_currency(asset, amount(text)?) {
+            return Err(Refused(format!(
+                "limits set: {CURRENCY_LIMITS_MAX} currencies are limited, and there is no place for {name}"
+            ))
+            .into());
+        }
+    }
     if let Some(symbol) = &args.symbol {
         let instrument = find(region, args.venue.as_deref(), symbol)?;
         let slot = all.get_mut(instrument.id.0 as usize);
@@ -123,6 +144,18 @@ impl LimitsSetArgs {
         }
         Ok(())
     }
+}
+
+/// A currency that some instrument of this node is in.
+fn asset(region: &Region, name: &str) -> Result<AssetId, Usage> {
+    let assets = region.assets();
+    let mut known = (0..).map(AssetId).zip(assets.iter());
+    let found = known.find(|(_, held)| held.as_str() == name);
+    found.map(|(id, _)| id).ok_or_else(|| {
+        Usage(format!(
+            "`{name}`: no instrument of this node is in it: write it as the venues do, as BTC"
+        ))
+    })
 }
 
 /// An amount of the reporting currency; 0 = no limit.
@@ -183,6 +216,17 @@ impl Limits {
         let mut all = vec![InstrumentLimits::default(); region.shape().instruments as usize];
         let (version, node) = region.config().read(&mut all).unwrap_or_default();
         let money = |amount: Notional| (amount.0 > 0).then(|| amount.to_string());
+        let currencies = node
+            .currencies
+            .iter()
+            .filter(|it| it.asset != AssetId::NONE);
+        let currencies = currencies.map(|it| {
+            let name = region.assets().get(it.asset);
+            OfCurrency {
+                asset: name.map_or_else(|| it.asset.0.to_string(), |name| name.to_string()),
+                exposure_max: money(it.max),
+            }
+        });
         let instruments = region.instruments();
         let instruments = instruments.iter().map(|entry| {
             let it = entry.instrument;
@@ -207,6 +251,7 @@ impl Limits {
             day_loss_max: money(node.day_loss_max),
             drawdown_max: money(node.drawdown_max),
             exposure_max: money(node.exposure_max),
+            currencies: currencies.collect(),
             instruments: instruments.collect(),
         }
     }
@@ -236,6 +281,10 @@ impl Limits {
             ),
         ] {
             node.row([name.to_owned(), value]);
+        }
+        for it in &self.currencies {
+            let max = it.exposure_max.clone().unwrap_or_else(none);
+            node.row([format!("exposure_max in {}", it.asset), max]);
         }
         let mut table = Table::new(&["venue", "symbol", ">order_qty_max", ">position_max"]);
         for it in &self.instruments {

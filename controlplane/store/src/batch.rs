@@ -9,7 +9,7 @@ use dp_journal::entry::{Checkpoint, Entry, OrderIntent, OrderUpdate, Position, S
 use dp_journal::{Record, Tick, TickKind, entry};
 use dp_shm::Region;
 use dp_types::{
-    AssetId, ClientOrderId, Decimal, Instrument, InstrumentId, OrderId, OrderState, Qty,
+    AssetId, ClientOrderId, Decimal, Instrument, InstrumentId, Notional, OrderId, OrderState, Qty,
     RejectReason, StrategyId, Text, TradeId, VenueId,
 };
 use std::collections::{BTreeMap, HashMap};
@@ -198,6 +198,7 @@ impl Batch {
             | Entry::Switch(_)
             | Entry::Reconcile(_)
             | Entry::Limits(_)
+            | Entry::NodeLimit(_)
             | Entry::Strategy(_)
             | Entry::Halt(_) => {
                 let row = risk(region, names, record);
@@ -568,6 +569,25 @@ fn risk(region: &Region, names: &mut Catalog, record: &Record) -> RiskRow {
                 e.orders_per_s_max,
                 e.book_age_ms_max
             ));
+        }
+        Entry::NodeLimit(e) => {
+            let number = |value: i128| {
+                let is_money = e.what >= entry::NodeLimit::FIRST_AMOUNT;
+                if is_money {
+                    Numeric::notional(Notional(value))
+                } else {
+                    integer(i64::try_from(value).unwrap_or(i64::MAX))
+                }
+            };
+            row.rule = Some(e.name());
+            row.symbol = region
+                .assets()
+                .get(e.asset)
+                .map(|it| Word(Text::lossy(it.as_str())));
+            row.observed = Some(number(e.before));
+            row.allowed = Some(number(e.now));
+            row.who = (!e.who.is_empty()).then_some(Word(e.who));
+            row.detail = Some(format!("version {}", e.version));
         }
         Entry::Strategy(e) => {
             row.rule = Some(e.cause.name());

@@ -17,6 +17,7 @@
 //! ```
 //! Amounts and quantities are decimal texts. Limits of money hold for each lane with an engine by itself.
 
+use dp_types::limit::CURRENCY_LIMITS_MAX;
 use dp_types::{Decimal, Notional};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -121,6 +122,12 @@ impl Risk {
         amounts.extend(rates);
         for (key, text) in amounts {
             amount(&text).map_err(|why| (key, why))?;
+        }
+        let currencies = self.currency_exposure_max.len();
+        if currencies > CURRENCY_LIMITS_MAX {
+            let why =
+                format!("{currencies} currencies: at most {CURRENCY_LIMITS_MAX} can be limited");
+            return Err(("risk.currency_exposure_max".into(), why));
         }
         if self.reject_pct_max > 100 {
             let why = format!("{}: use 1 to 100 percent, or 0", self.reject_pct_max);

@@ -236,6 +236,14 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             put_text(&mut w[9..13], &e.who);
             head(12, NOWHERE, BY_US, e.instrument)
         }
+        Entry::NodeLimit(e) => {
+            w[4] = e.version;
+            w[5] = u64::from(e.what) | u64::from(e.asset.0) << 32;
+            put_u128(w, 6, e.before as u128);
+            put_u128(w, 8, e.now as u128);
+            put_text(&mut w[10..14], &e.who);
+            head(24, NOWHERE, BY_US, NOTHING)
+        }
         Entry::Checkpoint(e) => {
             let it = &e.order;
             w[4] = it.client_id.0;
@@ -397,6 +405,19 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
             orders_per_s_max: (w[7] >> 32) as u32,
             book_age_ms_max: w[8] as u32,
             who: known("who", text_at(&w[9..13]))?,
+        }),
+        24 => Entry::NodeLimit(NodeLimit {
+            version: w[4],
+            what: known(
+                "limit",
+                u8::try_from(w[5] as u32)
+                    .ok()
+                    .filter(|it| usize::from(*it) < NodeLimit::NAMES.len()),
+            )?,
+            asset: AssetId((w[5] >> 32) as u16),
+            before: u128_at(w, 6) as i128,
+            now: u128_at(w, 8) as i128,
+            who: known("who", text_at(&w[10..14]))?,
         }),
         13 => Entry::Checkpoint(Checkpoint {
             order: LiveOrder {

@@ -371,6 +371,49 @@ pub struct Limits {
     pub who: Text<31>,
 }
 
+/// A limit of the whole node, or of one currency, came into force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeLimit {
+    /// Version of the page (`dp_shm::ConfigPage`).
+    pub version: u64,
+    /// Which: a place in [`NodeLimit::NAMES`].
+    pub what: u8,
+    /// Of a currency; [`AssetId::NONE`] = of the node.
+    pub asset: AssetId,
+    /// Before; of amounts of money 10^-12 of the reporting currency, else the limit's own unit.
+    pub before: i128,
+    /// From now on.
+    pub now: i128,
+    /// Who put it in force.
+    pub who: Text<31>,
+}
+
+impl NodeLimit {
+    /// The words in the database, by number: a number once given stays.
+    pub const NAMES: [&'static str; 10] = [
+        "collar_bps",
+        "orders_per_s_max",
+        "book_age_ms_max",
+        "reject_pct_max",
+        "move_bps_max",
+        "move_ms",
+        "day_loss_max",
+        "drawdown_max",
+        "exposure_max",
+        "currency_exposure_max",
+    ];
+    /// Number of the first amount of money.
+    pub const FIRST_AMOUNT: u8 = 6;
+
+    /// The word in the database.
+    pub fn name(&self) -> &'static str {
+        Self::NAMES
+            .get(usize::from(self.what))
+            .copied()
+            .unwrap_or("unknown")
+    }
+}
+
 /// An order that is not final, or whose fills are not all counted, in full: replaces whatever the journal said of it before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -406,6 +449,7 @@ pub enum Entry {
     Reconcile(Reconcile),
     Signal(Signal),
     Limits(Limits),
+    NodeLimit(NodeLimit),
     Checkpoint(Checkpoint),
     Strategy(StrategyEvent),
     Halt(Halt),
@@ -436,7 +480,7 @@ impl Entry {
             Self::Switch(_) => "switch",
             Self::Reconcile(_) => "reconcile",
             Self::Signal(_) => "signal",
-            Self::Limits(_) => "limits",
+            Self::Limits(_) | Self::NodeLimit(_) => "limits",
             Self::Checkpoint(_) => "checkpoint",
             Self::Strategy(_) => "strategy",
             Self::Halt(_) => "halt",

@@ -250,6 +250,7 @@ impl Recovered {
             | Entry::Reconcile(_)
             | Entry::Signal(_)
             | Entry::Limits(_)
+            | Entry::NodeLimit(_)
             | Entry::Strategy(_) => {}
         }
     }

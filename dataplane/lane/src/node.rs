@@ -40,7 +40,7 @@ use past::{doubt_positions, keep_kill, kill_by_file, note_flat, restore_kill, ta
 use record::Recordings;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use tables::{publish_limits, seed_registry};
+use tables::{named_assets, publish_limits, seed_registry};
 
 /// How often the kill switch is kept on disk when it has changed.
 const KILL_POLL: core::time::Duration = core::time::Duration::from_millis(50);
@@ -178,7 +178,7 @@ fn run_with(
         fresh: Vec::new(),
         is_published: false,
         limits: vec![InstrumentLimits::default(); INSTRUMENTS_MAX],
-        node: risk::node_limits(config),
+        node: risk::node_limits(config, named_assets(&registry)),
     });
     // Whichever lane ends first is heard first: one that cannot run stops the others.
     let (done, ends) = crossbeam::channel::bounded(config.lane.len());

@@ -13,10 +13,15 @@ use crate::twin::{self, join, split};
 use crate::words::{pack_text, unpack_text, words_of};
 use core::mem::size_of;
 use core::sync::atomic::{AtomicU64, Ordering};
-use dp_types::{Notional, Qty, Text};
+use dp_types::limit::CURRENCY_LIMITS_MAX;
+use dp_types::{AssetId, Notional, Qty, Text};
 
-/// Three words of two limits each, one spare, three amounts of two words, and a name of four.
-const NODE_WORDS: usize = 14;
+/// Three words of two limits each, one spare, three amounts of two words, a name of four, and currencies.
+const NODE_WORDS: usize = CURRENCIES_AT + CURRENCY_LIMITS_MAX * CURRENCY_WORDS;
+/// What stands before the currencies.
+const CURRENCIES_AT: usize = 14;
+/// Which, and an amount of two.
+const CURRENCY_WORDS: usize = 3;
 const INSTRUMENT_WORDS: usize = 2;
 
 /// Start of the page; the slots follow it.
@@ -59,8 +64,40 @@ pub struct NodeLimits {
     pub drawdown_max: Notional,
     /// Largest gross exposure, working orders included.
     pub exposure_max: Notional,
+    /// Largest exposures in one currency over all venues, working orders included.
+    pub currencies: [CurrencyLimit; CURRENCY_LIMITS_MAX],
     /// Who put these limits, and those of instruments beside them, in force.
     pub who: Text<31>,
+}
+
+/// Largest exposure in one currency; the default is a free place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CurrencyLimit {
+    /// Which; [`AssetId::NONE`] = this place is free.
+    pub asset: AssetId,
+    /// Reporting currency; 0 = not limited.
+    pub max: Notional,
+}
+
+impl NodeLimits {
+    /// Sets the largest exposure in a currency. Says whether there was a place for it: not for one more than
+    /// [`CURRENCY_LIMITS_MAX`].
+    pub fn limit_currency(&mut self, asset: AssetId, max: Notional) -> bool {
+        let held = self.currencies.iter().position(|it| it.asset == asset);
+        let free = || {
+            self.currencies
+                .iter()
+                .position(|it| it.asset == AssetId::NONE)
+        };
+        let place = held
+            .or_else(free)
+            .and_then(|at| self.currencies.get_mut(at));
+        let has_place = place.is_some();
+        if let Some(place) = place {
+            *place = CurrencyLimit { asset, max };
+        }
+        has_place
+    }
 }
 
 /// Limits of one instrument; 0 = it cannot trade.
@@ -144,11 +181,19 @@ impl ConfigPage<'_> {
             name_3,
             name_4,
         ];
+        let currencies = node.currencies.iter().flat_map(|it| {
+            let [low, high] = split(it.max.0);
+            [u64::from(it.asset.0), low, high]
+        });
         let lines = instruments
             .iter()
             .flat_map(|one| [one.order_qty_max.0 as u64, one.position_max.0 as u64])
             .chain(core::iter::repeat(0));
-        twin::publish(self.version, self.slots, head.into_iter().chain(lines))
+        twin::publish(
+            self.version,
+            self.slots,
+            head.into_iter().chain(currencies).chain(lines),
+        )
     }
 
     fn copy(&self, version: u64, instruments: &mut [InstrumentLimits]) -> NodeLimits {
@@ -168,7 +213,16 @@ impl ConfigPage<'_> {
         let (collar_bps, orders_per_s_max) = two(0);
         let (book_age_ms_max, reject_pct_max) = two(1);
         let (move_bps_max, move_ms) = two(2);
+        let mut currencies = [CurrencyLimit::default(); CURRENCY_LIMITS_MAX];
+        for (at, it) in currencies.iter_mut().enumerate() {
+            let first = CURRENCIES_AT + at * CURRENCY_WORDS;
+            *it = CurrencyLimit {
+                asset: AssetId(word(first) as u16),
+                max: money(first + 1),
+            };
+        }
         NodeLimits {
+            currencies,
             collar_bps,
             orders_per_s_max,
             book_age_ms_max,

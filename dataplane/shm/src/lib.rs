@@ -72,7 +72,7 @@ pub use ring::{Consumer, Full, LogRead, LogReader, LogWriter, Producer};
 #[cfg(not(loom))]
 pub use {
     command::{Command, CommandNote},
-    config::{ConfigPage, InstrumentLimits, NodeLimits},
+    config::{ConfigPage, CurrencyLimit, InstrumentLimits, NodeLimits},
     error::ShmError,
     hist::{HistSnapshot, HistView},
     lane::{CommandSender, Counters, LaneView, LaneWriter, ROLES, Stages},

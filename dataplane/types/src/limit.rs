@@ -4,6 +4,8 @@
 pub const INSTRUMENTS_MAX: usize = 1024;
 /// Assets in the node's table.
 pub const ASSETS_MAX: usize = 256;
+/// Currencies whose exposure may be limited, each by itself.
+pub const CURRENCY_LIMITS_MAX: usize = 16;
 /// Lanes that may send orders: [`crate::ClientOrderId::LANE_BITS`] bits.
 pub const LANES_MAX: usize = 16;
 /// Strategies with a line of their own in shared memory: four a lane.

@@ -34,6 +34,34 @@ fn a_watch_halts_a_name_resumes_a_file_kills_and_all_of_it_is_on_record() {
     assert_eq!(lane["is_counted"], true, "{lane}");
     assert!(lane["exposure"]["used_ppm"].as_u64().unwrap() > 0, "{lane}");
 
+    // A millionth of one in base currency: what adds to it is refused, until there is room again.
+    let in_btc = |max: &str| {
+        let set = [
+            "limits",
+            "set",
+            "--by",
+            "ann",
+            "--currency",
+            "BTC",
+            "--currency-exposure-max",
+            max,
+        ];
+        let limits = rig.cli(&set).unwrap();
+        assert_eq!(limits["currencies"][0]["asset"], "BTC", "{limits}");
+    };
+    in_btc("0.000001");
+    wait_for("orders are refused for the currency's exposure", || {
+        let rows = rig
+            .sql("select rule from risk_events where kind = 'risk'")
+            .ok()?;
+        rows.iter()
+            .any(|row| row == &["currency_exposure"])
+            .then_some(())
+    })
+    .unwrap_or_else(|error| panic!("{error}\n{}", rig.tails()));
+    in_btc("0");
+    trades_on(&rig, "trading with room again");
+
     // A basis point: whatever moves at all trips it.
     let watch = |bps: &str| {
         let set = ["limits", "set", "--by", "ann", "--move-bps-max", bps];
@@ -93,7 +121,9 @@ fn a_watch_halts_a_name_resumes_a_file_kills_and_all_of_it_is_on_record() {
             && has("halt", "market_move", "")
             && has("resume", "market_move", "ann")
             && has("switch", "kill", "file")
-            && rows.iter().any(|row| row[0] == "limits" && row[2] == "ann");
+            && has("limits", "currency_exposure_max", "ann")
+            && has("limits", "move_bps_max", "ann")
+            && has("limits", "day_loss_max", "configuration");
         is_whole.then_some(())
     })
     .unwrap();

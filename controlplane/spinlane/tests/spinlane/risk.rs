@@ -23,6 +23,14 @@ fn limited() -> Node {
         who: Text::lossy("configuration"),
         ..NodeLimits::default()
     };
+    node.region
+        .assets()
+        .publish(AssetId(0), Text::lossy("USDT"))
+        .unwrap();
+    node.region
+        .assets()
+        .publish(AssetId(1), Text::lossy("BTC"))
+        .unwrap();
     let guard = node.region.lock(Lock::Control).unwrap();
     node.region.config().publish(&guard, &all, &[limits]);
     drop(guard);
@@ -31,10 +39,6 @@ fn limited() -> Node {
 
 fn halted(node: &Node) {
     let usdt = AssetId(0);
-    node.region
-        .assets()
-        .publish(usdt, Text::lossy("USDT"))
-        .unwrap();
     let mut state = RiskState {
         currency: Some(usdt),
         is_counted: true,
@@ -110,6 +114,20 @@ fn limits_are_set_by_somebody_and_what_is_not_named_stays() {
         (&["limits", "set", "--by", " ", "--day-loss-max", "1"], 1),
         (&["limits", "set", "--by", "a", "--day-loss-max", "much"], 2),
         (&["limits", "set", "--by", "a", "--position-max", "1"], 2),
+        (&["limits", "set", "--by", "a", "--currency", "BTC"], 2),
+        (
+            &[
+                "limits",
+                "set",
+                "--by",
+                "a",
+                "--currency",
+                "DOGE",
+                "--currency-exposure-max",
+                "1",
+            ],
+            2,
+        ),
         (
             &[
                 "limits",
@@ -143,6 +161,33 @@ fn limits_are_set_by_somebody_and_what_is_not_named_stays() {
         node.json(&["limits"])["version"],
         2,
         "nothing of these came into force"
+    );
+}
+
+#[test]
+fn a_currency_is_limited_and_its_limit_taken_away() {
+    let node = limited();
+    let set = |max: &str| {
+        node.json(&[
+            "limits",
+            "set",
+            "--by",
+            "ann",
+            "--currency",
+            "BTC",
+            "--currency-exposure-max",
+            max,
+        ])
+    };
+    assert_eq!(set("250000")["currencies"][0]["exposure_max"], "250000.00");
+    assert!(node.text(&["limits"]).contains("exposure_max in BTC"));
+    let after = set("0");
+    assert_eq!(after["currencies"][0]["asset"], "BTC");
+    assert!(after["currencies"][0]["exposure_max"].is_null(), "{after}");
+    assert_eq!(
+        after["currencies"].as_array().unwrap().len(),
+        1,
+        "its place is used again"
     );
 }
 

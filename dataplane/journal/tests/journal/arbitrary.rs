@@ -181,6 +181,14 @@ impl Draw {
                 book_age_ms_max: self.words[0] as u32,
                 who: Text::lossy(&self.text),
             }),
+            15 => Entry::NodeLimit(NodeLimit {
+                version: b as u64,
+                what: self.small[4] % NodeLimit::NAMES.len() as u8,
+                asset: AssetId(self.small[5].into()),
+                before: self.wide[1],
+                now: self.wide[2],
+                who: Text::lossy(&self.text),
+            }),
             12 => Entry::Halt(Halt {
                 venue,
                 instrument: (self.small[6] & 1 == 0).then_some(instrument),

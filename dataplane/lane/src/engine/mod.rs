@@ -136,6 +136,8 @@ pub struct Engine<'r> {
     /// Version of the limits in force, and where they are read into.
     limits_version: u64,
     limits_seen: Vec<InstrumentLimits>,
+    /// The node's as they were last.
+    node_limits_seen: dp_shm::NodeLimits,
     is_paused: bool,
     is_stopping: bool,
     /// The latest turn's time.
@@ -180,6 +182,7 @@ impl<'r> Engine<'r> {
             },
             limits_version: 0,
             limits_seen: vec![InstrumentLimits::default(); count],
+            node_limits_seen: dp_shm::NodeLimits::default(),
             is_paused: false,
             is_stopping: false,
             seen: UnixNanos(0),

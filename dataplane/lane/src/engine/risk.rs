@@ -169,6 +169,11 @@ impl Engine<'_> {
     pub fn set_currency_max(&mut self, asset: AssetId, max: Notional) {
         let setting = Setting::CurrencyMax(asset, max);
         self.wall.tap.tell(|| Input::Set(setting));
+        self.limit_currency(asset, max);
+    }
+
+    /// As [`Engine::set_currency_max`], of limits that were read.
+    pub(super) fn limit_currency(&mut self, asset: AssetId, max: Notional) {
         self.gate.exposures_mut().set_currency_max(asset, max);
         self.count_money();
     }

@@ -5,10 +5,31 @@ use super::{ACTIONS_MAX, ASK_AGAIN_NS, Action, CANCEL_AGAIN_NS, Engine, RECONCIL
 use crate::inputs::Words;
 use crate::wall::position_state;
 use dp_journal::Entry;
-use dp_journal::entry::{Checkpoint, Switch};
+use dp_journal::entry::{Checkpoint, NodeLimit, Switch};
 use dp_oms::Order;
 use dp_risk::Lease;
-use dp_types::{CancelOrder, InstrumentId, Now, StrategyState, Text, UnixNanos, VenueId};
+use dp_shm::NodeLimits;
+use dp_types::{
+    AssetId, CancelOrder, InstrumentId, Notional, Now, StrategyState, Text, UnixNanos, VenueId,
+};
+
+/// Number of a currency's limit among [`NodeLimit::NAMES`].
+const CURRENCY_EXPOSURE: u8 = 9;
+
+/// Limits of the node in the order of [`NodeLimit::NAMES`], but those of currencies.
+fn plain(node: &NodeLimits) -> [i128; 9] {
+    [
+        node.collar_bps.into(),
+        node.orders_per_s_max.into(),
+        node.book_age_ms_max.into(),
+        node.reject_pct_max.into(),
+        node.move_bps_max.into(),
+        node.move_ms.into(),
+        node.day_loss_max.0,
+        node.drawdown_max.0,
+        node.exposure_max.0,
+    ]
+}
 
 impl Engine<'_> {
     /// Reads the words others write: kill, lease. Cost: three loads.
@@ -189,7 +210,7 @@ impl Engine<'_> {
     }
 
     /// Limits that were put in force since the last look, off the page.
-    fn read_page(&mut self) -> Option<(u64, dp_shm::NodeLimits)> {
+    fn read_page(&mut self) -> Option<(u64, NodeLimits)> {
         let page = self.wall.region.config();
         if page.version() == self.limits_version {
             return None;
@@ -217,6 +238,14 @@ impl Engine<'_> {
         });
         self.watch_by(crate::node::risk::watch_limits(&node));
         self.limit_exposure(node.exposure_max);
+        for limit in node
+            .currencies
+            .iter()
+            .filter(|it| it.asset != AssetId::NONE)
+        {
+            self.limit_currency(limit.asset, limit.max);
+        }
+        self.journal_limits(version, &node, now);
         for at in 0..self.instruments.len().min(self.limits_seen.len()) {
             let (Some(instrument), Some(one)) = (
                 self.instruments.get(at).copied(),
@@ -244,6 +273,53 @@ impl Engine<'_> {
                 who: node.who,
             });
             self.wall.fact(now.unix, &entry);
+        }
+    }
+
+    /// Journals what of the node's limits is another than before, with what it was.
+    fn journal_limits(&mut self, version: u64, node: &NodeLimits, now: Now) {
+        let before = core::mem::replace(&mut self.node_limits_seen, *node);
+        for (what, (was, is)) in (0..).zip(plain(&before).into_iter().zip(plain(node))) {
+            self.journal_limit((version, node.who), what, AssetId::NONE, (was, is), now);
+        }
+        for limit in node
+            .currencies
+            .iter()
+            .filter(|it| it.asset != AssetId::NONE)
+        {
+            let mut held = before.currencies.iter();
+            let was = held
+                .find(|it| it.asset == limit.asset)
+                .map_or(Notional(0), |it| it.max);
+            let moved = (was.0, limit.max.0);
+            self.journal_limit(
+                (version, node.who),
+                CURRENCY_EXPOSURE,
+                limit.asset,
+                moved,
+                now,
+            );
+        }
+    }
+
+    fn journal_limit(
+        &mut self,
+        (version, who): (u64, Text<31>),
+        what: u8,
+        asset: AssetId,
+        (before, after): (i128, i128),
+        now: Now,
+    ) {
+        if before != after {
+            let limit = NodeLimit {
+                version,
+                what,
+                asset,
+                before,
+                now: after,
+                who,
+            };
+            self.wall.fact(now.unix, &Entry::NodeLimit(limit));
         }
     }
 

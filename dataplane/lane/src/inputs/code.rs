@@ -8,7 +8,9 @@ use dp_journal::RecoveredOrder;
 use dp_journal::entry::{Equity, Halt};
 use dp_risk::WatchLimits;
 use dp_shm::twin;
-use dp_shm::{CommandNote, InstrumentLimits, KillState, NodeLimits, PositionState, SavedState};
+use dp_shm::{
+    CommandNote, CurrencyLimit, InstrumentLimits, KillState, NodeLimits, PositionState, SavedState,
+};
 use dp_types::{
     AssetId, Balance, BookMsgKind, ClientOrderId, Decimal, Epoch, FillReport, Instrument,
     InstrumentId, LaneId, Liquidity, Notional, OrderAct, OrderId, OrderKind, OrderReport,
@@ -154,6 +156,30 @@ impl<A: Code, B: Code> Code for (A, B) {
 
     fn get(from: &mut In<'_>) -> Option<Self> {
         Some((A::get(from)?, B::get(from)?))
+    }
+}
+
+impl<T: Code> Code for Box<T> {
+    fn put(&self, out: &mut Out) {
+        T::put(self, out);
+    }
+    fn get(from: &mut In<'_>) -> Option<Self> {
+        T::get(from).map(Self::new)
+    }
+}
+
+impl<T: Code + Copy + Default, const N: usize> Code for [T; N] {
+    fn put(&self, out: &mut Out) {
+        for one in self {
+            one.put(out);
+        }
+    }
+    fn get(from: &mut In<'_>) -> Option<Self> {
+        let mut all = [T::default(); N];
+        for one in &mut all {
+            *one = T::get(from)?;
+        }
+        Some(all)
     }
 }
 
@@ -307,9 +333,10 @@ fields! {
     KillState { is_killed, changes }
     Words { lease_until, kill, who, why }
     InstrumentLimits { order_qty_max, position_max }
+    CurrencyLimit { asset, max }
     NodeLimits {
         collar_bps, orders_per_s_max, book_age_ms_max, reject_pct_max, move_bps_max, move_ms, day_loss_max,
-        drawdown_max, exposure_max, who,
+        drawdown_max, exposure_max, currencies, who,
     }
     WatchLimits { day_loss_max, drawdown_max, reject_pct_max, move_bps_max, move_ns }
     Halt { venue, instrument, is_halted, rule, observed, limit, who }

@@ -91,7 +91,7 @@ pub(crate) enum Input<'a> {
     /// Of the input before: live orders had to be published again.
     CheckpointDue,
     /// Of the input before: limits had been put in force.
-    Page(u64, NodeLimits, Vec<InstrumentLimits>),
+    Page(u64, Box<NodeLimits>, Vec<InstrumentLimits>),
     /// Of the input before: the words others write, read again because it had changed them.
     Within(Words),
     /// The running sum of all that came out so far.

@@ -235,7 +235,7 @@ impl Tap {
     /// Limits were read off the page.
     pub(crate) fn paged(&mut self, version: u64, node: NodeLimits, limits: &[InstrumentLimits]) {
         if let Self::Record(recorder) = self {
-            recorder.put(&Input::Page(version, node, limits.to_vec()));
+            recorder.put(&Input::Page(version, Box::new(node), limits.to_vec()));
         }
     }
 

@@ -239,7 +239,7 @@ impl Tape {
                 Some(Input::Within(words)) => script.within.push_back(words),
                 Some(Input::CheckpointDue) => script.is_checkpoint_due = true,
                 Some(Input::Page(version, node, limits)) => {
-                    script.page = Some((version, node, limits));
+                    script.page = Some((version, *node, limits));
                 }
                 _ => return Ok(()),
             }

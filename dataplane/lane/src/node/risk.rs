@@ -8,10 +8,13 @@ use dp_risk::WatchLimits;
 use dp_shm::NodeLimits;
 use dp_types::{AssetId, Instrument, Text};
 
-/// The configuration's limits of the whole node.
-pub(super) fn node_limits(config: &Config) -> NodeLimits {
+/// The configuration's limits of the whole node; those of currencies as far as their names have ids.
+pub(super) fn node_limits<'n>(
+    config: &Config,
+    assets: impl Iterator<Item = (AssetId, &'n str)>,
+) -> NodeLimits {
     let risk = &config.risk;
-    NodeLimits {
+    let mut limits = NodeLimits {
         collar_bps: risk.collar_bps,
         orders_per_s_max: risk.orders_per_s_max,
         book_age_ms_max: risk.book_age_ms_max,
@@ -21,8 +24,15 @@ pub(super) fn node_limits(config: &Config) -> NodeLimits {
         day_loss_max: Risk::money(risk.day_loss_max.as_ref()),
         drawdown_max: Risk::money(risk.drawdown_max.as_ref()),
         exposure_max: Risk::money(risk.exposure_max.as_ref()),
+        currencies: Default::default(),
         who: Text::lossy("configuration"),
+    };
+    for (id, name) in assets {
+        let max = Risk::money(risk.currency_exposure_max.get(name));
+        // As many as may be configured have a place.
+        let _ = max.0 > 0 && limits.limit_currency(id, max);
     }
+    limits
 }
 
 /// What trips by these limits.
@@ -42,13 +52,21 @@ pub(crate) fn watch<'n>(
     engine: &mut Engine<'_>,
     assets: impl Iterator<Item = (AssetId, &'n str)>,
 ) {
-    let node = node_limits(config);
+    let assets: Vec<_> = assets.collect();
+    let node = node_limits(config, assets.iter().copied());
     engine.set_watch(watch_limits(&node));
     engine.set_exposure_max(node.exposure_max);
-    name_money(config, engine, assets);
+    for limit in node
+        .currencies
+        .iter()
+        .filter(|it| it.asset != AssetId::NONE)
+    {
+        engine.set_currency_max(limit.asset, limit.max);
+    }
+    name_money(config, engine, assets.into_iter());
 }
 
-/// Names the reporting currency, rates and limits of assets.
+/// Names the reporting currency, and rates of assets.
 fn name_money<'n>(
     config: &Config,
     engine: &mut Engine<'_>,
@@ -63,8 +81,6 @@ fn name_money<'n>(
         if rate > 0 {
             engine.set_rate(id, u64::try_from(rate).unwrap_or(u64::MAX));
         }
-        let max = Risk::money(risk.currency_exposure_max.get(name));
-        engine.set_currency_max(id, max);
     }
 }
 
@@ -80,7 +96,7 @@ impl Plan<'_> {
         );
     }
 
-    /// Names the reporting currency, rates and limits of assets, as far as the node's table knows those: it grows with
+    /// Names the reporting currency and rates of assets, as far as the node's table knows those: it grows with
     /// each venue's instruments.
     pub(super) fn name_money(&self, engine: &mut Engine<'_>) {
         let names: Vec<_> = self.region.assets().iter().collect();

@@ -34,12 +34,26 @@ pub(super) fn publish_limits(region: &Region, shared: &Mutex<Shared>) -> Result<
     Ok(())
 }
 
+/// Assets by id.
+pub(super) fn named_assets(registry: &Registry) -> impl Iterator<Item = (AssetId, &str)> {
+    let names = registry.assets().iter().map(Text::as_str);
+    (0..).map(AssetId).zip(names)
+}
+
 /// Instruments in the order of the region's ids, then the configuration's new ones.
 pub(super) fn seed_registry(config: &Config, region: &Region) -> Result<Registry, NodeError> {
     let mut registry = Registry::new();
     let full = |error| sentence(format!("instruments: {error}"));
     for name in region.assets().iter() {
         registry.asset(name.as_str()).map_err(full)?;
+    }
+    // What is limited has an id before any venue names it: the page of limits goes by ids.
+    for name in config.risk.currency_exposure_max.keys() {
+        registry.asset(name).map_err(full)?;
+    }
+    for (id, name) in (0..).map(AssetId).zip(registry.assets()) {
+        let shown = region.assets().publish(id, *name);
+        shown.map_err(|error| sentence(format!("assets: {error}")))?;
     }
     for entry in region.instruments().iter() {
         let held = entry.instrument;

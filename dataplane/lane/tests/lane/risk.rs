@@ -2,12 +2,12 @@
 
 use crate::engine::{Desk, ID, Memory, SECOND, VENUE, fill, is_cancel, report, whole};
 use dp_journal::Entry;
-use dp_risk::{Trip, WatchLimits};
-use dp_shm::{Counter, PartLine, Region, RiskState};
+use dp_risk::{Refusal, Trip, WatchLimits};
+use dp_shm::{Counter, InstrumentLimits, Lock, PartLine, Region, RiskState};
 use dp_strategy::{Intents, Strategy, View};
 use dp_types::{
     AssetId, LaneId, Notional, OrderKind, OrderState, PositionReport, Price, Qty, RejectReason,
-    Side, StrategyId, Tif, VenueNanos,
+    Side, StrategyId, Text, Tif, VenueNanos,
 };
 use dp_venue_api::Event;
 use std::sync::Arc;
@@ -112,6 +112,69 @@ fn what_works_is_cancelled_in_the_event_of_the_loss() {
     desk.pass(SECOND / 5);
     assert!(memory.region.kill().is_killed(), "three lost of two");
     assert_eq!(desk.has(is_cancel), before + 1);
+}
+
+/// Put in force while trading: one currency's exposure, and what it was before is on record.
+#[test]
+fn a_currency_is_limited_while_trading() {
+    let memory = Memory::new();
+    let mut desk = losing(&memory.region, 1, 1_000);
+    let mut node = dp_shm::NodeLimits {
+        collar_bps: 1_000,
+        orders_per_s_max: 1_000,
+        book_age_ms_max: 500,
+        ..dp_shm::NodeLimits::default()
+    };
+    let ten = InstrumentLimits {
+        order_qty_max: Qty(10),
+        position_max: Qty(10),
+    };
+    let guard = memory.region.lock(Lock::Control).unwrap();
+    let mut put = |max: i128, who: &str| {
+        assert!(node.limit_currency(AssetId(0), Notional(max * ONE)));
+        node.who = Text::lossy(who);
+        memory.region.config().publish(&guard, &node, &[ten])
+    };
+    put(100, "configuration");
+    desk.pass(SECOND);
+    desk.settle(&[]);
+    desk.book(0);
+    assert_eq!(desk.news(), [], "one is worth 101");
+    assert!(
+        rules(&desk).contains(
+            &Refusal::NAMES
+                .iter()
+                .position(|it| *it == "currency_exposure")
+                .map_or(0, |at| at as u8 + 1)
+        )
+    );
+    let version = put(102, "ann");
+    desk.pass(SECOND);
+    desk.book(0);
+    assert_eq!(desk.news().len(), 1);
+    let record = |entry: &Entry| match entry {
+        Entry::NodeLimit(limit) if limit.name() == "currency_exposure_max" => Some(*limit),
+        _ => None,
+    };
+    let records: Vec<_> = desk.journal().iter().filter_map(record).collect();
+    let said = |at: usize| {
+        (
+            records[at].before / ONE,
+            records[at].now / ONE,
+            records[at].who,
+        )
+    };
+    assert_eq!(
+        records.len(),
+        2,
+        "a limit that stays as it was is not told again"
+    );
+    assert_eq!(said(0), (0, 100, Text::lossy("configuration")));
+    assert_eq!(said(1), (100, 102, Text::lossy("ann")));
+    assert_eq!(
+        (records[1].version, records[1].asset),
+        (version, AssetId(0))
+    );
 }
 
 #[test]

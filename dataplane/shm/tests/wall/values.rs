@@ -214,7 +214,7 @@ fn limits_are_replaced_whole_and_outlive_the_process() {
     let region = open(&place.file());
     let mut held = [InstrumentLimits::default(); 4];
     assert_eq!(region.config().read(&mut held), None, "never set");
-    let node = NodeLimits {
+    let mut node = NodeLimits {
         collar_bps: 50,
         orders_per_s_max: 7,
         book_age_ms_max: 9,
@@ -225,7 +225,15 @@ fn limits_are_replaced_whole_and_outlive_the_process() {
         drawdown_max: Notional(i128::MAX),
         exposure_max: Notional(4),
         who: Text::lossy("ann"),
+        currencies: Default::default(),
     };
+    // Sixteen have a place, and one that has it keeps it.
+    let one = |asset: u16| (AssetId(asset), Notional(i128::MAX - i128::from(asset)));
+    for asset in 0..16 {
+        assert!(node.limit_currency(one(asset).0, one(asset).1));
+    }
+    assert!(!node.limit_currency(AssetId(16), Notional(1)));
+    assert!(node.limit_currency(AssetId(3), Notional(7)));
     let limits = |n| InstrumentLimits {
         order_qty_max: Qty(n),
         position_max: Qty(n * 10),
