@@ -342,6 +342,11 @@ impl<'r> Engine<'r> {
         &self.oms
     }
 
+    /// What each strategy holds.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// Stops in order: nothing new, everything cancelled. [`Engine::is_flat`] tells when it is done.
     pub fn stop(&mut self) {
         let seen = self.seen;
