@@ -5,6 +5,7 @@ use crate::target::Target;
 use crate::view::doctor::Doctor;
 use crate::view::lanes::Lanes;
 use crate::view::latency::Latency;
+use crate::view::market::Markets;
 use crate::view::orders::{Order, Orders};
 use crate::view::positions::Positions;
 use crate::view::risk::Risk;
@@ -54,6 +55,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(u8::from(doctor.is_ill())));
         }
         Command::Orders(args) => orders(&cli.node, &args, as_json)?,
+        Command::Market => {
+            let markets = Markets::read(&Target::find(&cli.node)?.attach()?);
+            show(as_json, &markets, || markets.text())?;
+        }
         Command::Positions => {
             let region = Target::find(&cli.node)?.attach()?;
             show(as_json, &Positions::read(&region), || {

@@ -78,6 +78,8 @@ pub enum Command {
     Doctor,
     /// Orders, from shared memory or the database.
     Orders(OrdersArgs),
+    /// What each market was like of late: last minute's bar, VWAP, spread, depth.
+    Market,
     /// Positions and P&L, from shared memory; of each strategy too.
     Positions,
     /// Strategies: where each stands, what it is set to, its last fault.

@@ -8,8 +8,8 @@ use dp_journal::{Entry, Journal, Tick, TickKind};
 use dp_oms::{Change, Position};
 use dp_shm::twin::Words as _;
 use dp_shm::{
-    BookState, BookTop, Consumer, Counter, Counters, Full, LaneWriter, PARTS_MAX, PartLine,
-    PartState, PositionState, Region, RiskState, Stage, Stages,
+    BookState, BookTop, Consumer, Counter, Counters, Full, LaneWriter, MarketState, PARTS_MAX,
+    PartLine, PartState, PositionState, Region, RiskState, Stage, Stages,
     layout::{BeatLine, COMMAND_WORDS, TICK_WORDS},
 };
 use dp_shm::{Producer, VenueStatus};
@@ -261,6 +261,13 @@ impl<'r> Wall<'r> {
     /// Renews the lane's standing towards its limits.
     pub fn show_risk(&self, state: &RiskState) {
         if let Some(line) = self.region.risk(self.lane) {
+            line.write(state);
+        }
+    }
+
+    /// Renews a market's line.
+    pub fn show_market(&self, instrument: InstrumentId, state: &MarketState) {
+        if let Some(line) = self.region.market(instrument) {
             line.write(state);
         }
     }

@@ -14,6 +14,7 @@
 //!          │ VenueLine   x 16                              │
 //!          │ PositionLine x instruments                    │
 //!          │ BookLine     x instruments                    │
+//!          │ MarketLine   x instruments                    │
 //!          │ Strategy status, spec, saved state   x 64     │
 //!          │ RiskLine     x 16                             │
 //!          ├───────────────────────────────────────────────┤ ┐
@@ -33,6 +34,7 @@ use crate::config::ConfigHead;
 use crate::hist::HistPage;
 use crate::lane::ROLES;
 use crate::lines::{BookLine, PositionLine, VenueLine};
+use crate::market::MarketLine;
 use crate::metric::{Counter, Stage};
 use crate::risk::{PARTS_MAX, PartLine, RiskLine};
 use crate::strategies::{StrategyLine, StrategySpecLine, StrategyStateLine};
@@ -250,6 +252,7 @@ pub(crate) struct Offsets {
     pub venues: usize,
     pub positions: usize,
     pub books: usize,
+    pub markets: usize,
     pub strategies: usize,
     pub strategy_specs: usize,
     pub strategy_states: usize,
@@ -282,7 +285,8 @@ impl Offsets {
         let venues = pages(table_end);
         let positions = pages(venues + VENUES_MAX * size_of::<VenueLine>());
         let books = pages(positions + instruments * size_of::<PositionLine>());
-        let strategies = pages(books + instruments * size_of::<BookLine>());
+        let markets = pages(books + instruments * size_of::<BookLine>());
+        let strategies = pages(markets + instruments * size_of::<MarketLine>());
         let strategy_specs = strategies + STRATEGIES_MAX * size_of::<StrategyLine>();
         let strategy_states = strategy_specs + STRATEGIES_MAX * size_of::<StrategySpecLine>();
         let risks = pages(strategy_states + STRATEGIES_MAX * size_of::<StrategyStateLine>());
@@ -305,6 +309,7 @@ impl Offsets {
             venues,
             positions,
             books,
+            markets,
             strategies,
             strategy_specs,
             strategy_states,
@@ -358,6 +363,7 @@ const fn layout_hash() -> u64 {
         size_of::<VenueLine>(),
         size_of::<PositionLine>(),
         size_of::<BookLine>(),
+        size_of::<MarketLine>(),
         size_of::<StrategyLine>(),
         size_of::<StrategySpecLine>(),
         size_of::<StrategyStateLine>(),

@@ -51,12 +51,13 @@ mod lock;
 #[cfg(not(loom))]
 mod map;
 #[cfg(not(loom))]
+mod market;
+#[cfg(not(loom))]
 mod metric;
 #[cfg(not(loom))]
 mod numbers;
 #[cfg(not(loom))]
 mod region;
-#[cfg(not(loom))]
 mod risk;
 #[cfg(not(loom))]
 mod strategies;
@@ -82,6 +83,7 @@ pub use {
         VenueStatus,
     },
     lock::{Lock, LockGuard},
+    market::{MarketLine, MarketState, MinuteBar, MinuteSpread},
     metric::{Counter, Stage},
     numbers::{Numbers, NumbersPage},
     region::{Opened, Region},

@@ -18,6 +18,7 @@ use crate::layout::{Header, LAYOUT_HASH, MAGIC, Offsets, PAGE, Shape, VENUES_MAX
 use crate::lines::{BookLine, PositionLine, VenueLine};
 use crate::lock::{Lock, LockGuard};
 use crate::map::Mapping;
+use crate::market::MarketLine;
 use crate::risk::RiskLine;
 use crate::strategies::{StrategyLine, StrategySpecLine, StrategyStateLine};
 use crate::table::{AssetTable, InstrumentTable, TableHead};
@@ -305,6 +306,13 @@ impl Region {
     pub fn book(&self, instrument: InstrumentId) -> Option<&BookLine> {
         self.map
             .slice(self.offsets.books, self.shape.instruments as usize)
+            .get(instrument.0 as usize)
+    }
+
+    /// What an instrument's market was like of late; `None` beyond the shape.
+    pub fn market(&self, instrument: InstrumentId) -> Option<&MarketLine> {
+        self.map
+            .slice(self.offsets.markets, self.shape.instruments as usize)
             .get(instrument.0 as usize)
     }
 

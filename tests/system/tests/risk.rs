@@ -34,6 +34,13 @@ fn a_watch_halts_a_name_resumes_a_file_kills_and_all_of_it_is_on_record() {
     assert_eq!(lane["is_counted"], true, "{lane}");
     assert!(lane["exposure"]["used_ppm"].as_u64().unwrap() > 0, "{lane}");
 
+    wait_for("the market's trades and depth are shown", || {
+        let market = rig.cli(&["market"]).ok()?["markets"][0].clone();
+        let has = |key: &str| !market[key].is_null();
+        (has("vwap") && has("bids") && has("spread")).then_some(())
+    })
+    .unwrap_or_else(|error| panic!("{error}\n{}", rig.tails()));
+
     // A millionth of one in base currency: what adds to it is refused, until there is room again.
     let in_btc = |max: &str| {
         let set = [

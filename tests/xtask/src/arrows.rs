@@ -67,6 +67,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
             "dp-host",
             "dp-shm",
             "dp-wire",
+            "dp-signal",
             "dp-proto",
             "dp-tcp",
             "dp-book",

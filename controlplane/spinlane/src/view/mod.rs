@@ -6,6 +6,7 @@
 pub mod doctor;
 pub mod lanes;
 pub mod latency;
+pub mod market;
 pub mod orders;
 pub mod positions;
 pub mod risk;

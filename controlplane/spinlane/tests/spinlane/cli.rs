@@ -1,7 +1,8 @@
 //! The command line against a node without processes.
 
 use crate::node::{Node, good_config, id};
-use dp_types::UnixNanos;
+use dp_shm::{MarketState, MinuteBar, MinuteSpread};
+use dp_types::{InstrumentId, Price, Qty, UnixNanos};
 use serde_json::Value;
 use std::process::Command;
 
@@ -127,6 +128,52 @@ fn orders_are_folded_from_the_journal() {
         node.text(&["orders"])
             .lines()
             .all(|line| line.chars().count() <= 80)
+    );
+}
+
+#[test]
+fn a_market_is_shown_as_it_was_of_late() {
+    let node = Node::new();
+    assert_eq!(node.text(&["market"]).trim(), "no market yet");
+    node.fill();
+    let state = MarketState {
+        bar: Some(MinuteBar {
+            open: Price(6_500_000),
+            high: Price(6_500_100),
+            low: Price(6_499_900),
+            close: Price(6_500_050),
+            volume: Qty(150_000),
+            trades: 3,
+            ..MinuteBar::default()
+        }),
+        vwap: Some((Price(6_500_010), Qty(400_000))),
+        spread: Some(MinuteSpread {
+            mean_milli: 1_500,
+            min: 1,
+            max: 3,
+        }),
+        depth: None,
+        spread_now: 0,
+        updated: UnixNanos(7),
+    };
+    let line = node.region.market(InstrumentId(0)).unwrap();
+    line.write(&state);
+    let market = &node.json(&["market"])["markets"][0];
+    assert_eq!(market["bar"]["close"], "65000.50");
+    assert_eq!(market["bar"]["volume"], "1.50000");
+    assert_eq!(
+        (&market["spread_mean"], &market["spread_max"]),
+        (&"0.01500".into(), &"0.03".into())
+    );
+    assert_eq!(market["vwap_qty"], "4.00000");
+    assert!(
+        market["spread"].is_null() && market["bids"].is_null(),
+        "no proven book: {market}"
+    );
+    let text = node.text(&["market"]);
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
     );
 }
 
@@ -292,6 +339,7 @@ fn help_man_and_completions_come_from_one_definition() {
         "venue",
         "status",
         "orders",
+        "market",
         "positions",
         "strategies",
         "strategy",

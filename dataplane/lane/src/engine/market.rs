@@ -193,6 +193,9 @@ impl Engine<'_> {
             && self.is_plausible(&instrument, &[trade.price])
         {
             self.wall.trade_tick(now.unix, &instrument, trade);
+            if let Some(Some(slot)) = self.books.get_mut(trade.instrument.0 as usize) {
+                slot.stats.on_trade(&instrument, trade, now.unix);
+            }
             self.call(
                 trade.instrument,
                 Inputs::TRADES,

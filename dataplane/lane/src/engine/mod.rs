@@ -18,6 +18,7 @@ mod market;
 mod orders;
 mod risk;
 mod seats;
+mod stats;
 mod time;
 mod venues;
 mod wishes;
@@ -41,6 +42,7 @@ use dp_types::{
 use dp_venue_api::Event;
 use market::News;
 use seats::Seat;
+use stats::Stats;
 use std::collections::VecDeque;
 
 /// Actions waiting for the lane. Sixteen strategies' full lists.
@@ -95,6 +97,7 @@ struct BookSlot {
     top: BookTop,
     /// Single orders, where they were asked for.
     orders: Option<Box<AnyOrders>>,
+    stats: Stats,
 }
 
 /// What the engine is made with.
@@ -290,6 +293,7 @@ impl<'r> Engine<'r> {
                         orders: orders_max
                             .and_then(|max| AnyOrders::new(fresh, max))
                             .map(Box::new),
+                        stats: Stats::new(),
                     })
                 });
             }

@@ -161,6 +161,7 @@ impl Engine<'_> {
             self.show_position(InstrumentId(at), now);
         }
         self.watch_time(now);
+        self.show_markets(now);
         if self.wall.is_checkpoint_due() {
             self.checkpoint(now);
         }

@@ -508,7 +508,7 @@ impl Naive {
 
     /// A strategy wishes for orders, one or two that go together. Says whether they leave.
     pub(crate) fn wish(&mut self, strategy: usize, asked: &[Asked]) -> bool {
-        let before = self.clone();
+        let before = (self.told.clone(), self.tokens_ns, self.tokens_at);
         for (place, one) in asked.iter().enumerate() {
             let first = (place == 1).then(|| asked[0]);
             let how = (one.side, one.kind, one.price);
@@ -516,9 +516,7 @@ impl Naive {
             match passed.and_then(|pass| self.take_token().map(|()| pass)) {
                 Ok(pass) => self.put(pass),
                 Err(refusal) => {
-                    // The bucket's own clock is not put back with it: it fills by time alone.
-                    (self.told, self.tokens_ns) = (before.told, before.tokens_ns);
-                    self.tokens_at = before.tokens_at;
+                    (self.told, self.tokens_ns, self.tokens_at) = before;
                     self.refuse(strategy, one.it, refusal);
                     return false;
                 }
@@ -790,6 +788,10 @@ impl Naive {
         }
         if is_counted {
             self.answer(venue, !is_done);
+        }
+        if is_done {
+            // As it stands now it is shown to rest: a first word too, where there was none.
+            self.acked(at);
         }
     }
 
