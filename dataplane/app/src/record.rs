@@ -1,13 +1,13 @@
 //! `spinlane-dataplane record`: the venues' market data as their links bring it, into capture files.
 //!
 //! ```text
-//!   lane, on paper and without strategies ── Tap: a bounded queue ──▶ a thread ──▶ DIR/VENUE.jsonl.gz
+//!   lane, on paper and without strategies ── Wiretap: a bounded queue ──▶ a thread ──▶ DIR/VENUE.jsonl.gz
 //! ```
 //! The lane is a node's own, in memory of its own that is gone afterwards; no key is read.
 
 use dp_capture::{CaptureError, Direction, Record, Writer};
 use dp_config::{Config, Mode, Role};
-use dp_lane::tap::{Drain, Heard, What, tap};
+use dp_lane::wiretap::{Drain, Heard, What, wiretap};
 use dp_shm::Region;
 use dp_types::{Instrument, VenueId};
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ pub fn run(args: &Args, stop: &Arc<AtomicBool>) -> Result<Value, String> {
     std::fs::create_dir_all(&args.out)
         .map_err(|error| format!("{}: cannot be made: {error}", args.out.display()))?;
     let files = Files::make(&config, &args.out).map_err(|error| error.to_string())?;
-    let (tap, drain) = tap();
+    let (tap, drain) = wiretap();
     let writer = std::thread::Builder::new()
         .name("recorder".into())
         .spawn(move || files.write(&drain))

@@ -15,7 +15,7 @@ use crate::paper::Paper;
 use crate::resolve::Inbox;
 use crate::roles::Remote;
 use crate::session::Sessions;
-use crate::tap::Tap;
+use crate::wiretap::Wiretap;
 use dp_shm::{Counter, Stage};
 use dp_transport::{Clock, Group, Idle, OpenError, Transport};
 use dp_types::{LaneId, Now, UnixNanos, VenueId};
@@ -168,7 +168,7 @@ impl<T: Transport, D: Desk> Cycle<T, D> {
     }
 
     /// Copies what market data links hear and say from now on.
-    pub fn record(&mut self, tap: Tap) {
+    pub fn record(&mut self, tap: Wiretap) {
         self.sessions.tap = Some(Box::new(tap));
     }
 

@@ -28,9 +28,9 @@ mod race;
 mod resolve;
 pub mod roles;
 mod session;
-pub mod tap;
 mod wall;
 pub mod way;
+pub mod wiretap;
 
 pub use any_venue::AnyVenue;
 pub use books::AnyKeeper;

@@ -24,8 +24,8 @@ use crate::cost::{self, Subject};
 use crate::host;
 use crate::orders;
 use crate::resolve::{inbox, resolve, watch};
-use crate::tap::Tap;
 use crate::way::{Way, Ways};
+use crate::wiretap::Wiretap;
 use dp_config::{Config, ConfigError};
 use dp_host::Placement;
 use dp_journal::Recovered;
@@ -89,13 +89,13 @@ pub fn run(config: &Config, kinds: &[Kind], stop: &Arc<AtomicBool>) -> Result<()
 /// As [`run`], on paper and with what market data links hear and say copied to `tap`.
 ///
 /// Errors: as [`run`].
-pub fn record(config: &Config, tap: &Tap, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
+pub fn record(config: &Config, tap: &Wiretap, stop: &Arc<AtomicBool>) -> Result<(), NodeError> {
     run_with((config, &[]), Some(tap), stop)
 }
 
 fn run_with(
     (config, kinds): (&Config, &[Kind]),
-    tap: Option<&Tap>,
+    tap: Option<&Wiretap>,
     stop: &Arc<AtomicBool>,
 ) -> Result<(), NodeError> {
     check(config, kinds).map_err(sentence)?;
@@ -295,5 +295,5 @@ struct Plan<'a> {
     /// Where the lane tells who it is, once it has confined itself.
     subject: &'a OnceLock<Subject>,
     /// Where market data links are copied to.
-    tap: Option<&'a Tap>,
+    tap: Option<&'a Wiretap>,
 }

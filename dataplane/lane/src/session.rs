@@ -21,8 +21,8 @@ use crate::desk::{Desk, Fact, VenueLinks};
 use crate::link::{Link, LinkEvent, LinkFault};
 use crate::outbox::Outbox;
 use crate::resolve::Inbox;
-use crate::tap::{Of, Tap};
 use crate::wall::Wall;
+use crate::wiretap::{Of, Wiretap};
 use dp_proto::ws::WsFault;
 use dp_shm::{Counter, LinkState, Stage};
 use dp_transport::{Chunk, Clock, CloseReason, Counts, Ready, Socket, Transport, tsc};
@@ -75,7 +75,7 @@ pub(crate) struct Sessions<T> {
     /// Orders about to be entered together.
     orders: Vec<NewOrder>,
     /// Where what is heard and said is copied to, while it is recorded.
-    pub(crate) tap: Option<Box<Tap>>,
+    pub(crate) tap: Option<Box<Wiretap>>,
 }
 
 /// The sink a venue machine speaks to.
@@ -518,7 +518,7 @@ impl Seat {
     /// the machine has learnt its instruments.
     fn on_record<D: Desk>(
         &mut self,
-        (desk, mut tap): (&mut D, Option<&mut Tap>),
+        (desk, mut tap): (&mut D, Option<&mut Wiretap>),
         registry: &mut Registry,
         link_at: usize,
         (bytes, cursor): (&mut [u8], &mut usize),
@@ -536,7 +536,9 @@ impl Seat {
         let id = link.spec.id;
         let role = venue.link_role(id);
         let is_orders = role == LinkRole::Orders;
-        let url = tap.as_ref().map_or(String::new(), |_| Tap::url(&link.spec));
+        let url = tap
+            .as_ref()
+            .map_or(String::new(), |_| Wiretap::url(&link.spec));
         let start = tsc();
         let before = *cursor;
         let mut has_instruments = false;

@@ -8,7 +8,7 @@ use crate::engine::Action;
 use crate::link::{Link, LinkFault};
 use crate::outbox::{Item, OwnedRequest};
 use crate::session::LaneSink;
-use crate::tap::Of;
+use crate::wiretap::Of;
 use dp_risk::Cleared;
 use dp_shm::{Counter, Stage};
 use dp_transport::{Transport, tsc};

@@ -67,7 +67,7 @@ struct Counts {
 
 /// The lane's end.
 #[derive(Debug, Clone)]
-pub struct Tap {
+pub struct Wiretap {
     queue: Sender<Heard>,
     counts: Arc<Counts>,
     asked: Vec<(VenueId, u8, RestTag, String)>,
@@ -81,10 +81,10 @@ pub struct Drain {
 }
 
 /// A queue for a recording.
-pub fn tap() -> (Tap, Drain) {
+pub fn wiretap() -> (Wiretap, Drain) {
     let (sender, receiver) = bounded(MESSAGES_MAX);
     let counts = Arc::<Counts>::default();
-    let tap = Tap {
+    let tap = Wiretap {
         queue: sender,
         counts: Arc::clone(&counts),
         asked: Vec::new(),
@@ -122,7 +122,7 @@ pub(crate) struct Of {
     pub(crate) role: LinkRole,
 }
 
-impl Tap {
+impl Wiretap {
     /// Something came over a link.
     pub(crate) fn event(&mut self, (of, url): (Of, &str), event: &LinkEvent<'_>, at: UnixNanos) {
         match event {
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn links_for_orders_and_requests_that_do_not_ask_are_not_listened_to() {
-        let (mut tap, drain) = tap();
+        let (mut tap, drain) = wiretap();
         let at = UnixNanos(1);
         tap.event(
             (of(LinkRole::Orders), "wss://x"),
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_loses_and_counts() {
-        let (mut tap, drain) = tap();
+        let (mut tap, drain) = wiretap();
         for _ in 0..MESSAGES_MAX + 3 {
             tap.said(of(LinkRole::Market), b"x", UnixNanos(1));
         }
