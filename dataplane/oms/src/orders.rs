@@ -252,14 +252,14 @@ impl Oms {
     pub fn on_sent(&mut self, id: ClientOrderId, now: UnixNanos) -> Option<Change> {
         let mut order = self.table.get_mut(id)?;
         (order.sent_at, order.placed_at) = (now, now);
-        drop(order);
-        self.evidence(
-            id,
-            OrderState::Pending,
-            RejectReason::None,
-            0,
-            VenueNanos(0),
-        )
+        let from = step(&mut order, OrderState::Pending, &mut self.tally)?;
+        Some(Change {
+            order: *order,
+            from,
+            reason: RejectReason::None,
+            code: 0,
+            venue_ns: VenueNanos(0),
+        })
     }
 
     /// A new order did not leave: our own governor or a link that is down refused it.
@@ -410,15 +410,15 @@ impl Oms {
         }
         let has_news = is_amended || order.leaves() != leaves;
         let is_owed = order.state.is_final() && !order.is_settled();
+        let (mut from, is_partly_done) = (order.state, order.cum.0 > 0);
         drop(order);
         if is_revived {
             self.revive(id);
+            from = self.table.get(id)?.state;
         } else if is_owed {
             // Fills of it are still to come: it counts as exposure until they have.
             self.table.revive(id);
         }
-        let from = self.table.get(id)?.state;
-        let is_partly_done = self.table.get(id)?.cum.0 > 0;
         let to = match report.state {
             // "On the book" of an order that is partly done says both.
             OrderState::Ack if is_partly_done => OrderState::PartiallyFilled,

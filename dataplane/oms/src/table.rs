@@ -124,38 +124,31 @@ impl Table {
     #[inline]
     pub(crate) fn get_mut(&mut self, id: ClientOrderId) -> Option<Held<'_>> {
         let at = self.place(id)?;
-        Some(Held { table: self, at })
+        Some(Held {
+            place: &mut self.places[at as usize],
+            working: &mut self.working,
+        })
     }
 
     /// What works on one side of an instrument: what is left of it, and the best price of ours.
     #[inline]
     pub(crate) fn working(&mut self, instrument: InstrumentId, side: Side) -> (Qty, Option<Price>) {
+        let side = usize::from(side == Side::Sell);
         let Some(both) = self.working.get(instrument.0 as usize) else {
             return (Qty(0), None);
         };
-        let mut working = both[usize::from(side == Side::Sell)];
-        let best = working.best(self.held(instrument));
-        self.working[instrument.0 as usize][usize::from(side == Side::Sell)] = working;
-        (working.leaves(), best)
+        let working = &both[side];
+        if working.is_sure() {
+            return (working.leaves(), working.best());
+        }
+        let mut working = *working;
+        working.look(self.held(instrument));
+        self.working[instrument.0 as usize][side] = working;
+        (working.leaves(), working.best())
     }
 
-    /// An order may have changed, or its list: its part of what works follows.
-    #[inline]
     fn recount(&mut self, at: u32) {
-        let place = &mut self.places[at as usize];
-        let after = if place.is_retired {
-            Part::default()
-        } else {
-            Part::of(&place.order)
-        };
-        let before = core::mem::replace(&mut place.part, after);
-        if before != after {
-            let Order {
-                instrument, side, ..
-            } = place.order;
-            let sides = &mut self.working[instrument.0 as usize];
-            sides[usize::from(side == Side::Sell)].step(before, after);
-        }
+        recount(&mut self.places[at as usize], &mut self.working);
     }
 
     /// Adds a live order. Says whether it could: not when full, known, or of no instrument of ours.
@@ -302,10 +295,26 @@ impl Table {
     }
 }
 
+/// An order may have changed, or its list: its part of what works follows.
+#[inline]
+fn recount(place: &mut Place, working: &mut [[Working; 2]]) {
+    let after = if place.is_retired {
+        Part::default()
+    } else {
+        Part::of(&place.order)
+    };
+    if after != place.part {
+        let order = &place.order;
+        let sides = &mut working[order.instrument.0 as usize];
+        sides[usize::from(order.side == Side::Sell)].step(place.part, after);
+        place.part = after;
+    }
+}
+
 /// An order that is being changed. When this is let go, what works on its side is right again.
 pub(crate) struct Held<'a> {
-    table: &'a mut Table,
-    at: u32,
+    place: &'a mut Place,
+    working: &'a mut [[Working; 2]],
 }
 
 impl Deref for Held<'_> {
@@ -313,20 +322,20 @@ impl Deref for Held<'_> {
 
     #[inline]
     fn deref(&self) -> &Order {
-        &self.table.places[self.at as usize].order
+        &self.place.order
     }
 }
 
 impl DerefMut for Held<'_> {
     #[inline]
     fn deref_mut(&mut self) -> &mut Order {
-        &mut self.table.places[self.at as usize].order
+        &mut self.place.order
     }
 }
 
 impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.table.recount(self.at);
+        recount(self.place, self.working);
     }
 }

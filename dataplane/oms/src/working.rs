@@ -10,7 +10,8 @@ use dp_types::{Price, Qty, Side};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Part {
     leaves: Qty,
-    resting: Option<Price>,
+    price: Price,
+    is_resting: bool,
 }
 
 impl Part {
@@ -23,8 +24,14 @@ impl Part {
         };
         Self {
             leaves: order.leaves_worst(),
-            resting: (!order.state.is_final()).then_some(price),
+            price,
+            is_resting: !order.state.is_final(),
         }
+    }
+
+    #[inline]
+    fn resting(self) -> Option<Price> {
+        self.is_resting.then_some(self.price)
     }
 }
 
@@ -55,17 +62,18 @@ impl Working {
     #[inline]
     pub(crate) fn step(&mut self, before: Part, after: Part) {
         self.leaves += i128::from(after.leaves.0) - i128::from(before.leaves.0);
-        if before.resting == after.resting {
+        let (was, is) = (before.resting(), after.resting());
+        if was == is {
             return;
         }
-        self.resting += usize::from(after.resting.is_some());
-        self.resting -= usize::from(before.resting.is_some());
+        self.resting += usize::from(is.is_some());
+        self.resting -= usize::from(was.is_some());
         if self.resting == 0 {
             (self.bound, self.is_met) = (None, true);
             return;
         }
-        self.is_met &= before.resting.is_none() || before.resting != self.bound;
-        if let Some(price) = after.resting
+        self.is_met &= was.is_none() || was != self.bound;
+        if let Some(price) = is
             && self
                 .bound
                 .is_none_or(|bound| self.side.is_as_good(price, bound))
@@ -80,23 +88,32 @@ impl Working {
         Qty(i64::try_from(self.leaves).unwrap_or(i64::MAX))
     }
 
-    /// The best price, from `held` (every order held of the instrument, either side) when the one that had it went.
+    /// Whether [`Working::best`] is the best price: not when the order that had it went, and they are to be looked through.
     #[inline]
-    pub(crate) fn best<'a>(&mut self, held: impl Iterator<Item = &'a Order>) -> Option<Price> {
-        if !self.is_met {
-            let side = self.side;
-            let prices = held
-                .filter(|order| order.side == side)
-                .filter_map(|order| Part::of(order).resting);
-            self.bound = prices.reduce(|best, price| {
-                if side.is_as_good(price, best) {
-                    price
-                } else {
-                    best
-                }
-            });
-            self.is_met = true;
-        }
+    pub(crate) const fn is_sure(&self) -> bool {
+        self.is_met
+    }
+
+    /// The best price of those that rest, or a bound of it.
+    #[inline]
+    pub(crate) const fn best(&self) -> Option<Price> {
         self.bound
+    }
+
+    /// Looks through every order held of the instrument, either side.
+    #[cold]
+    pub(crate) fn look<'a>(&mut self, held: impl Iterator<Item = &'a Order>) {
+        let side = self.side;
+        let prices = held
+            .filter(|order| order.side == side)
+            .filter_map(|order| Part::of(order).resting());
+        self.bound = prices.reduce(|best, price| {
+            if side.is_as_good(price, best) {
+                price
+            } else {
+                best
+            }
+        });
+        self.is_met = true;
     }
 }
