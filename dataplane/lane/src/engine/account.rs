@@ -8,6 +8,8 @@
 //!                                        more      ─▶ the venue is halted; a named person who resumes it takes its word
 //! ```
 //! Compared is what the venue has said since our latest fill there: of what it never speaks of (spot) nothing is known.
+//! An instrument that never had a book has no mark: it is corrected when its first book comes, since at a price of
+//! nothing the whole of it would be profit.
 
 use super::Engine;
 use crate::inputs::{Input, Setting};
@@ -29,6 +31,8 @@ pub(super) struct Account {
     filled: UnixNanos,
     /// Ours and theirs when they differed last.
     differed: Option<(Qty, Qty)>,
+    /// To be corrected once the instrument has a price.
+    is_owed: bool,
 }
 
 impl Engine<'_> {
@@ -60,7 +64,7 @@ impl Engine<'_> {
     pub(super) fn outdate_account(&mut self, instrument: InstrumentId, now: Now) {
         if let Some(account) = self.accounts.get_mut(instrument.0 as usize) {
             account.filled = now.unix;
-            account.differed = None;
+            (account.differed, account.is_owed) = (None, false);
         }
     }
 
@@ -86,7 +90,7 @@ impl Engine<'_> {
             return true;
         };
         if theirs == ours {
-            account.differed = None;
+            (account.differed, account.is_owed) = (None, false);
             return true;
         }
         if account.differed.replace((ours, theirs)) != Some((ours, theirs)) {
@@ -124,6 +128,16 @@ impl Engine<'_> {
         }
     }
 
+    /// Corrects what waited for its instrument's first price.
+    pub(super) fn correct_owed(&mut self, id: InstrumentId, now: Now) {
+        let is_owed = |account: &Account| account.is_owed;
+        if self.accounts.get(id.0 as usize).is_some_and(is_owed)
+            && let Some(instrument) = self.instrument(id)
+        {
+            self.correct(&instrument, now);
+        }
+    }
+
     /// Books what the venue holds beyond ours to nobody, at the mark: a correction makes neither profit nor loss.
     fn correct(&mut self, instrument: &Instrument, now: Now) {
         let ours = self.ledger.total(instrument.id).held();
@@ -131,6 +145,10 @@ impl Engine<'_> {
         let Some(account) = self.accounts.get_mut(instrument.id.0 as usize) else {
             return;
         };
+        account.is_owed = mark.0 <= 0;
+        if account.is_owed {
+            return;
+        }
         account.differed = None;
         let Some(theirs) = account.theirs else {
             return;

@@ -137,6 +137,7 @@ impl Engine<'_> {
             self.settle(venue, now);
         }
         for at in 0..self.instruments.len() as u32 {
+            self.correct_owed(InstrumentId(at), now);
             self.show_position(InstrumentId(at), now);
         }
         self.watch_time(now);
