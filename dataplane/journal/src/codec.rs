@@ -271,6 +271,13 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             put_u128(w, 9, e.now.0 as u128);
             head(17, NOWHERE, BY_US, NOTHING)
         }
+        Entry::Balance(e) => {
+            w[5] = pack([e.cause as u8, 0, 0, 0]) | u64::from(e.asset.0) << 32;
+            put_u128(w, 6, e.ours.0 as u128);
+            put_u128(w, 8, e.theirs.0 as u128);
+            put_u128(w, 10, e.allowed.0 as u128);
+            head(20, e.venue, BY_US, NOTHING)
+        }
     }
 }
 

@@ -239,6 +239,57 @@ pub struct Halt {
     pub who: Text<31>,
 }
 
+/// Why a balance was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum BalanceCause {
+    /// What the venue told when nothing of ours worked there: fills count from here.
+    Opening = 0,
+    /// It differed within the tolerance: the venue's word was taken.
+    Corrected = 1,
+    /// It differs by more: its venue is halted.
+    Differs = 2,
+    /// A named person resumed the venue: its word was taken.
+    Taken = 3,
+}
+
+impl BalanceCause {
+    /// All of them, by number.
+    pub const ALL: [Self; 4] = [Self::Opening, Self::Corrected, Self::Differs, Self::Taken];
+
+    /// The word in tables and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Corrected => "corrected",
+            Self::Differs => "differs",
+            Self::Taken => "taken",
+        }
+    }
+
+    /// From its number; `None`: there is none.
+    pub fn from_raw(raw: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(raw)).copied()
+    }
+}
+
+/// What one has of an asset at a venue, by its word and by our fills. Amounts in 10⁻¹² of the asset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Balance {
+    /// Where.
+    pub venue: VenueId,
+    /// Of what.
+    pub asset: AssetId,
+    /// Why it was written.
+    pub cause: BalanceCause,
+    /// By our fills; of an opening: the same.
+    pub ours: Notional,
+    /// By the venue's word.
+    pub theirs: Notional,
+    /// How far they may be apart.
+    pub allowed: Notional,
+}
+
 /// Where the lane's equity stands against which losses are counted: a restart must not forget a loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Equity {
@@ -410,6 +461,7 @@ pub enum Entry {
     Strategy(StrategyEvent),
     Halt(Halt),
     Equity(Equity),
+    Balance(Balance),
 }
 
 impl Entry {
@@ -441,6 +493,7 @@ impl Entry {
             Self::Strategy(_) => "strategy",
             Self::Halt(_) => "halt",
             Self::Equity(_) => "equity",
+            Self::Balance(_) => "balance",
         }
     }
 }

@@ -57,6 +57,8 @@ mod numbers;
 #[cfg(not(loom))]
 mod region;
 #[cfg(not(loom))]
+mod balance;
+#[cfg(not(loom))]
 mod risk;
 #[cfg(not(loom))]
 mod strategies;
@@ -71,6 +73,7 @@ pub const PAPER: &str = "PAPER ";
 pub use ring::{Consumer, Full, LogRead, LogReader, LogWriter, Producer};
 #[cfg(not(loom))]
 pub use {
+    balance::{BALANCES_MAX, BalanceLine, BalanceState},
     command::{Command, CommandNote},
     config::{ConfigPage, InstrumentLimits, NodeLimits},
     error::ShmError,

@@ -298,10 +298,10 @@ fields! {
         instrument, client_id, order_id, trade_id, side, price, qty, cum, fee, fee_asset, liquidity, venue_ns,
     }
     PositionReport { instrument, qty, entry, venue_ns }
-    Balance { asset, free, locked }
+    Balance { venue, asset, free, locked }
     RequestAck { client_id, order_id, reason, code, venue_ns }
     Instrument {
-        id, venue, price_decimals, qty_decimals, is_live, symbol, base, quote, venue_code, tick, lot, qty_min,
+        id, venue, price_decimals, qty_decimals, is_live, is_spot, symbol, base, quote, venue_code, tick, lot, qty_min,
         qty_max, notional_min, multiplier,
     }
     KillState { is_killed, changes }
