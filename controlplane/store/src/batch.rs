@@ -197,6 +197,7 @@ impl Batch {
             Entry::Risk(_)
             | Entry::Switch(_)
             | Entry::Reconcile(_)
+            | Entry::Balance(_)
             | Entry::Limits(_)
             | Entry::Strategy(_)
             | Entry::Halt(_) => {
@@ -544,6 +545,16 @@ fn risk(region: &Region, names: &mut Catalog, record: &Record) -> RiskRow {
             row.rule = Some(if e.is_killed { "kill" } else { "arm" });
             row.who = Some(Word(e.who));
             row.detail = Some(e.why.as_str().replace('\0', " "));
+        }
+        Entry::Balance(e) => {
+            let name = region.assets().get(e.asset);
+            let name = name.map_or_else(|| format!("#{}", e.asset.0), |it| it.as_str().to_owned());
+            row.rule = Some(e.cause.name());
+            row.venue = Some(e.venue.name());
+            row.detail = Some(format!(
+                "{name}: {} by the venue's word, {} by our fills, {} may be between them",
+                e.theirs, e.ours, e.allowed
+            ));
         }
         Entry::Reconcile(e) => {
             row.venue = Some(e.venue.name());

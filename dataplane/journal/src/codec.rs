@@ -448,6 +448,14 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
             highest: Notional(u128_at(w, 7) as i128),
             now: Notional(u128_at(w, 9) as i128),
         }),
+        20 => Entry::Balance(Balance {
+            venue,
+            asset: AssetId((w[5] >> 32) as u16),
+            cause: known("cause", BalanceCause::from_raw(a))?,
+            ours: Notional(u128_at(w, 6) as i128),
+            theirs: Notional(u128_at(w, 8) as i128),
+            allowed: Notional(u128_at(w, 10) as i128),
+        }),
         _ => return Err(RecordFault::Field("record kind")),
     })
 }
@@ -506,7 +514,7 @@ mod tests {
         /// Another release's numbers behind a right checksum: refused or read, never a panic, and what
         /// is read says the same when written again.
         #[test]
-        fn any_fields_decode_or_are_refused(words: Words, kind in 0u64..20, small in 0u64..1 << 35) {
+        fn any_fields_decode_or_are_refused(words: Words, kind in 0u64..22, small in 0u64..1 << 35) {
             let mut words = words;
             words[0] = u64::from(RECORD_VERSION) << 32 | kind << 40;
             words[4] %= 1 << 45;

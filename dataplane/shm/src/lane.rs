@@ -1,5 +1,6 @@
 //! A lane's share of the region: the writing half its thread owns, the reading half everyone else gets.
 
+use crate::balance::{BALANCES_MAX, BalanceLine};
 use crate::command::{Command, CommandNote};
 use crate::error::ShmError;
 use crate::hist::{HistPage, HistView, bump};
@@ -11,7 +12,6 @@ use crate::map::Mapping;
 use crate::metric::{Counter, Stage};
 use crate::region::Region;
 use crate::ring::{Consumer, Full, LogReader, LogWriter, Producer};
-use crate::balance::{BALANCES_MAX, BalanceLine};
 use crate::risk::{PARTS_MAX, PartLine};
 use crate::twin::Words;
 use core::sync::atomic::{AtomicU64, Ordering};

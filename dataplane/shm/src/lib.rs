@@ -33,6 +33,8 @@ mod sync;
 pub mod twin;
 
 #[cfg(not(loom))]
+mod balance;
+#[cfg(not(loom))]
 mod command;
 #[cfg(not(loom))]
 mod config;
@@ -56,8 +58,6 @@ mod metric;
 mod numbers;
 #[cfg(not(loom))]
 mod region;
-#[cfg(not(loom))]
-mod balance;
 #[cfg(not(loom))]
 mod risk;
 #[cfg(not(loom))]

@@ -1,6 +1,6 @@
 //! Any entry at all.
 
-use dp_journal::entry::*;
+use dp_journal::entry::{self, *};
 use dp_types::*;
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ pub struct Draw {
 pub fn draw() -> impl Strategy<Value = Draw> {
     let text = "[a-zé ]{0,20}";
     (
-        0usize..16,
+        0usize..17,
         any::<[u8; 8]>(),
         any::<[i64; 8]>(),
         any::<[i128; 5]>(),
@@ -204,6 +204,14 @@ impl Draw {
                 value: c,
                 who: Text::lossy(&self.text),
                 detail: Text::lossy(&self.text),
+            }),
+            15 => Entry::Balance(entry::Balance {
+                venue,
+                asset: AssetId(a as u16),
+                cause: BalanceCause::from_raw(self.small[4] % 4).unwrap(),
+                ours: Notional(self.wide[1]),
+                theirs: Notional(self.wide[2]),
+                allowed: Notional(self.wide[3]),
             }),
             _ => Entry::Checkpoint(Checkpoint {
                 order: LiveOrder {

@@ -35,6 +35,17 @@ pub(super) struct Account {
     is_owed: bool,
 }
 
+/// What a comparison with a venue's word came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Differences {
+    /// How many differ.
+    pub(super) differ: u32,
+    /// How many of them were corrected.
+    pub(super) corrected: u32,
+    /// One of them for the first time: another comparison tells whether it is for good.
+    pub(super) is_open: bool,
+}
+
 impl Engine<'_> {
     /// Sets how far a venue's word of a position may be from ours, increments.
     pub fn set_tolerance(&mut self, instrument: InstrumentId, tolerance: Qty) {
@@ -68,44 +79,45 @@ impl Engine<'_> {
         }
     }
 
-    /// A comparison of orders and fills has ended: positions too. Says whether they agree, as far as is known.
-    pub(super) fn compare_positions(&mut self, venue: VenueId, now: Now) -> bool {
-        let mut agrees = true;
+    /// A comparison of orders and fills has ended: positions too.
+    pub(super) fn compare_positions(&mut self, venue: VenueId, now: Now) -> Differences {
+        let mut found = Differences::default();
         for at in 0..self.instruments.len() {
             if let Some(instrument) = self.instrument(InstrumentId(at as u32))
                 && instrument.venue == venue
             {
-                agrees &= self.compare_position(&instrument, now);
+                self.compare_position(&instrument, &mut found, now);
             }
         }
-        agrees
+        found
     }
 
-    fn compare_position(&mut self, instrument: &Instrument, now: Now) -> bool {
+    fn compare_position(&mut self, instrument: &Instrument, found: &mut Differences, now: Now) {
         let ours = self.ledger.total(instrument.id).held();
         let Some(account) = self.accounts.get_mut(instrument.id.0 as usize) else {
-            return true;
+            return;
         };
         let Some(theirs) = account.theirs.filter(|_| account.told >= account.filled) else {
-            return true;
+            return;
         };
         if theirs == ours {
             (account.differed, account.is_owed) = (None, false);
-            return true;
+            return;
         }
+        found.differ += 1;
         if account.differed.replace((ours, theirs)) != Some((ours, theirs)) {
-            return false;
+            found.is_open = true;
+            return;
         }
         if theirs.0.abs_diff(ours.0) <= account.tolerance.0.unsigned_abs() {
-            self.correct(instrument, now);
-            return true;
+            found.corrected += u32::from(self.correct(instrument, now));
+            return;
         }
         let trip = Trip::Mismatch {
             theirs: theirs.0,
             ours: ours.0,
         };
         self.halt(instrument.venue, None, trip, now);
-        true
     }
 
     /// A named person resumed a venue: what it holds by its own word is what we hold.
@@ -126,6 +138,7 @@ impl Engine<'_> {
                 self.correct(&instrument, now);
             }
         }
+        self.take_their_balances(venue, now);
     }
 
     /// Corrects what waited for its instrument's first price.
@@ -138,20 +151,21 @@ impl Engine<'_> {
         }
     }
 
-    /// Books what the venue holds beyond ours to nobody, at the mark: a correction makes neither profit nor loss.
-    fn correct(&mut self, instrument: &Instrument, now: Now) {
+    /// Books what the venue holds beyond ours to nobody, at the mark: a correction makes neither profit nor loss. False:
+    /// not now.
+    fn correct(&mut self, instrument: &Instrument, now: Now) -> bool {
         let ours = self.ledger.total(instrument.id).held();
         let mark = self.last_mark(instrument.id);
         let Some(account) = self.accounts.get_mut(instrument.id.0 as usize) else {
-            return;
+            return false;
         };
         account.is_owed = mark.0 <= 0;
         if account.is_owed {
-            return;
+            return false;
         }
         account.differed = None;
         let Some(theirs) = account.theirs else {
-            return;
+            return false;
         };
         let beyond = i128::from(theirs.0) - i128::from(ours.0);
         let (side, qty) = (
@@ -160,7 +174,7 @@ impl Engine<'_> {
         );
         let Ok(qty) = qty else {
             self.kill_for_range(now);
-            return;
+            return false;
         };
         let nobody = StrategyId::NOBODY;
         let numbers = (mark, Qty(qty));
@@ -174,7 +188,11 @@ impl Engine<'_> {
                 self.wall.take_part(now.unix, instrument, nobody, &part);
                 self.wall.show_position(instrument.id, total);
             }
-            Err(_) => self.kill_for_range(now),
+            Err(_) => {
+                self.kill_for_range(now);
+                return false;
+            }
         }
+        true
     }
 }

@@ -139,6 +139,7 @@ impl Engine<'_> {
                 self.wall
                     .filled(now.unix, order, report, (price, qty), (&part, &total));
                 self.outdate_account(instrument.id, now);
+                self.move_balances(instrument, report, order.side, (price, qty), now);
                 self.watch_fill(instrument, &booked.total, now);
             }
             // A position beyond its integers cannot be managed, and what it would be is not known.

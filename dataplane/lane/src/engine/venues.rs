@@ -192,6 +192,7 @@ impl Engine<'_> {
     /// The venue machine begins to compare.
     pub fn on_reconcile_started(&mut self, venue: VenueId, now: Now) {
         self.oms.begin_reconcile(venue);
+        self.purses.begin(venue);
         if let Some(state) = self.venue_mut(venue) {
             state.is_reconciling = true;
             state.wants_reconcile = false;
@@ -210,14 +211,15 @@ impl Engine<'_> {
         for order in &unnamed {
             self.act(Action::Query(*order));
         }
-        let agrees = self.compare_positions(venue, now);
+        let positions = self.compare_positions(venue, now);
+        let balances = self.compare_balances(venue, now);
         if let Some(state) = self.venue_mut(venue) {
             state.is_reconciling = false;
             state.reconciled_at = state.began_at;
             state.doubts_compared.1 = state.doubts_compared.0;
             state.asked = now.unix;
             state.unnamed = unnamed.iter().map(|order| order.client_id).collect();
-            if !agrees {
+            if positions.is_open || balances.is_open {
                 state.doubt();
             }
         }

@@ -8,7 +8,9 @@ use dp_journal::RecoveredOrder;
 use dp_journal::entry::{Equity, Halt};
 use dp_risk::WatchLimits;
 use dp_shm::twin;
-use dp_shm::{CommandNote, InstrumentLimits, KillState, NodeLimits, PositionState, SavedState};
+use dp_shm::{
+    BalanceState, CommandNote, InstrumentLimits, KillState, NodeLimits, PositionState, SavedState,
+};
 use dp_types::{
     AssetId, Balance, BookMsgKind, ClientOrderId, Decimal, Epoch, FillReport, Instrument,
     InstrumentId, LaneId, Liquidity, Notional, OrderAct, OrderId, OrderKind, OrderReport,
@@ -275,7 +277,7 @@ macro_rules! in_words {
         }
     })* };
 }
-in_words!(CommandNote SavedState PositionState);
+in_words!(CommandNote SavedState PositionState BalanceState);
 
 macro_rules! fields {
     ($($type:ident { $($field:ident),* $(,)? })*) => { $(impl Code for $type {
@@ -351,7 +353,7 @@ choices! {
     }
     Setting {
         0 Watch(limits), 1 ExposureMax(max), 2 CurrencyMax(asset, max), 3 Currency(asset), 4 Rate(asset, rate),
-        5 Tolerance(instrument, qty),
+        5 Tolerance(instrument, qty), 6 BalanceTolerance(asset, amount),
     }
     Outcome {
         0 NewSent(id), 1 NewRefused(id, reason), 2 NewWithheld(id), 3 AmendSent(id), 4 AmendRefused(id, reason),

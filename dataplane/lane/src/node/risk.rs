@@ -65,6 +65,10 @@ fn name_money<'n>(
         }
         let max = Risk::money(risk.currency_exposure_max.get(name));
         engine.set_currency_max(id, max);
+        let tolerance = Risk::money(risk.balance_tolerance.get(name));
+        if tolerance.0 > 0 {
+            engine.set_balance_tolerance(id, tolerance);
+        }
     }
 }
 
