@@ -128,6 +128,11 @@ pub const KINDS: &[(&str, Kind, &str)] = &[
         "news: everybody holds every price for another, ppm= away",
     ),
     (
+        "withdraw",
+        Kind::Withdraw,
+        "clients' free money of every asset goes to the venue, ppm= of it; no fill says so",
+    ),
+    (
         "extra-fields",
         Kind::ExtraFields,
         "unknown keys in the next n public messages",
@@ -162,6 +167,7 @@ pub enum Kind {
     TokenExpiry,
     Calm,
     Jump,
+    Withdraw,
     ExtraFields,
 }
 
@@ -179,6 +185,7 @@ impl Kind {
                 | Self::TokenExpiry
                 | Self::Calm
                 | Self::Jump
+                | Self::Withdraw
         )
     }
 }
@@ -240,7 +247,7 @@ pub struct Fault {
     pub code: Option<i64>,
     /// A time in milliseconds for the kinds that take one; negative for a slow clock.
     pub ms: i64,
-    /// How far prices jump, millionths; negative falls.
+    /// How far prices jump, or what part of the money goes, millionths; negative falls.
     pub ppm: i64,
     /// How long, nanoseconds.
     pub for_ns: u64,

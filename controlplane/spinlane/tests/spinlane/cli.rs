@@ -1,7 +1,8 @@
 //! The command line against a node without processes.
 
 use crate::node::{Node, good_config, id};
-use dp_types::UnixNanos;
+use dp_shm::BalanceState;
+use dp_types::{AssetId, LaneId, Notional, Text, UnixNanos, VenueId};
 use serde_json::Value;
 use std::process::Command;
 
@@ -140,6 +141,49 @@ fn positions_add_up() {
     assert_eq!(positions["positions"][0]["pnl"], "0.25");
     assert_eq!(positions["pnl"]["binance"], "0.25");
     assert!(node.text(&["positions"]).contains("-1.50"));
+}
+
+#[test]
+fn balances_stand_beside_the_venue_s() {
+    let node = Node::new();
+    assert_eq!(node.text(&["balances"]).trim(), "no balances told yet");
+    let lines = node.region.lane(LaneId(0)).unwrap().balances;
+    let usdt = Text::new("USDT").unwrap();
+    node.region.assets().publish(AssetId(0), usdt).unwrap();
+    let state = BalanceState {
+        venue: VenueId::BINANCE,
+        asset: AssetId(0),
+        ours: Some(Notional(1_500_000_000_000)),
+        theirs: Some(Notional(1_250_000_000_000)),
+        is_compared: true,
+        differs: true,
+        ..BalanceState::default()
+    };
+    lines[0].write(&state);
+    lines[1].write(&BalanceState {
+        asset: AssetId(9),
+        ours: None,
+        differs: false,
+        ..state
+    });
+    let balances = node.json(&["balances"]);
+    let first = &balances["balances"][0];
+    assert_eq!(
+        (&first["asset"], &first["ours"]),
+        (&"#9".into(), &Value::Null)
+    );
+    let second = &balances["balances"][1];
+    assert_eq!(second["asset"], "USDT");
+    assert_eq!(
+        (&second["ours"], &second["theirs"]),
+        (&"1.50".into(), &"1.25".into())
+    );
+    assert_eq!(second["differs"], true);
+    let text = node.text(&["balances"]);
+    assert!(
+        text.contains("DIFFERS") && text.contains("not yet"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -293,6 +337,7 @@ fn help_man_and_completions_come_from_one_definition() {
         "status",
         "orders",
         "positions",
+        "balances",
         "strategies",
         "strategy",
         "risk",

@@ -257,6 +257,11 @@ impl Engine {
         &self.ledger
     }
 
+    /// Takes a part of what is free of every client's money, millionths: no fill says so.
+    pub fn withdraw(&mut self, ppm: i64) {
+        self.ledger.withdraw(Amount::from(ppm));
+    }
+
     /// Whether the fee of a trade on a side is charged in the quote asset.
     pub fn is_fee_in_quote(&self, inst: usize, side: Side) -> bool {
         side == Side::Sell || self.fees.in_quote || self.spec(inst).is_contract
