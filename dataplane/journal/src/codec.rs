@@ -221,6 +221,12 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             w[4] = u64::from(e.open_orders);
             w[5] = u64::from(e.unknown);
             w[6] = u64::from(e.adopted);
+            w[7] = pair(e.compared, e.missing);
+            w[8] = pair(e.other_qty, e.late_fills);
+            w[9] = pair(e.positions_differed, e.positions_corrected);
+            w[10] = pair(e.balances_differed, e.balances_corrected);
+            w[11] = e.cause as u64;
+            w[12] = e.began.0;
             head(10, e.venue, BY_US, NOTHING)
         }
         Entry::Signal(e) => {
@@ -389,6 +395,16 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
             open_orders: w[4] as u32,
             unknown: w[5] as u32,
             adopted: w[6] as u32,
+            compared: w[7] as u32,
+            missing: (w[7] >> 32) as u32,
+            other_qty: w[8] as u32,
+            late_fills: (w[8] >> 32) as u32,
+            positions_differed: w[9] as u32,
+            positions_corrected: (w[9] >> 32) as u32,
+            balances_differed: w[10] as u32,
+            balances_corrected: (w[10] >> 32) as u32,
+            cause: known("cause", ReconcileCause::from_raw(w[11] as u8))?,
+            began: UnixNanos(w[12]),
         }),
         11 => Entry::Signal(Signal {
             strategy,
@@ -474,6 +490,10 @@ const fn flag(raw: u8) -> Option<bool> {
 
 fn pack(bytes: [u8; 4]) -> u64 {
     u64::from(u32::from_le_bytes(bytes))
+}
+
+fn pair(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high) << 32
 }
 
 fn put_u128(words: &mut Words, at: usize, value: u128) {

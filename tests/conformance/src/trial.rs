@@ -4,6 +4,8 @@ use crate::script::Script;
 use crate::stage::{Known, Stage};
 use crate::venues::{Follows, Window};
 use dp_book::{Book, State};
+use dp_journal::entry::Reconcile;
+use dp_journal::{Entry, ReadItem, Reader};
 use dp_shm::{BalanceLine, BalanceState, Command, Counter};
 use dp_strategy::{Intent, Wish};
 use dp_types::{
@@ -408,6 +410,19 @@ impl<'s, 'r> Trial<'s, 'r> {
             let state = it.stage.engine().venue(venue);
             state.is_some_and(|state| state.reconciled_at >= since && state.is_reconciled)
         })
+    }
+
+    /// What comparisons with the venue came to, as far as the journal goes back.
+    pub fn comparisons(&self) -> Vec<Reconcile> {
+        let lane = self.known.region.lane(LaneId(0)).expect("one lane");
+        let reports = Reader::from_oldest(lane.journal).filter_map(|item| match item {
+            ReadItem::Record(record) => match record.entry {
+                Entry::Reconcile(report) => Some(report),
+                _ => None,
+            },
+            _ => None,
+        });
+        reports.collect()
     }
 
     /// What the lane has of each asset.

@@ -133,6 +133,11 @@ pub const KINDS: &[(&str, Kind, &str)] = &[
         "clients' free money of every asset goes to the venue, ppm= of it; no fill says so",
     ),
     (
+        "pull",
+        Kind::Pull,
+        "the venue takes every client's orders off the book, on its own account",
+    ),
+    (
         "extra-fields",
         Kind::ExtraFields,
         "unknown keys in the next n public messages",
@@ -168,6 +173,7 @@ pub enum Kind {
     Calm,
     Jump,
     Withdraw,
+    Pull,
     ExtraFields,
 }
 
@@ -186,6 +192,7 @@ impl Kind {
                 | Self::Calm
                 | Self::Jump
                 | Self::Withdraw
+                | Self::Pull
         )
     }
 }

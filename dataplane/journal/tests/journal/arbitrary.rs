@@ -1,6 +1,6 @@
 //! Any entry at all.
 
-use dp_journal::entry::{self, *};
+use dp_journal::entry::{Balance, *};
 use dp_types::*;
 use proptest::prelude::*;
 
@@ -165,6 +165,16 @@ impl Draw {
                 open_orders: a as u32,
                 unknown: b as u32,
                 adopted: c as u32,
+                cause: ReconcileCause::from_raw(self.small[4] % 6).unwrap(),
+                began: UnixNanos(d as u64),
+                compared: d as u32,
+                missing: e as u32,
+                other_qty: f as u32,
+                late_fills: self.words[0] as u32,
+                positions_differed: self.words[1] as u32,
+                positions_corrected: self.words[2] as u32,
+                balances_differed: !a as u32,
+                balances_corrected: !b as u32,
             }),
             10 => Entry::Signal(Signal {
                 strategy,
@@ -205,7 +215,7 @@ impl Draw {
                 who: Text::lossy(&self.text),
                 detail: Text::lossy(&self.text),
             }),
-            15 => Entry::Balance(entry::Balance {
+            15 => Entry::Balance(Balance {
                 venue,
                 asset: AssetId(a as u16),
                 cause: BalanceCause::from_raw(self.small[4] % 4).unwrap(),

@@ -1,13 +1,15 @@
 //! Balances by the venue's word beside ours by fills: through the engine, over real shared memory.
 
-use crate::engine::{Desk, ID, Memory, SECOND, VENUE, fill, instrument, report, whole};
+use crate::engine::{
+    Desk, ID, Memory, SECOND, VENUE, fill, instrument, is_reconcile, report, whole,
+};
 use dp_journal::Entry;
-use dp_journal::entry::BalanceCause;
+use dp_journal::entry::{BalanceCause, Reconcile, ReconcileCause};
 use dp_risk::Trip;
-use dp_shm::{BalanceLine, BalanceState, Counter, Region};
+use dp_shm::{BalanceLine, BalanceState, Command, CommandNote, Counter, Region};
 use dp_types::{
     AssetId, Balance, Decimal, FillReport, Instrument, LaneId, Notional, OrderState, UnixNanos,
-    VenueId,
+    VenueId, VenueNanos,
 };
 use dp_venue_api::Event;
 
@@ -347,4 +349,79 @@ fn lines_a_fill_was_journaled_after_are_not_taken_up() {
     let at = UnixNanos(heir.at().unix.0);
     assert_eq!(line(&region, QUOTE).told, at);
     assert_eq!(heir.engine.instruments()[ID.0 as usize].base, BASE);
+}
+
+fn reports(desk: &Desk<'_>) -> Vec<Reconcile> {
+    let of = |entry: Entry| match entry {
+        Entry::Reconcile(report) => Some(report),
+        _ => None,
+    };
+    desk.journal().into_iter().filter_map(of).collect()
+}
+
+/// Every five minutes, at a login, when asked: one record each, and what it found is in it.
+#[test]
+fn each_comparison_ends_with_one_record_of_what_it_found() {
+    let memory = Memory::new();
+    let mut desk = desk(&memory.region, 1);
+    desk.engine.set_balance_tolerance(QUOTE, Notional(5 * ONE));
+    settle(&mut desk, &[(QUOTE, 1_000)]);
+    let began = desk.at().unix;
+    let first = Reconcile::begun(VENUE, ReconcileCause::Start, began, 0);
+    assert_eq!(reports(&desk), [first]);
+    assert!(!first.differs());
+
+    // An order rests; the venue took it away and told nobody. In five minutes it is asked.
+    desk.book(0);
+    let id = desk.news()[0];
+    desk.engine.on_new_sent(id, desk.at());
+    desk.hear(&Event::Order(report(id, OrderState::Ack, 0)));
+    let asked = desk.has(is_reconcile);
+    desk.pass(290 * SECOND);
+    assert_eq!(desk.has(is_reconcile), asked);
+    desk.pass(10 * SECOND);
+    assert_eq!(desk.has(is_reconcile), asked + 1, "five minutes are over");
+    compare(&mut desk, &[(QUOTE, 1_000)]);
+    assert_eq!(reports(&desk).len(), 1, "its fate is not known yet");
+    // It was filled, long ago: the fill was booked late.
+    let late = FillReport {
+        venue_ns: VenueNanos(began.0),
+        ..fill(id, 1, Some(1))
+    };
+    desk.hear(&Event::Fill(late));
+    desk.hear(&Event::Order(report(id, OrderState::Filled, 1)));
+    desk.pass(SECOND);
+    let made = reports(&desk);
+    assert_eq!(made.len(), 2);
+    let found = made[1];
+    assert_eq!(found.cause, ReconcileCause::Timer);
+    assert_eq!(
+        (found.compared, found.open_orders, found.missing),
+        (1, 0, 1)
+    );
+    assert_eq!((found.late_fills, found.unknown, found.adopted), (1, 0, 0));
+
+    // A difference takes two comparisons: asked for, and in doubt.
+    desk.engine.on_command(&CommandNote {
+        command: Command::Reconcile(VENUE),
+        who: dp_types::Text::lossy("ann"),
+        at: desk.at().unix,
+    });
+    desk.pass(SECOND);
+    compare(&mut desk, &[(QUOTE, 903)]);
+    compare(&mut desk, &[(QUOTE, 903)]);
+    let made = reports(&desk);
+    let told: Vec<_> = made[2..]
+        .iter()
+        .map(|it| (it.cause, it.balances_differed, it.balances_corrected))
+        .collect();
+    let (asked, doubt) = (ReconcileCause::Asked, ReconcileCause::Doubt);
+    assert_eq!(told, [(asked, 1, 0), (doubt, 1, 1)]);
+
+    // One that a lost link cuts short has not ended.
+    desk.engine.on_reconcile_started(VENUE, desk.at());
+    desk.engine.on_orders_lost(VENUE, desk.at());
+    assert_eq!(reports(&desk).len(), 4);
+    settle(&mut desk, &[]);
+    assert_eq!(reports(&desk)[4].cause, ReconcileCause::Reconnect);
 }

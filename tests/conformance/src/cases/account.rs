@@ -25,6 +25,11 @@ pub const CASES: &[Case] = &[
         "money that went without a fill halts the venue until a person resumes it",
         money_gone,
     ),
+    Case::new(
+        "A08",
+        "an order the venue took away unheard is missed within five minutes, and that is on record",
+        taken_away,
+    ),
 ];
 
 fn position(it: &mut Trial<'_, '_>) -> Outcome {
@@ -178,4 +183,36 @@ fn money_gone(it: &mut Trial<'_, '_>) -> Outcome {
         return Err(format!("halted again: {:?}", it.balances()));
     }
     Ok(Verdict::Held)
+}
+
+fn taken_away(it: &mut Trial<'_, '_>) -> Outcome {
+    if !it.is_virtual() {
+        return Ok(Verdict::NotHere("minutes pass"));
+    }
+    it.come_up()?;
+    let id = it.rest(Side::Buy)?;
+    it.run(2_000);
+    let before = it.comparisons().len();
+    it.fault("silence:link=private:for=3s");
+    it.run(100);
+    it.fault("pull");
+    it.run(1_000);
+    if it.state(id) != Some(OrderState::Ack) {
+        return Err("its end was heard".to_owned());
+    }
+    it.until("it is missed", 310_000, |it| {
+        it.state(id) == Some(OrderState::Cancelled)
+    })?;
+    held(it.until(
+        "and the comparison that missed it is on record",
+        10_000,
+        |it| {
+            let made = it.comparisons();
+            let missed = made[before..].iter().filter(|one| one.missing == 1);
+            missed
+                .filter(|one| one.compared == 1 && one.unknown == 0)
+                .count()
+                == 1
+        },
+    ))
 }

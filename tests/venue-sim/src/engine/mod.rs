@@ -257,6 +257,16 @@ impl Engine {
         &self.ledger
     }
 
+    /// Takes every client's orders off the book, unasked.
+    pub fn pull(&mut self, now: u64) {
+        let clients = (MARKET + 1)..self.ledger.venue();
+        let open = clients.flat_map(|account| self.open_orders(account).map(|order| order.id));
+        for id in open.collect::<Vec<_>>() {
+            // Open a moment ago, so it can be cancelled.
+            let _ = self.cancel(now, id, Cause::CancelAll);
+        }
+    }
+
     /// Takes a part of what is free of every client's money, millionths: no fill says so.
     pub fn withdraw(&mut self, ppm: i64) {
         self.ledger.withdraw(Amount::from(ppm));
