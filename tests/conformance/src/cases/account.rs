@@ -203,6 +203,11 @@ fn taken_away(it: &mut Trial<'_, '_>) -> Outcome {
     it.until("it is missed", 310_000, |it| {
         it.state(id) == Some(OrderState::Cancelled)
     })?;
+    if it.known.venue.is_fix && it.comparisons()[before..].is_empty() {
+        return Ok(Verdict::NotHere(
+            "its session asks again for what it did not hear",
+        ));
+    }
     held(it.until(
         "and the comparison that missed it is on record",
         10_000,
