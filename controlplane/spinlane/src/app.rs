@@ -2,6 +2,7 @@
 
 use crate::cli::{Cli, Command, LatencyArgs, NodeArgs, OrdersArgs, VenueCommand};
 use crate::target::Target;
+use crate::view::balances::Balances;
 use crate::view::doctor::Doctor;
 use crate::view::lanes::Lanes;
 use crate::view::latency::Latency;
@@ -64,6 +65,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             show(as_json, &Positions::read(&region), || {
                 Positions::text(&region)
             })?;
+        }
+        Command::Balances => {
+            let balances = Balances::read(&Target::find(&cli.node)?.attach()?);
+            show(as_json, &balances, || balances.text())?;
         }
         Command::Strategies(args) if args.kinds => {
             let kinds = Kinds::of(&dp_strategy::SHIPPED);

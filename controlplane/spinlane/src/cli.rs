@@ -82,6 +82,8 @@ pub enum Command {
     Market,
     /// Positions and P&L, from shared memory; of each strategy too.
     Positions,
+    /// What one has of each asset: by each venue's word, and by our fills.
+    Balances,
     /// Strategies: where each stands, what it is set to, its last fault.
     Strategies(StrategiesArgs),
     /// Start, pause, resume, stop or set one strategy; write out a project for one of your own.

@@ -8,8 +8,10 @@ use crate::fail::{Refused, Usage};
 use crate::limits;
 use crate::target::Target;
 use crate::view::{is_alive, now, status};
+use dp_journal::entry::{Entry, Reconcile};
+use dp_journal::{ReadItem, Reader, Record};
 use dp_shm::{Command, Region, VenueLine};
-use dp_types::{InstrumentId, LaneId, VenueId};
+use dp_types::{InstrumentId, LaneId, UnixNanos, VenueId};
 use serde::Serialize;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
@@ -30,6 +32,77 @@ pub struct Asked {
     pub is_halted: bool,
     /// Its orders and positions agree with the venue's.
     pub is_reconciled: bool,
+    /// What the comparison came to; `None`: none was asked for, or it has not ended.
+    pub report: Option<Report>,
+}
+
+/// What a comparison with a venue came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Why it was made: `asked`, or another reason that came first.
+    pub cause: &'static str,
+    /// When it began, Unix nanoseconds.
+    pub began_unix_ns: u64,
+    /// Orders of ours that were compared.
+    pub compared: u32,
+    /// Orders open at the venue.
+    pub open_orders: u32,
+    /// Orders we held for open that it did not list.
+    pub missing: u32,
+    /// Orders open there that we did not hold for open.
+    pub adopted: u32,
+    /// Orders it told another filled quantity of.
+    pub other_qty: u32,
+    /// Fills we heard of by it.
+    pub late_fills: u32,
+    /// Orders whose fate stays unknown.
+    pub unknown: u32,
+    /// Positions that differed.
+    pub positions_differed: u32,
+    /// Of these, corrected.
+    pub positions_corrected: u32,
+    /// Balances that differed.
+    pub balances_differed: u32,
+    /// Of these, corrected.
+    pub balances_corrected: u32,
+}
+
+impl Report {
+    const fn of(it: &Reconcile) -> Self {
+        Self {
+            cause: it.cause.name(),
+            began_unix_ns: it.began.0,
+            compared: it.compared,
+            open_orders: it.open_orders,
+            missing: it.missing,
+            adopted: it.adopted,
+            other_qty: it.other_qty,
+            late_fills: it.late_fills,
+            unknown: it.unknown,
+            positions_differed: it.positions_differed,
+            positions_corrected: it.positions_corrected,
+            balances_differed: it.balances_differed,
+            balances_corrected: it.balances_corrected,
+        }
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "  {} orders compared, {} open there; {} missing there, {} unknown to us, {} with another filled quantity, \
+             {} fills late, {} without a known fate\n  {} positions differed ({} corrected), {} balances ({} corrected)",
+            self.compared,
+            self.open_orders,
+            self.missing,
+            self.adopted,
+            self.other_qty,
+            self.late_fills,
+            self.unknown,
+            self.positions_differed,
+            self.positions_corrected,
+            self.balances_differed,
+            self.balances_corrected
+        )
+    }
 }
 
 fn venue(name: &str) -> Result<VenueId, Usage> {
@@ -69,13 +142,8 @@ pub fn resume(target: &Target, args: &ResumeArgs, as_json: bool) -> anyhow::Resu
     let command = instrument.map_or(Command::ResumeVenue(venue), Command::ResumeInstrument);
     send(&region, venue, command, by)?;
     let is_over = wait(args.wait_s, || !is_halted(&region, venue, instrument));
-    finish(
-        &region,
-        (venue, args.symbol.clone()),
-        instrument,
-        is_over,
-        as_json,
-    )
+    let asked = asked(&region, (venue, args.symbol.clone()), instrument, is_over);
+    finish(&asked, as_json)
 }
 
 /// `spinlane reconcile`. Exit code 1 when the comparison has not ended, or found a difference. Errors: [`Refused`] when
@@ -85,32 +153,61 @@ pub fn reconcile(target: &Target, args: &ReconcileArgs, as_json: bool) -> anyhow
     let venue = venue(&args.venue)?;
     let by = args.by.clone().unwrap_or_else(user);
     let since = now();
+    let mut journals: Vec<Reader<'_>> = region
+        .lanes()
+        .map(|lane| Reader::from_seq(lane.journal, lane.journal.head()))
+        .collect();
     send(&region, venue, Command::Reconcile(venue), &by)?;
+    // The first whole one since. Where it found something, another follows before all agrees.
+    let mut report = None;
     let is_over = wait(args.wait_s, || {
+        let records = journals.iter_mut().flatten();
+        let told = records.filter_map(|item| told_of(&item, venue, since));
+        report = report.take().or(told.last());
         let state = region.venue(venue).and_then(VenueLine::read);
-        state.is_some_and(|state| state.reconciled >= since && state.is_reconciled)
+        let is_whole =
+            |state: dp_shm::VenueStatus| state.reconciled >= since && state.is_reconciled;
+        report.is_some() && state.is_some_and(is_whole)
     });
-    let is_halted = is_halted(&region, venue, None);
-    finish(&region, (venue, None), None, is_over && !is_halted, as_json)
+    let is_done = is_over && !is_halted(&region, venue, None);
+    let asked = Asked {
+        report,
+        ..asked(&region, (venue, None), None, is_done)
+    };
+    finish(&asked, as_json)
 }
 
-fn finish(
+/// What a record says of a comparison of this venue that began since.
+fn told_of(item: &ReadItem, venue: VenueId, since: UnixNanos) -> Option<Report> {
+    match item {
+        ReadItem::Record(Record {
+            entry: Entry::Reconcile(it),
+            ..
+        }) if it.venue == venue && it.began >= since => Some(Report::of(it)),
+        _ => None,
+    }
+}
+
+fn asked(
     region: &Region,
     (venue, symbol): (VenueId, Option<String>),
     instrument: Option<InstrumentId>,
     is_done: bool,
-    as_json: bool,
-) -> anyhow::Result<ExitCode> {
+) -> Asked {
     let state = status::venues(region).find(|state| state.venue == venue);
-    let asked = Asked {
+    Asked {
         outcome: if is_done { "done" } else { "unknown" },
         node: region.node().as_str().to_owned(),
         venue: venue.name().to_owned(),
         symbol,
         is_halted: is_halted(region, venue, instrument),
         is_reconciled: state.is_some_and(|state| state.is_reconciled),
-    };
-    show(as_json, &asked, || {
+        report: None,
+    }
+}
+
+fn finish(asked: &Asked, as_json: bool) -> anyhow::Result<ExitCode> {
+    show(as_json, asked, || {
         let symbol = asked.symbol.as_deref().unwrap_or_default();
         let halted = if asked.is_halted {
             "halted"
@@ -122,12 +219,14 @@ fn finish(
         } else {
             "orders and positions are not compared"
         };
+        let report = asked.report.as_ref().map(Report::text);
+        let report = report.map_or_else(String::new, |text| format!("\n{text}"));
         format!(
-            "{}: {} {symbol}: {halted}, {compared}",
+            "{}: {} {symbol}: {halted}, {compared}{report}",
             asked.node, asked.venue
         )
     })?;
-    Ok(ExitCode::from(u8::from(!is_done)))
+    Ok(ExitCode::from(u8::from(asked.outcome != "done")))
 }
 
 /// Sends to the lane whose engine has the venue.
@@ -147,7 +246,7 @@ fn send(region: &Region, venue: VenueId, command: Command, by: &str) -> anyhow::
     })
 }
 
-fn wait(wait_s: u64, is_over: impl Fn() -> bool) -> bool {
+fn wait(wait_s: u64, mut is_over: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + Duration::from_secs(wait_s);
     while !is_over() {
         if Instant::now() >= deadline {

@@ -46,6 +46,10 @@ pub fn rule_number(code: u8, instrument: &Instrument, number: i64) -> Decimal {
             mantissa: number,
             exponent: -2,
         },
+        dp_risk::Unit::Amount => Decimal {
+            mantissa: number,
+            exponent: -8,
+        },
         dp_risk::Unit::Qty => instrument.qty_decimal(Qty(number)),
         dp_risk::Unit::Price => instrument.price_decimal(Price(number)),
         dp_risk::Unit::Plain => Decimal {

@@ -5,7 +5,9 @@
 
 use crate::rows::*;
 use crate::sql::{At, Numeric, Word};
-use dp_journal::entry::{Checkpoint, Entry, OrderIntent, OrderUpdate, Position, StrategyCause};
+use dp_journal::entry::{
+    Checkpoint, Entry, OrderIntent, OrderUpdate, Position, Reconcile, ReconcileCause, StrategyCause,
+};
 use dp_journal::{Record, Tick, TickKind, entry};
 use dp_shm::Region;
 use dp_types::{
@@ -102,6 +104,7 @@ pub(crate) struct Batch {
     pub history: Vec<HistoryRow>,
     pub risk: Vec<RiskRow>,
     pub signals: Vec<SignalRow>,
+    pub reconciliations: Vec<ReconciliationRow>,
     pub cursors: Vec<CursorRow>,
     pub ticks: Vec<TickRow>,
     orders: BTreeMap<ClientOrderId, (OrderRow, Qty)>,
@@ -136,6 +139,7 @@ impl Batch {
             + self.history.len()
             + self.risk.len()
             + self.signals.len()
+            + self.reconciliations.len()
     }
 
     pub fn orders(&self) -> Vec<OrderRow> {
@@ -194,9 +198,16 @@ impl Batch {
             }),
             // What losses are counted from is for the lane that starts again; positions have the history.
             Entry::Equity(_) => {}
+            Entry::Reconcile(e) => {
+                self.reconciliations.push(reconciliation(record, e));
+                // What was as we had it is no event, but for the one that trading waited for.
+                if e.differs() || e.cause != ReconcileCause::Timer {
+                    self.risk.push(risk(region, names, record));
+                }
+            }
             Entry::Risk(_)
             | Entry::Switch(_)
-            | Entry::Reconcile(_)
+            | Entry::Balance(_)
             | Entry::Limits(_)
             | Entry::NodeLimit(_)
             | Entry::Strategy(_)
@@ -497,6 +508,29 @@ fn order(
     }
 }
 
+fn reconciliation(record: &Record, e: &Reconcile) -> ReconciliationRow {
+    ReconciliationRow {
+        epoch: i32::from(record.epoch.0),
+        lane: i16::from(record.lane.0),
+        seq: record.seq.cast_signed(),
+        began_at: e.began.into(),
+        ended_at: record.at.into(),
+        venue: e.venue.name(),
+        cause: e.cause.name(),
+        compared: e.compared.into(),
+        open_orders: e.open_orders.into(),
+        missing: e.missing.into(),
+        adopted: e.adopted.into(),
+        other_qty: e.other_qty.into(),
+        late_fills: e.late_fills.into(),
+        unknown: e.unknown.into(),
+        positions_differed: e.positions_differed.into(),
+        positions_corrected: e.positions_corrected.into(),
+        balances_differed: e.balances_differed.into(),
+        balances_corrected: e.balances_corrected.into(),
+    }
+}
+
 /// The kinds that go to `risk_events`; others never come here.
 fn risk(region: &Region, names: &mut Catalog, record: &Record) -> RiskRow {
     let mut row = RiskRow {
@@ -546,11 +580,32 @@ fn risk(region: &Region, names: &mut Catalog, record: &Record) -> RiskRow {
             row.who = Some(Word(e.who));
             row.detail = Some(e.why.as_str().replace('\0', " "));
         }
-        Entry::Reconcile(e) => {
+        Entry::Balance(e) => {
+            let name = region.assets().get(e.asset);
+            let name = name.map_or_else(|| format!("#{}", e.asset.0), |it| it.as_str().to_owned());
+            row.rule = Some(e.cause.name());
             row.venue = Some(e.venue.name());
             row.detail = Some(format!(
-                "open {}, unknown {}, adopted {}",
-                e.open_orders, e.unknown, e.adopted
+                "{name}: {} by the venue's word, {} by our fills, {} may be between them",
+                e.theirs, e.ours, e.allowed
+            ));
+        }
+        Entry::Reconcile(e) => {
+            row.venue = Some(e.venue.name());
+            row.rule = Some(e.cause.name());
+            row.detail = Some(format!(
+                "open {}, unknown {}, adopted {}, missing {}, other quantity {}, late fills {}, positions {} ({} \
+                 corrected), balances {} ({} corrected)",
+                e.open_orders,
+                e.unknown,
+                e.adopted,
+                e.missing,
+                e.other_qty,
+                e.late_fills,
+                e.positions_differed,
+                e.positions_corrected,
+                e.balances_differed,
+                e.balances_corrected
             ));
         }
         Entry::Limits(e) => {

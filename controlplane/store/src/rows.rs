@@ -218,6 +218,30 @@ row! {
 }
 
 row! {
+    /// What a comparison with a venue came to.
+    ReconciliationRow, "reconciliations", ONCE, {
+        epoch: i32 => INT4,
+        lane: i16 => INT2,
+        seq: i64 => INT8,
+        began_at: At => TIMESTAMPTZ,
+        ended_at: At => TIMESTAMPTZ,
+        venue: &'static str => TEXT,
+        cause: &'static str => TEXT,
+        compared: i64 => INT8,
+        open_orders: i64 => INT8,
+        missing: i64 => INT8,
+        adopted: i64 => INT8,
+        other_qty: i64 => INT8,
+        late_fills: i64 => INT8,
+        unknown: i64 => INT8,
+        positions_differed: i64 => INT8,
+        positions_corrected: i64 => INT8,
+        balances_differed: i64 => INT8,
+        balances_corrected: i64 => INT8,
+    }
+}
+
+row! {
     /// A strategy's signal.
     SignalRow, "strategy_signals", ONCE, {
         epoch: i32 => INT4,

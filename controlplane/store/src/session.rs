@@ -73,6 +73,7 @@ impl Session {
         session.stage::<HistoryRow>().await?;
         session.stage::<PositionRow>().await?;
         session.stage::<RiskRow>().await?;
+        session.stage::<ReconciliationRow>().await?;
         session.stage::<SignalRow>().await?;
         session.stage::<CursorRow>().await?;
         session.stage::<TickRow>().await?;
@@ -121,6 +122,7 @@ impl Session {
         rows += into.rows(&batch.history).await?;
         into.rows(&batch.positions()).await?;
         rows += into.rows(&batch.risk).await?;
+        rows += into.rows(&batch.reconciliations).await?;
         rows += into.rows(&batch.signals).await?;
         let ticks = into.rows(&batch.ticks).await?;
         into.rows(&batch.cursors).await?;

@@ -14,6 +14,7 @@
 //! move_bps_max = 300                      # of a mid within move_ms: the instrument is halted; 0: not watched
 //! move_ms = 60000
 //! position_tolerance = { "BTC-PERPETUAL" = "10" }  # venue's position against ours: beyond it the venue is halted
+//! balance_tolerance = { USDT = "5" }      # venue's balance of an asset against ours, spot: the same
 //! ```
 //! Amounts and quantities are decimal texts. Limits of money hold for each lane with an engine by itself.
 
@@ -56,6 +57,9 @@ pub struct Risk {
     pub move_ms: u32,
     /// How far a venue's word of a position may be from ours before the venue is halted, by symbol; absent = not at all.
     pub position_tolerance: BTreeMap<String, String>,
+    /// How far a venue's word of an asset may be from ours before the venue is halted, by asset, on each venue; absent: by
+    /// no more than rounding makes.
+    pub balance_tolerance: BTreeMap<String, String>,
 }
 
 impl Default for Risk {
@@ -76,6 +80,7 @@ impl Default for Risk {
             move_bps_max: 0,
             move_ms: 60_000,
             position_tolerance: BTreeMap::new(),
+            balance_tolerance: BTreeMap::new(),
         }
     }
 }
@@ -120,6 +125,7 @@ impl Risk {
             return Err(("risk.currency".into(), why));
         }
         amounts.extend(rates);
+        amounts.extend(by_asset("balance_tolerance", &self.balance_tolerance));
         for (key, text) in amounts {
             amount(&text).map_err(|why| (key, why))?;
         }
@@ -167,6 +173,11 @@ mod tests {
             (
                 "currency = \"USDT\"\nexposure_max = \"-1\"",
                 "risk.exposure_max",
+                "above 0",
+            ),
+            (
+                "balance_tolerance = { BTC = \"-1\" }",
+                "risk.balance_tolerance.BTC",
                 "above 0",
             ),
             (

@@ -221,6 +221,12 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             w[4] = u64::from(e.open_orders);
             w[5] = u64::from(e.unknown);
             w[6] = u64::from(e.adopted);
+            w[7] = pair(e.compared, e.missing);
+            w[8] = pair(e.other_qty, e.late_fills);
+            w[9] = pair(e.positions_differed, e.positions_corrected);
+            w[10] = pair(e.balances_differed, e.balances_corrected);
+            w[11] = e.cause as u64;
+            w[12] = e.began.0;
             head(10, e.venue, BY_US, NOTHING)
         }
         Entry::Signal(e) => {
@@ -278,6 +284,13 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             put_u128(w, 7, e.highest.0 as u128);
             put_u128(w, 9, e.now.0 as u128);
             head(17, NOWHERE, BY_US, NOTHING)
+        }
+        Entry::Balance(e) => {
+            w[5] = pack([e.cause as u8, 0, 0, 0]) | u64::from(e.asset.0) << 32;
+            put_u128(w, 6, e.ours.0 as u128);
+            put_u128(w, 8, e.theirs.0 as u128);
+            put_u128(w, 10, e.allowed.0 as u128);
+            head(20, e.venue, BY_US, NOTHING)
         }
     }
 }
@@ -390,6 +403,16 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
             open_orders: w[4] as u32,
             unknown: w[5] as u32,
             adopted: w[6] as u32,
+            compared: w[7] as u32,
+            missing: (w[7] >> 32) as u32,
+            other_qty: w[8] as u32,
+            late_fills: (w[8] >> 32) as u32,
+            positions_differed: w[9] as u32,
+            positions_corrected: (w[9] >> 32) as u32,
+            balances_differed: w[10] as u32,
+            balances_corrected: (w[10] >> 32) as u32,
+            cause: known("cause", ReconcileCause::from_raw(w[11] as u8))?,
+            began: UnixNanos(w[12]),
         }),
         11 => Entry::Signal(Signal {
             strategy,
@@ -462,6 +485,14 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
             highest: Notional(u128_at(w, 7) as i128),
             now: Notional(u128_at(w, 9) as i128),
         }),
+        20 => Entry::Balance(Balance {
+            venue,
+            asset: AssetId((w[5] >> 32) as u16),
+            cause: known("cause", BalanceCause::from_raw(a))?,
+            ours: Notional(u128_at(w, 6) as i128),
+            theirs: Notional(u128_at(w, 8) as i128),
+            allowed: Notional(u128_at(w, 10) as i128),
+        }),
         _ => return Err(RecordFault::Field("record kind")),
     })
 }
@@ -480,6 +511,10 @@ const fn flag(raw: u8) -> Option<bool> {
 
 fn pack(bytes: [u8; 4]) -> u64 {
     u64::from(u32::from_le_bytes(bytes))
+}
+
+fn pair(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high) << 32
 }
 
 fn put_u128(words: &mut Words, at: usize, value: u128) {
@@ -520,7 +555,7 @@ mod tests {
         /// Another release's numbers behind a right checksum: refused or read, never a panic, and what
         /// is read says the same when written again.
         #[test]
-        fn any_fields_decode_or_are_refused(words: Words, kind in 0u64..20, small in 0u64..1 << 35) {
+        fn any_fields_decode_or_are_refused(words: Words, kind in 0u64..22, small in 0u64..1 << 35) {
             let mut words = words;
             words[0] = u64::from(RECORD_VERSION) << 32 | kind << 40;
             words[4] %= 1 << 45;

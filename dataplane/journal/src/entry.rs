@@ -3,7 +3,7 @@
 use dp_types::{
     AssetId, ClientOrderId, Decimal, InstrumentId, Liquidity, LiveOrder, Notional, OrderId,
     OrderKind, OrderState, Price, Qty, RejectReason, Side, StrategyId, StrategyState, Text, Tif,
-    TradeId, VenueId, VenueNanos,
+    TradeId, UnixNanos, VenueId, VenueNanos,
 };
 
 /// How safe a record was when its order was sent. Only `Published` is offered in this release.
@@ -239,6 +239,57 @@ pub struct Halt {
     pub who: Text<31>,
 }
 
+/// Why a balance was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum BalanceCause {
+    /// What the venue told when nothing of ours worked there: fills count from here.
+    Opening = 0,
+    /// It differed within the tolerance: the venue's word was taken.
+    Corrected = 1,
+    /// It differs by more: its venue is halted.
+    Differs = 2,
+    /// A named person resumed the venue: its word was taken.
+    Taken = 3,
+}
+
+impl BalanceCause {
+    /// All of them, by number.
+    pub const ALL: [Self; 4] = [Self::Opening, Self::Corrected, Self::Differs, Self::Taken];
+
+    /// The word in tables and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Corrected => "corrected",
+            Self::Differs => "differs",
+            Self::Taken => "taken",
+        }
+    }
+
+    /// From its number; `None`: there is none.
+    pub fn from_raw(raw: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(raw)).copied()
+    }
+}
+
+/// What one has of an asset at a venue, by its word and by our fills. Amounts in 10⁻¹² of the asset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Balance {
+    /// Where.
+    pub venue: VenueId,
+    /// Of what.
+    pub asset: AssetId,
+    /// Why it was written.
+    pub cause: BalanceCause,
+    /// By our fills; of an opening: the same.
+    pub ours: Notional,
+    /// By the venue's word.
+    pub theirs: Notional,
+    /// How far they may be apart.
+    pub allowed: Notional,
+}
+
 /// Where the lane's equity stands against which losses are counted: a restart must not forget a loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Equity {
@@ -252,17 +303,123 @@ pub struct Equity {
     pub now: Notional,
 }
 
-/// Our open orders were compared with a venue's.
+/// Why a comparison with a venue was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ReconcileCause {
+    /// The first login of the run.
+    Start = 0,
+    /// The order link was lost and is back.
+    Reconnect = 1,
+    /// The last one was five minutes ago.
+    Timer = 2,
+    /// Somebody asked.
+    Asked = 3,
+    /// Something did not agree, or could not be read.
+    Doubt = 4,
+    /// Trading was killed.
+    Killed = 5,
+}
+
+impl ReconcileCause {
+    /// All of them, by number.
+    pub const ALL: [Self; 6] = [
+        Self::Start,
+        Self::Reconnect,
+        Self::Timer,
+        Self::Asked,
+        Self::Doubt,
+        Self::Killed,
+    ];
+
+    /// The word in tables and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Reconnect => "reconnect",
+            Self::Timer => "timer",
+            Self::Asked => "asked",
+            Self::Doubt => "doubt",
+            Self::Killed => "killed",
+        }
+    }
+
+    /// From its number; `None`: there is none.
+    pub fn from_raw(raw: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(raw)).copied()
+    }
+}
+
+/// What a comparison of our orders, fills, positions and balances with a venue's came to: one record each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reconcile {
     /// Where.
     pub venue: VenueId,
+    /// Why it was made.
+    pub cause: ReconcileCause,
+    /// When it began.
+    pub began: UnixNanos,
+    /// Orders of ours that were compared.
+    pub compared: u32,
     /// Orders open there.
     pub open_orders: u32,
     /// Of ours, how many stay unknown.
     pub unknown: u32,
-    /// Orders of earlier epochs found open and taken over.
+    /// Orders open there that we did not hold for open: they are cancelled.
     pub adopted: u32,
+    /// Orders we held for open that the venue did not list: each was asked about.
+    pub missing: u32,
+    /// Orders it told another filled quantity of: the venue's was taken.
+    pub other_qty: u32,
+    /// Fills we heard of by it: by the venue's clock they were more than a second old. They were booked.
+    pub late_fills: u32,
+    /// Positions that differed.
+    pub positions_differed: u32,
+    /// Of these, corrected.
+    pub positions_corrected: u32,
+    /// Balances that differed.
+    pub balances_differed: u32,
+    /// Of these, corrected.
+    pub balances_corrected: u32,
+}
+
+impl Reconcile {
+    /// One that has begun, over so many orders of ours, and has found nothing yet.
+    pub const fn begun(
+        venue: VenueId,
+        cause: ReconcileCause,
+        began: UnixNanos,
+        compared: u32,
+    ) -> Self {
+        Self {
+            venue,
+            cause,
+            began,
+            compared,
+            open_orders: 0,
+            unknown: 0,
+            adopted: 0,
+            missing: 0,
+            other_qty: 0,
+            late_fills: 0,
+            positions_differed: 0,
+            positions_corrected: 0,
+            balances_differed: 0,
+            balances_corrected: 0,
+        }
+    }
+
+    /// Whether anything was otherwise than we had it.
+    pub const fn differs(&self) -> bool {
+        self.unknown
+            | self.adopted
+            | self.missing
+            | self.other_qty
+            | self.late_fills
+            | self.positions_differed
+            | self.balances_differed
+            != 0
+    }
 }
 
 /// A strategy's signal, for the record.
@@ -454,6 +611,7 @@ pub enum Entry {
     Strategy(StrategyEvent),
     Halt(Halt),
     Equity(Equity),
+    Balance(Balance),
 }
 
 impl Entry {
@@ -485,6 +643,7 @@ impl Entry {
             Self::Strategy(_) => "strategy",
             Self::Halt(_) => "halt",
             Self::Equity(_) => "equity",
+            Self::Balance(_) => "balance",
         }
     }
 }

@@ -4,6 +4,7 @@
 //!   records ─▶ live orders     intent … update … checkpoint; final states drop out
 //!           ─▶ positions       the last Position record of each strategy, or the region's line where that is newer
 //!           ─▶ halts, equity   what is halted still, and what losses are counted from
+//!           ─▶ balances        the region's lines, where no fill was journaled after them
 //!           ─▶ seen trades     so that a fill told again by the venue is not counted twice
 //!           ─▶ last sequences  of records and of client order ids
 //! ```
@@ -14,9 +15,9 @@
 use crate::codec::Record;
 use crate::entry::{Checkpoint, Entry, Equity, Halt, OrderIntent, OrderUpdate, Position};
 use crate::journal::{ReadItem, Reader};
-use dp_shm::{PositionLine, PositionState, Region};
+use dp_shm::{BalanceLine, BalanceState, PositionLine, PositionState, Region};
 use dp_types::{
-    ClientOrderId, Epoch, InstrumentId, LaneId, LiveOrder, Notional, OrderId, OrderKind,
+    AssetId, ClientOrderId, Epoch, InstrumentId, LaneId, LiveOrder, Notional, OrderId, OrderKind,
     OrderState, Price, Qty, RejectReason, Side, StrategyId, Tif, TradeId, UnixNanos, VenueId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -158,6 +159,8 @@ pub struct Recovered {
     pub halts: BTreeMap<(VenueId, Option<InstrumentId>), Halt>,
     /// Where the equity of each lane stood.
     pub equity: BTreeMap<LaneId, Equity>,
+    /// What one has of each asset at each venue, by the lines of the last lane that counted it.
+    pub balances: BTreeMap<(VenueId, AssetId), BalanceState>,
     /// Executions already counted, oldest first, at most [`SEEN_TRADES_MAX`].
     pub seen_trades: VecDeque<(VenueId, InstrumentId, TradeId)>,
     /// Highest client order sequence, by epoch.
@@ -251,6 +254,7 @@ impl Recovered {
             | Entry::Signal(_)
             | Entry::Limits(_)
             | Entry::NodeLimit(_)
+            | Entry::Balance(_)
             | Entry::Strategy(_) => {}
         }
     }
@@ -321,6 +325,36 @@ impl Recovered {
         };
     }
 
+    /// Takes a lane's lines of balances. Where the lane died between a fill's record and the lines after it, what they
+    /// say is no longer known, and the venue's word is taken anew.
+    fn take_balances(&mut self, lines: &[BalanceLine], items: &[ReadItem]) {
+        let states = || {
+            let read = lines.iter().filter_map(BalanceLine::read);
+            read.filter(|it| it.venue != VenueId(0))
+        };
+        let mut last_fills: BTreeMap<VenueId, u64> = BTreeMap::new();
+        for item in items {
+            if let ReadItem::Record(record) = item
+                && let Entry::Fill(fill) = &record.entry
+            {
+                last_fills.insert(fill.venue, record.seq);
+            }
+        }
+        last_fills.retain(|venue, seq| {
+            let seqs = states().filter(|it| it.venue == *venue);
+            seqs.map(|it| it.journal_seq)
+                .max()
+                .is_none_or(|it| it <= *seq)
+        });
+        for state in states().filter(|it| !last_fills.contains_key(&it.venue)) {
+            let held = self.balances.entry((state.venue, state.asset));
+            let held = held.or_insert(state);
+            if state.updated > held.updated {
+                *held = state;
+            }
+        }
+    }
+
     /// Takes the region's line where it is newer than the last Position record in the ring.
     fn take_line(&mut self, instrument: InstrumentId, line: PositionState) {
         let is_newer = match self.positions.get(&instrument) {
@@ -388,11 +422,14 @@ pub fn recover_log(reader: Reader<'_>) -> Recovered {
 /// `regions`: oldest first, of one node, the same instrument ids in all. Run it before a lane's writer
 /// publishes anything.
 pub fn recover(regions: &[&Region]) -> Recovered {
+    let mut recovered = Recovered::default();
     let mut items: Vec<ReadItem> = Vec::new();
     for view in regions.iter().flat_map(|region| region.lanes()) {
         let reader = Reader::from_oldest(view.journal);
         let items_max = reader.capacity().saturating_mul(2);
+        let before = items.len();
         items.extend(reader.take(items_max as usize));
+        recovered.take_balances(view.balances, &items[before..]);
     }
     // A venue that moved from lane to lane did so between two runs: epoch first, then each lane in its
     // own order, which a stable sort keeps.
@@ -400,7 +437,6 @@ pub fn recover(regions: &[&Region]) -> Recovered {
         ReadItem::Record(record) => Some(record.epoch),
         ReadItem::Torn { .. } | ReadItem::Overrun { .. } => None,
     });
-    let mut recovered = Recovered::default();
     for item in &items {
         recovered.apply(item);
     }

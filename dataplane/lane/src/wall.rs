@@ -8,8 +8,8 @@ use dp_journal::{Entry, Journal, Tick, TickKind};
 use dp_oms::{Change, Position};
 use dp_shm::twin::Words as _;
 use dp_shm::{
-    BookState, BookTop, Consumer, Counter, Counters, Full, LaneWriter, MarketState, PARTS_MAX,
-    PartLine, PartState, PositionState, Region, RiskState, Stage, Stages,
+    BalanceLine, BalanceState, BookState, BookTop, Consumer, Counter, Counters, Full, LaneWriter,
+    MarketState, PARTS_MAX, PartLine, PartState, PositionState, Region, RiskState, Stage, Stages,
     layout::{BeatLine, COMMAND_WORDS, TICK_WORDS},
 };
 use dp_shm::{Producer, VenueStatus};
@@ -37,6 +37,7 @@ pub struct Wall<'r> {
     /// Who listens at the engine's entry points.
     pub(crate) tap: Tap,
     held: &'r [PartLine],
+    balances: &'r [BalanceLine],
     /// Whose line of `held` is which: by place.
     holders: Vec<(InstrumentId, StrategyId)>,
     /// The journal refused something that cannot wait: no new orders until it has room and the live
@@ -51,10 +52,14 @@ impl<'r> Wall<'r> {
         for line in writer.held.iter().filter(|line| line.version() > 0) {
             line.write(&PartState::default());
         }
+        for line in writer.balances.iter().filter(|line| line.version() > 0) {
+            line.write(&BalanceState::default());
+        }
         Self {
             lane,
             region,
             held: writer.held,
+            balances: writer.balances,
             holders: Vec::with_capacity(PARTS_MAX),
             counters: writer.counters,
             stages: writer.stages,
@@ -256,6 +261,15 @@ impl<'r> Wall<'r> {
             instrument,
             state,
         });
+    }
+
+    /// Renews the line of a balance, by its place among the lane's.
+    pub fn show_balance(&self, place: usize, mut state: BalanceState) {
+        state.lane = self.lane;
+        state.journal_seq = self.journal.next_seq();
+        if let Some(line) = self.balances.get(place) {
+            line.write(&state);
+        }
     }
 
     /// Renews the lane's standing towards its limits.

@@ -13,6 +13,8 @@ pub enum Unit {
     Price,
     /// Hundredths of the reporting currency.
     Money,
+    /// 10^-8 of an asset.
+    Amount,
 }
 
 /// Why an order or amend may not leave. Numbers are in the units of the field's name; `observed` is

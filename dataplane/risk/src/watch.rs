@@ -86,19 +86,30 @@ pub enum Trip {
         /// By our fills.
         ours: i64,
     },
+    /// There is more or less of an asset at the venue than we count.
+    #[error("of asset #{asset} the venue has {theirs}, we count {ours}")]
+    Balance {
+        /// Number of the asset.
+        asset: u16,
+        /// By the venue's word, 10^-12 of the asset.
+        theirs: Notional,
+        /// By our fills.
+        ours: Notional,
+    },
 }
 
 impl Trip {
     /// Number of the first of [`Trip::NAMES`] on disk: refusals of the gate are below.
     pub const FIRST: u8 = 64;
     /// One of each, by number.
-    pub const NAMES: [&'static str; 6] = [
+    pub const NAMES: [&'static str; 7] = [
         "day_loss",
         "drawdown",
         "rejects",
         "market_move",
         "position_after_fill",
         "position_mismatch",
+        "balance_mismatch",
     ];
 
     /// Stable number on disk.
@@ -111,10 +122,11 @@ impl Trip {
                 Self::Move { .. } => 3,
                 Self::Position { .. } => 4,
                 Self::Mismatch { .. } => 5,
+                Self::Balance { .. } => 6,
             }
     }
 
-    /// `(observed, limit)` for the database, saturating to 64 bits. Money in hundredths.
+    /// `(observed, limit)` for the database, saturating to 64 bits. Money in hundredths, assets in 10^-8.
     pub fn numbers(self) -> (i64, i64) {
         match self {
             Self::DayLoss { loss, limit } => (hundredths(loss.0), hundredths(limit.0)),
@@ -123,6 +135,7 @@ impl Trip {
             Self::Move { bps, limit } => (bps.into(), limit.into()),
             Self::Position { qty, limit } => (qty, limit),
             Self::Mismatch { theirs, ours } => (theirs, ours),
+            Self::Balance { theirs, ours, .. } => (amount(theirs.0), amount(ours.0)),
         }
     }
 }
@@ -130,6 +143,12 @@ impl Trip {
 /// An amount in hundredths, saturating.
 fn hundredths(amount: i128) -> i64 {
     let clamped = (amount / 10_000_000_000).clamp(i64::MIN.into(), i64::MAX.into());
+    clamped as i64
+}
+
+/// An amount of an asset in 10^-8, saturating.
+fn amount(amount: i128) -> i64 {
+    let clamped = (amount / 10_000).clamp(i64::MIN.into(), i64::MAX.into());
     clamped as i64
 }
 
@@ -146,6 +165,7 @@ pub const fn rule_unit(code: u8) -> Unit {
     match code {
         64 | 65 => Unit::Money,
         68 | 69 => Unit::Qty,
+        70 => Unit::Amount,
         _ => Refusal::unit_of(code),
     }
 }
@@ -499,6 +519,11 @@ mod tests {
             Trip::Move { bps: 2, limit: 1 },
             Trip::Position { qty: 2, limit: 1 },
             Trip::Mismatch { theirs: 2, ours: 1 },
+            Trip::Balance {
+                asset: 3,
+                theirs: Notional(ONE / 2),
+                ours: Notional(i128::MAX),
+            },
         ];
         let names = trips.map(|trip| rule_name(trip.code()));
         assert_eq!(names, Trip::NAMES.map(Some));
@@ -506,8 +531,10 @@ mod tests {
         assert_eq!(trips[1].numbers(), (100, i64::MAX));
         assert_eq!(rule_unit(trips[0].code()), Unit::Money);
         assert_eq!(rule_unit(trips[5].code()), Unit::Qty);
+        assert_eq!(trips[6].numbers(), (50_000_000, i64::MAX));
+        assert_eq!(rule_unit(trips[6].code()), Unit::Amount);
         assert_eq!((rule_name(0), rule_name(1)), (None, Some("killed")));
-        assert_eq!(rule_name(Trip::FIRST + 6), None);
+        assert_eq!(rule_name(Trip::FIRST + 7), None);
     }
 
     #[test]

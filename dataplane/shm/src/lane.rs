@@ -1,5 +1,6 @@
 //! A lane's share of the region: the writing half its thread owns, the reading half everyone else gets.
 
+use crate::balance::{BALANCES_MAX, BalanceLine};
 use crate::command::{Command, CommandNote};
 use crate::error::ShmError;
 use crate::hist::{HistPage, HistView, bump};
@@ -136,6 +137,8 @@ pub struct LaneWriter<'r> {
     pub journal: LogWriter<'r, RECORD_WORDS>,
     /// What each strategy holds of each instrument, in no order; one without an execution is free.
     pub held: &'r [PartLine],
+    /// Balances by venue and asset, in no order; one without a venue is free.
+    pub balances: &'r [BalanceLine],
 }
 
 /// What others see of a lane ([`Region::lane`]).
@@ -155,6 +158,8 @@ pub struct LaneView<'r> {
     pub journal: LogReader<'r, RECORD_WORDS>,
     /// What each strategy holds of each instrument, in no order; one without an execution is free.
     pub held: &'r [PartLine],
+    /// Balances by venue and asset, in no order; one without a venue is free.
+    pub balances: &'r [BalanceLine],
     parts: LaneParts<'r>,
 }
 
@@ -202,6 +207,7 @@ pub(crate) struct LaneParts<'r> {
     head: &'r LaneHead,
     hists: &'r [HistPage],
     held: &'r [PartLine],
+    balances: &'r [BalanceLine],
     ticks: &'r [Slot<TICK_WORDS>],
     commands: &'r [Slot<COMMAND_WORDS>],
     journal: &'r [Slot<RECORD_WORDS>],
@@ -215,6 +221,7 @@ impl<'r> LaneParts<'r> {
             head: map.at(base),
             hists: map.slice(base + offsets.hist, Stage::COUNT),
             held: map.slice(base + offsets.parts, PARTS_MAX),
+            balances: map.slice(base + offsets.balances, BALANCES_MAX),
             ticks: map.slice(base + offsets.ticks, shape.tick_records as usize),
             commands: map.slice(base + offsets.commands, shape.command_records as usize),
             journal: map.slice(base + offsets.journal, shape.journal_records as usize),
@@ -236,6 +243,7 @@ impl<'r> LaneParts<'r> {
                 self.journal,
             ),
             held: self.held,
+            balances: self.balances,
         }
     }
 
@@ -253,6 +261,7 @@ impl<'r> LaneParts<'r> {
                 self.journal,
             ),
             held: self.held,
+            balances: self.balances,
             parts: self,
         }
     }

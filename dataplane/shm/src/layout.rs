@@ -21,6 +21,7 @@
 //!          │ LaneHead    beat, cost, counters, cursors      │ │
 //!          │ histograms  one per Stage                     │ │ x lanes
 //!          │ PartLine    x 256                             │ │
+//!          │ BalanceLine x 128                             │ │
 //!          │ tick ring   tick_records x 64 B               │ │
 //!          │ command ring command_records x 64 B           │ │
 //!          │ journal ring journal_records x 128 B          │ │
@@ -30,6 +31,7 @@
 //! Sections start on pages. Offsets follow from [`Shape`] alone, which the header carries; they are
 //! computed once at open and kept privately, never read again from memory others can write.
 
+use crate::balance::{BALANCES_MAX, BalanceLine};
 use crate::config::ConfigHead;
 use crate::hist::HistPage;
 use crate::lane::ROLES;
@@ -261,6 +263,7 @@ pub(crate) struct Offsets {
     pub lane_stride: usize,
     pub hist: usize,
     pub parts: usize,
+    pub balances: usize,
     pub ticks: usize,
     pub commands: usize,
     pub journal: usize,
@@ -294,7 +297,8 @@ impl Offsets {
         // Relative to the lane's start from here on.
         let hist = pages(size_of::<LaneHead>());
         let parts = pages(hist + Stage::COUNT * size_of::<HistPage>());
-        let ticks = pages(parts + PARTS_MAX * size_of::<PartLine>());
+        let balances = pages(parts + PARTS_MAX * size_of::<PartLine>());
+        let ticks = pages(balances + BALANCES_MAX * size_of::<BalanceLine>());
         let commands = pages(ticks + shape.tick_records as usize * size_of::<Slot<TICK_WORDS>>());
         let commands_size = shape.command_records as usize * size_of::<Slot<COMMAND_WORDS>>();
         let journal = pages(commands + commands_size);
@@ -318,6 +322,7 @@ impl Offsets {
             lane_stride,
             hist,
             parts,
+            balances,
             ticks,
             commands,
             journal,
@@ -369,6 +374,7 @@ const fn layout_hash() -> u64 {
         size_of::<StrategyStateLine>(),
         size_of::<RiskLine>(),
         size_of::<PartLine>(),
+        size_of::<BalanceLine>(),
         size_of::<BeatLine>(),
         offset_of!(BeatLine, beat_unix_ns),
         size_of::<CostLine>(),
@@ -422,5 +428,6 @@ const _: () = {
     assert!(size_of::<InstrumentLine>() == 320 && size_of::<AssetLine>() == 64);
     assert!(size_of::<VenueLine>() == 192);
     assert!(size_of::<RiskLine>() == 512 && size_of::<PartLine>() == 320);
+    assert!(size_of::<BalanceLine>() == 256);
     assert!(size_of::<HistPage>().is_multiple_of(64));
 };

@@ -33,6 +33,8 @@ mod sync;
 pub mod twin;
 
 #[cfg(not(loom))]
+mod balance;
+#[cfg(not(loom))]
 mod command;
 #[cfg(not(loom))]
 mod config;
@@ -72,6 +74,7 @@ pub const PAPER: &str = "PAPER ";
 pub use ring::{Consumer, Full, LogRead, LogReader, LogWriter, Producer};
 #[cfg(not(loom))]
 pub use {
+    balance::{BALANCES_MAX, BalanceLine, BalanceState},
     command::{Command, CommandNote},
     config::{ConfigPage, CurrencyLimit, InstrumentLimits, NodeLimits},
     error::ShmError,

@@ -65,7 +65,8 @@ impl Words<19> for InstrumentEntry {
             | u64::from(it.venue.0) << 32
             | u64::from(it.price_decimals) << 40
             | u64::from(it.qty_decimals) << 48
-            | u64::from(it.is_live) << 56;
+            | u64::from(it.is_live) << 56
+            | u64::from(it.is_spot) << 57;
         words[1..9].copy_from_slice(&texts);
         words[9] = u64::from(it.base.0)
             | u64::from(it.quote.0) << 16
@@ -84,7 +85,7 @@ impl Words<19> for InstrumentEntry {
     fn from_words(words: &[u64; 19]) -> Option<Self> {
         let bytes = words.map(u64::to_le_bytes);
         let bytes = bytes.as_flattened();
-        let [.., venue, price_decimals, qty_decimals, is_live] = words[0].to_le_bytes();
+        let [.., venue, price_decimals, qty_decimals, flags] = words[0].to_le_bytes();
         if price_decimals > DECIMALS_MAX || qty_decimals > DECIMALS_MAX {
             return None;
         }
@@ -94,7 +95,8 @@ impl Words<19> for InstrumentEntry {
                 venue: VenueId(venue),
                 price_decimals,
                 qty_decimals,
-                is_live: is_live & 1 != 0,
+                is_live: flags & 1 != 0,
+                is_spot: flags & 2 != 0,
                 symbol: unpack_text(bytes.get(8..40)?),
                 base: AssetId(words[9] as u16),
                 quote: AssetId((words[9] >> 16) as u16),

@@ -28,6 +28,8 @@ pub struct Instrument {
     pub qty_decimals: u8,
     /// The venue says it trades now.
     pub is_live: bool,
+    /// What is bought is held as its asset: what one has of both assets follows from fills.
+    pub is_spot: bool,
     /// The venue's symbol.
     pub symbol: Text<31>,
     /// Base asset.
@@ -86,6 +88,7 @@ impl Instrument {
             price_decimals,
             qty_decimals,
             is_live: true,
+            is_spot: false,
             symbol,
             base: AssetId::NONE,
             quote: AssetId::NONE,

@@ -1,7 +1,8 @@
 //! Orders as every crate names them: side, kind, TIF, states, reports, reasons.
 
 use crate::{
-    AssetId, ClientOrderId, Decimal, InstrumentId, OrderId, Price, Qty, TradeId, VenueNanos,
+    AssetId, ClientOrderId, Decimal, InstrumentId, OrderId, Price, Qty, TradeId, VenueId,
+    VenueNanos,
 };
 
 /// Side of an order or of a trade's aggressor.
@@ -453,6 +454,8 @@ pub struct PositionReport {
 /// An account balance of one asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Balance {
+    /// Where.
+    pub venue: VenueId,
     /// The asset; `NONE` when it is not in our table.
     pub asset: AssetId,
     /// Free to use.

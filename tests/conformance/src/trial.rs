@@ -4,7 +4,9 @@ use crate::script::Script;
 use crate::stage::{Known, Stage};
 use crate::venues::{Follows, Window};
 use dp_book::{Book, State};
-use dp_shm::{Command, Counter};
+use dp_journal::entry::Reconcile;
+use dp_journal::{Entry, ReadItem, Reader};
+use dp_shm::{BalanceLine, BalanceState, Command, Counter};
 use dp_strategy::{Intent, Wish};
 use dp_types::{
     ClientOrderId, Decimal, Instrument, InstrumentId, LaneId, Level, OrderKind, OrderState, Price,
@@ -50,6 +52,7 @@ impl<'s, 'r> Trial<'s, 'r> {
             Counter::DecodeErrors,
             Counter::CrossedBooks,
             Counter::StaleEpochFrames,
+            Counter::RiskTrips,
         ];
         Self {
             stage,
@@ -385,13 +388,48 @@ impl<'s, 'r> Trial<'s, 'r> {
 
     /// Asks for the cancel of every order at the venue, as a person would.
     pub fn clear(&mut self) {
+        self.command(Command::CancelAll(self.known.venue.id));
+    }
+
+    /// Asks the lane for something, as a person would.
+    pub fn command(&mut self, command: Command) {
         let sender = self.known.region.command_sender(LaneId(0));
-        let command = Command::CancelAll(self.known.venue.id);
         let now = self.stage.now();
         sender
             .expect("one lane")
             .send(command, "case", now)
             .expect("room for a command");
+    }
+
+    /// Has everything compared with the venue, now. Errors: it is not, within a minute.
+    pub fn compare(&mut self) -> Held {
+        let venue = self.known.venue.id;
+        let since = self.stage.now();
+        self.command(Command::Reconcile(venue));
+        self.until("compared", 60_000, |it| {
+            let state = it.stage.engine().venue(venue);
+            state.is_some_and(|state| state.reconciled_at >= since && state.is_reconciled)
+        })
+    }
+
+    /// What comparisons with the venue came to, as far as the journal goes back.
+    pub fn comparisons(&self) -> Vec<Reconcile> {
+        let lane = self.known.region.lane(LaneId(0)).expect("one lane");
+        let reports = Reader::from_oldest(lane.journal).filter_map(|item| match item {
+            ReadItem::Record(record) => match record.entry {
+                Entry::Reconcile(report) => Some(report),
+                _ => None,
+            },
+            _ => None,
+        });
+        reports.collect()
+    }
+
+    /// What the lane has of each asset.
+    pub fn balances(&self) -> Vec<BalanceState> {
+        let lane = self.known.region.lane(LaneId(0)).expect("one lane");
+        let lines = lane.balances.iter().filter_map(BalanceLine::read);
+        lines.filter(|state| state.venue.0 != 0).collect()
     }
 
     /// Where an order stands.

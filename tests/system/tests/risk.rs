@@ -136,3 +136,69 @@ fn a_watch_halts_a_name_resumes_a_file_kills_and_all_of_it_is_on_record() {
     .unwrap();
     rig.ends_equal().unwrap();
 }
+
+/// Money goes from the account and no fill says so: flagged, halted, told, and only a named person goes on.
+#[test]
+fn a_balance_no_fill_explains_halts_its_venue_and_a_comparison_says_what_it_found() {
+    let _turn = turn();
+    let options = Options {
+        venues: vec![("binance", "BTCUSDT")],
+        config: "balance_tolerance = { USDT = \"1\", BTC = \"0.0001\" }\n".into(),
+        ..Options::default()
+    };
+    let rig = Rig::trading("balance", &options).unwrap();
+    trades_on(&rig, "trading, and fills are no difference");
+    let balances = || rig.cli(&["balances"]).unwrap()["balances"].clone();
+    let compared = wait_for("both assets are compared and agree", || {
+        let all = balances();
+        let is_so = |it: &&Value| it["is_compared"] == true && it["ours"].is_string();
+        (all.as_array()?.iter().filter(is_so).count() == 2).then_some(all)
+    })
+    .unwrap_or_else(|error| panic!("{error}\n{}", rig.tails()));
+    let usdt = |all: &Value| {
+        let all = all.as_array().unwrap();
+        all.iter().find(|it| it["asset"] == "USDT").unwrap().clone()
+    };
+    assert_eq!(usdt(&compared)["tolerance"], "1.00");
+    let reconcile = ["reconcile", "binance", "--by", "ann", "--wait-s", "30"];
+    let agreed = rig.cli(&reconcile).unwrap();
+    assert_eq!(agreed["outcome"], "done", "{agreed}");
+    assert_eq!(agreed["report"]["balances_corrected"], 0, "{agreed}");
+
+    rig.fault("withdraw:ppm=100000").unwrap();
+    let found = rig.cli(&reconcile).unwrap();
+    assert_eq!(found["is_halted"], true, "{found}");
+    assert_eq!(found["report"]["balances_differed"], 2, "{found}");
+    assert_eq!(risk(&rig)["halts"][0]["rule"], "balance_mismatch");
+    assert_eq!(usdt(&balances())["differs"], true);
+    wait_for("its orders are gone", || {
+        (rig.open_at_venue().ok()? == 0).then_some(())
+    })
+    .unwrap_or_else(|error| panic!("{error}\n{}", rig.tails()));
+    let resume = ["resume", "binance", "--by", "ann", "--wait-s", "30"];
+    assert_eq!(rig.cli(&resume).unwrap()["outcome"], "done");
+    let usdt = usdt(&balances());
+    assert_eq!(
+        (&usdt["differs"], &usdt["is_compared"]),
+        (&false.into(), &true.into())
+    );
+    trades_on(&rig, "trading after the halt");
+    wait_for("the record is in the database", || {
+        let rows = rig
+            .sql("select kind, coalesce(rule, ''), coalesce(who, '') from risk_events")
+            .ok()?;
+        let has =
+            |kind: &str, rule: &str, who: &str| rows.iter().any(|row| row == &[kind, rule, who]);
+        let made = rig
+            .sql("select cause from reconciliations where balances_differed = 2")
+            .ok()?;
+        let is_whole = has("halt", "balance_mismatch", "")
+            && has("resume", "balance_mismatch", "ann")
+            && has("balance", "differs", "")
+            && has("balance", "taken", "")
+            && !made.is_empty();
+        is_whole.then_some(())
+    })
+    .unwrap();
+    rig.ends_equal().unwrap();
+}

@@ -232,6 +232,12 @@ impl Core {
             for flow in self.flows.iter_mut().filter(|_| is_jump) {
                 flow.jump(&mut self.engine, self.now, fault.ppm);
             }
+            let is_own = matches!(fault.kind, Kind::Withdraw | Kind::Pull);
+            match fault.kind {
+                Kind::Withdraw => self.engine.withdraw(fault.ppm),
+                Kind::Pull => self.engine.pull(self.now),
+                _ => {}
+            }
             let is_session = match fault.kind {
                 Kind::Restart => true,
                 Kind::SeqReset => fault.link == Link::Fix,
@@ -240,7 +246,7 @@ impl Core {
             if is_session && self.tape.is_some() {
                 self.fix_faults.push(fault.clone());
             }
-            !(is_calm || is_jump || is_session && fault.link == Link::Fix)
+            !(is_calm || is_jump || is_own || is_session && fault.link == Link::Fix)
         });
         due
     }

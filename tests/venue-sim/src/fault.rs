@@ -128,6 +128,16 @@ pub const KINDS: &[(&str, Kind, &str)] = &[
         "news: everybody holds every price for another, ppm= away",
     ),
     (
+        "withdraw",
+        Kind::Withdraw,
+        "clients' free money of every asset goes to the venue, ppm= of it; no fill says so",
+    ),
+    (
+        "pull",
+        Kind::Pull,
+        "the venue takes every client's orders off the book, on its own account",
+    ),
+    (
         "extra-fields",
         Kind::ExtraFields,
         "unknown keys in the next n public messages",
@@ -162,6 +172,8 @@ pub enum Kind {
     TokenExpiry,
     Calm,
     Jump,
+    Withdraw,
+    Pull,
     ExtraFields,
 }
 
@@ -179,6 +191,8 @@ impl Kind {
                 | Self::TokenExpiry
                 | Self::Calm
                 | Self::Jump
+                | Self::Withdraw
+                | Self::Pull
         )
     }
 }
@@ -240,7 +254,7 @@ pub struct Fault {
     pub code: Option<i64>,
     /// A time in milliseconds for the kinds that take one; negative for a slow clock.
     pub ms: i64,
-    /// How far prices jump, millionths; negative falls.
+    /// How far prices jump, or what part of the money goes, millionths; negative falls.
     pub ppm: i64,
     /// How long, nanoseconds.
     pub for_ns: u64,

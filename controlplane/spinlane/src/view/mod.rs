@@ -3,6 +3,7 @@
 //!
 //! Each view is a plain struct with stable field names (JSON) and a text for people.
 
+pub mod balances;
 pub mod doctor;
 pub mod lanes;
 pub mod latency;

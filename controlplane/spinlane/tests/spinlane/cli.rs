@@ -1,8 +1,8 @@
 //! The command line against a node without processes.
 
 use crate::node::{Node, good_config, id};
-use dp_shm::{MarketState, MinuteBar, MinuteSpread};
-use dp_types::{InstrumentId, Price, Qty, UnixNanos};
+use dp_shm::{BalanceState, MarketState, MinuteBar, MinuteSpread};
+use dp_types::{AssetId, InstrumentId, LaneId, Notional, Price, Qty, Text, UnixNanos, VenueId};
 use serde_json::Value;
 use std::process::Command;
 
@@ -190,6 +190,49 @@ fn positions_add_up() {
 }
 
 #[test]
+fn balances_stand_beside_the_venue_s() {
+    let node = Node::new();
+    assert_eq!(node.text(&["balances"]).trim(), "no balances told yet");
+    let lines = node.region.lane(LaneId(0)).unwrap().balances;
+    let usdt = Text::new("USDT").unwrap();
+    node.region.assets().publish(AssetId(0), usdt).unwrap();
+    let state = BalanceState {
+        venue: VenueId::BINANCE,
+        asset: AssetId(0),
+        ours: Some(Notional(1_500_000_000_000)),
+        theirs: Some(Notional(1_250_000_000_000)),
+        is_compared: true,
+        differs: true,
+        ..BalanceState::default()
+    };
+    lines[0].write(&state);
+    lines[1].write(&BalanceState {
+        asset: AssetId(9),
+        ours: None,
+        differs: false,
+        ..state
+    });
+    let balances = node.json(&["balances"]);
+    let first = &balances["balances"][0];
+    assert_eq!(
+        (&first["asset"], &first["ours"]),
+        (&"#9".into(), &Value::Null)
+    );
+    let second = &balances["balances"][1];
+    assert_eq!(second["asset"], "USDT");
+    assert_eq!(
+        (&second["ours"], &second["theirs"]),
+        (&"1.50".into(), &"1.25".into())
+    );
+    assert_eq!(second["differs"], true);
+    let text = node.text(&["balances"]);
+    assert!(
+        text.contains("DIFFERS") && text.contains("not yet"),
+        "{text}"
+    );
+}
+
+#[test]
 fn latency_in_nanoseconds_and_as_a_page() {
     let node = Node::new();
     assert!(node.text(&["latency"]).contains("no latencies"));
@@ -341,6 +384,7 @@ fn help_man_and_completions_come_from_one_definition() {
         "orders",
         "market",
         "positions",
+        "balances",
         "strategies",
         "strategy",
         "risk",

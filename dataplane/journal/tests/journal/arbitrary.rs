@@ -1,6 +1,6 @@
 //! Any entry at all.
 
-use dp_journal::entry::*;
+use dp_journal::entry::{Balance, *};
 use dp_types::*;
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ pub struct Draw {
 pub fn draw() -> impl Strategy<Value = Draw> {
     let text = "[a-zé ]{0,20}";
     (
-        0usize..16,
+        0usize..18,
         any::<[u8; 8]>(),
         any::<[i64; 8]>(),
         any::<[i128; 5]>(),
@@ -165,6 +165,16 @@ impl Draw {
                 open_orders: a as u32,
                 unknown: b as u32,
                 adopted: c as u32,
+                cause: ReconcileCause::from_raw(self.small[4] % 6).unwrap(),
+                began: UnixNanos(d as u64),
+                compared: d as u32,
+                missing: e as u32,
+                other_qty: f as u32,
+                late_fills: self.words[0] as u32,
+                positions_differed: self.words[1] as u32,
+                positions_corrected: self.words[2] as u32,
+                balances_differed: !a as u32,
+                balances_corrected: !b as u32,
             }),
             10 => Entry::Signal(Signal {
                 strategy,
@@ -181,7 +191,7 @@ impl Draw {
                 book_age_ms_max: self.words[0] as u32,
                 who: Text::lossy(&self.text),
             }),
-            15 => Entry::NodeLimit(NodeLimit {
+            16 => Entry::NodeLimit(NodeLimit {
                 version: b as u64,
                 what: self.small[4] % NodeLimit::NAMES.len() as u8,
                 asset: AssetId(self.small[5].into()),
@@ -212,6 +222,14 @@ impl Draw {
                 value: c,
                 who: Text::lossy(&self.text),
                 detail: Text::lossy(&self.text),
+            }),
+            15 => Entry::Balance(Balance {
+                venue,
+                asset: AssetId(a as u16),
+                cause: BalanceCause::from_raw(self.small[4] % 4).unwrap(),
+                ours: Notional(self.wide[1]),
+                theirs: Notional(self.wide[2]),
+                allowed: Notional(self.wide[3]),
             }),
             _ => Entry::Checkpoint(Checkpoint {
                 order: LiveOrder {

@@ -20,10 +20,8 @@ fn signal(value: i64) -> Entry {
 
 fn reconcile(n: u32) -> Entry {
     Entry::Reconcile(Reconcile {
-        venue: VenueId::OKX,
         open_orders: n,
-        unknown: 0,
-        adopted: 0,
+        ..Reconcile::begun(VenueId::OKX, ReconcileCause::Timer, UnixNanos(0), 0)
     })
 }
 

@@ -8,6 +8,8 @@
 //!                                        more      ─▶ the venue is halted; a named person who resumes it takes its word
 //! ```
 //! Compared is what the venue has said since our latest fill there: of what it never speaks of (spot) nothing is known.
+//! An instrument that never had a book has no mark: it is corrected when its first book comes, since at a price of
+//! nothing the whole of it would be profit.
 
 use super::Engine;
 use crate::inputs::{Input, Setting};
@@ -29,6 +31,19 @@ pub(super) struct Account {
     filled: UnixNanos,
     /// Ours and theirs when they differed last.
     differed: Option<(Qty, Qty)>,
+    /// To be corrected once the instrument has a price.
+    is_owed: bool,
+}
+
+/// What a comparison with a venue's word came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Differences {
+    /// How many differ.
+    pub(super) differ: u32,
+    /// How many of them were corrected.
+    pub(super) corrected: u32,
+    /// One of them for the first time: another comparison tells whether it is for good.
+    pub(super) is_open: bool,
 }
 
 impl Engine<'_> {
@@ -60,48 +75,49 @@ impl Engine<'_> {
     pub(super) fn outdate_account(&mut self, instrument: InstrumentId, now: Now) {
         if let Some(account) = self.accounts.get_mut(instrument.0 as usize) {
             account.filled = now.unix;
-            account.differed = None;
+            (account.differed, account.is_owed) = (None, false);
         }
     }
 
-    /// A comparison of orders and fills has ended: positions too. Says whether they agree, as far as is known.
-    pub(super) fn compare_positions(&mut self, venue: VenueId, now: Now) -> bool {
-        let mut agrees = true;
+    /// A comparison of orders and fills has ended: positions too.
+    pub(super) fn compare_positions(&mut self, venue: VenueId, now: Now) -> Differences {
+        let mut found = Differences::default();
         for at in 0..self.instruments.len() {
             if let Some(instrument) = self.instrument(InstrumentId(at as u32))
                 && instrument.venue == venue
             {
-                agrees &= self.compare_position(&instrument, now);
+                self.compare_position(&instrument, &mut found, now);
             }
         }
-        agrees
+        found
     }
 
-    fn compare_position(&mut self, instrument: &Instrument, now: Now) -> bool {
+    fn compare_position(&mut self, instrument: &Instrument, found: &mut Differences, now: Now) {
         let ours = self.ledger.total(instrument.id).held();
         let Some(account) = self.accounts.get_mut(instrument.id.0 as usize) else {
-            return true;
+            return;
         };
         let Some(theirs) = account.theirs.filter(|_| account.told >= account.filled) else {
-            return true;
+            return;
         };
         if theirs == ours {
-            account.differed = None;
-            return true;
+            (account.differed, account.is_owed) = (None, false);
+            return;
         }
+        found.differ += 1;
         if account.differed.replace((ours, theirs)) != Some((ours, theirs)) {
-            return false;
+            found.is_open = true;
+            return;
         }
         if theirs.0.abs_diff(ours.0) <= account.tolerance.0.unsigned_abs() {
-            self.correct(instrument, now);
-            return true;
+            found.corrected += u32::from(self.correct(instrument, now));
+            return;
         }
         let trip = Trip::Mismatch {
             theirs: theirs.0,
             ours: ours.0,
         };
         self.halt(instrument.venue, None, trip, now);
-        true
     }
 
     /// A named person resumed a venue: what it holds by its own word is what we hold.
@@ -122,18 +138,34 @@ impl Engine<'_> {
                 self.correct(&instrument, now);
             }
         }
+        self.take_their_balances(venue, now);
     }
 
-    /// Books what the venue holds beyond ours to nobody, at the mark: a correction makes neither profit nor loss.
-    fn correct(&mut self, instrument: &Instrument, now: Now) {
+    /// Corrects what waited for its instrument's first price.
+    pub(super) fn correct_owed(&mut self, id: InstrumentId, now: Now) {
+        let is_owed = |account: &Account| account.is_owed;
+        if self.accounts.get(id.0 as usize).is_some_and(is_owed)
+            && let Some(instrument) = self.instrument(id)
+        {
+            self.correct(&instrument, now);
+        }
+    }
+
+    /// Books what the venue holds beyond ours to nobody, at the mark: a correction makes neither profit nor loss. False:
+    /// not now.
+    fn correct(&mut self, instrument: &Instrument, now: Now) -> bool {
         let ours = self.ledger.total(instrument.id).held();
         let mark = self.last_mark(instrument.id);
         let Some(account) = self.accounts.get_mut(instrument.id.0 as usize) else {
-            return;
+            return false;
         };
+        account.is_owed = mark.0 <= 0;
+        if account.is_owed {
+            return false;
+        }
         account.differed = None;
         let Some(theirs) = account.theirs else {
-            return;
+            return false;
         };
         let beyond = i128::from(theirs.0) - i128::from(ours.0);
         let (side, qty) = (
@@ -142,7 +174,7 @@ impl Engine<'_> {
         );
         let Ok(qty) = qty else {
             self.kill_for_range(now);
-            return;
+            return false;
         };
         let nobody = StrategyId::NOBODY;
         let numbers = (mark, Qty(qty));
@@ -156,7 +188,11 @@ impl Engine<'_> {
                 self.wall.take_part(now.unix, instrument, nobody, &part);
                 self.wall.show_position(instrument.id, total);
             }
-            Err(_) => self.kill_for_range(now),
+            Err(_) => {
+                self.kill_for_range(now);
+                return false;
+            }
         }
+        true
     }
 }

@@ -11,6 +11,7 @@
 //! order) and the journal (which holds the intent before anything leaves).
 
 mod account;
+mod balances;
 mod desk;
 mod l3;
 mod life;
@@ -130,6 +131,7 @@ pub struct Engine<'r> {
     ledger: Ledger,
     watches: risk::Watches,
     accounts: Box<[account::Account]>,
+    purses: balances::Purses,
     seats: Vec<Seat>,
     intents: Intents,
     live: Vec<LiveOrder>,
@@ -173,6 +175,7 @@ impl<'r> Engine<'r> {
             ledger: Ledger::new(count),
             watches: risk::Watches::new(count),
             accounts: vec![account::Account::default(); count].into_boxed_slice(),
+            purses: balances::Purses::new(),
             instruments: setup.instruments,
             seats: Vec::new(),
             intents: Intents::new(),
@@ -257,6 +260,7 @@ impl<'r> Engine<'r> {
             }
         }
         self.recover_watches(recovered);
+        self.recover_balances(recovered, now);
         self.checkpoint(now);
     }
 
@@ -400,7 +404,8 @@ impl<'r> Engine<'r> {
             Event::Ack(ack) => self.on_ack(ack, now),
             // Ours to keep from fills, and compared with the venue's.
             Event::Position(report) => self.on_position(report, now),
-            Event::L3(_) | Event::Balance(_) | Event::Control(_) | Event::Ignored(_) => {}
+            Event::Balance(balance) => self.on_balance(balance, now),
+            Event::L3(_) | Event::Control(_) | Event::Ignored(_) => {}
         }
     }
 

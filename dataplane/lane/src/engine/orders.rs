@@ -3,6 +3,7 @@
 
 use super::{Action, Engine, SENT_SLOTS};
 use crate::wall::position_state;
+use dp_journal::entry::Reconcile;
 use dp_oms::{Change, Fee, FillOutcome, Order};
 use dp_shm::{Counter, Stage};
 use dp_transport::tsc;
@@ -12,7 +13,15 @@ use dp_types::{
 };
 use dp_venue_api::RequestAck;
 
+/// A fill so much older than the comparison that brought it is late. Beyond what two clocks are apart.
+const LATE_NS: u64 = 1_000_000_000;
+
 impl Engine<'_> {
+    /// What the comparison under way at an instrument's venue has found so far.
+    fn report_of(&mut self, instrument: &Instrument) -> Option<&mut Reconcile> {
+        self.venue_of(instrument)?.report.as_mut()
+    }
+
     pub(super) fn on_order(&mut self, report: &OrderReport, now: Now) {
         let Some(instrument) = self.instrument(report.instrument) else {
             return;
@@ -25,12 +34,15 @@ impl Engine<'_> {
             return;
         }
         let is_past = known.is_some_and(Order::is_past);
+        let cum = known.map(|order| order.cum);
         let mut is_listed = false;
         if let Some(state) = self.venue_of(&instrument) {
             state.silent = 0;
             if state.is_reconciling && !report.state.is_final() {
-                state.open_orders += 1;
                 is_listed = true;
+                if let Some(report) = &mut state.report {
+                    report.open_orders += 1;
+                }
             }
         }
         let illegal = self.oms.tally().illegal;
@@ -39,6 +51,12 @@ impl Engine<'_> {
         if let Some(order) = held.filter(|order| is_listed && is_past && order.state.is_final()) {
             // Over by a word of the venue before the list was asked for, and on it all the same: it must go.
             self.on_stranger(order.client_id, report, now);
+        }
+        if is_listed
+            && held.map(|order| order.cum) != cum
+            && let Some(report) = self.report_of(&instrument)
+        {
+            report.other_qty += 1;
         }
         if self.oms.tally().illegal > illegal {
             self.wall.count(Counter::IllegalTransitions);
@@ -70,8 +88,10 @@ impl Engine<'_> {
             client_id: id,
             order_id: report.order_id,
         };
-        if state.is_reconciling {
-            state.adopted += 1;
+        if state.is_reconciling
+            && let Some(report) = &mut state.report
+        {
+            report.adopted += 1;
         }
         if state.take_stranger(cancel) {
             self.cancel(&cancel, now);
@@ -93,6 +113,11 @@ impl Engine<'_> {
                 change,
             } => {
                 self.wall.count(Counter::Fills);
+                if let Some(found) = self.report_of(&instrument)
+                    && report.venue_ns.0.saturating_add(LATE_NS) < found.began.0
+                {
+                    found.late_fills += 1;
+                }
                 self.book_fill(&instrument, report, &order, price, qty, now);
                 if let Some(change) = change {
                     self.on_change(&change, now);
@@ -139,6 +164,7 @@ impl Engine<'_> {
                 self.wall
                     .filled(now.unix, order, report, (price, qty), (&part, &total));
                 self.outdate_account(instrument.id, now);
+                self.move_balances(instrument, report, order.side, (price, qty), now);
                 self.watch_fill(instrument, &booked.total, now);
             }
             // A position beyond its integers cannot be managed, and what it would be is not known.

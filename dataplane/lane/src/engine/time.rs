@@ -5,7 +5,7 @@ use super::{ACTIONS_MAX, ASK_AGAIN_NS, Action, CANCEL_AGAIN_NS, Engine, RECONCIL
 use crate::inputs::Words;
 use crate::wall::position_state;
 use dp_journal::Entry;
-use dp_journal::entry::{Checkpoint, NodeLimit, Switch};
+use dp_journal::entry::{Checkpoint, NodeLimit, ReconcileCause, Switch};
 use dp_oms::Order;
 use dp_risk::Lease;
 use dp_shm::NodeLimits;
@@ -103,7 +103,9 @@ impl Engine<'_> {
             self.cancel_due = UnixNanos(0);
             // "No order is open" is the venue's to say.
             for state in &mut self.venues {
-                state.wants_reconcile |= kill.is_killed;
+                if kill.is_killed {
+                    state.want_reconcile(ReconcileCause::Killed);
+                }
             }
         }
         if now.unix >= self.cancel_due {
@@ -158,6 +160,7 @@ impl Engine<'_> {
             self.settle(venue, now);
         }
         for at in 0..self.instruments.len() as u32 {
+            self.correct_owed(InstrumentId(at), now);
             self.show_position(InstrumentId(at), now);
         }
         self.watch_time(now);

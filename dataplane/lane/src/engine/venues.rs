@@ -8,7 +8,7 @@
 use super::{ASK_AGAIN_NS, Action, Engine, SILENT_MAX};
 use dp_book::{FeedPlan, Loss, State};
 use dp_journal::Entry;
-use dp_journal::entry::Reconcile;
+use dp_journal::entry::{Reconcile, ReconcileCause};
 use dp_oms::{Change, Order};
 use dp_risk::RejectWatch;
 use dp_shm::Counter;
@@ -37,8 +37,6 @@ pub struct VenueState {
     pub(super) is_settling: bool,
     /// Orders the venue did not name, not settled yet.
     pub(super) unnamed: Vec<ClientOrderId>,
-    pub(super) open_orders: u32,
-    pub(super) adopted: u32,
     pub(super) asked: UnixNanos,
     /// When the last comparison that has ended began.
     pub reconciled_at: UnixNanos,
@@ -46,6 +44,10 @@ pub struct VenueState {
     pub(super) began_at: UnixNanos,
     /// Compare again as soon as can be.
     pub(super) wants_reconcile: bool,
+    /// Why, the first reason since the last one began.
+    pub(super) cause: Option<ReconcileCause>,
+    /// What the one under way has found, and the last until every order's fate is known.
+    pub(super) report: Option<Reconcile>,
     /// When that was asked for last.
     pub(super) reconcile_asked: UnixNanos,
     /// Times our orders and fills came into doubt: a login, a private message that could not be read.
@@ -117,12 +119,12 @@ impl VenueState {
             is_reconciling: false,
             is_settling: false,
             unnamed: Vec::new(),
-            open_orders: 0,
-            adopted: 0,
             asked: UnixNanos(0),
             reconciled_at: UnixNanos(0),
             began_at: UnixNanos(0),
             wants_reconcile: false,
+            cause: None,
+            report: None,
             reconcile_asked: UnixNanos(0),
             doubts: 0,
             doubts_compared: (0, 0),
@@ -149,11 +151,17 @@ impl VenueState {
     }
 
     /// What is known of orders and fills may be wrong until a comparison that begins from now on has ended.
-    const fn doubt(&mut self) {
+    fn doubt(&mut self, cause: ReconcileCause) {
         self.is_reconciled = false;
         self.is_settling = true;
-        self.wants_reconcile = true;
+        self.want_reconcile(cause);
         self.doubts += 1;
+    }
+
+    /// Compare again as soon as can be.
+    pub(super) fn want_reconcile(&mut self, cause: ReconcileCause) {
+        self.wants_reconcile = true;
+        self.cause.get_or_insert(cause);
     }
 
     /// Notes a stranger; says whether it is new.
@@ -181,9 +189,15 @@ impl Engine<'_> {
     /// The order link is logged in: compare before trading.
     pub fn on_logged_in(&mut self, venue: VenueId, now: Now) {
         if let Some(state) = self.venue_mut(venue) {
+            let is_first = state.logged_in.0 == 0;
+            let cause = if is_first {
+                ReconcileCause::Start
+            } else {
+                ReconcileCause::Reconnect
+            };
             state.is_logged_in = true;
             state.logged_in = now.unix;
-            state.doubt();
+            state.doubt(cause);
             state.reconcile_asked = now.unix;
         }
         self.act(Action::Reconcile(venue));
@@ -191,7 +205,12 @@ impl Engine<'_> {
 
     /// The venue machine begins to compare.
     pub fn on_reconcile_started(&mut self, venue: VenueId, now: Now) {
+        // One that had ended, and whose orders' fates are not all known: what is known is told.
+        self.report(venue, now);
         self.oms.begin_reconcile(venue);
+        self.purses.begin(venue);
+        let held = self.oms.all_held().filter(|order| order.venue == venue);
+        let compared = held.count() as u32;
         if let Some(state) = self.venue_mut(venue) {
             state.is_reconciling = true;
             state.wants_reconcile = false;
@@ -199,7 +218,9 @@ impl Engine<'_> {
             state.began_at = now.unix;
             // Those that still live are named again.
             state.strangers.clear();
-            (state.open_orders, state.adopted) = (0, 0);
+            // The machine's own wish, where nobody else had one.
+            let cause = state.cause.take().unwrap_or(ReconcileCause::Timer);
+            state.report = Some(Reconcile::begun(venue, cause, now.unix, compared));
             state.unnamed.clear();
         }
     }
@@ -210,15 +231,23 @@ impl Engine<'_> {
         for order in &unnamed {
             self.act(Action::Query(*order));
         }
-        let agrees = self.compare_positions(venue, now);
+        let positions = self.compare_positions(venue, now);
+        let balances = self.compare_balances(venue, now);
         if let Some(state) = self.venue_mut(venue) {
             state.is_reconciling = false;
             state.reconciled_at = state.began_at;
             state.doubts_compared.1 = state.doubts_compared.0;
             state.asked = now.unix;
             state.unnamed = unnamed.iter().map(|order| order.client_id).collect();
-            if !agrees {
-                state.doubt();
+            if let Some(report) = &mut state.report {
+                report.missing = unnamed.len() as u32;
+                report.positions_differed = positions.differ;
+                report.positions_corrected = positions.corrected;
+                report.balances_differed = balances.differ;
+                report.balances_corrected = balances.corrected;
+            }
+            if positions.is_open || balances.is_open {
+                state.doubt(ReconcileCause::Doubt);
             }
         }
         self.settle(venue, now);
@@ -245,16 +274,12 @@ impl Engine<'_> {
         let has_owed = oms.all_held().any(is_owed);
         let is_settled =
             state.unnamed.is_empty() && state.strangers.is_empty() && !has_unknown && !has_owed;
-        if is_settled && state.is_settling {
-            state.is_settling = false;
-            state.is_reconciled = true;
-            let entry = Entry::Reconcile(Reconcile {
-                venue,
-                open_orders: state.open_orders,
-                unknown: 0,
-                adopted: state.adopted,
-            });
-            self.wall.fact(now.unix, &entry);
+        if is_settled {
+            if state.is_settling {
+                state.is_settling = false;
+                state.is_reconciled = true;
+            }
+            self.report(venue, now);
         } else if !is_settled && now.unix.since(state.asked) >= ASK_AGAIN_NS {
             state.asked = now.unix;
             let ask: Vec<CancelOrder> = oms
@@ -268,7 +293,9 @@ impl Engine<'_> {
                 .collect();
             let strangers = state.strangers.clone();
             // Whether they are gone, only a new list tells.
-            state.wants_reconcile |= !strangers.is_empty();
+            if !strangers.is_empty() {
+                state.want_reconcile(ReconcileCause::Doubt);
+            }
             for order in ask {
                 self.act(Action::Query(order));
             }
@@ -278,11 +305,36 @@ impl Engine<'_> {
         }
     }
 
+    /// Writes down what a comparison that has ended came to, once.
+    fn report(&mut self, venue: VenueId, now: Now) {
+        let oms = &self.oms;
+        let Some(state) = self.venues.iter_mut().find(|state| state.venue == venue) else {
+            return;
+        };
+        if state.is_reconciling {
+            return;
+        }
+        let Some(mut report) = state.report.take() else {
+            return;
+        };
+        let is_unknown = |order: &&Order| {
+            let is_unnamed = state.unnamed.contains(&order.client_id) && !order.state.is_final();
+            order.venue == venue && (order.state == OrderState::Unknown || is_unnamed)
+        };
+        report.unknown = oms.all_held().filter(is_unknown).count() as u32;
+        if report.differs() {
+            tracing::warn!(%venue, cause = report.cause.name(), ?report, "compared with the venue: not all was as we had it");
+        }
+        self.wall.fact(now.unix, &Entry::Reconcile(report));
+    }
+
     /// The order link is gone: unanswered requests have an unknown outcome, and trading waits.
     pub fn on_orders_lost(&mut self, venue: VenueId, now: Now) {
+        self.report(venue, now);
         if let Some(state) = self.venue_mut(venue) {
             (state.is_logged_in, state.is_reconciled) = (false, false);
-            state.is_reconciling = false;
+            // One that was cut short has not ended: the next login's tells.
+            (state.is_reconciling, state.report) = (false, None);
         }
         let mut lost = Vec::new();
         self.oms
@@ -295,14 +347,14 @@ impl Engine<'_> {
     /// Somebody wants orders and positions compared now.
     pub(super) fn ask_to_reconcile(&mut self, venue: VenueId) {
         if let Some(state) = self.venue_mut(venue) {
-            state.wants_reconcile = true;
+            state.want_reconcile(ReconcileCause::Asked);
         }
     }
 
     /// A private message could not be read: an order or a fill may have been in it.
     pub fn on_private_fault(&mut self, venue: VenueId) {
         if let Some(state) = self.venue_mut(venue) {
-            state.doubt();
+            state.doubt(ReconcileCause::Doubt);
         }
     }
 

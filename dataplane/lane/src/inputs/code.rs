@@ -9,7 +9,8 @@ use dp_journal::entry::{Equity, Halt};
 use dp_risk::WatchLimits;
 use dp_shm::twin;
 use dp_shm::{
-    CommandNote, CurrencyLimit, InstrumentLimits, KillState, NodeLimits, PositionState, SavedState,
+    BalanceState, CommandNote, CurrencyLimit, InstrumentLimits, KillState, NodeLimits,
+    PositionState, SavedState,
 };
 use dp_types::{
     AssetId, Balance, BookMsgKind, ClientOrderId, Decimal, Epoch, FillReport, Instrument,
@@ -301,7 +302,7 @@ macro_rules! in_words {
         }
     })* };
 }
-in_words!(CommandNote SavedState PositionState);
+in_words!(CommandNote SavedState PositionState BalanceState);
 
 macro_rules! fields {
     ($($type:ident { $($field:ident),* $(,)? })*) => { $(impl Code for $type {
@@ -324,10 +325,10 @@ fields! {
         instrument, client_id, order_id, trade_id, side, price, qty, cum, fee, fee_asset, liquidity, venue_ns,
     }
     PositionReport { instrument, qty, entry, venue_ns }
-    Balance { asset, free, locked }
+    Balance { venue, asset, free, locked }
     RequestAck { client_id, order_id, reason, code, venue_ns }
     Instrument {
-        id, venue, price_decimals, qty_decimals, is_live, symbol, base, quote, venue_code, tick, lot, qty_min,
+        id, venue, price_decimals, qty_decimals, is_live, is_spot, symbol, base, quote, venue_code, tick, lot, qty_min,
         qty_max, notional_min, multiplier,
     }
     KillState { is_killed, changes }
@@ -378,7 +379,7 @@ choices! {
     }
     Setting {
         0 Watch(limits), 1 ExposureMax(max), 2 CurrencyMax(asset, max), 3 Currency(asset), 4 Rate(asset, rate),
-        5 Tolerance(instrument, qty),
+        5 Tolerance(instrument, qty), 6 BalanceTolerance(asset, amount),
     }
     Outcome {
         0 NewSent(id), 1 NewRefused(id, reason), 2 NewWithheld(id), 3 AmendSent(id), 4 AmendRefused(id, reason),

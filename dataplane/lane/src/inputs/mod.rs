@@ -28,7 +28,9 @@ use dp_book::FeedPlan;
 use dp_journal::entry::{Equity, Halt};
 use dp_journal::{Recovered, RecoveredOrder};
 use dp_risk::WatchLimits;
-use dp_shm::{CommandNote, InstrumentLimits, KillState, NodeLimits, PositionState, SavedState};
+use dp_shm::{
+    BalanceState, CommandNote, InstrumentLimits, KillState, NodeLimits, PositionState, SavedState,
+};
 use dp_strategy::PARAMS_MAX;
 use dp_types::{
     AssetId, BookMsg, ClientOrderId, Instrument, InstrumentId, L3Msg, LaneId, Notional, Now, Qty,
@@ -107,6 +109,7 @@ pub(crate) struct Past {
     pub(crate) halts: Vec<Halt>,
     pub(crate) equity: Vec<(LaneId, Equity)>,
     pub(crate) trades: Vec<(VenueId, InstrumentId, TradeId)>,
+    pub(crate) balances: Vec<BalanceState>,
 }
 
 impl Past {
@@ -126,6 +129,7 @@ impl Past {
             halts: recovered.halts.values().copied().collect(),
             equity: recovered.equity.iter().map(|(id, it)| (*id, *it)).collect(),
             trades: recovered.seen_trades.iter().copied().collect(),
+            balances: recovered.balances.values().copied().collect(),
         }
     }
 
@@ -145,6 +149,11 @@ impl Past {
                 .collect(),
             equity: self.equity.into_iter().collect(),
             seen_trades: self.trades.into(),
+            balances: self
+                .balances
+                .into_iter()
+                .map(|it| ((it.venue, it.asset), it))
+                .collect(),
             ..Recovered::default()
         }
     }
@@ -165,6 +174,8 @@ pub(crate) enum Setting {
     Rate(AssetId, u64),
     /// How far a venue's word of a position may be from ours.
     Tolerance(InstrumentId, Qty),
+    /// How far its word of an asset may be.
+    BalanceTolerance(AssetId, Notional),
 }
 
 /// A strategy as it was seated.
@@ -269,6 +280,7 @@ impl Input<'_> {
                 put_list(&past.halts, out);
                 put_list(&past.equity, out);
                 put_list(&past.trades, out);
+                put_list(&past.balances, out);
             }
             Self::Instruments(venue, list) => {
                 out.push(4);
@@ -418,6 +430,7 @@ impl Input<'_> {
                     halts: get_list(from)?,
                     equity: get_list(from)?,
                     trades: get_list(from)?,
+                    balances: get_list(from)?,
                 };
                 Input::Recover(Box::new(past), now)
             }

@@ -347,6 +347,7 @@ impl Player<'_, '_> {
             Setting::Currency(asset) => engine.set_currency(asset),
             Setting::Rate(asset, rate) => engine.set_rate(asset, rate),
             Setting::Tolerance(instrument, qty) => engine.set_tolerance(instrument, qty),
+            Setting::BalanceTolerance(asset, amount) => engine.set_balance_tolerance(asset, amount),
         }
     }
 

@@ -81,6 +81,10 @@ fn name_money<'n>(
         if rate > 0 {
             engine.set_rate(id, u64::try_from(rate).unwrap_or(u64::MAX));
         }
+        let tolerance = Risk::money(risk.balance_tolerance.get(name));
+        if tolerance.0 > 0 {
+            engine.set_balance_tolerance(id, tolerance);
+        }
     }
 }
 

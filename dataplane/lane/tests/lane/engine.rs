@@ -286,7 +286,7 @@ pub(crate) const fn is_cancel(action: &Action) -> bool {
     matches!(action, Action::Cancel(_) | Action::CancelAll(_))
 }
 
-const fn is_reconcile(action: &Action) -> bool {
+pub(crate) const fn is_reconcile(action: &Action) -> bool {
     matches!(action, Action::Reconcile(_))
 }
 

@@ -453,3 +453,39 @@ fn a_difference_within_the_tolerance_is_corrected_and_one_overtaken_by_a_fill_is
     let pnl = |memory: &Memory| total(memory).realised.0 + total(memory).unrealised.0;
     assert_eq!(pnl(&memory), ONE, "a correction makes no profit");
 }
+
+/// At a price of nothing the whole of it would be profit as soon as there is one.
+#[test]
+fn what_never_had_a_price_is_corrected_when_its_first_book_comes() {
+    let memory = Memory::new();
+    let mut desk = Desk::new(&memory.region, 1);
+    desk.engine.set_tolerance(ID, Qty(5));
+    desk.settle(&[]);
+    desk.hear(&Event::Position(told(4)));
+    desk.compare(&[]);
+    desk.compare(&[]);
+    desk.pass(SECOND);
+    let line = || memory.region.position(ID).unwrap().read();
+    assert_eq!(line(), None, "no price, no correction");
+    assert!(!desk.engine.is_halted(VENUE, None));
+    desk.book(0);
+    desk.pass(SECOND);
+    let total = line().unwrap();
+    assert_eq!((total.qty, total.mark), (Qty(4), Price(101)));
+    assert_eq!(total.realised.0 + total.unrealised.0, 0, "no profit either");
+    // The same where somebody took the venue's word.
+    let memory = Memory::new();
+    let mut desk = Desk::new(&memory.region, 1);
+    desk.settle(&[]);
+    desk.hear(&Event::Position(told(4)));
+    desk.compare(&[]);
+    desk.compare(&[]);
+    assert!(desk.engine.is_halted(VENUE, None));
+    desk.engine.resume(VENUE, None, "ann", desk.at().unix);
+    let line = || memory.region.position(ID).unwrap().read();
+    assert_eq!(line(), None);
+    desk.book(0);
+    desk.pass(SECOND);
+    let total = line().unwrap();
+    assert_eq!((total.qty, total.unrealised.0), (Qty(4), 0));
+}

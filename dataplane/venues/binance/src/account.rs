@@ -236,6 +236,7 @@ fn balance(
     [name, free, locked]: [&'static str; 3],
 ) -> Result<Balance, DecodeError> {
     Ok(Balance {
+        venue: market.product.id(),
         asset: asset(market, item.str(name).map_err(at(name))?),
         free: item.decimal(free).map_err(at(free))?,
         locked: item.decimal(locked).map_err(at(locked))?,

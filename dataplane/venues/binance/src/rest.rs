@@ -18,7 +18,7 @@ use crate::usdm::batch::{Heard, on_answer};
 use crate::{LINK_BATCHES, LINK_CANCELS, LINK_REST, entry};
 use dp_types::{
     ClientOrderId, Decimal, Instrument, InstrumentId, LinkId, Notional, NumError, OrderId, Price,
-    Qty,
+    Qty, VenueId,
 };
 use dp_venue_api::{
     DecodeError, OrderBatch, Registry, RegistryError, RestMethod, RestRequest, RestTag, Sink,
@@ -445,6 +445,7 @@ fn with_rules(known: Instrument, item: Value<'_>) -> Result<Instrument, DecodeEr
         price_decimals: decimals(tick, PRICE_DECIMALS_FINER),
         qty_decimals: decimals(lot, QTY_DECIMALS_FINER),
         is_live: status == "TRADING" && may_trade != Some(false),
+        is_spot: known.venue == VenueId::BINANCE,
         ..known
     };
     made.tick = made.price(tick).map_err(number("tickSize"))?;

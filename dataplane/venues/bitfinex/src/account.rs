@@ -286,6 +286,7 @@ pub(crate) fn on_wallet(
         return Ok(asset.map_or(Wallet::Done, Wallet::Unknown));
     };
     out.event(&Event::Balance(Balance {
+        venue: ID,
         asset: asset.unwrap_or(AssetId::NONE),
         free,
         locked: minus(balance, free, "available")?,

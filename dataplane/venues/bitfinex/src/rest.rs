@@ -16,7 +16,7 @@
 use crate::account::{item, text};
 use crate::auth::{Auth, Nonces};
 use crate::feed::at;
-use crate::symbols::{assets, step_at, write_u64};
+use crate::symbols::{assets, is_derivative, step_at, write_u64};
 use crate::{ID, LINK_REST};
 use dp_types::{ClientOrderId, Decimal, Instrument, InstrumentId, Now, NumError, Price, Qty};
 use dp_venue_api::{DecodeError, Registry, RestMethod, RestRequest, RestTag, Sink};
@@ -320,6 +320,7 @@ fn stepped(known: Instrument, price: Option<Decimal>) -> Instrument {
             PRICE_DECIMALS
         },
         qty_decimals: QTY_DECIMALS,
+        is_spot: !is_derivative(known.symbol.as_str()),
         ..known
     };
     let price = price.and_then(|price| made.price(price).ok());

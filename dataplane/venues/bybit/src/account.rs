@@ -322,6 +322,7 @@ fn balance(registry: &Registry, item: Value<'_>) -> Result<Balance, DecodeError>
     let locked = sum(held("locked")?, held("totalOrderIM")?, "locked")?;
     let in_use = sum(locked, held("totalPositionIM")?, "totalPositionIM")?;
     Ok(Balance {
+        venue: crate::ID,
         asset: registry.find_asset(asset).unwrap_or(AssetId::NONE),
         free: sum(wallet, negated(in_use, "locked")?, "walletBalance")?,
         locked,

@@ -344,6 +344,7 @@ fn rules(
         price_decimals: finer(tick.decimals(), PRICE_DECIMALS_FINER, 18),
         qty_decimals: finer(lot.decimals(), QTY_DECIMALS_FINER, QTY_DECIMALS_MAX),
         is_live: text(item, "status") == "Trading",
+        is_spot: Category::of(known.symbol.as_str()) == Category::Spot,
         ..known
     };
     made.tick = made.price(tick).map_err(number("tickSize"))?;

@@ -509,6 +509,7 @@ pub(crate) fn on_accounts(
         let number = |key| money(text(item, key)).ok_or(DecodeError::Field(key));
         match (asset, number("available"), number("hold")) {
             (Some(asset), Ok(free), Ok(locked)) => out.event(&Event::Balance(Balance {
+                venue: crate::ID,
                 asset,
                 free,
                 locked,

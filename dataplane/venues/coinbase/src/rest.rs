@@ -255,6 +255,7 @@ fn rules(
         qty_decimals: lot.decimals().max(QTY_DECIMALS),
         is_live: text(item, "status") == "online" && !is_halted,
         qty_max: Qty(0),
+        is_spot: true,
         ..known
     };
     made.tick = made.price(tick).map_err(number("quote_increment"))?;

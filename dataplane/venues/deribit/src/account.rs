@@ -348,6 +348,7 @@ pub(crate) fn on_balance(
         .decimal("available_funds")
         .map_err(at("available_funds"))?;
     out.event(&Event::Balance(Balance {
+        venue: crate::ID,
         asset: registry.find_asset(asset).unwrap_or(AssetId::NONE),
         free,
         locked: optional(item, "initial_margin")?.unwrap_or(Decimal::ZERO),

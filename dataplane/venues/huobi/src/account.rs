@@ -317,6 +317,7 @@ impl Wallet {
     fn tell(&self, asset: AssetId, out: &mut impl Sink) {
         match self.parts.get(usize::from(asset.0)) {
             Some((Some(free), locked)) => out.event(&Event::Balance(Balance {
+                venue: ID,
                 asset,
                 free: *free,
                 locked: locked.unwrap_or(Decimal::ZERO),

@@ -365,6 +365,7 @@ fn spot_rules(
         is_live: text(item, "state") == "online" && word(["at", "api-trading"]) == "enabled",
         base: asset_of(registry, word(["bc", "base-currency"]))?,
         quote: asset_of(registry, word(["qc", "quote-currency"]))?,
+        is_spot: true,
         ..known
     };
     made.tick = made.price(step(price_places)).map_err(number("pp"))?;

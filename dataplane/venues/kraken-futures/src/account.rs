@@ -338,6 +338,7 @@ pub(crate) fn on_balances(
 fn balance(registry: &Registry, item: Value<'_>) -> Result<Balance, DecodeError> {
     let asset = item.str("asset").map_err(at("asset"))?;
     Ok(Balance {
+        venue: crate::ID,
         asset: registry.find_asset(asset).unwrap_or(AssetId::NONE),
         free: item.decimal("balance").map_err(at("balance"))?,
         locked: Decimal::ZERO,

@@ -409,6 +409,7 @@ pub(crate) fn on_balances(
         }
         let asset = item.str("asset").map_err(at("asset"))?;
         out.event(&Event::Balance(Balance {
+            venue: ID,
             asset: asset_of(registry, asset),
             free: item.decimal("balance").map_err(at("balance"))?,
             locked: Decimal::ZERO,
@@ -434,6 +435,7 @@ pub(crate) fn on_listed_balances(
             (item.as_decimal().map_err(at("balance"))?, Decimal::ZERO)
         };
         out.event(&Event::Balance(Balance {
+            venue: ID,
             asset: asset_of(registry, name),
             free: difference(total, locked).ok_or(bad_number("hold_trade"))?,
             locked,

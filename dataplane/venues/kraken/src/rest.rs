@@ -282,6 +282,7 @@ fn rules(
             "" | "online" | "limit_only" | "post_only"
         ),
         lot: Qty(1),
+        is_spot: true,
         ..known
     };
     made.tick = made.price(tick).map_err(number("tick_size"))?;

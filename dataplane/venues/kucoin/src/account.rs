@@ -282,6 +282,7 @@ pub(crate) fn on_balance(
         return Ok(());
     }
     out.event(&Event::Balance(Balance {
+        venue: crate::ID,
         asset: asset(registry, data)?,
         free: decimal(data, "available")?,
         locked: decimal(data, "hold")?,
@@ -307,6 +308,7 @@ pub(crate) fn on_wallet(
         return Ok(());
     };
     out.event(&Event::Balance(Balance {
+        venue: crate::ID,
         asset: asset(registry, data)?,
         free,
         locked: optional(data, "holdBalance")?.unwrap_or(Decimal::ZERO),

@@ -346,6 +346,7 @@ fn rules(
         price_decimals: price_decimals.min(DECIMALS_MAX).max(tick.decimals()),
         qty_decimals: lot.decimals().max(QTY_DECIMALS_MIN),
         is_live: item.bool("enableTrading").map_err(at("enableTrading"))?,
+        is_spot: true,
         ..known
     };
     made.tick = made.price(tick).map_err(number("priceIncrement"))?;

@@ -156,6 +156,7 @@ fn on_balance(
 ) -> Result<(), DecodeError> {
     let asset = data.str("c").map_err(at("c"))?;
     out.event(&Event::Balance(Balance {
+        venue: crate::ID,
         asset: registry.find_asset(asset).unwrap_or_default(),
         free: decimal(data, "a")?,
         locked: optional(data, "h")?.unwrap_or(Decimal::ZERO),

@@ -276,6 +276,7 @@ fn balance(registry: &Registry, item: Value<'_>) -> Result<Balance, DecodeError>
         None => optional(item, "availEq")?,
     };
     Ok(Balance {
+        venue: crate::ID,
         asset: registry.find_asset(asset).unwrap_or(AssetId::NONE),
         free: free.unwrap_or(Decimal::ZERO),
         locked: optional(item, "frozenBal")?.unwrap_or(Decimal::ZERO),

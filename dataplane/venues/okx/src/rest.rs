@@ -294,6 +294,7 @@ fn rules(
         price_decimals: finer(tick.decimals(), PRICE_DECIMALS_FINER, 0),
         qty_decimals: finer(lot.decimals(), QTY_DECIMALS_FINER, QTY_DECIMALS_MAX),
         is_live: text(item, "state") == "live",
+        is_spot: text(item, "instType") == "SPOT",
         venue_code: item.get("instIdCode").and_then(Value::as_u64).unwrap_or(0),
         multiplier: multiplier(item)?,
         ..known

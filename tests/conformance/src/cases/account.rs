@@ -2,8 +2,8 @@
 
 use super::{Case, Outcome, Verdict, held};
 use crate::trial::Trial;
-use dp_shm::Counter;
-use dp_types::{OrderKind, OrderState, Side, Tif};
+use dp_shm::{BalanceState, Command, Counter};
+use dp_types::{Notional, OrderKind, OrderState, Side, Tif};
 
 pub const CASES: &[Case] = &[
     Case::new("A01", "fills make the position the venue's", position),
@@ -20,6 +20,16 @@ pub const CASES: &[Case] = &[
         sent_and_lost,
     ),
     Case::new("A06", "the dead man's switch clears the book", dead_man),
+    Case::new(
+        "A07",
+        "money that went without a fill halts the venue until a person resumes it",
+        money_gone,
+    ),
+    Case::new(
+        "A08",
+        "an order the venue took away unheard is missed within five minutes, and that is on record",
+        taken_away,
+    ),
 ];
 
 fn position(it: &mut Trial<'_, '_>) -> Outcome {
@@ -126,4 +136,88 @@ fn dead_man(it: &mut Trial<'_, '_>) -> Outcome {
     }
     it.come_up()?;
     Ok(Verdict::Held)
+}
+
+fn money_gone(it: &mut Trial<'_, '_>) -> Outcome {
+    it.come_up()?;
+    if !it.instrument().is_spot {
+        return Ok(Verdict::NotHere(
+            "derivatives: positions are compared instead",
+        ));
+    }
+    let venue = it.known.venue.id;
+    let is_compared = |state: &BalanceState| state.is_compared && state.beyond().is_some();
+    it.until("both assets are compared", 15_000, |it| {
+        it.balances()
+            .iter()
+            .filter(|state| is_compared(state))
+            .count()
+            >= 2
+    })?;
+    // What fills and their fees move is no difference: compared again, nothing is corrected but rounding.
+    for side in [Side::Buy, Side::Sell] {
+        let (price, qty) = (it.through(side)?, it.small()?);
+        let id = it.place(side, OrderKind::Limit, Tif::Ioc, price, qty)?;
+        it.reach(id, OrderState::Filled)?;
+    }
+    it.compare()?;
+    if it.stage().engine().is_halted(venue, None) {
+        return Err(format!("halted by fills: {:?}", it.balances()));
+    }
+    it.expect(Counter::RiskTrips);
+    it.fault("withdraw:ppm=100000");
+    it.command(Command::Reconcile(venue));
+    it.until("the venue is halted", 60_000, |it| {
+        it.stage().engine().is_halted(venue, None)
+    })?;
+    it.command(Command::ResumeVenue(venue));
+    it.until("its word is taken", 60_000, |it| {
+        let states = it.balances();
+        let mut compared = states.iter().filter(|state| is_compared(state));
+        !it.stage().engine().is_halted(venue, None)
+            && compared.all(|state| state.beyond() == Some(Notional(0)) && !state.differs)
+    })?;
+    it.compare()?;
+    let is_halted = it.stage().engine().is_halted(venue, None);
+    if is_halted {
+        return Err(format!("halted again: {:?}", it.balances()));
+    }
+    Ok(Verdict::Held)
+}
+
+fn taken_away(it: &mut Trial<'_, '_>) -> Outcome {
+    if !it.is_virtual() {
+        return Ok(Verdict::NotHere("minutes pass"));
+    }
+    it.come_up()?;
+    let id = it.rest(Side::Buy)?;
+    it.run(2_000);
+    let before = it.comparisons().len();
+    it.fault("silence:link=private:for=3s");
+    it.run(100);
+    it.fault("pull");
+    it.run(1_000);
+    if it.state(id) != Some(OrderState::Ack) {
+        return Err("its end was heard".to_owned());
+    }
+    it.until("it is missed", 310_000, |it| {
+        it.state(id) == Some(OrderState::Cancelled)
+    })?;
+    if it.known.venue.is_fix && it.comparisons()[before..].is_empty() {
+        return Ok(Verdict::NotHere(
+            "its session asks again for what it did not hear",
+        ));
+    }
+    held(it.until(
+        "and the comparison that missed it is on record",
+        10_000,
+        |it| {
+            let made = it.comparisons();
+            let missed = made[before..].iter().filter(|one| one.missing == 1);
+            missed
+                .filter(|one| one.compared == 1 && one.unknown == 0)
+                .count()
+                == 1
+        },
+    ))
 }

@@ -35,6 +35,17 @@ impl Ledger {
         self.at(account, asset).free += amount;
     }
 
+    /// A part of what is free of every client's money goes to the venue, millionths.
+    pub fn withdraw(&mut self, ppm: Amount) {
+        let venue = self.venue();
+        for account in (MARKET + 1)..venue {
+            for asset in 0..self.accounts[account].len() {
+                let amount = self.accounts[account][asset].free * ppm / 1_000_000;
+                self.pay((account, false), venue, asset, amount);
+            }
+        }
+    }
+
     /// Holds `amount`; false when there is not enough. The market may always.
     pub fn lock(&mut self, account: AccountId, asset: usize, amount: Amount) -> bool {
         let balance = self.at(account, asset);

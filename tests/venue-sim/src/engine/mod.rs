@@ -257,6 +257,21 @@ impl Engine {
         &self.ledger
     }
 
+    /// Takes every client's orders off the book, unasked.
+    pub fn pull(&mut self, now: u64) {
+        let clients = (MARKET + 1)..self.ledger.venue();
+        let open = clients.flat_map(|account| self.open_orders(account).map(|order| order.id));
+        for id in open.collect::<Vec<_>>() {
+            // Open a moment ago, so it can be cancelled.
+            let _ = self.cancel(now, id, Cause::CancelAll);
+        }
+    }
+
+    /// Takes a part of what is free of every client's money, millionths: no fill says so.
+    pub fn withdraw(&mut self, ppm: i64) {
+        self.ledger.withdraw(Amount::from(ppm));
+    }
+
     /// Whether the fee of a trade on a side is charged in the quote asset.
     pub fn is_fee_in_quote(&self, inst: usize, side: Side) -> bool {
         side == Side::Sell || self.fees.in_quote || self.spec(inst).is_contract

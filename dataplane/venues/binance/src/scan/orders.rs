@@ -103,6 +103,7 @@ fn each_balance(
         let locked = at.decimal()?;
         at.need(b"}")?;
         tell(Balance {
+            venue: market.product.id(),
             asset: account::asset(market, core::str::from_utf8(name).ok()?),
             free,
             locked,

@@ -47,6 +47,7 @@ fn balance(
     [name, total]: [&'static str; 2],
 ) -> Result<Balance, DecodeError> {
     Ok(Balance {
+        venue: market.product.id(),
         asset: asset(market, item.str(name).map_err(at(name))?),
         free: item.decimal(total).map_err(at(total))?,
         locked: Decimal::ZERO,

@@ -262,6 +262,7 @@ fn tell_balance(
         .find_asset(name)
         .or_else(|| registry.find_asset(&name.to_ascii_uppercase()));
     out.event(&Event::Balance(Balance {
+        venue: crate::ID,
         asset: asset.unwrap_or(AssetId::NONE),
         free,
         locked,

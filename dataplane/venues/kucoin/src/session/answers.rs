@@ -403,6 +403,7 @@ fn read_balances(
 
 fn balance(registry: &Registry, item: Value<'_>) -> Result<Balance, DecodeError> {
     Ok(Balance {
+        venue: crate::ID,
         asset: account::asset(registry, item)?,
         free: decimal(item, "available")?,
         locked: decimal(item, "holds")?,
