@@ -9,7 +9,7 @@ use dp_oms::{Change, Position};
 use dp_shm::twin::Words as _;
 use dp_shm::{
     BookState, BookTop, Consumer, Counter, Counters, Full, LaneWriter, PARTS_MAX, PartLine,
-    PartState, PositionState, Region, RiskState, Stage, Stages,
+    PartState, PositionState, Region, RiskState, Stage, Stages, Violations,
     layout::{BeatLine, COMMAND_WORDS, TICK_WORDS},
 };
 use dp_shm::{Producer, VenueStatus};
@@ -26,6 +26,8 @@ pub struct Wall<'r> {
     pub region: &'r Region,
     /// Counters.
     pub counters: Counters<'r>,
+    /// What the risk gate refused and what tripped, by rule.
+    pub violations: Violations<'r>,
     /// Stage histograms.
     pub stages: Stages<'r>,
     /// Liveness.
@@ -57,6 +59,7 @@ impl<'r> Wall<'r> {
             held: writer.held,
             holders: Vec::with_capacity(PARTS_MAX),
             counters: writer.counters,
+            violations: writer.violations,
             stages: writer.stages,
             beat: writer.beat,
             commands: writer.commands,
