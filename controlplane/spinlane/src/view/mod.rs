@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod lanes;
 pub mod latency;
 pub mod orders;
+pub mod performance;
 pub mod positions;
 pub mod risk;
 pub mod status;
