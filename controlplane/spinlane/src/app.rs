@@ -8,6 +8,7 @@ use crate::view::lanes::Lanes;
 use crate::view::latency::Latency;
 use crate::view::market::Markets;
 use crate::view::orders::{Order, Orders};
+use crate::view::performance::Performance;
 use crate::view::positions::Positions;
 use crate::view::risk::Risk;
 use crate::view::status::Status;
@@ -48,6 +49,13 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor => {
             let target = Target::find(&cli.node)?;
             let mut doctor = Doctor::read(&target.config("doctor")?.node.state_dir)?;
+            if let Some(api) = target
+                .config
+                .as_ref()
+                .and_then(|config| config.api.as_ref())
+            {
+                doctor.add_api(api);
+            }
             // A node that has stopped and cleared away has no lanes to look at.
             if let Ok(region) = target.attach() {
                 doctor.add_lanes(&Lanes::read(&region));
@@ -73,6 +81,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Strategies(args) if args.kinds => {
             let kinds = Kinds::of(&dp_strategy::SHIPPED);
             show(as_json, &kinds, || kinds.text())?;
+        }
+        Command::Strategies(args) if args.performance => {
+            let performance = performance(&Target::find(&cli.node)?, args.days)?;
+            show(as_json, &performance, || performance.text())?;
         }
         Command::Strategies(_) => {
             let region = Target::find(&cli.node)?.attach()?;
@@ -137,6 +149,18 @@ fn orders(node: &NodeArgs, args: &OrdersArgs, as_json: bool) -> anyhow::Result<(
         Orders::read(&target.attach()?, args.all, args.limit)
     };
     show(as_json, &orders, || orders.text())
+}
+
+fn performance(target: &Target, days: u32) -> anyhow::Result<Performance> {
+    let config = target.config("strategies --performance")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let sessions = runtime.block_on(async {
+        let query = daemon::query(config).await?;
+        anyhow::Ok(query.performance(days.into()).await?)
+    })?;
+    Ok(Performance::of(sessions))
 }
 
 fn orders_of_database(target: &Target, args: &OrdersArgs) -> anyhow::Result<Orders> {

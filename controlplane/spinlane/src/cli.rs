@@ -372,6 +372,12 @@ pub struct StrategiesArgs {
     /// The kinds of this build instead, and what each can be set to.
     #[arg(long)]
     pub kinds: bool,
+    /// How each did, day by day, from the database: P&L, drawdown, Sharpe ratio, fill rate; needs --config.
+    #[arg(long, conflicts_with = "kinds")]
+    pub performance: bool,
+    /// With --performance: the newest so many UTC days of each.
+    #[arg(long, default_value_t = 1, requires = "performance", value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub days: u32,
 }
 
 /// `strategy`.

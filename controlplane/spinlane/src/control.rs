@@ -41,7 +41,8 @@ pub struct Switched {
 }
 
 impl Switched {
-    fn read(region: &Region, changed: bool, since: UnixNanos) -> Self {
+    /// Reads how it stands; venues count as asked when they listed their orders after `since`.
+    pub fn read(region: &Region, changed: bool, since: UnixNanos) -> Self {
         Self {
             venues_asked: status::venues(region).all(|venue| venue.reconciled >= since),
             outcome: "done",
@@ -58,16 +59,43 @@ fn open_orders(region: &Region) -> u32 {
     status::venues(region).map(|venue| venue.open_orders).sum()
 }
 
+/// What throwing the switch led to.
+#[derive(Debug, Clone)]
+pub struct Thrown {
+    /// Whether this call changed it.
+    pub changed: bool,
+    /// Since when trading is killed.
+    pub since: UnixNanos,
+    /// Why a reboot may forget it; `None` = it will not.
+    pub unkept: Option<String>,
+}
+
+/// Throws the switch, by whoever asks: the word in shared memory first, then the mark on disk. Needs no process to run.
+pub fn throw(region: &Region, state_dir: Option<&Path>, by: &str, reason: &str) -> Thrown {
+    let mut since = now();
+    let changed = region.kill().kill(by, reason, since);
+    if !changed && let Some(change) = region.kill().last_change() {
+        since = change.at;
+    }
+    Thrown {
+        changed,
+        since,
+        unkept: keep(state_dir, region, |mark| mark::set(mark, reason)),
+    }
+}
+
 /// `spinlane kill`: sets the switch, then watches the open orders go. Exit code 1 when they do not.
 pub fn kill(target: &Target, args: &KillArgs, as_json: bool) -> anyhow::Result<ExitCode> {
     let region = target.attach()?;
     let by = args.by.clone().unwrap_or_else(user);
-    let mut since = now();
-    let changed = region.kill().kill(&by, &args.reason, since);
-    if !changed && let Some(change) = region.kill().last_change() {
-        since = change.at;
+    let Thrown {
+        changed,
+        since,
+        unkept,
+    } = throw(&region, state_dir(target), &by, &args.reason);
+    if let Some(why) = unkept {
+        eprintln!("{why}");
     }
-    keep(target, &region, |mark| mark::set(mark, &args.reason));
     if !as_json {
         let word = if changed {
             "killed"
@@ -141,7 +169,11 @@ pub fn arm(target: &Target, args: &ArmArgs, as_json: bool) -> anyhow::Result<()>
     let region = target.attach()?;
     let since = now();
     let changed = region.kill().arm(&args.by, &args.reason, since);
-    keep(target, &region, |mark| mark::clear(mark).map(drop));
+    if let Some(why) = keep(state_dir(target), &region, |mark| {
+        mark::clear(mark).map(drop)
+    }) {
+        eprintln!("{why}");
+    }
     let switched = Switched::read(&region, changed, since);
     show(as_json, &switched, || {
         let word = if changed {
@@ -221,22 +253,30 @@ pub fn pause(
     })
 }
 
-/// Keeps the switch on disk at once: the dataplane does so too, when it runs.
-fn keep(target: &Target, region: &Region, write: impl FnOnce(&Path) -> std::io::Result<()>) {
+fn state_dir(target: &Target) -> Option<&Path> {
+    let config = target.config.as_ref()?;
+    Some(&config.node.state_dir)
+}
+
+/// Keeps the switch on disk at once: the dataplane does so too, when it runs. Returns why a reboot may forget it.
+fn keep(
+    state_dir: Option<&Path>,
+    region: &Region,
+    write: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> Option<String> {
     let runs = is_alive(region.header().dataplane_pid.load(Relaxed));
-    match &target.config {
-        Some(config) => {
-            let mark = mark::killed(&config.node.state_dir);
-            if let Err(error) = write(&mark) {
-                eprintln!("{}: {error}: a reboot may forget this", mark.display());
-            }
+    match state_dir {
+        Some(state_dir) => {
+            let mark = mark::killed(state_dir);
+            let error = write(&mark).err()?;
+            Some(format!(
+                "{}: {error}: a reboot may forget this",
+                mark.display()
+            ))
         }
-        None if !runs => {
-            eprintln!(
-                "the dataplane does not run: name the node by --config, or a reboot forgets this"
-            );
-        }
-        None => {}
+        None => (!runs).then(|| {
+            "the dataplane does not run: name the node by --config, or a reboot forgets this".into()
+        }),
     }
 }
 

@@ -10,11 +10,13 @@
 //! The lease is a stub in this release: the dataplane holds it without end, and this process neither
 //! grants nor renews it. Killing this process changes nothing for trading; the rings keep what it missed.
 
+use crate::api::Api;
 use crate::cli::{Role, RunArgs};
 use crate::fail::{Refused, Usage};
 use crate::leftovers;
 use crate::names::names;
 use crate::target::Target;
+use crate::view::now;
 use crate::watch::{Seen, Watch};
 use anyhow::Context;
 use cp_store::{Drain, DrainStatus, Query, Source, StoreError};
@@ -32,6 +34,10 @@ const IDLE: Duration = Duration::from_millis(20);
 const ATTACH_POLL: Duration = Duration::from_millis(100);
 /// Between writings of the status file.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at how strategies do; the last of each minute stays.
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
+/// Longest look after SIGTERM.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 /// Longest drain after SIGTERM: a dataplane that trades on would keep us for ever.
 const FINISH: Duration = Duration::from_secs(30);
 
@@ -42,6 +48,9 @@ pub struct ControlStatus {
     pub pid: u32,
     /// How `psql` reaches a private cluster; `None` with a DSN of the operator's.
     pub database: Option<String>,
+    /// Where the HTTP listener is; `None` = there is none.
+    #[serde(default)]
+    pub api: Option<String>,
     /// The drain.
     pub drain: DrainStatus,
     /// What was seen of the lanes, in their order.
@@ -150,7 +159,12 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let state_dir = &config.node.state_dir;
     std::fs::create_dir_all(state_dir)
         .with_context(|| format!("making node.state_dir {}", state_dir.display()))?;
-    // The database first: its start takes longest, and its errors are the operator's to see at once. Not
+    // Before the database: a kill waits for nothing.
+    let shm = config.node.shm.clone();
+    let api = config.api.as_ref();
+    let api = api.map(|api| Api::start(api, shm, state_dir.clone()));
+    let api = api.transpose()?;
+    // The database before what it keeps: its start takes longest, and its errors are the operator's to see at once. Not
     // to be dropped half-way, which would leave a server behind; a signal meanwhile is heard afterwards.
     let mut source = Source::open(&config.store.dsn, state_dir).await?;
     if let Source::Private(cluster) = &source {
@@ -163,17 +177,24 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     }
     tracing::info!("lease: stub, always held by the dataplane; nothing here renews it");
     let watch = Watch::start(config.node.shm.clone()).context("a thread to watch the lanes")?;
-    let served = follow(config, &watch, &mut source, &mut stop).await;
+    let beside = Beside { watch, api };
+    let served = follow(config, &beside, &mut source, &mut stop).await;
     // Whatever happened, our own server is stopped in order.
     let closed = source.close().await;
     served?;
     Ok(closed?)
 }
 
+/// What runs beside the drain, on threads of its own, and is told of in the status file.
+struct Beside {
+    watch: Watch,
+    api: Option<Api>,
+}
+
 /// Attaches, drains, and attaches again when the dataplane made a new file.
 async fn follow(
     config: &Config,
-    watch: &Watch,
+    beside: &Beside,
     source: &mut Source,
     stop: &mut Stop,
 ) -> anyhow::Result<()> {
@@ -184,12 +205,12 @@ async fn follow(
                 is_told = false;
                 // Until the lanes have settled in the new file, the old ones are theirs to read.
                 let (is_stop, so_long) = if region.is_settled() {
-                    let is_stop = drain_kept(config, watch, source, stop).await?;
+                    let is_stop = drain_kept(config, beside, source, stop).await?;
                     (is_stop, While::Current)
                 } else {
                     (false, While::Settling)
                 };
-                if is_stop || drain(&region, config, watch, source, stop, so_long).await? {
+                if is_stop || drain(&region, config, beside, source, stop, so_long).await? {
                     return Ok(());
                 }
             }
@@ -211,7 +232,7 @@ async fn follow(
 /// `true` = asked to stop.
 async fn drain_kept(
     config: &Config,
-    watch: &Watch,
+    beside: &Beside,
     source: &mut Source,
     stop: &mut Stop,
 ) -> anyhow::Result<bool> {
@@ -223,7 +244,7 @@ async fn drain_kept(
                 continue;
             }
         };
-        if drain(&region, config, watch, source, stop, While::Waiting).await? {
+        if drain(&region, config, beside, source, stop, While::Waiting).await? {
             return Ok(true);
         }
         std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
@@ -247,7 +268,7 @@ enum While {
 async fn drain(
     region: &Region,
     config: &Config,
-    watch: &Watch,
+    beside: &Beside,
     source: &mut Source,
     stop: &mut Stop,
     so_long: While,
@@ -269,16 +290,27 @@ async fn drain(
     tracing::info!("attached to {}", region.path().display());
     let mut drain = Drain::new(region, &guard, names());
     let mut told = Instant::now();
-    write_status(config, watch, source, &drain)?;
+    // What was moved aside is measured no more: its positions have gone on elsewhere.
+    let is_measured = so_long == While::Current;
+    let mut measured: Option<Instant> = None;
+    write_status(config, beside, source, &drain)?;
     let is_stop = loop {
         let is_busy = tokio::select! {
             biased;
             () = stop.wait() => break true,
             is_busy = drain.step(source, &config.node.name) => is_busy.map_err(explain)?,
         };
+        if is_measured && measured.is_none_or(|at| at.elapsed() >= MEASURE_EVERY) {
+            measured = Some(Instant::now());
+            tokio::select! {
+                biased;
+                () = stop.wait() => break true,
+                done = drain.measure(now()) => done.map_err(explain)?,
+            }
+        }
         if told.elapsed() >= STATUS_EVERY {
             told = Instant::now();
-            write_status(config, watch, source, &drain)?;
+            write_status(config, beside, source, &drain)?;
         }
         if !is_busy {
             let is_over = match so_long {
@@ -300,6 +332,10 @@ async fn drain(
             .finish(source, &config.node.name, deadline)
             .await
             .map_err(explain)?;
+        if is_measured {
+            let last = tokio::time::timeout(LAST_LOOK, drain.measure(now())).await;
+            last.unwrap_or(Ok(())).map_err(explain)?;
+        }
         let status = drain.status();
         if is_empty {
             tracing::info!(
@@ -313,7 +349,7 @@ async fn drain(
             );
         }
     }
-    write_status(config, watch, source, &drain)?;
+    write_status(config, beside, source, &drain)?;
     region.header().control_pid.store(0, Relaxed);
     Ok(is_stop)
 }
@@ -324,7 +360,7 @@ fn explain(error: StoreError) -> anyhow::Error {
 
 fn write_status(
     config: &Config,
-    watch: &Watch,
+    beside: &Beside,
     source: &Source,
     drain: &Drain<'_>,
 ) -> anyhow::Result<()> {
@@ -335,7 +371,8 @@ fn write_status(
             Source::Dsn(_) => None,
         },
         drain: drain.status(),
-        lanes: watch.seen(),
+        api: beside.api.as_ref().map(|api| api.address.to_string()),
+        lanes: beside.watch.seen(),
     }
     .write(&config.node.state_dir)
 }

@@ -4,7 +4,7 @@
 //!   main ─▶ cli (what was asked) ─▶ app ─┬─▶ view     shared memory, read-only, always works
 //!                                        ├─▶ control  kill and arm: words in shared memory
 //!                                        ├─▶ strategy start, pause, resume, stop, set: commands to a lane
-//!                                        ├─▶ daemon   rings → PostgreSQL
+//!                                        ├─▶ daemon   rings → PostgreSQL; api: the kill switch over HTTP
 //!                                        ├─▶ report   latency as HTML
 //!                                        ├─▶ demo     simulator + dataplane + daemon, and the verdict
 //!                                        └─▶ backtest, replay, venue_tools   the venues' own code, offline
@@ -13,6 +13,7 @@
 //! Nothing here stands in an order's path: all of it may be stopped while a node trades.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod app;
 pub mod backtest;
 pub mod cli;

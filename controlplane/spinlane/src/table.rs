@@ -64,8 +64,14 @@ impl Table {
                 }
             })
             .collect();
-        let line: String = cells.join("  ").chars().take(WIDTH_MAX).collect();
-        line.trim_end().to_owned()
+        let line = cells.join("  ");
+        let line = line.trim_end();
+        if line.chars().count() <= WIDTH_MAX {
+            return line.to_owned();
+        }
+        // What is cut says so: half a number is another number.
+        let kept: String = line.chars().take(WIDTH_MAX - 1).collect();
+        format!("{kept}…")
     }
 }
 
@@ -103,7 +109,9 @@ mod tests {
         table.row(["a".into(), "10".into()]);
         table.row(["long".into(), "7".into()]);
         assert_eq!(table.render(), "what   n\na     10\nlong   7");
+        assert!(!table.render().contains('…'));
         table.row(["x".repeat(200), "1".into()]);
+        assert!(table.render().ends_with("x…"), "what is cut says so");
         assert!(
             table
                 .render()

@@ -13,6 +13,8 @@
 //! and the next connection goes on from there.
 
 use crate::batch::{Batch, Catalog, Names};
+use crate::measure::Curves;
+use crate::performance;
 use crate::rows::CursorRow;
 use crate::session::{Session, Written};
 use crate::{Source, StoreError};
@@ -91,6 +93,8 @@ pub struct Drain<'r> {
     lanes: Vec<Lane<'r>>,
     names: Catalog,
     session: Option<Session>,
+    /// Read with the first look of each connection.
+    curves: Option<Curves>,
     is_writing: bool,
     status: DrainStatus,
     back_off: Duration,
@@ -110,6 +114,7 @@ impl<'r> Drain<'r> {
             lanes: lanes.collect(),
             names: Catalog::new(names),
             session: None,
+            curves: None,
             is_writing: false,
             status: DrainStatus::default(),
             back_off: BACK_OFF.0,
@@ -149,6 +154,38 @@ impl<'r> Drain<'r> {
         Ok(false)
     }
 
+    /// Looks at how every strategy does and writes it down (`performance_metrics`); nothing while the database is away.
+    ///
+    /// May be dropped half-way, as [`Drain::step`]. Errors: only those that trying again cannot mend.
+    pub async fn measure(&mut self, now: UnixNanos) -> Result<(), StoreError> {
+        match self.try_measure(now).await {
+            Err(error) if error.is_passing() => {
+                self.note_outage(&error);
+                Ok(())
+            }
+            measured => measured,
+        }
+    }
+
+    async fn try_measure(&mut self, now: UnixNanos) -> Result<(), StoreError> {
+        let samples = performance::samples(self.region);
+        let Some(session) = self.session.as_mut().filter(|_| !self.is_writing) else {
+            return Ok(());
+        };
+        self.is_writing = true;
+        let born = born(self.region);
+        let written = tokio::time::timeout(WRITE_TIMEOUT, async {
+            let curves = match &mut self.curves {
+                Some(curves) => curves,
+                none => none.insert(session.curves(now).await?),
+            };
+            session.measure(curves, &samples, born, now).await
+        });
+        written.await.map_err(|_| StoreError::Gone)??;
+        self.is_writing = false;
+        Ok(())
+    }
+
     /// How it stands.
     pub fn status(&self) -> DrainStatus {
         let waiting = |lane: &Lane<'_>| {
@@ -169,6 +206,7 @@ impl<'r> Drain<'r> {
             self.session = None;
         }
         if self.session.is_none() {
+            self.curves = None;
             let session = Session::open(source, node).await?;
             self.resume(&session).await?;
             self.session = Some(session);

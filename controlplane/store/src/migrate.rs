@@ -34,6 +34,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     2 "market_data",
     3 "strategy_positions",
     4 "reconciliations",
+    5 "performance_metrics",
 ];
 
 /// Key of the advisory lock: "spinlane" as a number.

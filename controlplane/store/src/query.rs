@@ -70,6 +70,47 @@ pub struct PositionView {
     pub base_fees: String,
 }
 
+/// A strategy's UTC day in one currency, as far as it has come. Money and counts are exact decimal texts and integers.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct SessionView {
+    /// Its number.
+    pub strategy: i32,
+    /// Its name.
+    pub name: String,
+    /// What its instruments are quoted in.
+    pub currency: String,
+    /// The day, as 2026-11-22.
+    pub day: String,
+    /// Minutes in which it was looked at.
+    pub minutes: i64,
+    /// P&L of what was closed, since its positions began.
+    pub realised: String,
+    /// P&L of what is open.
+    pub unrealised: String,
+    /// Fees paid.
+    pub fees: String,
+    /// Realised + unrealised - fees.
+    pub pnl: String,
+    /// What of it came this day.
+    pub day_pnl: String,
+    /// Largest fall of it from its highest, this day.
+    pub drawdown_max: String,
+    /// Sharpe ratio of the changes from minute to minute, annualised; null below [`crate::CHANGES_MIN`] of them.
+    pub sharpe: Option<f64>,
+    /// Orders made.
+    pub orders: i64,
+    /// Those that ended and were not refused.
+    pub ended: i64,
+    /// Of these, those with an execution.
+    pub filled: i64,
+    /// `filled` of `ended`; null where none has ended.
+    pub fill_rate: Option<f64>,
+    /// Executions.
+    pub fills: i64,
+    /// Their value.
+    pub volume: String,
+}
+
 /// Rows in a table.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct TableCount {
@@ -173,6 +214,24 @@ impl Query {
         Ok(rows.iter().map(position).collect())
     }
 
+    /// Strategies' days, the newest `days` of each strategy and currency, by strategy, currency and day.
+    pub async fn performance(&self, days: i64) -> Result<Vec<SessionView>, StoreError> {
+        let rows = self
+            .client
+            .query(
+                "select strategy, name, currency, day::text, minutes, trim_scale(realised)::text,
+                        trim_scale(unrealised)::text, trim_scale(fees)::text, trim_scale(pnl)::text,
+                        trim_scale(day_pnl)::text, trim_scale(drawdown_max)::text, sharpe, orders, ended, filled,
+                        fill_rate, fills, trim_scale(volume)::text
+                   from (select *, row_number() over (partition by strategy, currency order by day desc) as back
+                           from performance_sessions) all_days
+                  where back <= $1 order by strategy, currency, day",
+                &[&days],
+            )
+            .await?;
+        Ok(rows.iter().map(performance).collect())
+    }
+
     /// Rows in each of [`TABLES`].
     pub async fn counts(&self) -> Result<Vec<TableCount>, StoreError> {
         let mut counts = Vec::with_capacity(TABLES.len());
@@ -211,6 +270,29 @@ fn position(row: &Row) -> PositionView {
         fees: row.get(5),
         fills: row.get(6),
         base_fees: row.get(7),
+    }
+}
+
+fn performance(row: &Row) -> SessionView {
+    SessionView {
+        strategy: row.get(0),
+        name: row.get(1),
+        currency: row.get(2),
+        day: row.get(3),
+        minutes: row.get(4),
+        realised: row.get(5),
+        unrealised: row.get(6),
+        fees: row.get(7),
+        pnl: row.get(8),
+        day_pnl: row.get(9),
+        drawdown_max: row.get(10),
+        sharpe: row.get(11),
+        orders: row.get(12),
+        ended: row.get(13),
+        filled: row.get(14),
+        fill_rate: row.get(15),
+        fills: row.get(16),
+        volume: row.get(17),
     }
 }
 

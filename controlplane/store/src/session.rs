@@ -134,6 +134,16 @@ impl Session {
         })
     }
 
+    /// For statements that stand elsewhere.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// As [`Session::client`], for transactions.
+    pub const fn client_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
     /// Prepares a table: its COPY and, where rows may be there already, a temporary twin and the merge.
     async fn stage<R: Row>(&mut self) -> Result<(), StoreError> {
         let columns = R::COLUMNS.join(", ");

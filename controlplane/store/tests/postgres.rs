@@ -2,6 +2,7 @@
 //!
 //! Needs PostgreSQL's programs; without them each test says so and passes, unless `REQUIRE=postgres`.
 
+mod performance;
 mod rig;
 
 use cp_store::{Cluster, ClusterError, Drain, Names, Query, Source, StoreError, migrate};

@@ -61,9 +61,14 @@
 //!
 //! [paper]                                 # paper trading and backtests; see `paper`
 //! order_us = 300
+//!
+//! [api]                                   # HTTP of the control plane, on this machine; absent: none; see `api`
+//! listen = "127.0.0.1:9470"
+//! token_file = "/etc/spinlane/api.token"
 //! ```
 #![forbid(unsafe_code)]
 
+mod api;
 mod batches;
 mod feeds;
 mod fix;
@@ -75,6 +80,7 @@ mod roles;
 mod strategy;
 mod transport;
 
+pub use api::Api;
 pub use batches::{BATCHES_BY_LINK, BATCHES_BY_REST, Batches};
 pub use feeds::MarketData;
 pub use fix::{Fix, FixInstrument};
@@ -114,6 +120,8 @@ pub struct Config {
     /// What stands in for the venues in paper trading and backtests.
     #[serde(default)]
     pub paper: Paper,
+    /// The control plane's HTTP listener; absent = none.
+    pub api: Option<Api>,
 }
 
 /// `[node]`.
@@ -531,6 +539,9 @@ impl Config {
             return refuse(key, why);
         }
         if let Err((key, why)) = self.check_paper() {
+            return refuse(key, why);
+        }
+        if let Some(Err((key, why))) = self.api.as_ref().map(Api::check) {
             return refuse(key, why);
         }
         Ok(())

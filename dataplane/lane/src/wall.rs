@@ -10,6 +10,7 @@ use dp_shm::twin::Words as _;
 use dp_shm::{
     BalanceLine, BalanceState, BookState, BookTop, Consumer, Counter, Counters, Full, LaneWriter,
     MarketState, PARTS_MAX, PartLine, PartState, PositionState, Region, RiskState, Stage, Stages,
+    Violations,
     layout::{BeatLine, COMMAND_WORDS, TICK_WORDS},
 };
 use dp_shm::{Producer, VenueStatus};
@@ -26,6 +27,8 @@ pub struct Wall<'r> {
     pub region: &'r Region,
     /// Counters.
     pub counters: Counters<'r>,
+    /// What the risk gate refused and what tripped, by rule.
+    pub violations: Violations<'r>,
     /// Stage histograms.
     pub stages: Stages<'r>,
     /// Liveness.
@@ -62,6 +65,7 @@ impl<'r> Wall<'r> {
             balances: writer.balances,
             holders: Vec::with_capacity(PARTS_MAX),
             counters: writer.counters,
+            violations: writer.violations,
             stages: writer.stages,
             beat: writer.beat,
             commands: writer.commands,

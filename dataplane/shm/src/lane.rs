@@ -5,7 +5,8 @@ use crate::command::{Command, CommandNote};
 use crate::error::ShmError;
 use crate::hist::{HistPage, HistView, bump};
 use crate::layout::{
-    BeatLine, COMMAND_WORDS, CostLine, LaneHead, Offsets, RECORD_WORDS, Shape, Slot, TICK_WORDS,
+    BeatLine, COMMAND_WORDS, CostLine, LaneHead, Offsets, RECORD_WORDS, RULES_MAX, Shape, Slot,
+    TICK_WORDS,
 };
 use crate::lock::{Lock, LockGuard};
 use crate::map::Mapping;
@@ -102,6 +103,27 @@ impl Counters<'_> {
     }
 }
 
+/// Violations of one lane by rule. Anyone may read; only the lane adds.
+#[derive(Clone, Copy)]
+pub struct Violations<'r>(&'r [AtomicU64; RULES_MAX]);
+
+impl Violations<'_> {
+    /// Counts one of the rule with this number; one of [`RULES_MAX`] or more is not counted. Single writer, as
+    /// [`Counters::add`].
+    #[inline]
+    pub fn count(&self, rule: u8) {
+        if let Some(count) = self.0.get(usize::from(rule)) {
+            bump(count, 1);
+        }
+    }
+
+    /// The count since the region was made; 0 of a rule that has none.
+    pub fn get(&self, rule: u8) -> u64 {
+        let count = self.0.get(usize::from(rule));
+        count.map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}
+
 /// Stage histograms of one lane. Anyone may read; only the lane records.
 #[derive(Clone, Copy)]
 pub struct Stages<'r>(&'r [HistPage]);
@@ -127,6 +149,8 @@ pub struct LaneWriter<'r> {
     pub beat: &'r BeatLine,
     /// Counters.
     pub counters: Counters<'r>,
+    /// What the risk gate refused and what tripped.
+    pub violations: Violations<'r>,
     /// Histograms.
     pub stages: Stages<'r>,
     /// Market ticks out; a full ring drops, and the lane counts it.
@@ -152,6 +176,8 @@ pub struct LaneView<'r> {
     pub cost: &'r CostLine,
     /// Counters.
     pub counters: Counters<'r>,
+    /// What the risk gate refused and what tripped.
+    pub violations: Violations<'r>,
     /// Histograms.
     pub stages: Stages<'r>,
     /// The journal ring, readable by any number.
@@ -234,6 +260,7 @@ impl<'r> LaneParts<'r> {
             lane,
             beat: &head.beat,
             counters: Counters(&head.counters),
+            violations: Violations(&head.violations),
             stages: Stages(self.hists),
             ticks: Producer::new(&head.tick_head.at, &head.tick_tail.at, self.ticks),
             commands: Consumer::new(&head.command_head.at, &head.command_tail.at, self.commands),
@@ -254,6 +281,7 @@ impl<'r> LaneParts<'r> {
             beat: &head.beat,
             cost: &head.cost,
             counters: Counters(&head.counters),
+            violations: Violations(&head.violations),
             stages: Stages(self.hists),
             journal: LogReader::new(
                 &head.journal_head.at,

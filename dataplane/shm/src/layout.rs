@@ -18,7 +18,8 @@
 //!          │ Strategy status, spec, saved state   x 64     │
 //!          │ RiskLine     x 16                             │
 //!          ├───────────────────────────────────────────────┤ ┐
-//!          │ LaneHead    beat, cost, counters, cursors      │ │
+//!          │ LaneHead    beat, cost, cursors, counters,     │ │
+//!          │             violations by rule                │ │
 //!          │ histograms  one per Stage                     │ │ x lanes
 //!          │ PartLine    x 256                             │ │
 //!          │ BalanceLine x 128                             │ │
@@ -60,6 +61,8 @@ pub const TICK_WORDS: usize = 8;
 pub const COMMAND_WORDS: usize = 8;
 /// Words in a journal record.
 pub const RECORD_WORDS: usize = 16;
+/// Risk rules with a count of their own: numbers below this.
+pub const RULES_MAX: usize = 128;
 
 /// How big a region's parts are. Everything else about its layout follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,6 +241,8 @@ pub struct LaneHead {
     pub journal_drained: Cursor,
     /// By [`Counter`].
     pub counters: [AtomicU64; Counter::COUNT],
+    /// By `dp_risk`'s number of a rule: orders and amends it refused, times it tripped.
+    pub violations: [AtomicU64; RULES_MAX],
 }
 
 /// One record of a ring.
@@ -383,6 +388,7 @@ const fn layout_hash() -> u64 {
         size_of::<LaneHead>(),
         offset_of!(LaneHead, journal_head),
         offset_of!(LaneHead, counters),
+        offset_of!(LaneHead, violations),
         size_of::<HistPage>(),
         align_of::<HistPage>(),
         ConfigHead::size(1),

@@ -79,7 +79,7 @@ pub use {
     config::{ConfigPage, CurrencyLimit, InstrumentLimits, NodeLimits},
     error::ShmError,
     hist::{HistSnapshot, HistView},
-    lane::{CommandSender, Counters, LaneView, LaneWriter, ROLES, Stages},
+    lane::{CommandSender, Counters, LaneView, LaneWriter, ROLES, Stages, Violations},
     layout::{BeatLine, CostLine, Header, LAYOUT_HASH, Shape, VERSION},
     lines::{
         BookLine, BookState, BookTop, LinkState, PositionLine, PositionState, VenueLine,

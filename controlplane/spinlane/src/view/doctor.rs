@@ -1,11 +1,18 @@
 //! `spinlane doctor`: what the node asked of its machine, and what it found when it started.
 
 use super::lanes::{Health, Lanes, SLOW_MS, Standing};
+use crate::api::Token;
+use crate::fail::Usage;
 use crate::leftovers;
 use crate::table::Table;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use std::net::TcpStream;
 use std::path::Path;
+use std::time::Duration;
+
+/// Longest wait for the HTTP listener: it is on this machine.
+const KNOCK: Duration = Duration::from_millis(300);
 
 /// What the dataplane found, from the file it keeps (`host.json` of the state directory).
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -76,6 +83,25 @@ impl Doctor {
         self.facts
             .extend(running.flat_map(|lane| [beat(lane), calls(lane)]));
         self.outcome = String::from(if self.is_ill() { "ill" } else { "well" });
+    }
+
+    /// Adds how the HTTP listener stands, where the configuration names one.
+    pub fn add_api(&mut self, api: &dp_config::Api) {
+        let token = Token::load(&api.token_file).err();
+        let knock = TcpStream::connect_timeout(&api.listen, KNOCK).err();
+        let token = token.map(|Usage(why)| why);
+        let knock = knock.map(|error| format!("{error}: it listens while `spinlane run` does"));
+        let mend = token.or(knock);
+        self.facts.push(Fact {
+            id: "api".into(),
+            lane: None,
+            asked: api.listen.to_string(),
+            found: if mend.is_none() { "listens" } else { "not so" }.into(),
+            is_so: mend.is_none(),
+            is_fatal: false,
+            is_waived: false,
+            mend: mend.unwrap_or_default(),
+        });
     }
 
     /// Whether something fatal is missing and nobody does without it.

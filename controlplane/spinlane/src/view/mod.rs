@@ -9,6 +9,7 @@ pub mod lanes;
 pub mod latency;
 pub mod market;
 pub mod orders;
+pub mod performance;
 pub mod positions;
 pub mod risk;
 pub mod status;

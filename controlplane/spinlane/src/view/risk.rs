@@ -19,6 +19,8 @@ pub struct Risk {
     pub kill: Kill,
     /// What is halted until a named person resumes it.
     pub halts: Vec<Halt>,
+    /// Of every rule, in the order of their numbers.
+    pub violations: Vec<Violation>,
     /// By lane with an engine.
     pub lanes: Vec<Lane>,
     /// By instrument with a limit or a position.
@@ -34,6 +36,26 @@ pub struct Halt {
     pub symbol: Option<String>,
     /// The rule that tripped.
     pub rule: &'static str,
+}
+
+/// How often a rule was violated, all lanes, since the shared memory was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// The rule: one of the gate's, which refuses an order or an amend, or a watch's, which trips.
+    pub rule: &'static str,
+    /// How often. `risk_events` has each trip, and of refusals by one rule to one strategy the first of each second.
+    pub count: u64,
+}
+
+/// Of every rule there is; `risk_violations_total`.
+pub fn violations(region: &Region) -> Vec<Violation> {
+    let count = |code| region.lanes().map(|lane| lane.violations.get(code)).sum();
+    let rules = (0..=u8::MAX).filter_map(|code| Some((code, dp_risk::rule_name(code)?)));
+    let violation = |(code, rule)| Violation {
+        rule,
+        count: count(code),
+    };
+    rules.map(violation).collect()
 }
 
 /// A number beside what it may be. Exact decimal texts; `None` = not limited.
@@ -121,6 +143,7 @@ impl Risk {
             node: region.node().as_str().to_owned(),
             kill: status::kill(region),
             halts: halts.collect(),
+            violations: violations(region),
             lanes: states
                 .iter()
                 .map(|(lane, state)| Lane::of(region, *lane, state))
@@ -149,6 +172,13 @@ impl Risk {
                 "\nHALTED {} {symbol}: {}; when it is safe: spinlane resume {} {symbol} --by NAME",
                 halt.venue, halt.rule, halt.venue
             ));
+        }
+        let violated = self.violations.iter().filter(|it| it.count > 0);
+        let violated: Vec<String> = violated
+            .map(|it| format!("{} {}", it.rule, it.count))
+            .collect();
+        if !violated.is_empty() {
+            out.push_str(&format!("\nviolations: {}", violated.join(", ")));
         }
         let mut table = Table::new(&["what", ">is", ">limit", ">used"]);
         for lane in &self.lanes {

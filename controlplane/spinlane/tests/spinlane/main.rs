@@ -1,5 +1,6 @@
 //! The `spinlane` program, run as people run it.
 
+mod api;
 mod captures;
 mod cli;
 mod daemon;

@@ -157,6 +157,7 @@ impl Node {
             journal,
             lane: LaneId(lane),
             epoch: Epoch(epoch),
+            clock: None,
         }
     }
 
@@ -171,6 +172,8 @@ pub struct Writer<'r> {
     journal: Journal<'r>,
     lane: LaneId,
     epoch: Epoch,
+    /// When what it writes happened; `None` = when it is written.
+    pub clock: Option<UnixNanos>,
 }
 
 impl Writer<'_> {
@@ -276,6 +279,7 @@ impl Writer<'_> {
     }
 
     fn put(&mut self, entry: &Entry) {
-        self.journal.publish(now(), entry).unwrap();
+        let at = self.clock.unwrap_or_else(now);
+        self.journal.publish(at, entry).unwrap();
     }
 }

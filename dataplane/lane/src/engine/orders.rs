@@ -5,6 +5,7 @@ use super::{Action, Engine, SENT_SLOTS};
 use crate::wall::position_state;
 use dp_journal::entry::Reconcile;
 use dp_oms::{Change, Fee, FillOutcome, Order};
+use dp_risk::Refusal;
 use dp_shm::{Counter, Stage};
 use dp_transport::tsc;
 use dp_types::{
@@ -316,6 +317,8 @@ impl Engine<'_> {
     /// A new order was held back at the last moment: killed, or the lease is gone.
     pub fn on_new_withheld(&mut self, id: ClientOrderId, now: Now) {
         self.wall.count(Counter::RiskRefusals);
+        // Or the lease, which is a stub that is always held.
+        self.wall.violations.count(Refusal::Killed.code());
         if let Some(change) = self.oms.on_not_sent(id, RejectReason::Other) {
             self.wall.order_moved(now.unix, &change);
         }

@@ -523,6 +523,7 @@ impl Engine<'_> {
 
     fn tell_at(&mut self, trip: Trip, venue: VenueId, instrument: Option<&Instrument>, now: Now) {
         self.wall.count(Counter::RiskTrips);
+        self.wall.violations.count(trip.code());
         let (observed, limit) = trip.numbers();
         let entry = Entry::Risk(Risk {
             rule: trip.code(),

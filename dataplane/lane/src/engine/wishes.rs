@@ -269,6 +269,7 @@ impl Engine<'_> {
         now: Now,
     ) {
         self.wall.count(Counter::RiskRefusals);
+        self.wall.violations.count(refusal.code());
         let venue = self
             .instrument(instrument)
             .map_or(VenueId(0), |it| it.venue);

@@ -665,7 +665,17 @@ fn limits_put_in_force_while_trading_hold_from_the_next_look() {
     desk.pass(SECOND);
     desk.book(0);
     assert_eq!(desk.news(), [], "nothing is allowed");
-    assert!(desk.count(Counter::RiskRefusals) > 0);
+    let refusals = desk.count(Counter::RiskRefusals);
+    let of_rule = |rule| {
+        let lanes = memory.region.lanes();
+        lanes.map(|lane| lane.violations.get(rule)).sum::<u64>()
+    };
+    assert!(refusals > 0);
+    assert_eq!(
+        (0..=u8::MAX).map(of_rule).sum::<u64>(),
+        refusals,
+        "each by its rule"
+    );
     let version = publish(5, 5);
     desk.pass(SECOND);
     desk.book(0);

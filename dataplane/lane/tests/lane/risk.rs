@@ -77,6 +77,11 @@ fn a_loss_beyond_the_day_s_kills_and_cancels_within_the_event_that_shows_it() {
     assert!(change.why.as_str().contains("lost 6"), "{}", change.why);
     assert_eq!(rules(&desk), [code(0)]);
     assert_eq!(desk.count(Counter::RiskTrips), 1);
+    let of_rule = |rule| {
+        let lanes = memory.region.lanes();
+        lanes.map(|lane| lane.violations.get(rule)).sum::<u64>()
+    };
+    assert_eq!((of_rule(code(0)), of_rule(code(1))), (1, 0));
     assert_eq!(
         desk.has(is_cancel),
         cancels,

@@ -82,3 +82,23 @@ fn counters_are_kept_apart() {
     let other = region.lane(LaneId(1)).unwrap();
     assert!(other.counters.iter().all(|(_, count)| count == 0));
 }
+
+#[test]
+fn violations_are_counted_by_rule_and_no_number_is_too_large() {
+    let place = Place::new();
+    let region = open(&place.file());
+    let lane = region.lane_writer(LaneId(0)).unwrap();
+    for rule in (0..=u8::MAX).chain([7, 127, 127]) {
+        lane.violations.count(rule);
+    }
+    let view = region.lane(LaneId(0)).unwrap();
+    let counts = |rules: [u8; 5]| rules.map(|rule| view.violations.get(rule));
+    assert_eq!(counts([0, 7, 127, 128, 255]), [1, 2, 3, 0, 0]);
+    assert_eq!(
+        view.counters.get(Counter::IdleCycles),
+        0,
+        "nothing beside them"
+    );
+    let other = region.lane(LaneId(1)).unwrap();
+    assert!((0..=u8::MAX).all(|rule| other.violations.get(rule) == 0));
+}

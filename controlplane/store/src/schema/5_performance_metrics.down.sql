@@ -1,0 +1,2 @@
+drop view performance_sessions;
+drop table performance_metrics;
