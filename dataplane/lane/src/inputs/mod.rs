@@ -107,6 +107,7 @@ pub(crate) struct Past {
     pub(crate) halts: Vec<Halt>,
     pub(crate) equity: Vec<(LaneId, Equity)>,
     pub(crate) trades: Vec<(VenueId, InstrumentId, TradeId)>,
+    pub(crate) payments: Vec<(VenueId, InstrumentId, TradeId)>,
 }
 
 impl Past {
@@ -126,6 +127,7 @@ impl Past {
             halts: recovered.halts.values().copied().collect(),
             equity: recovered.equity.iter().map(|(id, it)| (*id, *it)).collect(),
             trades: recovered.seen_trades.iter().copied().collect(),
+            payments: recovered.seen_payments.iter().copied().collect(),
         }
     }
 
@@ -145,6 +147,7 @@ impl Past {
                 .collect(),
             equity: self.equity.into_iter().collect(),
             seen_trades: self.trades.into(),
+            seen_payments: self.payments.into(),
             ..Recovered::default()
         }
     }
@@ -269,6 +272,7 @@ impl Input<'_> {
                 put_list(&past.halts, out);
                 put_list(&past.equity, out);
                 put_list(&past.trades, out);
+                put_list(&past.payments, out);
             }
             Self::Instruments(venue, list) => {
                 out.push(4);
@@ -418,6 +422,7 @@ impl Input<'_> {
                     halts: get_list(from)?,
                     equity: get_list(from)?,
                     trades: get_list(from)?,
+                    payments: get_list(from)?,
                 };
                 Input::Recover(Box::new(past), now)
             }
@@ -582,6 +587,10 @@ fn put_event(feed: u8, event: &Event<'_>, now: Now, out: &mut Out, last: &mut No
             out.push(7);
             ack.put(out);
         }
+        Event::Funding(report) => {
+            out.push(9);
+            report.put(out);
+        }
         // A book message is an input of its own, and these are no input.
         Event::Book(_) | Event::Control(_) | Event::Ignored(_) => out.push(8),
     }
@@ -619,6 +628,7 @@ fn get_event<'s>(from: &mut In<'_>, last: &mut Now, scratch: &'s mut Scratch) ->
         6 => Event::Position(Code::get(from)?),
         7 => Event::Ack(Code::get(from)?),
         8 => Event::Ignored("was no input"),
+        9 => Event::Funding(Code::get(from)?),
         _ => return None,
     };
     Some(Input::Event(feed, event, now))

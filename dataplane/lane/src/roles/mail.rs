@@ -5,8 +5,8 @@ use crate::engine::Action;
 use dp_shm::spsc::{self, Receiver, Sender, TooSmall};
 use dp_transport::{Arena, ArenaError, HUGE_PAGE_BYTES, Pages};
 use dp_types::{
-    BookMsg, BookMsgKind, CancelOrder, FillReport, Instrument, InstrumentId, OrderReport,
-    PositionReport, QuoteMsg, RawLevel, TradeMsg, Tsc, UnixNanos, VenueId, VenueNanos,
+    BookMsg, BookMsgKind, CancelOrder, FillReport, FundingReport, Instrument, InstrumentId,
+    OrderReport, PositionReport, QuoteMsg, RawLevel, TradeMsg, Tsc, UnixNanos, VenueId, VenueNanos,
 };
 use dp_venue_api::RequestAck;
 
@@ -113,6 +113,8 @@ pub enum Told {
     Fill(FillReport, Tsc),
     /// A position by the venue's word.
     Position(PositionReport, Tsc),
+    /// A funding payment.
+    Funding(FundingReport, Tsc),
     /// An answer to a request.
     Ack(RequestAck, Tsc),
     /// What befell a venue's links.

@@ -218,6 +218,7 @@ impl Desk for Remote<'_> {
             Event::Order(report) => self.private(Told::Order(*report, self.arrived)),
             Event::Fill(report) => self.private(Told::Fill(*report, self.arrived)),
             Event::Position(report) => self.private(Told::Position(*report, self.arrived)),
+            Event::Funding(report) => self.private(Told::Funding(*report, self.arrived)),
             Event::Ack(ack) => self.private(Told::Ack(*ack, self.arrived)),
             // Single orders are followed in whole lanes only: the configuration has been checked.
             Event::L3(_) | Event::Balance(_) | Event::Control(_) | Event::Ignored(_) => true,

@@ -2,6 +2,7 @@
 
 mod engine;
 mod feeds;
+mod funding;
 mod inputs;
 mod life;
 mod paper;
