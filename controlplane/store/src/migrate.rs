@@ -33,6 +33,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     1 "trading",
     2 "market_data",
     3 "strategy_positions",
+    4 "funding",
 ];
 
 /// Key of the advisory lock: "spinlane" as a number.

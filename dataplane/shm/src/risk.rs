@@ -52,7 +52,7 @@ pub struct RiskState {
     pub currency: Option<AssetId>,
     /// What everything held is worth is known; without that equity is that of the last time it was.
     pub is_counted: bool,
-    /// Realised + unrealised - fees of everything.
+    /// Realised + unrealised + funding - fees of everything.
     pub equity: Notional,
     /// Equity at midnight UTC.
     pub at_midnight: Notional,
