@@ -128,6 +128,11 @@ pub const KINDS: &[(&str, Kind, &str)] = &[
         "news: everybody holds every price for another, ppm= away",
     ),
     (
+        "funding",
+        Kind::Funding,
+        "long positions pay ppm= of their worth to short ones, told as the venue tells it",
+    ),
+    (
         "extra-fields",
         Kind::ExtraFields,
         "unknown keys in the next n public messages",
@@ -162,6 +167,7 @@ pub enum Kind {
     TokenExpiry,
     Calm,
     Jump,
+    Funding,
     ExtraFields,
 }
 
@@ -179,6 +185,7 @@ impl Kind {
                 | Self::TokenExpiry
                 | Self::Calm
                 | Self::Jump
+                | Self::Funding
         )
     }
 }
