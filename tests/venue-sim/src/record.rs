@@ -1,7 +1,7 @@
 //! The simulator's own account of what clients did: what their counts are compared with.
 
 use crate::core::Core;
-use crate::engine::{Cause, Fill, Order, Side, State, What};
+use crate::engine::{Amount, Cause, Fill, Order, Side, State, What};
 use crate::text;
 use crate::venues::Face;
 use serde_json::{Value, json};
@@ -112,13 +112,15 @@ impl Record {
     /// Notes funding that was paid; returns the payments.
     pub fn funded(&mut self, paid: &[(usize, usize, Amount)], at_ns: u64) -> Vec<Payment> {
         let first = self.payments.len() as u64 + 1;
-        let payments = (first..).zip(paid).map(|(id, &(account, inst, amount))| Payment {
-            id,
-            account,
-            inst,
-            amount,
-            at_ns,
-        });
+        let payments = (first..)
+            .zip(paid)
+            .map(|(id, &(account, inst, amount))| Payment {
+                id,
+                account,
+                inst,
+                amount,
+                at_ns,
+            });
         let payments: Vec<_> = payments.collect();
         if self.payments.len() < RECORD_MAX {
             self.payments.extend(&payments);
@@ -220,9 +222,18 @@ pub fn to_json(core: &Core, symbol: &dyn Fn(usize) -> String) -> Value {
             })
         })
         .collect();
+    let payments = record.payments.iter().map(|row| {
+        json!({
+            "venue": core.name, "api_key": core.key_name(row.account), "id": row.id,
+            "symbol": symbol(row.inst), "asset": core.engine.spec(row.inst).quote,
+            "amount": text::amount(row.amount), "at_ns": row.at_ns,
+        })
+    });
+    let payments: Vec<Value> = payments.collect();
     json!({
         "orders": orders,
         "fills": fills,
+        "funding": payments,
         "refused": refused,
         "requests_by_client_order_id": record.client_ids,
         "counts": record.counts(),

@@ -186,7 +186,9 @@ fn executions_positions_balances() {
     check("account_execution_fast", &[&fill("0")]);
     check(
         "account_execution_funding",
-        &["Funding 0 -0.0104 AssetId(1) id 255598177688378209704497992676927026162 at 1760000000470000000"],
+        &[
+            "Funding 0 -0.0104 AssetId(1) id 255598177688378209704497992676927026162 at 1760000000470000000",
+        ],
     );
     check(
         "account_execution_settle",

@@ -202,7 +202,10 @@ impl Session {
         if !self.is_rest_open || !futures.income.is_due(now) {
             return;
         }
-        if !self.limits.request(now.unix, Ask::Income.weight(self.product)) {
+        if !self
+            .limits
+            .request(now.unix, Ask::Income.weight(self.product))
+        {
             futures.income.failed(now);
             return;
         }

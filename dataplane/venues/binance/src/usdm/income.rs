@@ -99,11 +99,7 @@ pub(crate) fn on_income(
     result.map(|()| (rows, newest))
 }
 
-fn payment(
-    market: Market<'_>,
-    item: Value<'_>,
-    out: &mut impl Sink,
-) -> Result<u64, DecodeError> {
+fn payment(market: Market<'_>, item: Value<'_>, out: &mut impl Sink) -> Result<u64, DecodeError> {
     let venue_ns = millis(item, "time")?;
     if text(item, "incomeType") != "FUNDING_FEE" {
         out.event(&Event::Ignored("an income that is no funding"));

@@ -106,10 +106,15 @@ fn funding_is_asked_for_when_the_stream_tells_of_some() {
     let mut rig = ready_usdm(Keys::Ed25519);
     let (said, result) = rig.text(LINK_USER, 100, fixture("usdm_funding"));
     result.unwrap();
-    assert_eq!(said.events, ["Balance AssetId(2) free 122624.11345678 locked 0"]);
+    assert_eq!(
+        said.events,
+        ["Balance AssetId(2) free 122624.11345678 locked 0"]
+    );
     let is_income = |said: &Said| {
         let lines = said.requests.iter().map(|request| request.line.clone());
-        lines.filter(|line| line.contains("/fapi/v1/income")).collect::<Vec<_>>()
+        lines
+            .filter(|line| line.contains("/fapi/v1/income"))
+            .collect::<Vec<_>>()
     };
     let ask = |rig: &mut UsdmRig, ms| {
         let mut out = Said::default();
@@ -119,8 +124,16 @@ fn funding_is_asked_for_when_the_stream_tells_of_some() {
     assert!(ask(&mut rig, 5_099).is_empty(), "not listed yet");
     let asked = ask(&mut rig, 5_100);
     assert_eq!(asked.len(), 1);
-    assert!(asked[0].contains("incomeType=FUNDING_FEE&startTime="), "{asked:?}");
-    let (said, result) = rig.response(6_000, Ask::Income.tag(), 200, fixture("usdm_funding_income"));
+    assert!(
+        asked[0].contains("incomeType=FUNDING_FEE&startTime="),
+        "{asked:?}"
+    );
+    let (said, result) = rig.response(
+        6_000,
+        Ask::Income.tag(),
+        200,
+        fixture("usdm_funding_income"),
+    );
     result.unwrap();
     assert_eq!(
         said.events,
@@ -131,7 +144,9 @@ fn funding_is_asked_for_when_the_stream_tells_of_some() {
         ]
     );
     // The next question begins an hour before the newest known.
-    rig.text(LINK_USER, 7_000, fixture("usdm_funding")).1.unwrap();
+    rig.text(LINK_USER, 7_000, fixture("usdm_funding"))
+        .1
+        .unwrap();
     let asked = ask(&mut rig, 12_100);
     assert!(asked[0].contains("startTime=1759996800000&"), "{asked:?}");
     // Its answer is lost: again.
