@@ -17,7 +17,7 @@ pub struct Draw {
 pub fn draw() -> impl Strategy<Value = Draw> {
     let text = "[a-zé ]{0,20}";
     (
-        0usize..16,
+        0usize..17,
         any::<[u8; 8]>(),
         any::<[i64; 8]>(),
         any::<[i128; 5]>(),
@@ -204,6 +204,21 @@ impl Draw {
                 value: c,
                 who: Text::lossy(&self.text),
                 detail: Text::lossy(&self.text),
+            }),
+            15 => Entry::Funding(Funding {
+                strategy,
+                instrument,
+                venue,
+                payment: (self.small[6] & 1 == 0).then_some(TradeId(order_id.0)),
+                share: Notional(self.wide[1]),
+                sum: Notional(self.wide[2]),
+                amount: Decimal {
+                    mantissa: c,
+                    exponent: self.small[5] as i8,
+                },
+                asset: AssetId(self.small[4].into()),
+                mark: Price(d),
+                venue_ns: VenueNanos(b as u64),
             }),
             _ => Entry::Checkpoint(Checkpoint {
                 order: LiveOrder {
