@@ -306,6 +306,14 @@ pub fn event_json(
             "liquidity": fill.liquidity.name(),
             "venue_ns": fill.venue_ns.0,
         }),
+        Event::Funding(it) => json!({
+            "kind": "funding",
+            "symbol": symbol(it.instrument),
+            "id": order_id_text(OrderId(it.id.0)).as_str(),
+            "amount": decimal(it.amount),
+            "asset": name(it.asset),
+            "venue_ns": it.venue_ns.0,
+        }),
         Event::Balance(balance) => json!({
             "kind": "balance",
             "asset": name(balance.asset),

@@ -6,7 +6,8 @@
 use crate::rows::*;
 use crate::sql::{At, Numeric, Word};
 use dp_journal::entry::{
-    Checkpoint, Entry, OrderIntent, OrderUpdate, Position, Reconcile, ReconcileCause, StrategyCause,
+    Checkpoint, Entry, Funding, OrderIntent, OrderUpdate, Position, Reconcile, ReconcileCause,
+    StrategyCause,
 };
 use dp_journal::{Record, Tick, TickKind, entry};
 use dp_shm::Region;
@@ -102,6 +103,7 @@ pub(crate) struct Batch {
     pub events: Vec<EventRow>,
     pub fills: Vec<FillRow>,
     pub history: Vec<HistoryRow>,
+    pub payments: Vec<PaymentRow>,
     pub risk: Vec<RiskRow>,
     pub signals: Vec<SignalRow>,
     pub reconciliations: Vec<ReconciliationRow>,
@@ -109,6 +111,7 @@ pub(crate) struct Batch {
     pub ticks: Vec<TickRow>,
     orders: BTreeMap<ClientOrderId, (OrderRow, Qty)>,
     positions: BTreeMap<(InstrumentId, StrategyId), PositionRow>,
+    funding: BTreeMap<(InstrumentId, StrategyId), FundingRow>,
 }
 
 /// The instrument of a number that is no instrument's.
@@ -137,6 +140,7 @@ impl Batch {
             + self.events.len()
             + self.fills.len()
             + self.history.len()
+            + self.payments.len()
             + self.risk.len()
             + self.signals.len()
             + self.reconciliations.len()
@@ -148,6 +152,10 @@ impl Batch {
 
     pub fn positions(&self) -> Vec<PositionRow> {
         self.positions.values().cloned().collect()
+    }
+
+    pub fn funding(&self) -> Vec<FundingRow> {
+        self.funding.values().cloned().collect()
     }
 
     /// Takes one journal record.
@@ -176,6 +184,7 @@ impl Batch {
             }
             Entry::Fill(e) => self.fill(region, names, record, e),
             Entry::Position(e) => self.position(region, names, record, e),
+            Entry::Funding(e) => self.payment(region, names, record, e),
             Entry::Signal(e) => {
                 let it = names.instrument(region, VenueId(0), e.instrument);
                 self.signals.push(SignalRow {
@@ -409,6 +418,44 @@ impl Batch {
         });
     }
 
+    fn payment(&mut self, region: &Region, names: &mut Catalog, record: &Record, e: &Funding) {
+        let it = names.instrument(region, e.venue, e.instrument);
+        let latest = FundingRow {
+            venue: e.venue.name(),
+            symbol: Word(it.symbol),
+            strategy: holder(e.strategy),
+            funding: Numeric::notional(e.sum),
+            updated_at: record.at.into(),
+            event_epoch: i32::from(record.epoch.0),
+            event_seq: record.seq.cast_signed(),
+        };
+        // A sum written again is no payment.
+        if let Some(payment) = e.payment {
+            let asset = Some(e.asset)
+                .filter(|asset| *asset != AssetId::NONE)
+                .and_then(|asset| region.assets().get(asset));
+            self.payments.push(PaymentRow {
+                venue: latest.venue,
+                symbol: latest.symbol,
+                strategy: latest.strategy,
+                payment: names.trade_id(e.venue, payment),
+                share: Numeric::notional(e.share),
+                amount: Numeric::decimal(e.amount),
+                asset: asset.map(Word),
+                at: latest.updated_at,
+                venue_at: At::known(e.venue_ns.0),
+                epoch: latest.event_epoch,
+                lane: i16::from(record.lane.0),
+                seq: latest.event_seq,
+            });
+        }
+        let held = self.funding.entry((e.instrument, e.strategy));
+        let held = held.or_insert_with(|| latest.clone());
+        if (latest.event_epoch, latest.event_seq) > (held.event_epoch, held.event_seq) {
+            *held = latest;
+        }
+    }
+
     fn position(&mut self, region: &Region, names: &mut Catalog, record: &Record, e: &Position) {
         let it = names.instrument(region, e.venue, e.instrument);
         let row = HistoryRow {
@@ -426,11 +473,7 @@ impl Batch {
             mark: Numeric::price(&it, e.mark),
             fills: e.fills.cast_signed(),
             base_fees: Numeric::decimal(it.base_fee_decimal(e.base_fees)),
-            strategy: if e.strategy == StrategyId::NOBODY {
-                -1
-            } else {
-                i32::from(e.strategy.0)
-            },
+            strategy: holder(e.strategy),
         };
         let latest = PositionRow {
             venue: row.venue,
@@ -454,6 +497,15 @@ impl Batch {
         if (latest.event_epoch, latest.event_seq) > (held.event_epoch, held.event_seq) {
             *held = latest;
         }
+    }
+}
+
+/// A strategy's number in rows of what it holds; -1 is nobody's.
+fn holder(strategy: StrategyId) -> i32 {
+    if strategy == StrategyId::NOBODY {
+        -1
+    } else {
+        i32::from(strategy.0)
     }
 }
 

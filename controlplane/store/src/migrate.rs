@@ -35,6 +35,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     3 "strategy_positions",
     4 "reconciliations",
     5 "performance_metrics",
+    6 "funding",
 ];
 
 /// Key of the advisory lock: "spinlane" as a number.

@@ -64,6 +64,8 @@ pub struct PositionView {
     pub realised: String,
     /// Fees paid, quote units.
     pub fees: String,
+    /// Funding received, quote units; below 0 = paid.
+    pub funding: String,
     /// Executions.
     pub fills: i64,
     /// Fees taken out of what was bought, in the base asset.
@@ -121,11 +123,12 @@ pub struct TableCount {
 }
 
 /// Tables the drain fills.
-pub const TABLES: [&str; 6] = [
+pub const TABLES: [&str; 7] = [
     "orders",
     "order_events",
     "fills",
     "position_history",
+    "funding",
     "risk_events",
     "market_data_ticks",
 ];
@@ -206,8 +209,10 @@ impl Query {
             .query(
                 "select venue, symbol, trim_scale(sum(qty))::text, trim_scale(sum(cost))::text,
                         trim_scale(sum(realised))::text, trim_scale(sum(fees))::text,
-                        sum(fills)::bigint, trim_scale(sum(base_fees))::text
-                   from positions group by venue, symbol order by venue, symbol",
+                        sum(fills)::bigint, trim_scale(sum(base_fees))::text,
+                        trim_scale(coalesce((select sum(f.funding) from position_funding f
+                          where f.venue = p.venue and f.symbol = p.symbol), 0))::text
+                   from positions p group by venue, symbol order by venue, symbol",
                 &[],
             )
             .await?;
@@ -270,6 +275,7 @@ fn position(row: &Row) -> PositionView {
         fees: row.get(5),
         fills: row.get(6),
         base_fees: row.get(7),
+        funding: row.get(8),
     }
 }
 

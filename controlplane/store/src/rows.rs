@@ -76,6 +76,13 @@ const NEWER_POSITION: Option<&str> = Some(
      where (excluded.event_epoch, excluded.event_seq) > (t.event_epoch, t.event_seq)",
 );
 
+const NEWER_FUNDING: Option<&str> = Some(
+    "on conflict (venue, symbol, strategy) do update set
+       funding = excluded.funding, updated_at = excluded.updated_at,
+       event_epoch = excluded.event_epoch, event_seq = excluded.event_seq
+     where (excluded.event_epoch, excluded.event_seq) > (t.event_epoch, t.event_seq)",
+);
+
 row! {
     /// A run of a lane.
     EpochRow, "epochs", ONCE, {
@@ -194,6 +201,37 @@ row! {
         event_epoch: i32 => INT4,
         event_seq: i64 => INT8,
         strategy: i32 => INT4,
+    }
+}
+
+row! {
+    /// A strategy's share of a funding payment.
+    PaymentRow, "funding", ONCE, {
+        venue: &'static str => TEXT,
+        symbol: Word<31> => TEXT,
+        strategy: i32 => INT4,
+        payment: Word<40> => TEXT,
+        share: Numeric => NUMERIC,
+        amount: Numeric => NUMERIC,
+        asset: Option<Word<15>> => TEXT,
+        at: At => TIMESTAMPTZ,
+        venue_at: Option<At> => TIMESTAMPTZ,
+        epoch: i32 => INT4,
+        lane: i16 => INT2,
+        seq: i64 => INT8,
+    }
+}
+
+row! {
+    /// What a strategy's funding comes to after a batch.
+    FundingRow, "position_funding", NEWER_FUNDING, {
+        venue: &'static str => TEXT,
+        symbol: Word<31> => TEXT,
+        strategy: i32 => INT4,
+        funding: Numeric => NUMERIC,
+        updated_at: At => TIMESTAMPTZ,
+        event_epoch: i32 => INT4,
+        event_seq: i64 => INT8,
     }
 }
 

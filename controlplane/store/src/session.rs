@@ -72,6 +72,8 @@ impl Session {
         session.stage::<FillRow>().await?;
         session.stage::<HistoryRow>().await?;
         session.stage::<PositionRow>().await?;
+        session.stage::<PaymentRow>().await?;
+        session.stage::<FundingRow>().await?;
         session.stage::<RiskRow>().await?;
         session.stage::<ReconciliationRow>().await?;
         session.stage::<SignalRow>().await?;
@@ -121,6 +123,8 @@ impl Session {
         rows += into.rows(&batch.fills).await?;
         rows += into.rows(&batch.history).await?;
         into.rows(&batch.positions()).await?;
+        rows += into.rows(&batch.payments).await?;
+        into.rows(&batch.funding()).await?;
         rows += into.rows(&batch.risk).await?;
         rows += into.rows(&batch.reconciliations).await?;
         rows += into.rows(&batch.signals).await?;

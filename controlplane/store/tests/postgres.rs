@@ -224,6 +224,14 @@ async fn draining_twice_is_draining_once() {
     assert_eq!(before.orders, 600);
     assert_eq!(before.fills, 200, "every third order of both lanes");
     assert_eq!(before.ticks, 100);
+    // A payment of three, a third of it the strategy's, for every third order; a sum told again is no payment.
+    let funding = "select string_agg(distinct concat_ws(' ', venue, strategy, trim_scale(share), trim_scale(amount)), ', ')
+                     from funding";
+    assert_eq!(text(&client, funding).await, "binance 0 1 -3, okx 0 1 -3");
+    assert_eq!(
+        text(&client, "select count(*)::text from funding").await,
+        "200"
+    );
 
     // Killed between commit and cursor: everything is told again.
     for view in node.region.lanes() {
@@ -388,6 +396,7 @@ async fn picture(client: &Client) -> Picture {
         "order_events",
         "fills",
         "position_history",
+        "funding",
         "risk_events",
         "strategy_signals",
     ] {
@@ -395,7 +404,8 @@ async fn picture(client: &Client) -> Picture {
     }
     let hash = "select md5(string_agg(o::text, ';' order by client_order_id)) ||
                   (select md5(string_agg(f::text, ';' order by trade_id)) from fills f) ||
-                  (select md5(string_agg(p::text, ';' order by venue)) from positions p) from orders o";
+                  (select md5(string_agg(p::text, ';' order by venue)) from positions p) ||
+                  (select md5(string_agg(p::text, ';' order by venue)) from position_funding p) from orders o";
     Picture {
         orders: count("orders").await,
         fills: count("fills").await,

@@ -185,6 +185,32 @@ pub struct Position {
     pub base_fees: i64,
 }
 
+/// A strategy's share of a funding payment and what its funding comes to, absolute. The shares of a payment are published
+/// together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Funding {
+    /// Whose; [`StrategyId::NOBODY`]: paid while nobody held any.
+    pub strategy: StrategyId,
+    /// What.
+    pub instrument: InstrumentId,
+    /// Where.
+    pub venue: VenueId,
+    /// Which payment; `None`: none, the sum is written again lest it leave the ring.
+    pub payment: Option<TradeId>,
+    /// The share, quote units; below 0 = paid.
+    pub share: Notional,
+    /// All shares so far.
+    pub sum: Notional,
+    /// The whole payment, in `asset`.
+    pub amount: Decimal,
+    /// What it was paid in.
+    pub asset: AssetId,
+    /// What the position is valued at, increments.
+    pub mark: Price,
+    /// Venue time, 0 = none.
+    pub venue_ns: VenueNanos,
+}
+
 /// In a [`Risk`] of a venue, or of everything, beyond one instrument.
 pub const NO_INSTRUMENT: InstrumentId = InstrumentId(u32::MAX);
 
@@ -612,6 +638,7 @@ pub enum Entry {
     Halt(Halt),
     Equity(Equity),
     Balance(Balance),
+    Funding(Funding),
 }
 
 impl Entry {
@@ -644,6 +671,7 @@ impl Entry {
             Self::Halt(_) => "halt",
             Self::Equity(_) => "equity",
             Self::Balance(_) => "balance",
+            Self::Funding(_) => "funding",
         }
     }
 }

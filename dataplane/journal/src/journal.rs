@@ -16,6 +16,9 @@ pub struct Journal<'r> {
 }
 
 impl<'r> Journal<'r> {
+    /// Most entries of one list.
+    pub const LIST_MAX: usize = LogWriter::<'r, RECORD_WORDS>::APPEND_MAX;
+
     /// Takes over a lane's ring for one run. An eighth of it is kept for what cannot wait: cancels,
     /// reports, fills ([`Entry::leaves_reserve`]).
     pub fn new(ring: LogWriter<'r, RECORD_WORDS>, lane: LaneId, epoch: Epoch) -> Self {
@@ -77,6 +80,25 @@ impl<'r> Journal<'r> {
             record.encode()
         });
         self.ring.append(&records, reserve)
+    }
+
+    /// As [`Journal::publish_all`], of a list that is no wish; [`Full`] too beyond [`Journal::LIST_MAX`] of them.
+    pub fn publish_list(&mut self, now: UnixNanos, entries: &[Entry]) -> Result<u64, Full> {
+        let mut records = [[0; RECORD_WORDS]; Self::LIST_MAX];
+        let mut seq = self.ring.next_seq();
+        for (words, entry) in records.iter_mut().zip(entries) {
+            let record = Record {
+                seq,
+                epoch: self.epoch,
+                lane: self.lane,
+                at: now,
+                entry: *entry,
+            };
+            *words = record.encode();
+            seq = seq.wrapping_add(1);
+        }
+        let list = records.get(..entries.len()).ok_or(Full)?;
+        self.ring.append_list(list, 0)
     }
 
     /// Whether live orders have to be published again ([`crate::entry::Checkpoint`], each of them) lest

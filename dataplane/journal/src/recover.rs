@@ -5,7 +5,8 @@
 //!           ─▶ positions       the last Position record of each strategy, or the region's line where that is newer
 //!           ─▶ halts, equity   what is halted still, and what losses are counted from
 //!           ─▶ balances        the region's lines, where no fill was journaled after them
-//!           ─▶ seen trades     so that a fill told again by the venue is not counted twice
+//!           ─▶ funding         what the last Funding record of each strategy says, beside its position
+//!           ─▶ seen trades     so that a fill told again by the venue is not counted twice, nor a funding payment
 //!           ─▶ last sequences  of records and of client order ids
 //! ```
 //!
@@ -13,7 +14,7 @@
 //! is now only the venue knows; the lane asks, and never sends it again.
 
 use crate::codec::Record;
-use crate::entry::{Checkpoint, Entry, Equity, Halt, OrderIntent, OrderUpdate, Position};
+use crate::entry::{Checkpoint, Entry, Equity, Funding, Halt, OrderIntent, OrderUpdate, Position};
 use crate::journal::{ReadItem, Reader};
 use dp_shm::{BalanceLine, BalanceState, PositionLine, PositionState, Region};
 use dp_types::{
@@ -24,6 +25,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Executions remembered, the newest. A venue that tells fills again does so within minutes.
 pub const SEEN_TRADES_MAX: usize = 65_536;
+
+/// Funding payments remembered, the newest.
+pub const SEEN_PAYMENTS_MAX: usize = 16_384;
 
 /// An order that was not final, or not all of whose fills were counted, when its lane ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +167,8 @@ pub struct Recovered {
     pub balances: BTreeMap<(VenueId, AssetId), BalanceState>,
     /// Executions already counted, oldest first, at most [`SEEN_TRADES_MAX`].
     pub seen_trades: VecDeque<(VenueId, InstrumentId, TradeId)>,
+    /// Funding payments already booked, oldest first, at most [`SEEN_PAYMENTS_MAX`].
+    pub seen_payments: VecDeque<(VenueId, InstrumentId, TradeId)>,
     /// Highest client order sequence, by epoch.
     pub client_sequences: BTreeMap<Epoch, u32>,
     /// Places that held no record.
@@ -230,11 +236,14 @@ impl Recovered {
                 }
             }
             Entry::Position(e) => {
-                let part = position(e, record);
-                self.parts.insert((e.instrument, e.strategy), part);
+                let mut part = position(e, record);
+                let held = self.parts.entry((e.instrument, e.strategy)).or_default();
+                part.funding = held.funding;
+                *held = part;
                 let sum = self.sum_of(e.instrument);
                 self.positions.insert(e.instrument, sum);
             }
+            Entry::Funding(e) => self.funding(e, record),
             Entry::Halt(e) => {
                 let place = (e.venue, e.instrument);
                 if e.is_halted {
@@ -256,6 +265,25 @@ impl Recovered {
             | Entry::NodeLimit(_)
             | Entry::Balance(_)
             | Entry::Strategy(_) => {}
+        }
+    }
+
+    fn funding(&mut self, e: &Funding, record: &Record) {
+        let part = self.parts.entry((e.instrument, e.strategy)).or_default();
+        (part.funding, part.mark) = (e.sum, e.mark);
+        (part.lane, part.updated) = (record.lane, record.at);
+        part.journal_seq = record.seq.saturating_add(1);
+        let sum = self.sum_of(e.instrument);
+        self.positions.insert(e.instrument, sum);
+        let Some(payment) = e.payment.map(|id| (e.venue, e.instrument, id)) else {
+            return;
+        };
+        // Its shares stand side by side.
+        if self.seen_payments.back() != Some(&payment) {
+            self.seen_payments.push_back(payment);
+            if self.seen_payments.len() > SEEN_PAYMENTS_MAX {
+                self.seen_payments.pop_front();
+            }
         }
     }
 
@@ -296,6 +324,7 @@ impl Recovered {
                 cost: Notional(rest(total.cost.0, held.cost.0)),
                 realised: Notional(rest(total.realised.0, held.realised.0)),
                 fees: Notional(rest(total.fees.0, held.fees.0)),
+                funding: Notional(rest(total.funding.0, held.funding.0)),
                 fills: total.fills.saturating_sub(held.fills),
                 base_fees,
                 unrealised: Notional(0),
@@ -303,7 +332,7 @@ impl Recovered {
             };
             let is_whole = qty == 0
                 && base_fees == 0
-                && [beyond.cost, beyond.realised, beyond.fees] == [Notional(0); 3];
+                && [beyond.cost, beyond.realised, beyond.fees, beyond.funding] == [Notional(0); 4];
             if !is_whole {
                 let nobody = self.parts.entry((id, StrategyId::NOBODY)).or_default();
                 let before = *nobody;
@@ -380,6 +409,7 @@ fn add(sum: &mut PositionState, part: &PositionState) {
         (&mut sum.realised, part.realised),
         (&mut sum.unrealised, part.unrealised),
         (&mut sum.fees, part.fees),
+        (&mut sum.funding, part.funding),
     ] {
         sum.0 = sum.0.saturating_add(part.0);
     }
@@ -392,6 +422,7 @@ fn position(e: &Position, record: &Record) -> PositionState {
         realised: e.realised,
         unrealised: e.unrealised,
         fees: e.fees,
+        funding: Notional(0),
         fills: e.fills,
         base_fees: e.base_fees,
         mark: e.mark,

@@ -275,7 +275,7 @@ impl Desk for Paper<'_> {
         self.settle(now);
         match event {
             // Of the venue's, about nothing of ours.
-            Event::Order(_) | Event::Fill(_) | Event::Ack(_) => return true,
+            Event::Order(_) | Event::Fill(_) | Event::Ack(_) | Event::Funding(_) => return true,
             Event::Trade(trade) if feed == 0 => self.traded(trade),
             _ => {}
         }

@@ -96,7 +96,8 @@ impl<D: Desk> Sink for LaneSink<'_, D> {
     fn event(&mut self, event: &Event<'_>) {
         match event {
             Event::Control(control) => self.control(*control),
-            Event::Order(_) | Event::Fill(_) | Event::Ack(_) if self.feed > 0 => {}
+            Event::Order(_) | Event::Fill(_) | Event::Ack(_) | Event::Funding(_)
+                if self.feed > 0 => {}
             event => {
                 if !self.desk.event(self.feed, event, self.now, self.since) {
                     self.outbox.reconnect(ORDERS, "the engine's ring is full");

@@ -3,7 +3,7 @@
 //! One writer: the lane's thread. Nothing here decides anything.
 
 use crate::inputs::{Recorder, Tap};
-use dp_journal::entry::{Fill, OrderUpdate, Position as PositionEntry};
+use dp_journal::entry::{Fill, Funding as FundingEntry, OrderUpdate, Position as PositionEntry};
 use dp_journal::{Entry, Journal, Tick, TickKind};
 use dp_oms::{Change, Position};
 use dp_shm::twin::Words as _;
@@ -16,8 +16,8 @@ use dp_shm::{
 use dp_shm::{Producer, VenueStatus};
 use dp_transport::tsc;
 use dp_types::{
-    Epoch, FillReport, Instrument, InstrumentId, LaneId, Notional, Now, Price, Qty, StrategyId,
-    TradeMsg, Tsc, UnixNanos, VenueId,
+    AssetId, Decimal, Epoch, FillReport, Instrument, InstrumentId, LaneId, Notional, Now, Price,
+    Qty, StrategyId, TradeMsg, Tsc, UnixNanos, VenueId, VenueNanos,
 };
 
 /// Handles into the region of one lane.
@@ -226,6 +226,26 @@ impl<'r> Wall<'r> {
         self.fact(now, &fill_entry(order, report, price, qty));
     }
 
+    /// A funding payment was booked: its shares, all or none as far as they fit one publication.
+    pub fn funded(&mut self, now: UnixNanos, shares: &[Entry]) {
+        let result = match self.tap.ask() {
+            Some(true) => Ok(()),
+            Some(false) => Err(Full),
+            None => self.journal.publish_list(now, shares).map(drop),
+        };
+        match result {
+            Ok(()) => {
+                for share in shares {
+                    self.tap.published(self.lane, now, &[share]);
+                }
+            }
+            Err(Full) => {
+                self.tap.refused();
+                self.fell_behind();
+            }
+        }
+    }
+
     /// What a strategy holds, by an earlier run's word or a venue's.
     pub fn take_part(
         &mut self,
@@ -236,6 +256,9 @@ impl<'r> Wall<'r> {
     ) {
         let place = (instrument.id, strategy);
         self.fact(now, &position_entry(place, instrument.venue, state));
+        if state.funding.0 != 0 {
+            self.fact(now, &funding_entry(place, instrument.venue, state));
+        }
         self.show_part(place, *state);
     }
 
@@ -390,6 +413,26 @@ pub fn position_entry(
     })
 }
 
+/// What a strategy's funding comes to, for the journal: no payment.
+pub fn funding_entry(
+    (instrument, strategy): (InstrumentId, StrategyId),
+    venue: VenueId,
+    state: &PositionState,
+) -> Entry {
+    Entry::Funding(FundingEntry {
+        strategy,
+        instrument,
+        venue,
+        payment: None,
+        share: Notional(0),
+        sum: state.funding,
+        amount: Decimal::default(),
+        asset: AssetId::NONE,
+        mark: state.mark,
+        venue_ns: VenueNanos(0),
+    })
+}
+
 /// A position as shared memory and the journal hold it.
 pub fn position_state(
     instrument: &Instrument,
@@ -403,6 +446,7 @@ pub fn position_state(
         realised: position.realised,
         unrealised: position.unrealised(instrument, mark).unwrap_or(Notional(0)),
         fees: position.fees,
+        funding: position.funding,
         fills: position.fills,
         base_fees: position.base_fees,
         mark,

@@ -5,9 +5,22 @@
 //! ```
 //! One strategy long and another short are flat altogether, and each of them still has its own profit. The sums keep the
 //! identity of [`Position`] (realised + unrealised == value at mark − cash paid), since every part does.
+//!
+//! A funding payment is of the position that the venue sees, which is the total: each part has its share of it, as its
+//! quantity is to the total's (a short part of a long total pays what the long ones get beyond the venue's payment), cut
+//! towards zero; what is left of the cutting goes to the part opened first that holds any. While the total is flat a
+//! payment is nobody's.
 
-use crate::position::{Fee, Position, PositionFault};
-use dp_types::{Instrument, InstrumentId, Notional, Price, Qty, Side, StrategyId};
+use crate::position::{Fee, Position, PositionFault, share};
+use crate::seen::Seen;
+use dp_types::{
+    ClientOrderId, Instrument, InstrumentId, Notional, Price, Qty, Side, StrategyId, TradeId,
+};
+
+/// Funding payments remembered, the newest: of 64 instruments, hourly, a week and more.
+const PAYMENTS_MAX: usize = 16_384;
+/// Beyond this a sum of funding is not booked: what cutting leaves over still fits above it.
+const FUNDING_MAX: i128 = i128::MAX / 4;
 
 /// One instrument.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +42,8 @@ pub struct Booked {
 #[derive(Debug)]
 pub struct Ledger {
     lines: Box<[Line]>,
+    /// Funding payments booked.
+    paid: Seen,
 }
 
 impl Ledger {
@@ -36,6 +51,7 @@ impl Ledger {
     pub fn new(instruments: usize) -> Self {
         Self {
             lines: vec![Line::default(); instruments].into_boxed_slice(),
+            paid: Seen::new(PAYMENTS_MAX),
         }
     }
 
@@ -107,6 +123,49 @@ impl Ledger {
         })
     }
 
+    /// Books a funding payment, by shares: `booked` is told each of them, what it comes to in quote units, and the part
+    /// after it. False: it was booked before.
+    ///
+    /// Errors: [`PositionFault`]; nothing changed.
+    pub fn fund(
+        &mut self,
+        instrument: InstrumentId,
+        payment: TradeId,
+        amount: Notional,
+        mut booked: impl FnMut(StrategyId, Notional, &Position),
+    ) -> Result<bool, PositionFault> {
+        let key = (instrument, payment, ClientOrderId(0));
+        if self.paid.has(&key) {
+            return Ok(false);
+        }
+        if self.total(instrument).qty.0 == 0 {
+            self.open(instrument, StrategyId::NOBODY);
+        }
+        let nowhere = PositionFault::NoLine(instrument.0);
+        let line = self.lines.get_mut(instrument.0 as usize).ok_or(nowhere)?;
+        let mut left = line.left_over(amount).ok_or(PositionFault::Overflow)?;
+        let net = line.total.qty;
+        for (strategy, part) in &mut line.parts {
+            let share = share_of(*strategy, part.qty, net, amount);
+            let mut share = share.ok_or(PositionFault::Overflow)?;
+            if part.qty.0 != 0 {
+                share.0 += core::mem::take(&mut left);
+            }
+            if share.0 != 0 {
+                part.funding.0 += share.0;
+                booked(*strategy, share, part);
+            }
+        }
+        line.total.funding.0 += amount.0;
+        self.paid.insert(key);
+        Ok(true)
+    }
+
+    /// Remembers a funding payment booked by an earlier run.
+    pub fn adopt_payment(&mut self, instrument: InstrumentId, payment: TradeId) {
+        self.paid.insert((instrument, payment, ClientOrderId(0)));
+    }
+
     fn change(
         &mut self,
         instrument: InstrumentId,
@@ -123,6 +182,33 @@ impl Ledger {
         (*held, line.total) = (part, total);
         Ok(Booked { part, total })
     }
+}
+
+impl Line {
+    /// What of a payment the cutting leaves over: less than one a part. `None` when a number would leave the range.
+    fn left_over(&self, amount: Notional) -> Option<i128> {
+        let is_within = |sum: i128| (-FUNDING_MAX..=FUNDING_MAX).contains(&sum).then_some(sum);
+        is_within(self.total.funding.0.checked_add(amount.0)?)?;
+        let mut left = amount.0;
+        for (strategy, part) in &self.parts {
+            let share = share_of(*strategy, part.qty, self.total.qty, amount)?;
+            is_within(part.funding.0.checked_add(share.0)?)?;
+            left = left.checked_sub(share.0)?;
+        }
+        Some(left)
+    }
+}
+
+/// What of a payment for `net` is that of a strategy holding `qty` of it, cut towards zero.
+fn share_of(strategy: StrategyId, qty: Qty, net: Qty, amount: Notional) -> Option<Notional> {
+    if net.0 == 0 {
+        let is_nobody = strategy == StrategyId::NOBODY;
+        return Some(if is_nobody { amount } else { Notional(0) });
+    }
+    let (held, of) = (qty.0.unsigned_abs(), net.0.unsigned_abs());
+    let cut = share(amount.0, held.into(), of.into())?;
+    cut.checked_mul(i128::from(qty.0.signum() * net.0.signum()))
+        .map(Notional)
 }
 
 impl Position {
@@ -144,6 +230,7 @@ impl Position {
                 .saturating_sub(before.fills)
                 .saturating_add(after.fills),
             base_fees: number(self.base_fees, before.base_fees, after.base_fees)?,
+            funding: money(self.funding, before.funding, after.funding)?,
         })
     }
 }
@@ -235,7 +322,118 @@ mod tests {
         );
     }
 
+    fn pay(ledger: &mut Ledger, id: u128, amount: i128) -> Result<bool, PositionFault> {
+        ledger.fund(InstrumentId(0), TradeId(id), Notional(amount), |_, _, _| {})
+    }
+
+    fn funding(ledger: &Ledger, strategy: StrategyId) -> i128 {
+        ledger.part(InstrumentId(0), strategy).funding.0
+    }
+
+    /// Worked by hand: 100 for 3 long of one, 1 short of another, 1 long of a third: 3, -1 and 1 of 3 parts of it.
+    #[test]
+    fn a_payment_is_shared_by_what_each_holds_and_booked_once() {
+        let mut ledger = Ledger::new(1);
+        fill(&mut ledger, 0, Side::Buy, 100, 3);
+        fill(&mut ledger, 1, Side::Sell, 100, 1);
+        fill(&mut ledger, 2, Side::Buy, 100, 1);
+        let mut told = Vec::new();
+        let paid = ledger.fund(InstrumentId(0), TradeId(7), Notional(100), |who, it, _| {
+            told.push((who.0, it.0));
+        });
+        assert_eq!(paid, Ok(true));
+        assert_eq!(told, [(0, 101 - 1), (1, -33), (2, 33)], "cut towards zero");
+        assert_eq!(pay(&mut ledger, 7, 100), Ok(false), "told again");
+        // -100: -100, +33, -33. 101: 101, -33 (cut), 33 (cut): nothing over. 2: 2 and twice 0.
+        for (id, amount, shares) in [
+            (8, -100, [-100, 33, -33]),
+            (9, 101, [101, -33, 33]),
+            (10, 2, [2, 0, 0]),
+        ] {
+            let before = [0, 1, 2].map(|at| funding(&ledger, StrategyId(at)));
+            assert_eq!(pay(&mut ledger, id, amount), Ok(true));
+            let after = [0, 1, 2].map(|at| funding(&ledger, StrategyId(at)));
+            assert_eq!(
+                [0, 1, 2].map(|at| after[at] - before[at]),
+                shares,
+                "{amount}"
+            );
+        }
+        assert_eq!(ledger.total(InstrumentId(0)).funding, Notional(103));
+    }
+
+    #[test]
+    fn what_the_cutting_leaves_is_the_first_holders_and_a_flat_totals_is_nobodys() {
+        let mut ledger = Ledger::new(1);
+        ledger.open(InstrumentId(0), StrategyId(5));
+        for strategy in 0..3 {
+            fill(&mut ledger, strategy, Side::Sell, 100, 1);
+        }
+        assert_eq!(pay(&mut ledger, 1, -11), Ok(true));
+        let shares = [5, 0, 1, 2].map(|at| funding(&ledger, StrategyId(at)));
+        assert_eq!(shares, [0, -5, -3, -3], "the first opened holds none");
+        fill(&mut ledger, 5, Side::Buy, 100, 3);
+        assert_eq!(pay(&mut ledger, 2, 11), Ok(true));
+        assert_eq!(funding(&ledger, StrategyId::NOBODY), 11);
+        assert_eq!(ledger.total(InstrumentId(0)).funding, Notional(0));
+        let mut later = Ledger::new(1);
+        later.adopt_payment(InstrumentId(0), TradeId(2));
+        assert_eq!(pay(&mut later, 2, 11), Ok(false), "of an earlier run");
+    }
+
+    #[test]
+    fn a_payment_that_does_not_fit_changes_nothing() {
+        let mut ledger = Ledger::new(1);
+        fill(&mut ledger, 0, Side::Buy, 1, 2);
+        fill(&mut ledger, 1, Side::Sell, 1, 1);
+        assert_eq!(
+            pay(&mut ledger, 1, FUNDING_MAX),
+            Err(PositionFault::Overflow),
+            "twice that is the first's"
+        );
+        assert_eq!(pay(&mut ledger, 1, i128::MIN), Err(PositionFault::Overflow));
+        assert_eq!(ledger.total(InstrumentId(0)).funding, Notional(0));
+        assert_eq!(funding(&ledger, StrategyId(1)), 0);
+        assert_eq!(
+            pay(&mut ledger, 1, FUNDING_MAX / 4),
+            Ok(true),
+            "and is not taken for booked"
+        );
+        let nowhere = ledger.fund(InstrumentId(1), TradeId(1), Notional(1), |_, _, _| {});
+        assert_eq!(nowhere, Err(PositionFault::NoLine(1)));
+    }
+
     proptest! {
+        /// Whatever is held: every payment is the parts' to the last unit, and each has its share but for what is cut.
+        #[test]
+        fn payments_are_the_sum_of_their_shares(
+            held in proptest::collection::vec(-1_000i64..1_000, 1..6),
+            amounts in proptest::collection::vec(-1i128 << 80..1 << 80, 1..8)
+        ) {
+            let mut ledger = Ledger::new(1);
+            for (at, qty) in held.iter().enumerate().filter(|(_, qty)| **qty != 0) {
+                let side = if *qty > 0 { Side::Buy } else { Side::Sell };
+                fill(&mut ledger, at as u16, side, 1, qty.abs());
+            }
+            let net: i64 = held.iter().sum();
+            for (id, amount) in amounts.iter().enumerate() {
+                let mut shares = Vec::new();
+                let told = ledger.fund(InstrumentId(0), TradeId(id as u128), Notional(*amount), |who, it, _| {
+                    shares.push((who, it.0));
+                });
+                prop_assert_eq!(told, Ok(true));
+                prop_assert_eq!(shares.iter().map(|it| it.1).sum::<i128>(), *amount);
+                for (who, it) in shares.iter().filter(|it| it.0 != StrategyId::NOBODY) {
+                    let qty = i128::from(held[usize::from(who.0)]);
+                    let over = (it * i128::from(net) - amount * qty).abs();
+                    prop_assert!(over < i128::from(net.abs()) * held.len() as i128);
+                }
+            }
+            let sum: i128 = ledger.parts(InstrumentId(0)).map(|(_, part)| part.funding.0).sum();
+            prop_assert_eq!(sum, ledger.total(InstrumentId(0)).funding.0);
+            prop_assert_eq!(sum, amounts.iter().sum::<i128>());
+        }
+
         /// The total is the sum of the parts, and its P&L at any mark is value at mark less cash paid.
         #[test]
         fn totals_are_sums(

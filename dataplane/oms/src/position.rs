@@ -38,6 +38,8 @@ pub struct Position {
     /// Fees taken out of what was bought, in [`BASE_FEE_PARTS`]ths of an increment. Their worth is in `fees`;
     /// `qty` is what was traded.
     pub base_fees: i64,
+    /// Funding received, quote units (paid: below 0). Beside `realised`, as fees are.
+    pub funding: Notional,
 }
 
 /// What a fill cost.
@@ -84,6 +86,11 @@ impl Position {
         Qty(self.qty.0.saturating_add(given_back))
     }
 
+    /// Whether nothing was ever booked here.
+    pub const fn is_untouched(&self) -> bool {
+        self.fills == 0 && self.funding.0 == 0
+    }
+
     fn after(&self, side: Side, qty: Qty, value: Notional, fee: Fee) -> Option<Self> {
         let signed = qty.0.checked_mul(side.sign())?;
         let value = value.0.checked_mul(i128::from(side.sign()))?;
@@ -125,7 +132,7 @@ impl Position {
 }
 
 /// `whole` x `part` / `of`, rounded towards zero, for `0 < part <= of < 2^64`: by quotient and remainder,
-/// because the plain product leaves an `i128` at positions that can be held.
+/// because the plain product leaves an `i128` at positions that can be held. Right beyond `of` too, while it fits.
 pub(crate) fn share(whole: i128, part: i128, of: i128) -> Option<i128> {
     let (quotient, remainder) = (whole.checked_div(of)?, whole.checked_rem(of)?);
     quotient

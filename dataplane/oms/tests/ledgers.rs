@@ -1,8 +1,10 @@
 //! P&L by hand: average cost and first in, first out, after each fill of a committed ledger. Money in whole quote units.
 
-use dp_oms::{Fee, Lots, Position};
+use dp_oms::{Fee, Ledger, Lots, Position};
 use dp_types::Side::{Buy, Sell};
-use dp_types::{Notional, Qty, Side};
+use dp_types::{
+    Instrument, InstrumentId, Notional, Price, Qty, Side, StrategyId, Text, TradeId, VenueId,
+};
 
 const ONE: i128 = 1_000_000_000_000;
 
@@ -86,4 +88,50 @@ fn holds(name: &str, ledger: &[Row]) {
 fn both_ways_equal_the_ledger() {
     holds("round", &ROUND);
     holds("parts", &PARTS);
+}
+
+/// Three strategies in one perpetual, and what an hour's funding leaves each: before it, what they trade; the payment, in
+/// millionths of a quote unit; each one's funding after it, and nobody's.
+type Hour = (&'static [(u16, Side, i64)], i128, [i128; 4]);
+
+const HOURS: [Hour; 7] = [
+    // 10 of 10 long: all of it.
+    (&[(0, Buy, 10)], -600, [-600, 0, 0, 0]),
+    // 10 and 5 of 15: two thirds, one third.
+    (&[(1, Buy, 5)], -900, [-1_200, -300, 0, 0]),
+    // 10, 5 and -3 of 12: 10/12, 5/12 and -3/12 of -1,200.
+    (&[(2, Sell, 3)], -1_200, [-2_200, -800, 300, 0]),
+    // Received: the same parts of 600.
+    (&[], 600, [-1_700, -550, 150, 0]),
+    // 10, 5 and -15: the venue sees none of it, so what it pays is nobody's.
+    (&[(2, Sell, 12)], 40, [-1_700, -550, 150, 40]),
+    // 0, 5 and -15 of -10: the payment times 0, -1/2 and 3/2.
+    (&[(0, Sell, 10)], 100, [-1_700, -600, 300, 40]),
+    // All flat again: told late.
+    (&[(1, Sell, 5), (2, Buy, 15)], -7, [-1_700, -600, 300, 33]),
+];
+
+#[test]
+fn funding_equals_the_ledger_and_is_no_part_of_what_was_traded() {
+    let it = Instrument::bare(InstrumentId(0), VenueId::BYBIT, Text::EMPTY, 0, 0);
+    let micro = |units: i128| Notional(units * ONE / 1_000_000);
+    let mut ledger = Ledger::new(1);
+    for (hour, (fills, payment, after)) in HOURS.iter().enumerate() {
+        for (strategy, side, qty) in *fills {
+            let numbers = (Price(100), Qty(*qty));
+            ledger
+                .book(&it, StrategyId(*strategy), *side, numbers, Notional(0))
+                .unwrap();
+        }
+        let id = TradeId(hour as u128 + 1);
+        let pay = |ledger: &mut Ledger| ledger.fund(it.id, id, micro(*payment), |_, _, _| {});
+        assert_eq!(pay(&mut ledger), Ok(true), "hour {hour}");
+        assert_eq!(pay(&mut ledger), Ok(false), "hour {hour}, told again");
+        let holders = [0, 1, 2, StrategyId::NOBODY.0].map(StrategyId);
+        let funding = holders.map(|holder| ledger.part(it.id, holder).funding);
+        assert_eq!(funding, after.map(micro), "hour {hour}");
+        let total = ledger.total(it.id);
+        assert_eq!(total.funding, micro(after.iter().sum()), "hour {hour}");
+        assert_eq!(total.realised, Notional(0), "hour {hour}: all at one price");
+    }
 }

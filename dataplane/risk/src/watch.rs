@@ -4,7 +4,7 @@
 //! person resets it: a loss does not become smaller because somebody waits.
 //!
 //! ```text
-//!   equity (realised + unrealised − fees)  → loss of the day, drawdown from the highest
+//!   equity (realised + unrealised + funding − fees)  → loss of the day, drawdown from the highest
 //!   answers of venues                      → share of refusals among the last so many
 //!   mid prices                             → furthest move within so much time
 //! ```

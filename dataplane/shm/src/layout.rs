@@ -430,7 +430,7 @@ const _: () = {
     assert!(offset_of!(LaneHead, tick_head) == 128 && offset_of!(LaneHead, counters) == 512);
     assert!(size_of::<Slot<TICK_WORDS>>() == 64 && size_of::<Slot<COMMAND_WORDS>>() == 64);
     assert!(size_of::<Slot<RECORD_WORDS>>() == 128);
-    assert!(size_of::<PositionLine>() == 256 && size_of::<BookLine>() == 192);
+    assert!(size_of::<PositionLine>() == 320 && size_of::<BookLine>() == 192);
     assert!(size_of::<InstrumentLine>() == 320 && size_of::<AssetLine>() == 64);
     assert!(size_of::<VenueLine>() == 192);
     assert!(size_of::<RiskLine>() == 512 && size_of::<PartLine>() == 320);

@@ -7,7 +7,7 @@ use crate::twin::{Twin, Words, join, split};
 use dp_types::{LaneId, Level, Notional, Price, Qty, UnixNanos, VenueId, VenueNanos};
 
 /// One instrument's position. Read it with [`Twin::read`], write it with [`Twin::write`].
-pub type PositionLine = Twin<PositionState, 15>;
+pub type PositionLine = Twin<PositionState, 17>;
 /// One instrument's best levels. As [`PositionLine`].
 pub type BookLine = Twin<BookTop, 11>;
 /// One venue's links and login. As [`PositionLine`].
@@ -32,6 +32,8 @@ pub struct PositionState {
     pub mark: Price,
     /// Fees taken out of what was bought, in `dp_types::BASE_FEE_PARTS`ths of a quantity increment.
     pub base_fees: i64,
+    /// Funding received, in quote units (paid: below 0).
+    pub funding: Notional,
     /// The lane that counts it.
     pub lane: LaneId,
     /// One past that lane's last journal record folded in: recovery takes later records from the ring.
@@ -40,12 +42,13 @@ pub struct PositionState {
     pub updated: UnixNanos,
 }
 
-impl Words<15> for PositionState {
-    fn to_words(&self) -> [u64; 15] {
+impl Words<17> for PositionState {
+    fn to_words(&self) -> [u64; 17] {
         let [cost, cost_high] = split(self.cost.0);
         let [realised, realised_high] = split(self.realised.0);
         let [unrealised, unrealised_high] = split(self.unrealised.0);
         let [fees, fees_high] = split(self.fees.0);
+        let [funding, funding_high] = split(self.funding.0);
         [
             self.qty.0 as u64,
             cost,
@@ -62,10 +65,12 @@ impl Words<15> for PositionState {
             self.updated.0,
             u64::from(self.lane.0),
             self.base_fees as u64,
+            funding,
+            funding_high,
         ]
     }
 
-    fn from_words(words: &[u64; 15]) -> Option<Self> {
+    fn from_words(words: &[u64; 17]) -> Option<Self> {
         Some(Self {
             qty: Qty(words[0] as i64),
             cost: Notional(join(words[1], words[2])),
@@ -78,6 +83,7 @@ impl Words<15> for PositionState {
             updated: UnixNanos(words[12]),
             lane: LaneId(words[13] as u8),
             base_fees: words[14] as i64,
+            funding: Notional(join(words[15], words[16])),
         })
     }
 }

@@ -212,7 +212,20 @@ impl<'r, const W: usize> LogWriter<'r, W> {
         reserve: u64,
     ) -> Result<u64, Full> {
         const { assert!(N >= 1 && N <= Self::APPEND_MAX, "records in one append") };
-        if !self.has_room(N, reserve) {
+        self.put(records, reserve)
+    }
+
+    /// As [`LogWriter::append`], of a list; [`Full`] too when it is longer than [`Self::APPEND_MAX`].
+    pub fn append_list(&mut self, records: &[[u64; W]], reserve: u64) -> Result<u64, Full> {
+        if records.len() > Self::APPEND_MAX {
+            return Err(Full);
+        }
+        self.put(records, reserve)
+    }
+
+    #[inline(always)]
+    fn put(&mut self, records: &[[u64; W]], reserve: u64) -> Result<u64, Full> {
+        if !self.has_room(records.len(), reserve) {
             return Err(Full);
         }
         // Orders the head published before against the stores below: whoever copies a slot that is

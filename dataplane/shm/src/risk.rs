@@ -14,7 +14,7 @@ pub const PARTS_MAX: usize = 256;
 /// One lane's standing towards its limits. Read it with [`Twin::read`], write it with [`Twin::write`].
 pub type RiskLine = Twin<RiskState, 31>;
 /// What one strategy holds of one instrument. As [`RiskLine`].
-pub type PartLine = Twin<PartState, 16>;
+pub type PartLine = Twin<PartState, 18>;
 
 /// What is halted until a named person resumes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct RiskState {
     pub currency: Option<AssetId>,
     /// What everything held is worth is known; without that equity is that of the last time it was.
     pub is_counted: bool,
-    /// Realised + unrealised - fees of everything.
+    /// Realised + unrealised + funding - fees of everything.
     pub equity: Notional,
     /// Equity at midnight UTC.
     pub at_midnight: Notional,
@@ -165,15 +165,15 @@ pub struct PartState {
     pub state: PositionState,
 }
 
-impl Words<16> for PartState {
-    fn to_words(&self) -> [u64; 16] {
-        let mut words = [0; 16];
-        words[..15].copy_from_slice(&self.state.to_words());
-        words[15] = u64::from(self.strategy.0) | u64::from(self.instrument.0) << 32;
+impl Words<18> for PartState {
+    fn to_words(&self) -> [u64; 18] {
+        let mut words = [0; 18];
+        words[..17].copy_from_slice(&self.state.to_words());
+        words[17] = u64::from(self.strategy.0) | u64::from(self.instrument.0) << 32;
         words
     }
 
-    fn from_words(words: &[u64; 16]) -> Option<Self> {
+    fn from_words(words: &[u64; 18]) -> Option<Self> {
         let [state @ .., names] = words;
         Some(Self {
             strategy: StrategyId(*names as u16),

@@ -24,8 +24,8 @@ pub use life::{IllegalMove, StrategyMove, StrategyState};
 pub use market::{BookMsg, BookMsgKind, L3Msg, OrderAct, QuoteMsg, RawLevel, RawOrder, TradeMsg};
 pub use num::{Decimal, Level, Notional, NumError, Price, Qty};
 pub use order::{
-    AmendOrder, Balance, CancelOrder, FillReport, Liquidity, LiveOrder, NewOrder, OrderKind,
-    OrderReport, OrderState, PositionReport, RejectReason, Side, Tif,
+    AmendOrder, Balance, CancelOrder, FillReport, FundingReport, Liquidity, LiveOrder, NewOrder,
+    OrderKind, OrderReport, OrderState, PositionReport, RejectReason, Side, Tif,
 };
 pub use text::Text;
 pub use time::{NicNanos, Now, Tsc, UnixNanos, VenueNanos};

@@ -451,6 +451,23 @@ pub struct PositionReport {
     pub venue_ns: VenueNanos,
 }
 
+/// A funding payment between a venue and our account, for a derivative we held.
+///
+/// Venues tell one again (after a reconnect, in lists): it counts once per (instrument, id).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FundingReport {
+    /// For holding what.
+    pub instrument: InstrumentId,
+    /// Which payment, packed like the id of an execution; where the venue names none, the time it was due.
+    pub id: TradeId,
+    /// What was paid to us; below 0 we paid.
+    pub amount: Decimal,
+    /// In what.
+    pub asset: AssetId,
+    /// Venue time.
+    pub venue_ns: VenueNanos,
+}
+
 /// An account balance of one asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Balance {

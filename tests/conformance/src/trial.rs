@@ -9,8 +9,8 @@ use dp_journal::{Entry, ReadItem, Reader};
 use dp_shm::{BalanceLine, BalanceState, Command, Counter};
 use dp_strategy::{Intent, Wish};
 use dp_types::{
-    ClientOrderId, Decimal, Instrument, InstrumentId, LaneId, Level, OrderKind, OrderState, Price,
-    Qty, Side, Tif,
+    ClientOrderId, Decimal, Instrument, InstrumentId, LaneId, Level, Notional, OrderKind,
+    OrderState, Price, Qty, Side, Tif,
 };
 use dp_venue_api::Venue as _;
 use serde_json::Value;
@@ -487,6 +487,13 @@ impl<'s, 'r> Trial<'s, 'r> {
             }
         }
         Ok(())
+    }
+
+    /// What funding of the traded instrument comes to, as shared memory shows it.
+    pub fn funding(&self) -> Notional {
+        let line = self.stage.engine().wall.region.position(TRADED);
+        let state = line.and_then(dp_shm::PositionLine::read);
+        state.map_or(Notional(0), |state| state.funding)
     }
 
     /// Orders as the venue has them, sold quantities below 0: `(done, is open)`.

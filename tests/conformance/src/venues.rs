@@ -61,7 +61,7 @@ pub const ALL: [Tried; 14] = [
         VenueId::BINANCE,
         "binance",
         USDT,
-        &["F07", "F08", "E02", "A06"],
+        &["F07", "F08", "E02", "A06", "A09"],
     ),
     Tried {
         market_data: MarketData::Sbe,
@@ -69,7 +69,7 @@ pub const ALL: [Tried; 14] = [
             VenueId::BINANCE,
             "binance-sbe",
             USDT,
-            &["F07", "F08", "E02", "A06"],
+            &["F07", "F08", "E02", "A06", "A09"],
         )
     },
     tried(
@@ -82,17 +82,22 @@ pub const ALL: [Tried; 14] = [
         VenueId::BITFINEX,
         "bitfinex",
         USDT,
-        &["F09", "F10", "F28", "E03"],
+        &["F09", "F10", "F28", "E03", "A09"],
     )
     .shows(250, usize::MAX, false),
-    tried(VenueId::BYBIT, "bybit", USDT, &["F07", "F08", "F09", "F10"]),
+    tried(
+        VenueId::BYBIT,
+        "bybit",
+        USDT,
+        &["F07", "F08", "F09", "F10", "A09"],
+    ),
     tried(
         VenueId::COINBASE,
         "coinbase",
         USD,
         &[
             "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F12", "F16", "F17", "F18", "F25",
-            "E02", "E03", "A06",
+            "E02", "E03", "A06", "A09",
         ],
     )
     .shows(usize::MAX, usize::MAX, true),
@@ -100,7 +105,7 @@ pub const ALL: [Tried; 14] = [
         VenueId::DERIBIT,
         "deribit",
         USDC,
-        &["F07", "F08", "F09", "F10", "A07"],
+        &["F07", "F08", "F09", "F10", "A07", "A09"],
     ),
     Tried {
         market_data: MarketData::Multicast,
@@ -108,33 +113,50 @@ pub const ALL: [Tried; 14] = [
             VenueId::DERIBIT,
             "deribit",
             USDC,
-            &["F07", "F08", "F09", "F10", "S01", "A07"],
+            &["F07", "F08", "F09", "F10", "S01", "A07", "A09"],
         )
     },
     Tried {
         market_data: MarketData::Starbase,
-        ..tried(VenueId::DERIBIT, "deribit", USDC, &["F25", "F28", "A07"]).shows(
-            usize::MAX,
-            usize::MAX,
-            true,
+        ..tried(
+            VenueId::DERIBIT,
+            "deribit",
+            USDC,
+            &["F25", "F28", "A07", "A09"],
         )
+        .shows(usize::MAX, usize::MAX, true)
     },
-    tried(VenueId::HUOBI, "huobi", USDT, &["F07", "E02", "E03", "E07"]),
+    tried(
+        VenueId::HUOBI,
+        "huobi",
+        USDT,
+        &["F07", "E02", "E03", "E07", "A09"],
+    ),
     tried(
         VenueId::KRAKEN,
         "kraken",
         USD,
-        &["F08", "F09", "F10", "F28", "E06"],
+        &["F08", "F09", "F10", "F28", "E06", "A09"],
     )
     .shows(usize::MAX, 10, true),
     tried(
         VenueId::KRAKEN_FUTURES,
         "kraken-futures",
         USD,
-        &["F08", "F09", "F10", "E06", "A07"],
+        &["F08", "F09", "F10", "E06", "A07", "A09"],
     ),
-    tried(VenueId::KUCOIN, "kucoin", USDT, &["F07", "E02", "E03"]),
-    tried(VenueId::OKX, "okx", USDT, &["F07", "F08", "F09", "F10"]),
+    tried(
+        VenueId::KUCOIN,
+        "kucoin",
+        USDT,
+        &["F07", "E02", "E03", "A09"],
+    ),
+    tried(
+        VenueId::OKX,
+        "okx",
+        USDT,
+        &["F07", "F08", "F09", "F10", "A09"],
+    ),
 ];
 
 const fn tried(
@@ -163,25 +185,27 @@ pub const OVER_FIX: [Tried; 5] = [
         VenueId::BINANCE,
         "binance",
         USDT,
-        &["F06", "F07", "F08", "F09", "F10", "F11", "E02", "A06"],
+        &[
+            "F06", "F07", "F08", "F09", "F10", "F11", "E02", "A06", "A09",
+        ],
     )),
     over_fix(tried(
         VenueId::COINBASE,
         "coinbase",
         USD,
-        &["F06", "F07", "F08", "F09", "F10"],
+        &["F06", "F07", "F08", "F09", "F10", "A09"],
     )),
     over_fix(tried(
         VenueId::DERIBIT,
         "deribit",
         USDC,
-        &["F06", "F07", "F08", "F09", "F10", "F11", "A07"],
+        &["F06", "F07", "F08", "F09", "F10", "F11", "A07", "A09"],
     )),
     over_fix(tried(
         VenueId::KRAKEN,
         "kraken",
         USD,
-        &["F06", "F08", "F09", "F10", "F11", "E06", "A08"],
+        &["F06", "F08", "F09", "F10", "F11", "E06", "A08", "A09"],
     )),
     over_fix(tried(
         VenueId::YOFX,
@@ -189,7 +213,7 @@ pub const OVER_FIX: [Tried; 5] = [
         FX,
         &[
             "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F11", "F12", "F13", "F14", "F15",
-            "F16", "F17", "F18", "F19", "A06", "A07", "A08",
+            "F16", "F17", "F18", "F19", "A06", "A07", "A08", "A09",
         ],
     )),
 ];
@@ -205,7 +229,7 @@ pub const PRICES: [Tried; 1] = [Tried {
             "F03", "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F12", "F16", "F17", "F18",
             "E01", "E02", "E03", "E04", "E05", "E06", "E07", "E08", "E09", "E11", "E12", "E13",
             "E14", "E15", "E16", "E17", "E18", "E19", "E20", "E21", "E22", "A01", "A02", "A03",
-            "A04", "A05", "A06", "A07", "A08", "S02", "S05",
+            "A04", "A05", "A06", "A07", "A08", "S02", "S05", "A09",
         ],
     )
 }];

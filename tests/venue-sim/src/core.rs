@@ -11,7 +11,7 @@ use crate::engine::{AccountId, Engine, Event};
 use crate::fault::{Depth, Fault, Faults, Kind, Link};
 use crate::flow::Flow;
 use crate::keys::Credential;
-use crate::record::Record;
+use crate::record::{Payment, Record};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A connection, named by the edge.
@@ -249,6 +249,12 @@ impl Core {
             !(is_calm || is_jump || is_own || is_session && fault.link == Link::Fix)
         });
         due
+    }
+
+    /// Funding is paid: what each account got, noted.
+    pub fn fund(&mut self, ppm: i64) -> Vec<Payment> {
+        let paid = self.engine.fund(ppm);
+        self.record.funded(&paid, self.now)
     }
 
     /// When [`Core::advance`] next has work.

@@ -138,6 +138,11 @@ pub const KINDS: &[(&str, Kind, &str)] = &[
         "the venue takes every client's orders off the book, on its own account",
     ),
     (
+        "funding",
+        Kind::Funding,
+        "long positions pay ppm= of their worth to short ones, told as the venue tells it",
+    ),
+    (
         "extra-fields",
         Kind::ExtraFields,
         "unknown keys in the next n public messages",
@@ -174,6 +179,7 @@ pub enum Kind {
     Jump,
     Withdraw,
     Pull,
+    Funding,
     ExtraFields,
 }
 
@@ -193,6 +199,7 @@ impl Kind {
                 | Self::Jump
                 | Self::Withdraw
                 | Self::Pull
+                | Self::Funding
         )
     }
 }

@@ -1,7 +1,7 @@
 //! The simulator's own account of what clients did: what their counts are compared with.
 
 use crate::core::Core;
-use crate::engine::{Cause, Fill, Order, Side, State, What};
+use crate::engine::{Amount, Cause, Fill, Order, Side, State, What};
 use crate::text;
 use crate::venues::Face;
 use serde_json::{Value, json};
@@ -30,12 +30,28 @@ struct FillRow {
     fill: Fill,
 }
 
+/// A funding payment to an account.
+#[derive(Debug, Clone, Copy)]
+pub struct Payment {
+    /// Its number, from 1.
+    pub id: u64,
+    /// Whose.
+    pub account: usize,
+    /// For what.
+    pub inst: usize,
+    /// How much; below 0 it paid.
+    pub amount: Amount,
+    /// When, Unix nanoseconds.
+    pub at_ns: u64,
+}
+
 /// What clients asked and got. Requests are counted as they came in, duplicates included.
 #[derive(Debug, Default)]
 pub struct Record {
     orders: BTreeMap<u64, Order>,
     fills: Vec<FillRow>,
     refused: Vec<Refused>,
+    payments: Vec<Payment>,
     requests: BTreeMap<&'static str, u64>,
     client_ids: BTreeMap<String, u64>,
     is_truncated: bool,
@@ -91,6 +107,32 @@ impl Record {
                 self.is_truncated = true;
             }
         }
+    }
+
+    /// Notes funding that was paid; returns the payments.
+    pub fn funded(&mut self, paid: &[(usize, usize, Amount)], at_ns: u64) -> Vec<Payment> {
+        let first = self.payments.len() as u64 + 1;
+        let payments = (first..)
+            .zip(paid)
+            .map(|(id, &(account, inst, amount))| Payment {
+                id,
+                account,
+                inst,
+                amount,
+                at_ns,
+            });
+        let payments: Vec<_> = payments.collect();
+        if self.payments.len() < RECORD_MAX {
+            self.payments.extend(&payments);
+        } else {
+            self.is_truncated = true;
+        }
+        payments
+    }
+
+    /// An account's funding payments, oldest first.
+    pub fn payments(&self, account: usize) -> impl DoubleEndedIterator<Item = &Payment> {
+        self.payments.iter().filter(move |it| it.account == account)
     }
 
     /// An account's fills with their orders, oldest first.
@@ -180,9 +222,18 @@ pub fn to_json(core: &Core, symbol: &dyn Fn(usize) -> String) -> Value {
             })
         })
         .collect();
+    let payments = record.payments.iter().map(|row| {
+        json!({
+            "venue": core.name, "api_key": core.key_name(row.account), "id": row.id,
+            "symbol": symbol(row.inst), "asset": core.engine.spec(row.inst).quote,
+            "amount": text::amount(row.amount), "at_ns": row.at_ns,
+        })
+    });
+    let payments: Vec<Value> = payments.collect();
     json!({
         "orders": orders,
         "fills": fills,
+        "funding": payments,
         "refused": refused,
         "requests_by_client_order_id": record.client_ids,
         "counts": record.counts(),

@@ -109,6 +109,10 @@ impl Sink for Said {
                 fill.fee_asset,
                 fill.liquidity.name(),
             ),
+            Event::Funding(it) => format!(
+                "Funding {} {} {:?} id {} at {}",
+                it.instrument.0, it.amount, it.asset, it.id.0, it.venue_ns.0
+            ),
             Event::Balance(balance) => format!(
                 "Balance {:?} free {} locked {}",
                 balance.asset, balance.free, balance.locked

@@ -92,7 +92,7 @@ pub struct VenueSummary {
     pub rejects: u64,
     /// Executions.
     pub fills: u64,
-    /// Realised + unrealised - fees, quote units, exact decimal text.
+    /// Realised + unrealised + funding - fees, quote units, exact decimal text.
     pub pnl: String,
 }
 

@@ -16,7 +16,7 @@ pub struct Positions {
     pub positions: Vec<Position>,
     /// What of them each strategy holds.
     pub strategies: Vec<Part>,
-    /// P&L by venue, exact decimal quote units: realised + unrealised - fees.
+    /// P&L by venue, exact decimal quote units: realised + unrealised + funding - fees.
     pub pnl: BTreeMap<String, String>,
 }
 
@@ -37,7 +37,9 @@ pub struct Position {
     pub unrealised: String,
     /// Fees paid, quote units.
     pub fees: String,
-    /// Realised + unrealised - fees.
+    /// Funding received, quote units; below 0 = paid.
+    pub funding: String,
+    /// Realised + unrealised + funding - fees.
     pub pnl: String,
     /// Price it is valued at.
     pub mark: String,
@@ -60,7 +62,7 @@ pub fn parts(region: &Region) -> Vec<(PartState, Instrument)> {
     let lines = region.lanes().flat_map(|lane| lane.held.iter());
     let held = lines
         .filter_map(PartLine::read)
-        .filter(|part| part.state.fills > 0);
+        .filter(|part| part.state.fills > 0 || part.state.funding.0 != 0);
     let named = held.map(|part| (part, instrument(region, VenueId(0), part.instrument)));
     let mut all: Vec<_> = named.collect();
     all.sort_by_key(|(part, _)| (part.strategy, part.instrument));
@@ -83,9 +85,10 @@ pub fn lines(region: &Region) -> impl Iterator<Item = (Instrument, PositionState
     })
 }
 
-/// Realised + unrealised - fees; saturates.
+/// Realised + unrealised + funding - fees; saturates.
 pub fn pnl(state: &PositionState) -> Notional {
     let sum = state.realised.0.saturating_add(state.unrealised.0);
+    let sum = sum.saturating_add(state.funding.0);
     Notional(sum.saturating_sub(state.fees.0))
 }
 
@@ -99,6 +102,7 @@ impl Position {
             realised: state.realised.to_string(),
             unrealised: state.unrealised.to_string(),
             fees: state.fees.to_string(),
+            funding: state.funding.to_string(),
             pnl: pnl(state).to_string(),
             mark: it.price_decimal(state.mark).to_string(),
             fills: state.fills,
@@ -141,6 +145,7 @@ impl Positions {
             ">realised",
             ">unrealised",
             ">fees",
+            ">funding",
             ">P&L",
             ">fills",
         ]);
@@ -153,6 +158,7 @@ impl Positions {
                 money(state.realised),
                 money(state.unrealised),
                 money(state.fees),
+                money(state.funding),
                 money(pnl(&state)),
                 state.fills.to_string(),
             ]);

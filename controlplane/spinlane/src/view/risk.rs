@@ -78,7 +78,7 @@ pub struct Lane {
     pub currency: Option<String>,
     /// What everything held is worth is known.
     pub is_counted: bool,
-    /// Realised + unrealised - fees.
+    /// Realised + unrealised + funding - fees.
     pub equity: String,
     /// Lost since midnight UTC; negative: won.
     pub day_loss: Used,

@@ -62,7 +62,7 @@ pub struct Leg {
     pub symbol: String,
     /// Net quantity, exact.
     pub qty: String,
-    /// Realised + unrealised - fees, exact, quote units.
+    /// Realised + unrealised + funding - fees, exact, quote units.
     pub pnl: String,
 }
 

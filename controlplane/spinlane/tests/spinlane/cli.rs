@@ -184,8 +184,9 @@ fn positions_add_up() {
     node.fill();
     let positions = node.json(&["positions"]);
     assert_eq!(positions["positions"][0]["qty"], "0.01000");
-    assert_eq!(positions["positions"][0]["pnl"], "0.25");
-    assert_eq!(positions["pnl"]["binance"], "0.25");
+    assert_eq!(positions["positions"][0]["funding"], "-0.125");
+    assert_eq!(positions["positions"][0]["pnl"], "0.125");
+    assert_eq!(positions["pnl"]["binance"], "0.125");
     assert!(node.text(&["positions"]).contains("-1.50"));
 }
 

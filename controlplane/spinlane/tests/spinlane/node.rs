@@ -72,6 +72,7 @@ impl Node {
             realised: Notional(-1_500_000_000_000),
             unrealised: Notional(2_000_000_000_000),
             fees: Notional(250_000_000_000),
+            funding: Notional(-125_000_000_000),
             mark: Price(6_500_001),
             fills: 1,
             ..PositionState::default()

@@ -1,7 +1,7 @@
 //! A node without a dataplane: a region and journals filled with plausible orders.
 
 use cp_store::Source;
-use dp_journal::entry::{EpochStart, Fill, OrderIntent, OrderUpdate, Position, Risk};
+use dp_journal::entry::{EpochStart, Fill, Funding, OrderIntent, OrderUpdate, Position, Risk};
 use dp_journal::{Durability, Entry, Journal, Tick, TickKind};
 use dp_shm::twin::Words;
 use dp_shm::{InstrumentEntry, Producer, Region, Shape};
@@ -252,6 +252,23 @@ impl Writer<'_> {
                     mark: price,
                     base_fees: 1_234,
                     fills: u64::from(n),
+                }));
+                let funding = Funding {
+                    strategy: StrategyId(0),
+                    instrument,
+                    venue,
+                    payment: Some(TradeId(u128::from(n) + 1)),
+                    share: Notional(1_000_000_000_000),
+                    sum: Notional(i128::from(n)),
+                    amount: Decimal::parse(b"-3").unwrap(),
+                    asset: AssetId::NONE,
+                    mark: price,
+                    venue_ns: VenueNanos(0),
+                };
+                self.put(&Entry::Funding(funding));
+                self.put(&Entry::Funding(Funding {
+                    payment: None,
+                    ..funding
                 }));
                 self.put(&update(OrderState::Filled, 30, RejectReason::None));
             }

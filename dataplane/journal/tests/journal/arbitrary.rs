@@ -17,7 +17,7 @@ pub struct Draw {
 pub fn draw() -> impl Strategy<Value = Draw> {
     let text = "[a-zé ]{0,20}";
     (
-        0usize..18,
+        0usize..19,
         any::<[u8; 8]>(),
         any::<[i64; 8]>(),
         any::<[i128; 5]>(),
@@ -230,6 +230,21 @@ impl Draw {
                 ours: Notional(self.wide[1]),
                 theirs: Notional(self.wide[2]),
                 allowed: Notional(self.wide[3]),
+            }),
+            17 => Entry::Funding(Funding {
+                strategy,
+                instrument,
+                venue,
+                payment: (self.small[6] & 1 == 0).then_some(TradeId(order_id.0)),
+                share: Notional(self.wide[1]),
+                sum: Notional(self.wide[2]),
+                amount: Decimal {
+                    mantissa: c,
+                    exponent: self.small[5] as i8,
+                },
+                asset: AssetId(self.small[4].into()),
+                mark: Price(d),
+                venue_ns: VenueNanos(b as u64),
             }),
             _ => Entry::Checkpoint(Checkpoint {
                 order: LiveOrder {

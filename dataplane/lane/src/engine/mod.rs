@@ -13,6 +13,7 @@
 mod account;
 mod balances;
 mod desk;
+mod funding;
 mod l3;
 mod life;
 mod market;
@@ -132,6 +133,8 @@ pub struct Engine<'r> {
     watches: risk::Watches,
     accounts: Box<[account::Account]>,
     purses: balances::Purses,
+    /// Funding told of an earlier time is of an account before ours, by instrument.
+    funded_since: Box<[UnixNanos]>,
     seats: Vec<Seat>,
     intents: Intents,
     live: Vec<LiveOrder>,
@@ -176,6 +179,7 @@ impl<'r> Engine<'r> {
             watches: risk::Watches::new(count),
             accounts: vec![account::Account::default(); count].into_boxed_slice(),
             purses: balances::Purses::new(),
+            funded_since: vec![UnixNanos(0); count].into_boxed_slice(),
             instruments: setup.instruments,
             seats: Vec::new(),
             intents: Intents::new(),
@@ -236,6 +240,12 @@ impl<'r> Engine<'r> {
                 self.oms.adopt_fill(*instrument, *trade);
             }
         }
+        for (venue, instrument, payment) in &recovered.seen_payments {
+            if has(self, *venue) {
+                self.ledger.adopt_payment(*instrument, *payment);
+            }
+        }
+        self.fund_since(recovered, now);
         for ((id, strategy), state) in &recovered.parts {
             let Some(instrument) = self.instrument(*id).filter(|it| has(self, it.venue)) else {
                 continue;
@@ -247,6 +257,7 @@ impl<'r> Engine<'r> {
                 fees: state.fees,
                 fills: state.fills,
                 base_fees: state.base_fees,
+                funding: state.funding,
             };
             // What cannot be added up cannot be managed.
             if self.ledger.restore(*id, *strategy, position).is_err() {
@@ -405,6 +416,7 @@ impl<'r> Engine<'r> {
             // Ours to keep from fills, and compared with the venue's.
             Event::Position(report) => self.on_position(report, now),
             Event::Balance(balance) => self.on_balance(balance, now),
+            Event::Funding(report) => self.on_funding(report, now),
             Event::L3(_) | Event::Control(_) | Event::Ignored(_) => {}
         }
     }

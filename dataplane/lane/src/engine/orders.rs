@@ -9,8 +9,8 @@ use dp_risk::Refusal;
 use dp_shm::{Counter, Stage};
 use dp_transport::tsc;
 use dp_types::{
-    CancelOrder, ClientOrderId, Decimal, FillReport, Instrument, Notional, Now, OrderReport,
-    OrderState, Price, Qty, RejectReason, Tsc, UnixNanos,
+    AssetId, CancelOrder, ClientOrderId, Decimal, FillReport, Instrument, Notional, Now,
+    OrderReport, OrderState, Price, Qty, RejectReason, Tsc, UnixNanos,
 };
 use dp_venue_api::RequestAck;
 
@@ -270,21 +270,33 @@ impl Engine<'_> {
     /// A fill's fee: its worth, and what of it was taken out of what was bought. Paid in a third asset it counts by the
     /// rates of both; where one is not known the position leaves it out, and the fill's record keeps it exactly.
     fn fee_of(&self, instrument: &Instrument, report: &FillReport) -> Fee {
-        let fee = report.fee;
-        let paid = Notional::of(fee).unwrap_or_default();
-        if report.fee_asset == instrument.quote {
-            return paid.into();
-        }
-        if report.fee_asset != instrument.base {
-            let value = self
-                .watches
-                .between(paid, report.fee_asset, instrument.quote);
-            return value.unwrap_or_default().into();
-        }
-        Fee {
-            value: worth(fee, report.price).unwrap_or(Notional(0)),
-            base: instrument.base_fee(fee).unwrap_or(0),
-        }
+        let paid = (report.fee, report.fee_asset);
+        let value = self.value_of(instrument, paid, report.price);
+        let base = if report.fee_asset == instrument.base && instrument.base != instrument.quote {
+            instrument.base_fee(report.fee).unwrap_or(0)
+        } else {
+            0
+        };
+        Fee { value, base }
+    }
+
+    /// What an amount of some asset is worth in an instrument's quote units, its base asset at `price`; 0 where that is
+    /// not known.
+    pub(super) fn value_of(
+        &self,
+        instrument: &Instrument,
+        (amount, asset): (Decimal, AssetId),
+        price: Decimal,
+    ) -> Notional {
+        let whole = Notional::of(amount).unwrap_or_default();
+        let value = if asset == instrument.quote {
+            Some(whole)
+        } else if asset == instrument.base {
+            worth(amount, price)
+        } else {
+            self.watches.between(whole, asset, instrument.quote)
+        };
+        value.unwrap_or_default()
     }
 
     // ---- what left, and what did not --------------------------------------------------------

@@ -12,7 +12,7 @@
 
 use super::{Action, Engine};
 use crate::inputs::{Input, Setting};
-use crate::wall::{position_entry, position_state};
+use crate::wall::{funding_entry, position_entry, position_state};
 use dp_journal::Entry;
 use dp_journal::entry::{self, Risk};
 use dp_oms::{Ledger, Position};
@@ -34,7 +34,7 @@ const PNL_MAX: i128 = i128::MAX / 4_096;
 struct Line {
     /// The latest price it was valued at.
     mark: Price,
-    /// Realised + unrealised - fees, reporting currency.
+    /// Realised + unrealised + funding - fees, reporting currency.
     pnl: Notional,
     /// Why `pnl` is not right: its worth is not known.
     is_uncounted: bool,
@@ -118,10 +118,14 @@ impl Watches {
                 .lines
                 .get(it.id.0 as usize)
                 .map_or(Price(0), |line| line.mark);
-            let parts = ledger.parts(it.id).filter(|(_, part)| part.fills > 0);
-            parts.map(move |(strategy, part)| {
+            let parts = ledger.parts(it.id).filter(|(_, part)| !part.is_untouched());
+            parts.flat_map(move |(strategy, part)| {
                 let state = position_state(it, part, mark, now);
-                position_entry((it.id, *strategy), it.venue, &state)
+                let place = (it.id, *strategy);
+                let funding =
+                    (state.funding.0 != 0).then(|| funding_entry(place, it.venue, &state));
+                let position = position_entry(place, it.venue, &state);
+                core::iter::once(position).chain(funding)
             })
         });
         halts.chain(equity).chain(parts)
@@ -289,6 +293,12 @@ impl Engine<'_> {
         }
     }
 
+    /// Funding was paid: its instrument's P&L is what it is now.
+    pub(super) fn watch_funding(&mut self, instrument: &Instrument, now: Now) {
+        self.recount(instrument);
+        self.watch_equity(now);
+    }
+
     /// Time passed: rates and worths by the mids as they are, equity of everything, exposure of everything.
     pub(super) fn watch_time(&mut self, now: Now) {
         self.read_rates();
@@ -441,9 +451,10 @@ impl Engine<'_> {
         let made = || {
             let open = position.unrealised(instrument, mark)?;
             let sum = position.realised.checked_add(open)?;
+            let sum = sum.checked_add(position.funding)?;
             sum.0.checked_sub(position.fees.0).map(Notional)
         };
-        let pnl = if position.fills == 0 {
+        let pnl = if position.is_untouched() {
             Some(Notional(0))
         } else {
             made().and_then(|made| watches.rates.convert(made, instrument.quote))

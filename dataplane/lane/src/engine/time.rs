@@ -178,12 +178,16 @@ impl Engine<'_> {
         let (Some(instrument), Some(mark)) = (self.instrument(id), self.mark(id)) else {
             return;
         };
-        if total.fills == 0 {
+        if total.is_untouched() {
             return;
         }
         let state = position_state(&instrument, &total, mark, now);
         self.wall.show_position(id, state);
-        for (strategy, part) in self.ledger.parts(id).filter(|(_, part)| part.fills > 0) {
+        for (strategy, part) in self
+            .ledger
+            .parts(id)
+            .filter(|(_, part)| !part.is_untouched())
+        {
             let state = position_state(&instrument, part, mark, now);
             self.wall.show_part((id, *strategy), state);
         }

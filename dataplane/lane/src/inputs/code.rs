@@ -13,10 +13,11 @@ use dp_shm::{
     PositionState, SavedState,
 };
 use dp_types::{
-    AssetId, Balance, BookMsgKind, ClientOrderId, Decimal, Epoch, FillReport, Instrument,
-    InstrumentId, LaneId, Liquidity, Notional, OrderAct, OrderId, OrderKind, OrderReport,
-    OrderState, PositionReport, Price, Qty, QuoteMsg, RawLevel, RawOrder, RejectReason, Side,
-    StrategyId, StrategyState, Text, Tif, TradeId, TradeMsg, Tsc, UnixNanos, VenueId, VenueNanos,
+    AssetId, Balance, BookMsgKind, ClientOrderId, Decimal, Epoch, FillReport, FundingReport,
+    Instrument, InstrumentId, LaneId, Liquidity, Notional, OrderAct, OrderId, OrderKind,
+    OrderReport, OrderState, PositionReport, Price, Qty, QuoteMsg, RawLevel, RawOrder,
+    RejectReason, Side, StrategyId, StrategyState, Text, Tif, TradeId, TradeMsg, Tsc, UnixNanos,
+    VenueId, VenueNanos,
 };
 use dp_venue_api::RequestAck;
 
@@ -324,6 +325,7 @@ fields! {
     FillReport {
         instrument, client_id, order_id, trade_id, side, price, qty, cum, fee, fee_asset, liquidity, venue_ns,
     }
+    FundingReport { instrument, id, amount, asset, venue_ns }
     PositionReport { instrument, qty, entry, venue_ns }
     Balance { venue, asset, free, locked }
     RequestAck { client_id, order_id, reason, code, venue_ns }

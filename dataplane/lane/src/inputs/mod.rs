@@ -110,6 +110,7 @@ pub(crate) struct Past {
     pub(crate) equity: Vec<(LaneId, Equity)>,
     pub(crate) trades: Vec<(VenueId, InstrumentId, TradeId)>,
     pub(crate) balances: Vec<BalanceState>,
+    pub(crate) payments: Vec<(VenueId, InstrumentId, TradeId)>,
 }
 
 impl Past {
@@ -130,6 +131,7 @@ impl Past {
             equity: recovered.equity.iter().map(|(id, it)| (*id, *it)).collect(),
             trades: recovered.seen_trades.iter().copied().collect(),
             balances: recovered.balances.values().copied().collect(),
+            payments: recovered.seen_payments.iter().copied().collect(),
         }
     }
 
@@ -154,6 +156,7 @@ impl Past {
                 .into_iter()
                 .map(|it| ((it.venue, it.asset), it))
                 .collect(),
+            seen_payments: self.payments.into(),
             ..Recovered::default()
         }
     }
@@ -281,6 +284,7 @@ impl Input<'_> {
                 put_list(&past.equity, out);
                 put_list(&past.trades, out);
                 put_list(&past.balances, out);
+                put_list(&past.payments, out);
             }
             Self::Instruments(venue, list) => {
                 out.push(4);
@@ -431,6 +435,7 @@ impl Input<'_> {
                     equity: get_list(from)?,
                     trades: get_list(from)?,
                     balances: get_list(from)?,
+                    payments: get_list(from)?,
                 };
                 Input::Recover(Box::new(past), now)
             }
@@ -595,6 +600,10 @@ fn put_event(feed: u8, event: &Event<'_>, now: Now, out: &mut Out, last: &mut No
             out.push(7);
             ack.put(out);
         }
+        Event::Funding(report) => {
+            out.push(9);
+            report.put(out);
+        }
         // A book message is an input of its own, and these are no input.
         Event::Book(_) | Event::Control(_) | Event::Ignored(_) => out.push(8),
     }
@@ -632,6 +641,7 @@ fn get_event<'s>(from: &mut In<'_>, last: &mut Now, scratch: &'s mut Scratch) ->
         6 => Event::Position(Code::get(from)?),
         7 => Event::Ack(Code::get(from)?),
         8 => Event::Ignored("was no input"),
+        9 => Event::Funding(Code::get(from)?),
         _ => return None,
     };
     Some(Input::Event(feed, event, now))

@@ -208,6 +208,7 @@ impl<'r> EngineLane<'r> {
             Told::Fill(report, arrived) => (Event::Fill(*report), *arrived, 0),
             Told::Position(report, arrived) => (Event::Position(*report), *arrived, 0),
             Told::Balance(balance, arrived) => (Event::Balance(*balance), *arrived, 0),
+            Told::Funding(report, arrived) => (Event::Funding(*report), *arrived, 0),
             Told::Ack(ack, arrived) => (Event::Ack(*ack), *arrived, 0),
             Told::BookLost(instrument, feed) => {
                 self.engine.on_ring_lost(*instrument, *feed, now);

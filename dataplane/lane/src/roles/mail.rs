@@ -5,8 +5,9 @@ use crate::engine::Action;
 use dp_shm::spsc::{self, Receiver, Sender, TooSmall};
 use dp_transport::{Arena, ArenaError, HUGE_PAGE_BYTES, Pages};
 use dp_types::{
-    Balance, BookMsg, BookMsgKind, CancelOrder, FillReport, Instrument, InstrumentId, OrderReport,
-    PositionReport, QuoteMsg, RawLevel, TradeMsg, Tsc, UnixNanos, VenueId, VenueNanos,
+    Balance, BookMsg, BookMsgKind, CancelOrder, FillReport, FundingReport, Instrument,
+    InstrumentId, OrderReport, PositionReport, QuoteMsg, RawLevel, TradeMsg, Tsc, UnixNanos,
+    VenueId, VenueNanos,
 };
 use dp_venue_api::RequestAck;
 
@@ -115,6 +116,8 @@ pub enum Told {
     Position(PositionReport, Tsc),
     /// A balance by the venue's word.
     Balance(Balance, Tsc),
+    /// A funding payment.
+    Funding(FundingReport, Tsc),
     /// An answer to a request.
     Ack(RequestAck, Tsc),
     /// What befell a venue's links.

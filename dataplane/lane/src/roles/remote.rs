@@ -219,6 +219,7 @@ impl Desk for Remote<'_> {
             Event::Fill(report) => self.private(Told::Fill(*report, self.arrived)),
             Event::Position(report) => self.private(Told::Position(*report, self.arrived)),
             Event::Balance(balance) => self.private(Told::Balance(*balance, self.arrived)),
+            Event::Funding(report) => self.private(Told::Funding(*report, self.arrived)),
             Event::Ack(ack) => self.private(Told::Ack(*ack, self.arrived)),
             // Single orders are followed in whole lanes only: the configuration has been checked.
             Event::L3(_) | Event::Control(_) | Event::Ignored(_) => true,

@@ -9,10 +9,10 @@ use dp_shm::layout::Shape;
 use dp_shm::{Command, CommandNote, Counter, InstrumentLimits, Lock, Region};
 use dp_strategy::{Kind, SHIPPED, Values};
 use dp_types::{
-    AssetId, Balance, BookMsg, BookMsgKind, Decimal, Epoch, FillReport, Instrument, LaneId,
-    Liquidity, NewOrder, Notional, Now, OrderId, OrderReport, OrderState, Qty, QuoteMsg, RawLevel,
-    RejectReason, Side, StrategyId, StrategyState, Text, TradeId, TradeMsg, Tsc, UnixNanos,
-    VenueNanos,
+    AssetId, Balance, BookMsg, BookMsgKind, Decimal, Epoch, FillReport, FundingReport, Instrument,
+    LaneId, Liquidity, NewOrder, Notional, Now, OrderId, OrderReport, OrderState, Qty, QuoteMsg,
+    RawLevel, RejectReason, Side, StrategyId, StrategyState, Text, TradeId, TradeMsg, Tsc,
+    UnixNanos, VenueNanos,
 };
 use dp_venue_api::{Event, RequestAck};
 use std::path::{Path, PathBuf};
@@ -84,6 +84,8 @@ struct Session<'r> {
     orders: u64,
     /// Quote units that may be lost in a day.
     loss_max: i128,
+    /// The venue pays funding.
+    is_paid: bool,
 }
 
 impl<'r> Session<'r> {
@@ -158,6 +160,7 @@ impl<'r> Session<'r> {
             live: Vec::new(),
             is_killed: false,
             orders: 0,
+            is_paid: false,
             loss_max: 1_000_000,
         }
     }
@@ -385,9 +388,30 @@ impl<'r> Session<'r> {
             // Told twice.
             self.engine.on_event(&Event::Fill(report), now, now.tsc);
         }
+        if self.is_paid && self.trades.is_multiple_of(3) {
+            self.pay();
+        }
         if filled == order.qty.0 {
             self.live.swap_remove(at);
             self.report(order.client_id, OrderState::Filled);
+        }
+    }
+
+    /// The venue pays funding, or takes some, and tells it twice.
+    fn pay(&mut self) {
+        let report = FundingReport {
+            instrument: ID,
+            id: TradeId(self.trades / 2),
+            amount: Decimal {
+                mantissa: 7 - (self.trades % 15) as i64,
+                exponent: -3,
+            },
+            asset: AssetId((self.trades % 2) as u16),
+            venue_ns: VenueNanos(self.now),
+        };
+        for _ in 0..2 {
+            let now = self.at();
+            self.engine.on_event(&Event::Funding(report), now, now.tsc);
         }
     }
 
@@ -487,6 +511,7 @@ fn session(dir: &Path, (seed, loss_max): (u64, i128), recorder: Option<Recorder>
     let (region, _) = Region::open_or_create(&shm, &shape).unwrap();
     let mut session = Session::new(&region, recorder, seed);
     session.loss_max = loss_max;
+    session.is_paid = !seed.is_multiple_of(2);
     session.run();
     let counters = &session.engine.wall.counters;
     let came = Came {

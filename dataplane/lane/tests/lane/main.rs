@@ -4,6 +4,7 @@ mod balances;
 mod bus;
 mod engine;
 mod feeds;
+mod funding;
 mod inputs;
 mod life;
 mod paper;

@@ -32,7 +32,7 @@ fn instrument(id: u32, symbol: &str) -> InstrumentEntry {
 
 proptest! {
     #[test]
-    fn a_position_comes_back_as_it_was(words: [i64; 4], wide: [i128; 4], fills: u64, lane: u8) {
+    fn a_position_comes_back_as_it_was(words: [i64; 4], wide: [i128; 5], fills: u64, lane: u8) {
         let state = PositionState {
             base_fees: -7,
             qty: Qty(words[0]),
@@ -40,6 +40,7 @@ proptest! {
             realised: Notional(wide[1]),
             unrealised: Notional(wide[2]),
             fees: Notional(wide[3]),
+            funding: Notional(wide[4]),
             fills,
             mark: Price(words[1]),
             lane: LaneId(lane),
@@ -366,6 +367,7 @@ fn linked(n: i64) -> PositionState {
         realised: wide,
         unrealised: wide,
         fees: wide,
+        funding: wide,
         fills: n as u64,
         mark: Price(n),
         lane: LaneId(0),

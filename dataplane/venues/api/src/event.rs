@@ -1,8 +1,8 @@
 //! What a venue machine says: normalised events, control facts, and faults with blame.
 
 use dp_types::{
-    Balance, BookMsg, ClientOrderId, FillReport, InstrumentId, L3Msg, LinkId, NumError, OrderId,
-    OrderReport, PositionReport, QuoteMsg, RejectReason, TradeMsg, VenueNanos,
+    Balance, BookMsg, ClientOrderId, FillReport, FundingReport, InstrumentId, L3Msg, LinkId,
+    NumError, OrderId, OrderReport, PositionReport, QuoteMsg, RejectReason, TradeMsg, VenueNanos,
 };
 
 /// One normalised event. Borrowed: it lives until the sink returns.
@@ -20,6 +20,8 @@ pub enum Event<'a> {
     Order(OrderReport),
     /// One execution of one of our orders.
     Fill(FillReport),
+    /// A funding payment to our account, or from it.
+    Funding(FundingReport),
     /// A balance of our account.
     Balance(Balance),
     /// A position of our account at a derivatives venue.

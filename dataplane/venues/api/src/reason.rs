@@ -49,7 +49,8 @@ reasons! {
     Candle = "candle" ["candles"];
     /// What a position pays or earns for time, and what rate it will be.
     Funding = "funding" [
-        "funding rate", "mark price and funding", "funding or settlement: no trade of an order",
+        "funding rate", "mark price and funding", "a settlement: no trade of an order",
+        "an income that is no funding",
     ];
     /// A price that is computed and not traded.
     Mark = "mark or index price" ["average or reference price", "index", "status of a derivative"];

@@ -352,7 +352,12 @@ fn on_futures(
             let order = data.get("o").ok_or(DecodeError::Field("o"))?;
             account::on_report(market, order, out)?;
         }
-        "ACCOUNT_UPDATE" => usdm::account::on_update(market, data, out)?,
+        "ACCOUNT_UPDATE" => {
+            usdm::account::on_update(market, data, out)?;
+            if usdm::income::is_paid(data) {
+                return Ok(Notice::Funded.into());
+            }
+        }
         "TRADE_LITE" => out.event(&Event::Ignored(
             "an execution before its fee is known: told when it is",
         )),

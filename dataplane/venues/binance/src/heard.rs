@@ -24,6 +24,8 @@ pub enum Notice {
     None,
     /// The venue will close this link.
     ClosingSoon,
+    /// Funding was paid: which, the venue must be asked.
+    Funded,
     /// The user data subscription ended.
     StreamEnded,
     /// `session.logon` accepted.

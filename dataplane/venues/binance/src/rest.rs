@@ -91,6 +91,8 @@ pub enum Ask {
     DeadMan(InstrumentId),
     /// New orders of futures.
     Orders(OrderBatch),
+    /// Funding payments of futures.
+    Income,
 }
 
 impl Ask {
@@ -120,6 +122,7 @@ impl Ask {
                 let (kind, count) = (13, batch.count() as u64 & 0xf);
                 (kind | count << 4, pack(batch.instrument(), batch.first()))
             }
+            Self::Income => (14, 0),
         };
         RestTag(kind | number << 8)
     }
@@ -156,6 +159,7 @@ impl Ask {
             8 => Self::Positions(number()?),
             9 if wide == 0 => Self::ListenKey,
             10 if wide == 0 => Self::KeepAlive,
+            14 if wide == 0 => Self::Income,
             11 => Self::CancelAll(InstrumentId(number()?)),
             12 => Self::DeadMan(InstrumentId(number()?)),
             _ => return None,
@@ -177,6 +181,7 @@ impl Ask {
             Self::ListenKey | Self::KeepAlive | Self::CancelAll(_) => 1,
             Self::DeadMan(_) => 10,
             Self::Orders(_) => BATCH_WEIGHT,
+            Self::Income => usdm::income::WEIGHT,
         }
     }
 
@@ -240,6 +245,7 @@ pub fn ask_of_url(product: Product, registry: &Registry, url: &str) -> Option<As
         }),
         "balance" if product == Product::Usdm => Ask::Account(RECORDED),
         "positionRisk" if product == Product::Usdm => Ask::Positions(RECORDED),
+        "income" if product == Product::Usdm => Ask::Income,
         "order" => Ask::Order(instrument()?, client()),
         _ => return None,
     })
@@ -282,6 +288,8 @@ pub enum Answer {
     Order(Notice),
     /// Positions went out.
     Positions,
+    /// Funding payments went out: how many rows there were, and when the newest was due, Unix milliseconds.
+    Income(usize, u64),
     /// What a listen key opens.
     Key(String),
     /// It was done, and there is nothing in it.
@@ -308,6 +316,10 @@ pub(crate) fn read(
         Ask::Positions(_) => {
             usdm::account::on_positions(market, root, out)?;
             Ok(Answer::Positions)
+        }
+        Ask::Income => {
+            let (rows, newest_ms) = usdm::income::on_income(market, root, out)?;
+            Ok(Answer::Income(rows, newest_ms))
         }
         Ask::ListenKey => Ok(Answer::Key(usdm::user::target(root)?)),
         Ask::Orders(batch) => Ok(Answer::Orders(on_answer(batch, root, out))),

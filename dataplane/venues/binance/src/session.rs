@@ -466,6 +466,7 @@ impl Session {
             Notice::None => {}
             Notice::ClosingSoon => out.reconnect(link, "the venue shuts this server down"),
             Notice::StreamEnded if link == LINK_ORDERS => self.log_on(now, out),
+            Notice::Funded => self.funding_paid(now),
             Notice::StreamEnded => self.key_expired(now, out),
             Notice::LoggedOn => {
                 self.has_session = true;

@@ -15,6 +15,7 @@
 pub(crate) mod account;
 pub(crate) mod batch;
 pub(crate) mod entry;
+pub(crate) mod income;
 pub(crate) mod reject;
 pub(crate) mod switch;
 pub(crate) mod user;
@@ -80,6 +81,8 @@ pub(crate) struct Futures {
     pub(crate) is_cancels_open: bool,
     /// `None`: the configuration does not ask for them.
     pub(crate) batches: Option<batch::Batches>,
+    /// Funding payments.
+    pub(crate) income: income::Income,
     /// When the links that answer are asked for a sign of life.
     pub(crate) probe_at: Option<dp_types::UnixNanos>,
 }

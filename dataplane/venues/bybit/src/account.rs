@@ -12,23 +12,24 @@
 //! ```
 //! `execution` tells fills, `order` tells states, in either order: the order's own `cumExecQty` shows a fill that is
 //! still missing. `execution.fast` tells the same fills without their fees: it reads, and is not subscribed.
-//! Funding and settlement come as executions too and are none. A charge is positive here as with us. An item of
-//! another category than ours is of an instrument we do not follow, whatever its name.
+//! Funding comes as an execution too: no fill, a payment, whose `execFee` is what we paid (below 0: received), its id the
+//! `execId`; the list of executions tells it again. Settlements are neither. A charge is positive here as with us. An
+//! item of another category than ours is of an instrument we do not follow, whatever its name.
 //! Source: venue page, sections 4.2 and 4.2A, read 2026-11-20; fixtures `account_*.json`.
 
 use crate::feed::{at, millis, optional, side, text, trade_id};
 use crate::reject;
 use crate::symbols::{self, Category, parse_client_id, parse_id};
 use dp_types::{
-    AssetId, Balance, ClientOrderId, Decimal, FillReport, InstrumentId, Liquidity, NumError,
-    OrderId, OrderReport, OrderState, PositionReport, RejectReason, Side,
+    AssetId, Balance, ClientOrderId, Decimal, FillReport, FundingReport, InstrumentId, Liquidity,
+    NumError, OrderId, OrderReport, OrderState, PositionReport, RejectReason, Side,
 };
 use dp_venue_api::{DecodeError, Event, Named, Registry, Sink, Standing, Trade};
 use dp_wire::json::Value;
 
 /// Why items of other instruments, or of the same name elsewhere, are passed over.
 const NOT_FOLLOWED: Event<'static> = Event::Ignored("of an instrument we do not follow");
-const NO_TRADE: Event<'static> = Event::Ignored("funding or settlement: no trade of an order");
+const NO_TRADE: Event<'static> = Event::Ignored("a settlement: no trade of an order");
 const HEDGED: Event<'static> = Event::Ignored("one leg of a hedged position");
 
 /// The instrument of an item; `None` when we do not follow it.
@@ -160,6 +161,7 @@ fn each<'a>(
 /// What an execution is.
 enum Execution {
     Fill(FillReport),
+    Funding(FundingReport),
     NotFollowed,
     NoTrade,
 }
@@ -198,12 +200,17 @@ fn execution(
     category: Option<Category>,
     item: Value<'_>,
 ) -> Result<Execution, DecodeError> {
-    if !is_trade(text(item, "execType")) {
+    let exec_type = text(item, "execType");
+    let is_funding = exec_type == "Funding";
+    if !is_funding && !is_trade(exec_type) {
         return Ok(Execution::NoTrade);
     }
     let Some(id) = followed(registry, category, item)? else {
         return Ok(Execution::NotFollowed);
     };
+    if is_funding {
+        return Ok(Execution::Funding(funding(registry, item, id)?));
+    }
     let side = side(item, "side")?;
     let named = Named {
         instrument: id,
@@ -229,6 +236,24 @@ fn execution(
     })))
 }
 
+/// A payment: what was charged as a fee of it, turned round; in the settlement asset where none is named.
+fn funding(
+    registry: &Registry,
+    item: Value<'_>,
+    instrument: InstrumentId,
+) -> Result<FundingReport, DecodeError> {
+    let paid = item.decimal("execFee").map_err(at("execFee"))?;
+    let named = registry.find_asset(text(item, "feeCurrency"));
+    let settled = || registry.get(instrument).map(|known| known.quote);
+    Ok(FundingReport {
+        instrument,
+        id: trade_id(item, "execId")?,
+        amount: negated(paid, "execFee")?,
+        asset: named.or_else(settled).unwrap_or(AssetId::NONE),
+        venue_ns: millis(item, "execTime")?,
+    })
+}
+
 /// Executions pushed or listed, each by itself; those without a name of ours get that of the order asked about.
 /// Returns how many there were and the latest time of one, Unix milliseconds.
 ///
@@ -247,6 +272,7 @@ pub(crate) fn on_executions<'a>(
                 let client_id = fill.client_id.or(asked);
                 out.event(&Event::Fill(FillReport { client_id, ..fill }));
             }
+            Execution::Funding(funding) => out.event(&Event::Funding(funding)),
             Execution::NotFollowed => out.event(&NOT_FOLLOWED),
             Execution::NoTrade => out.event(&NO_TRADE),
         }

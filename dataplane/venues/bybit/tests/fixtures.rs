@@ -186,7 +186,13 @@ fn executions_positions_balances() {
     check("account_execution_fast", &[&fill("0")]);
     check(
         "account_execution_funding",
-        &["Ignored funding or settlement: no trade of an order"],
+        &[
+            "Funding 0 -0.0104 AssetId(1) id 255598177688378209704497992676927026162 at 1760000000470000000",
+        ],
+    );
+    check(
+        "account_execution_settle",
+        &["Ignored a settlement: no trade of an order"],
     );
     check("account_position", &["Position 0 -0.004 @ 65000"]);
     check("account_position_flat", &["Position 0 0 @ -"]);

@@ -1,9 +1,9 @@
 //! A: what the account holds, and that we know it after any accident.
 
 use super::{Case, Outcome, Verdict, held};
-use crate::trial::Trial;
+use crate::trial::{Held, Trial};
 use dp_shm::{BalanceState, Command, Counter};
-use dp_types::{Notional, OrderKind, OrderState, Side, Tif};
+use dp_types::{Decimal, Notional, OrderKind, OrderState, Side, Tif};
 
 pub const CASES: &[Case] = &[
     Case::new("A01", "fills make the position the venue's", position),
@@ -29,6 +29,11 @@ pub const CASES: &[Case] = &[
         "A08",
         "an order the venue took away unheard is missed within five minutes, and that is on record",
         taken_away,
+    ),
+    Case::new(
+        "A09",
+        "funding is booked once, as the venue paid it",
+        funding,
     ),
 ];
 
@@ -220,4 +225,51 @@ fn taken_away(it: &mut Trial<'_, '_>) -> Outcome {
                 == 1
         },
     ))
+}
+
+/// Paid while we hold some, while we hold it short, and while nobody heard it.
+fn funding(it: &mut Trial<'_, '_>) -> Outcome {
+    if !it.is_virtual() {
+        return Ok(Verdict::NotHere("minutes pass"));
+    }
+    it.come_up()?;
+    it.calm(60_000)?;
+    for (side, times) in [(Side::Buy, 1), (Side::Sell, 2)] {
+        for _ in 0..times {
+            let (price, qty) = (it.through(side)?, it.small()?);
+            let id = it.place(side, OrderKind::Limit, Tif::Ioc, price, qty)?;
+            it.reach(id, OrderState::Filled)?;
+        }
+        it.fault("funding:ppm=137");
+        it.run(100);
+        if it.stage().record()["funding"] == serde_json::json!([]) {
+            return Ok(Verdict::NotHere("no funding is paid here, or none is told"));
+        }
+        same_funding(it)?;
+    }
+    it.fault("silence:link=private:for=3s,funding:ppm=4100");
+    it.run(1_000);
+    away(it);
+    it.come_up()?;
+    same_funding(it)?;
+    it.run(10_000);
+    held(same_funding(it))
+}
+
+/// What is booked is what the venue paid, to the last decimal it tells.
+fn same_funding(it: &mut Trial<'_, '_>) -> Held {
+    let theirs = |it: &mut Trial<'_, '_>| {
+        let record = it.stage().record();
+        let rows = record["funding"].as_array().into_iter().flatten();
+        let amounts =
+            rows.filter_map(|row| Decimal::parse(row["amount"].as_str()?.as_bytes()).ok());
+        amounts
+            .filter_map(Notional::of)
+            .map(|amount| amount.0)
+            .sum::<i128>()
+    };
+    it.until("the funding is the venue's", 360_000, |it| {
+        let theirs = theirs(it);
+        it.funding().0 == theirs
+    })
 }

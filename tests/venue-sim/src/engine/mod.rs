@@ -283,6 +283,30 @@ impl Engine {
         held.copied().unwrap_or_default()
     }
 
+    /// Pays every account for its position in a contract, or takes from it: `ppm` of what it is worth at the last price,
+    /// from long to short, through the venue. What each got, by account and instrument.
+    pub fn fund(&mut self, ppm: i64) -> Vec<(AccountId, usize, Amount)> {
+        let mut held: Vec<_> = self
+            .positions
+            .iter()
+            .map(|(at, it)| (*at, it.qty))
+            .collect();
+        held.retain(|(_, qty)| *qty != 0);
+        held.sort_unstable();
+        let (venue, mut paid) = (self.ledger.venue(), Vec::new());
+        for ((account, inst), qty) in held {
+            let spec = &self.instruments[inst].spec;
+            let worth = spec.notional(self.instruments[inst].day.last, qty.abs());
+            let share = worth.unwrap_or(0) * Amount::from(ppm) / 1_000_000;
+            // No venue tells more than eight decimals of money.
+            let amount = -(share - share % 10_000) * Amount::from(qty.signum());
+            let asset = spec.quote_asset;
+            self.ledger.pay((venue, false), account, asset, amount);
+            paid.push((account, inst, amount));
+        }
+        paid
+    }
+
     /// An order that is open or still in the history.
     pub fn order(&self, id: u64) -> Option<&Order> {
         self.orders.get(&id)

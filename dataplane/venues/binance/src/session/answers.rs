@@ -52,6 +52,7 @@ impl Session {
             }
             Ask::ListenKey | Ask::KeepAlive => self.key_lost(now),
             Ask::DeadMan(_) => self.put_off(now),
+            Ask::Income => self.income_failed(now),
             Ask::Order(..) | Ask::OrderTrades(..) | Ask::CancelAll(_) | Ask::Orders(_) => {}
         }
     }
@@ -117,7 +118,11 @@ impl Session {
                 return self.turn_page((count, newest), registry, now, out);
             }
             (Answer::Positions, _) if is_awaited => self.on_positions(registry, now, out),
-            (Answer::Account, _) if is_awaited => self.on_account(out),
+            (Answer::Account, _) if is_awaited => {
+                self.on_account(out);
+                self.funding_compared(now);
+            }
+            (Answer::Income(rows, newest_ms), _) => self.on_income((rows, newest_ms), now),
             (Answer::Key(target), _) => self.on_key(&target, now, out),
             (Answer::Orders(heard), _) => return self.on_batch(heard, was_taken, now, out),
             (Answer::Done, _) => self.on_done(ask, now, out),

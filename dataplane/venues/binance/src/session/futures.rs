@@ -157,6 +157,7 @@ impl Session {
         min_of([
             futures.user.deadline(),
             futures.probe_at,
+            futures.income.at.filter(|_| self.is_rest_open),
             futures.switch.at.filter(|_| futures.is_cancels_open),
         ])
     }
@@ -176,6 +177,58 @@ impl Session {
             self.probe(now, out);
         }
         self.arm(registry, now, out);
+        self.ask_income(now, out);
+    }
+
+    // ---- funding -------------------------------------------------------------------------------------
+
+    pub(super) fn funding_paid(&mut self, now: Now) {
+        if let Some(futures) = &mut self.futures {
+            futures.income.paid(now);
+        }
+    }
+
+    /// Nothing that was paid while we were away is left out.
+    pub(super) fn funding_compared(&mut self, now: Now) {
+        if let Some(futures) = &mut self.futures {
+            futures.income.compared(now);
+        }
+    }
+
+    fn ask_income(&mut self, now: Now, out: &mut impl Sink) {
+        let (Some(futures), Some(auth)) = (&mut self.futures, &self.auth) else {
+            return;
+        };
+        if !self.is_rest_open || !futures.income.is_due(now) {
+            return;
+        }
+        if !self
+            .limits
+            .request(now.unix, Ask::Income.weight(self.product))
+        {
+            futures.income.failed(now);
+            return;
+        }
+        let query = format!(
+            "incomeType=FUNDING_FEE&startTime={}&limit={}&timestamp={}",
+            futures.income.asked(now),
+            usdm::income::ROWS_MAX,
+            now.unix.millis()
+        );
+        let target = auth.sign_target("/fapi/v1/income", &query);
+        rest::ask(Ask::Income, &target, Some(auth.api_key()), out);
+    }
+
+    pub(super) fn income_failed(&mut self, now: Now) {
+        if let Some(futures) = &mut self.futures {
+            futures.income.failed(now);
+        }
+    }
+
+    pub(super) fn on_income(&mut self, listed: (usize, u64), now: Now) {
+        if let Some(futures) = &mut self.futures {
+            futures.income.listed(listed, now);
+        }
     }
 
     /// Asks the links that answer for a sign of life.

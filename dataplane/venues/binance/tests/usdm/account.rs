@@ -100,6 +100,60 @@ fn reconciliation_reads_orders_trades_positions_and_balances() {
     );
 }
 
+/// The push names no symbol: what was paid for which is asked for, a while later, and after each comparison.
+#[test]
+fn funding_is_asked_for_when_the_stream_tells_of_some() {
+    let mut rig = ready_usdm(Keys::Ed25519);
+    let (said, result) = rig.text(LINK_USER, 100, fixture("usdm_funding"));
+    result.unwrap();
+    assert_eq!(
+        said.events,
+        ["Balance AssetId(2) free 122624.11345678 locked 0"]
+    );
+    let is_income = |said: &Said| {
+        let lines = said.requests.iter().map(|request| request.line.clone());
+        lines
+            .filter(|line| line.contains("/fapi/v1/income"))
+            .collect::<Vec<_>>()
+    };
+    let ask = |rig: &mut UsdmRig, ms| {
+        let mut out = Said::default();
+        rig.venue.on_deadline(&rig.registry, at_ms(ms), &mut out);
+        is_income(&out)
+    };
+    assert!(ask(&mut rig, 5_099).is_empty(), "not listed yet");
+    let asked = ask(&mut rig, 5_100);
+    assert_eq!(asked.len(), 1);
+    assert!(
+        asked[0].contains("incomeType=FUNDING_FEE&startTime="),
+        "{asked:?}"
+    );
+    let (said, result) = rig.response(
+        6_000,
+        Ask::Income.tag(),
+        200,
+        fixture("usdm_funding_income"),
+    );
+    result.unwrap();
+    assert_eq!(
+        said.events,
+        [
+            "Funding 0 -0.01040000 AssetId(2) id 8886774 at 1760000400000000000",
+            "Ignored an instrument we do not follow",
+            "Ignored an income that is no funding",
+        ]
+    );
+    // The next question begins an hour before the newest known.
+    rig.text(LINK_USER, 7_000, fixture("usdm_funding"))
+        .1
+        .unwrap();
+    let asked = ask(&mut rig, 12_100);
+    assert!(asked[0].contains("startTime=1759996800000&"), "{asked:?}");
+    // Its answer is lost: again.
+    assert!(rig.response(12_200, Ask::Income.tag(), 0, "").1.is_err());
+    assert_eq!(ask(&mut rig, 30_000).len(), 1);
+}
+
 /// The next trades asked for begin behind the newest that a whole run has seen.
 #[test]
 fn a_second_reconciliation_reads_on() {

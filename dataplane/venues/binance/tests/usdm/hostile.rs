@@ -2,7 +2,7 @@
 
 use super::*;
 
-const FIXTURES: [&str; 16] = [
+const FIXTURES: [&str; 18] = [
     "usdm_exchange_info",
     "usdm_depth",
     "usdm_listen_key",
@@ -19,6 +19,8 @@ const FIXTURES: [&str; 16] = [
     "usdm_balances",
     "usdm_user_trades",
     "usdm_open_orders",
+    "usdm_funding",
+    "usdm_funding_income",
 ];
 
 /// Bytes as a frame on any link, as the body of any answer.

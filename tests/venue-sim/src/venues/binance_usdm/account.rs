@@ -74,6 +74,32 @@ impl BinanceUsdm {
         rows.into_iter().map(|(_, row)| row).collect()
     }
 
+    /// Funding payments, oldest first: nothing else is listed here.
+    pub(super) fn income(&self, account: AccountId, params: &Params) -> Value {
+        let number = |name: &str| params.get(name).and_then(|text| text.parse::<u64>().ok());
+        let (from, to) = (number("startTime"), number("endTime"));
+        let is_asked = params
+            .get("incomeType")
+            .is_none_or(|kind| kind == "FUNDING_FEE");
+        let payments = self.core.record.payments(account).filter(|it| {
+            let ms = it.at_ns / 1_000_000;
+            let symbol = &self.symbols[it.inst];
+            is_asked
+                && from.is_none_or(|from| ms >= from)
+                && to.is_none_or(|to| ms <= to)
+                && params.get("symbol").is_none_or(|name| name == symbol)
+        });
+        let rows = payments.map(|it| {
+            json!({
+                "symbol": self.symbols[it.inst], "incomeType": "FUNDING_FEE",
+                "income": amount8(it.amount), "asset": self.core.engine.spec(it.inst).quote,
+                "info": "FUNDING_FEE", "time": it.at_ns / 1_000_000, "tranId": it.id,
+                "tradeId": "",
+            })
+        });
+        rows.take(limit(params, 100, 1_000)).collect()
+    }
+
     /// Instruments with a position or an open order.
     pub(super) fn positions(&self, account: AccountId, params: &Params) -> Result<Value, Reject> {
         let engine = &self.core.engine;

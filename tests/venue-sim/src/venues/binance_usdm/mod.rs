@@ -9,7 +9,7 @@
 //! Signatures, limits, sessions and stream subscriptions are spot's ([`super::binance`]). Positions and margin are the
 //! engine's contracts. Update ids skip, as the venue's do: a diff is to be chained by `pu`.
 //!
-//! Not here: algo orders, hedge mode, leverage and margin types, funding, liquidation, batches of changes and cancels. There is no announced
+//! Not here: algo orders, hedge mode, leverage and margin types, liquidation, batches of changes and cancels. There is no announced
 //! restart: connections just close.
 
 mod account;
@@ -192,6 +192,12 @@ impl BinanceUsdm {
             Kind::Ban => self.limits.banned_until = now + fault.for_ns,
             Kind::ClockSkew => self.core.skew_ms = fault.ms,
             Kind::TokenExpiry => self.expire_keys(),
+            Kind::Funding => {
+                for payment in self.core.fund(fault.ppm) {
+                    self.tell_funding(&payment);
+                }
+                self.send_private();
+            }
             _ => {}
         }
     }

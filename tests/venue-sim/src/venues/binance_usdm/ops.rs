@@ -42,6 +42,8 @@ pub enum Op {
     Balance,
     /// Positions.
     Positions,
+    /// Funding payments, of all that comes in and goes.
+    Income,
 }
 
 impl Op {
@@ -57,6 +59,7 @@ impl Op {
             Self::Open => 40,
             Self::Countdown => 10,
             Self::Trades | Self::Balance | Self::Positions => 5,
+            Self::Income => 30,
         }
     }
 
@@ -95,6 +98,7 @@ pub fn route(request: &Request) -> Option<Op> {
         ("GET", "/fapi/v1/userTrades") => Op::Trades,
         ("GET", "/fapi/v2/balance" | "/fapi/v3/balance") => Op::Balance,
         ("GET", "/fapi/v2/positionRisk" | "/fapi/v3/positionRisk") => Op::Positions,
+        ("GET", "/fapi/v1/income") => Op::Income,
         _ => return None,
     })
 }
@@ -148,6 +152,7 @@ impl BinanceUsdm {
             Op::Trades => self.trades(account, params),
             Op::Balance => Ok(self.balances(account)),
             Op::Positions => self.positions(account, params),
+            Op::Income => Ok(self.income(account, params)),
         }
     }
 

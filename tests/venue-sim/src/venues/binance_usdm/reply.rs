@@ -4,6 +4,7 @@ use crate::core::Core;
 use crate::engine::{
     AccountId, Amount, Cause, Fill, Order, Position, PostOnly, Refusal, Side, Spec, Tif, What,
 };
+use crate::record::Payment;
 use crate::text::{amount8, fixed};
 use crate::venues::binance::reply::{Reject, side, status};
 use serde_json::{Value, json};
@@ -185,6 +186,20 @@ pub fn account_update(core: &Core, symbol: &str, account: AccountId, inst: usize
                 "bep": "0", "cr": amount8(position.realised), "up": "0", "mt": "cross",
                 "iw": "0", "ps": "BOTH",
             }],
+        },
+    })
+}
+
+/// `ACCOUNT_UPDATE`: what funding made of the wallet; of a crossed position no symbol is told.
+pub fn funding_update(core: &Core, payment: &Payment) -> Value {
+    let spec = core.engine.spec(payment.inst);
+    let wallet = amount8(total(core, payment.account, spec.quote_asset));
+    let change = amount8(payment.amount);
+    json!({
+        "e": "ACCOUNT_UPDATE", "E": core.venue_ms(), "T": ms(payment.at_ns),
+        "a": {
+            "B": [{"a": spec.quote, "wb": wallet, "cw": wallet, "bc": change}], "P": [],
+            "m": "FUNDING_FEE",
         },
     })
 }

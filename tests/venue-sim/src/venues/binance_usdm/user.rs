@@ -4,6 +4,7 @@ use super::{BinanceUsdm, reply};
 use crate::core::{ConnId, Request};
 use crate::engine::{AccountId, Order, What};
 use crate::fault::Kind;
+use crate::record::Payment;
 use crate::venues::binance::reply::Reject;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -109,6 +110,18 @@ impl BinanceUsdm {
         for conn in self.keys.conns(key) {
             self.core.send(conn, event.to_string());
             self.keys.forget(conn);
+        }
+    }
+
+    /// Funding was paid: the stream tells the balance it made, no symbol.
+    pub(super) fn tell_funding(&mut self, payment: &Payment) {
+        let conns = self
+            .keys
+            .of(payment.account)
+            .map(|key| self.keys.conns(key));
+        let event = reply::funding_update(&self.core, payment).to_string();
+        for conn in conns.into_iter().flatten() {
+            self.private.push((conn, event.clone()));
         }
     }
 

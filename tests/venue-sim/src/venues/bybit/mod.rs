@@ -284,6 +284,13 @@ impl Bybit {
                 }
             }
             Kind::ClockSkew => self.core.skew_ms = fault.ms,
+            Kind::Funding => {
+                for payment in self.core.fund(fault.ppm) {
+                    let row = reply::funding_row(&self.core, &self.symbols[payment.inst], &payment);
+                    self.push(payment.account, "execution", payment.inst, &row);
+                }
+                self.send_private();
+            }
             _ => {}
         }
     }

@@ -9,6 +9,7 @@ use crate::core::Core;
 use crate::engine::{
     AccountId, Amount, Cause, Fill, Order, Refusal, Side, Size, Spec, State, Tif, UNIT,
 };
+use crate::record::Payment;
 use crate::text::{amount, fixed, trimmed};
 use serde_json::{Map, Value, json};
 
@@ -16,6 +17,8 @@ use serde_json::{Map, Value, json};
 const ORDER_UUID: &str = "a4c1718e-fe53-4659-a118-";
 /// The same of an execution.
 const EXECUTION_UUID: &str = "20f43950-d8dd-5b31-9112-";
+/// The same of a funding payment.
+const FUNDING_UUID: &str = "c04a6b1d-2f7e-4c77-8d10-";
 /// How far a linear market order may go from the last price, percent; recorded.
 const MARKET_BAND: i64 = 5;
 /// Where the cross sequence starts.
@@ -334,6 +337,25 @@ pub fn execution_row(core: &Core, symbol: &str, order: &Order, fill: Fill) -> Va
         "orderType": order_type(order), "stopOrderType": "UNKNOWN",
         "side": side(order.ask.side), "execTime": ms(fill.at_ns), "isLeverage": "0",
         "closedSize": "", "seq": sequence(core, order.ask.inst),
+    })
+}
+
+/// A funding payment as the `execution` topic and the list of executions show it: what was paid is a fee.
+pub fn funding_row(core: &Core, symbol: &str, payment: &Payment) -> Value {
+    let spec = core.engine.spec(payment.inst);
+    let category = Category::of(spec);
+    let qty = core.engine.position(payment.account, payment.inst).qty;
+    let price = px(spec, core.engine.day(payment.inst).last);
+    json!({
+        "category": category.name(), "symbol": symbol, "execFee": amount(-payment.amount),
+        "execId": format!("{FUNDING_UUID}{:012x}", payment.id), "execPrice": price,
+        "execQty": sz(spec, qty.abs()), "execType": "Funding", "execValue": "", "isMaker": false,
+        "feeRate": "", "tradeIv": "", "markIv": "", "blockTradeId": "", "markPrice": price,
+        "indexPrice": "", "underlyingPrice": "", "leavesQty": "0", "orderId": "",
+        "orderLinkId": "", "orderPrice": "0", "orderQty": "0", "orderType": "UNKNOWN",
+        "stopOrderType": "UNKNOWN", "side": if qty < 0 { "Sell" } else { "Buy" },
+        "execTime": ms(payment.at_ns), "isLeverage": "0", "closedSize": "",
+        "seq": sequence(core, payment.inst),
     })
 }
 

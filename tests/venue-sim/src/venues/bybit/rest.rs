@@ -430,7 +430,20 @@ impl Bybit {
             row["feeCurrency"] = json!(reply::fee_asset(spec, order.ask.side));
             row
         });
-        let rows: Vec<Value> = rows.collect();
+        let mut rows: Vec<Value> = rows.collect();
+        // Funding is listed among them: here on the first page, however many there are.
+        let kind = field(arg, "execType");
+        let is_listed = named.is_none() && field(arg, "cursor").is_none();
+        let payments = self.core.record.payments(account).rev().filter(|it| {
+            is_listed
+                && kind.as_ref().is_none_or(|kind| *kind == "Funding")
+                && self.category(it.inst) == category
+                && symbol
+                    .as_ref()
+                    .is_none_or(|name| *name == self.symbols[it.inst])
+                && (start..=end).contains(&(it.at_ns / 1_000_000))
+        });
+        rows.extend(payments.map(|it| reply::funding_row(&self.core, &self.symbols[it.inst], it)));
         Ok(json!({"nextPageCursor": cursor, "category": category.name(), "list": rows}))
     }
 

@@ -1,0 +1,2 @@
+drop table position_funding;
+drop table funding;
