@@ -645,7 +645,8 @@ fn another_input_is_found_out_and_hostile_bytes_harm_nobody() {
     let right = play(&path).unwrap();
     assert_eq!(right.diverged, None);
     let (mut found, mut tried) = (0, 0);
-    for at in (0..whole.len()).step_by(97) {
+    // But not its last: what the input that was cut short after led to has no sum behind it.
+    for at in (0..whole.len() - 2_000).step_by(97) {
         let mut hurt = whole.to_vec();
         hurt[at] ^= 1 << (at % 8);
         std::fs::write(&path, block.file(&hurt)).unwrap();
