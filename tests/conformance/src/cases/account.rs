@@ -208,6 +208,8 @@ fn taken_away(it: &mut Trial<'_, '_>) -> Outcome {
     it.until("it is missed", 310_000, |it| {
         it.state(id) == Some(OrderState::Cancelled)
     })?;
+    // Its record follows when every fate is known, at the next look.
+    it.run(1_000);
     if it.known.venue.is_fix && it.comparisons()[before..].is_empty() {
         return Ok(Verdict::NotHere(
             "its session asks again for what it did not hear",
