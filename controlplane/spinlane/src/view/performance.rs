@@ -26,13 +26,21 @@ impl Performance {
     /// For people.
     pub fn text(&self) -> String {
         let mut table = Table::new(&[
-            "day", "strategy", "", ">P&L", ">fall", ">Sharpe", ">orders", ">filled", ">volume",
+            "day",
+            "",
+            ">P&L",
+            ">drawdown",
+            ">Sharpe",
+            ">orders",
+            ">filled",
+            ">volume",
+            // Last: a table is cut at its right, and half a number is another number.
+            "strategy",
         ]);
         for it in &self.sessions {
             let percent = |rate: f64| format!("{:.1} %", rate * 100.0);
             table.row([
                 it.day.clone(),
-                it.name.clone(),
                 it.currency.clone(),
                 cents(&it.day_pnl),
                 cents(&it.drawdown_max),
@@ -40,6 +48,7 @@ impl Performance {
                 it.orders.to_string(),
                 it.fill_rate.map_or("-".into(), percent),
                 cents(&it.volume),
+                it.name.clone(),
             ]);
         }
         if table.is_empty() {
@@ -90,7 +99,7 @@ mod tests {
         let text = Performance::of(vec![session]).text();
         let line = text.lines().nth(1).unwrap();
         let cells: Vec<&str> = line.split_whitespace().collect();
-        let want = "2026-11-22 market_maker USDT -12.34 13 -3.46 120 25.0 % 1300.1";
+        let want = "2026-11-22 USDT -12.34 13 -3.46 120 25.0 % 1300.1 market_maker";
         assert_eq!(cells.join(" "), want);
         assert!(
             text.lines().all(|line| line.chars().count() <= 80),
