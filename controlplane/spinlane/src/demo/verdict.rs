@@ -595,6 +595,7 @@ mod tests {
             cost: "-10.1".into(),
             realised: "0.1".into(),
             fees: "0.0101".into(),
+            funding: "0".into(),
             fills: 2,
             base_fees: "0.0002".into(),
         };
