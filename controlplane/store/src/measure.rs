@@ -15,12 +15,12 @@ use tokio_postgres::types::ToSql;
 
 const PUT: &str = "
   insert into performance_metrics (strategy, currency, minute, name, sampled_at, born, realised, unrealised, fees, pnl,
-                                   day_pnl, drawdown_max, sharpe)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                                   day_pnl, drawdown_max, sharpe, funding)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
     on conflict (strategy, currency, minute) do update set
       name = excluded.name, sampled_at = excluded.sampled_at, born = excluded.born, realised = excluded.realised,
       unrealised = excluded.unrealised, fees = excluded.fees, pnl = excluded.pnl, day_pnl = excluded.day_pnl,
-      drawdown_max = excluded.drawdown_max, sharpe = excluded.sharpe";
+      drawdown_max = excluded.drawdown_max, sharpe = excluded.sharpe, funding = excluded.funding";
 
 /// The newest two rows, each counted from the end of the row before it, or from midnight UTC.
 const COUNT: &str = "
@@ -110,7 +110,7 @@ impl Session {
             }
             let so_far = curve.so_far();
             let minute = At::from(point.begins());
-            let values: [&(dyn ToSql + Sync); 13] = [
+            let values: [&(dyn ToSql + Sync); 14] = [
                 &i32::from(sample.strategy.0),
                 &sample.currency.as_str(),
                 &minute,
@@ -124,6 +124,7 @@ impl Session {
                 &Numeric::notional(so_far.pnl),
                 &Numeric::notional(so_far.drawdown_max),
                 &so_far.sharpe,
+                &Numeric::notional(sample.funding),
             ];
             transaction.execute(&put, &values).await?;
             written.push((sample, minute));

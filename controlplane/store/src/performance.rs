@@ -28,14 +28,16 @@ pub(crate) struct Sample {
     pub realised: Notional,
     pub unrealised: Notional,
     pub fees: Notional,
+    pub funding: Notional,
     /// Venue, symbol, and base units one unit of quantity stands for, of what it trades.
     pub instruments: BTreeMap<InstrumentId, (&'static str, Text<31>, Decimal)>,
 }
 
 impl Sample {
-    /// Realised + unrealised - fees; saturates.
+    /// Realised + unrealised + funding - fees; saturates.
     pub fn pnl(&self) -> Notional {
         let sum = self.realised.0.saturating_add(self.unrealised.0);
+        let sum = sum.saturating_add(self.funding.0);
         Notional(sum.saturating_sub(self.fees.0))
     }
 }
@@ -58,7 +60,7 @@ pub(crate) fn samples(region: &Region) -> Vec<Sample> {
     let lines = region.lanes().flat_map(|lane| lane.held.iter());
     for part in lines.filter_map(PartLine::read) {
         let state = part.state;
-        if state.fills == 0 || part.strategy == StrategyId::NOBODY {
+        if (state.fills == 0 && state.funding.0 == 0) || part.strategy == StrategyId::NOBODY {
             continue;
         }
         if let Some(sample) = all.place(part.strategy, part.instrument) {
@@ -66,6 +68,7 @@ pub(crate) fn samples(region: &Region) -> Vec<Sample> {
                 (&mut sample.realised, state.realised),
                 (&mut sample.unrealised, state.unrealised),
                 (&mut sample.fees, state.fees),
+                (&mut sample.funding, state.funding),
             ] {
                 sum.0 = sum.0.saturating_add(more.0);
             }
@@ -93,6 +96,7 @@ impl Samples<'_> {
             realised: Notional(0),
             unrealised: Notional(0),
             fees: Notional(0),
+            funding: Notional(0),
             instruments: BTreeMap::new(),
         });
         let about = (it.venue.name(), it.symbol, it.multiplier);

@@ -91,7 +91,9 @@ pub struct SessionView {
     pub unrealised: String,
     /// Fees paid.
     pub fees: String,
-    /// Realised + unrealised - fees.
+    /// Funding received; below 0 = paid.
+    pub funding: String,
+    /// Realised + unrealised + funding - fees.
     pub pnl: String,
     /// What of it came this day.
     pub day_pnl: String,
@@ -227,7 +229,7 @@ impl Query {
                 "select strategy, name, currency, day::text, minutes, trim_scale(realised)::text,
                         trim_scale(unrealised)::text, trim_scale(fees)::text, trim_scale(pnl)::text,
                         trim_scale(day_pnl)::text, trim_scale(drawdown_max)::text, sharpe, orders, ended, filled,
-                        fill_rate, fills, trim_scale(volume)::text
+                        fill_rate, fills, trim_scale(volume)::text, trim_scale(funding)::text
                    from (select *, row_number() over (partition by strategy, currency order by day desc) as back
                            from performance_sessions) all_days
                   where back <= $1 order by strategy, currency, day",
@@ -299,6 +301,7 @@ fn performance(row: &Row) -> SessionView {
         fill_rate: row.get(15),
         fills: row.get(16),
         volume: row.get(17),
+        funding: row.get(18),
     }
 }
 

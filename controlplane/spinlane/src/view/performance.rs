@@ -85,6 +85,7 @@ mod tests {
             realised: "1".into(),
             unrealised: "0".into(),
             fees: "0".into(),
+            funding: "0".into(),
             pnl: "1".into(),
             day_pnl: "-12.345678".into(),
             drawdown_max: "13".into(),

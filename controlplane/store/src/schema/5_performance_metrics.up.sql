@@ -1,7 +1,7 @@
 -- How each strategy does, a row for each minute it was looked at, by the currency its instruments are quoted in: money
 -- of several is not added up. The last look of a minute stays.
 --
---   realised .. pnl     as its positions had them at sampled_at; pnl = realised + unrealised - fees
+--   realised .. pnl     as its positions had them at sampled_at; pnl = realised + unrealised + funding - fees
 --   day_pnl             sum of the changes of pnl over the UTC day so far
 --   drawdown_max        largest fall of day_pnl from its highest, of the day so far
 --   sharpe              of the day so far: mean / sample standard deviation of pnl's changes from minute to minute, times
@@ -21,6 +21,7 @@ create table performance_metrics (
   realised     numeric          not null,
   unrealised   numeric          not null,
   fees         numeric          not null,
+  funding      numeric          not null,
   pnl          numeric          not null,
   day_pnl      numeric          not null,
   drawdown_max numeric          not null,
@@ -41,6 +42,7 @@ create view performance_sessions as
          (array_agg(realised order by minute desc))[1] as realised,
          (array_agg(unrealised order by minute desc))[1] as unrealised,
          (array_agg(fees order by minute desc))[1] as fees,
+         (array_agg(funding order by minute desc))[1] as funding,
          (array_agg(pnl order by minute desc))[1] as pnl,
          (array_agg(day_pnl order by minute desc))[1] as day_pnl,
          (array_agg(drawdown_max order by minute desc))[1] as drawdown_max,
