@@ -19,6 +19,8 @@ use std::hint::black_box;
 pub const BATCH: usize = 64;
 /// Samples of what takes milliseconds.
 pub const RARE_MAX: usize = 1_000;
+/// Batches of what takes milliseconds to make ready.
+const RARE_BATCHES_MAX: usize = 400;
 /// How long one look at the hiccups takes, ns.
 const HICCUP_WINDOW_NS: u64 = 100_000_000;
 /// Samples thrown away first, one in this many.
@@ -168,11 +170,34 @@ impl Meter {
         &mut self,
         name: &str,
         state: &mut S,
+        ready: impl FnMut(&mut S, usize),
+        op: impl FnMut(&mut S, usize) -> R,
+    ) {
+        let batches = (self.samples / BATCH).max(100);
+        self.batches(name, batches, state, ready, op);
+    }
+
+    /// As [`Meter::batch_on`], at most [`RARE_BATCHES_MAX`] of them.
+    pub fn batch_rarely<S, R>(
+        &mut self,
+        name: &str,
+        state: &mut S,
+        ready: impl FnMut(&mut S, usize),
+        op: impl FnMut(&mut S, usize) -> R,
+    ) {
+        let batches = (self.samples / BATCH).clamp(10, RARE_BATCHES_MAX);
+        self.batches(name, batches, state, ready, op);
+    }
+
+    fn batches<S, R>(
+        &mut self,
+        name: &str,
+        batches: usize,
+        state: &mut S,
         mut ready: impl FnMut(&mut S, usize),
         mut op: impl FnMut(&mut S, usize) -> R,
     ) {
         let mut times = histogram();
-        let batches = (self.samples / BATCH).max(100);
         let warm = (batches / WARM_SHARE).max(1);
         for batch in 0..batches + warm {
             let first = batch * BATCH;

@@ -5,6 +5,7 @@ mod decode;
 mod dispatch;
 mod durability;
 mod engine;
+mod entry;
 mod journal;
 mod order;
 mod position;

@@ -1,5 +1,5 @@
 //! The order table: steps of an order's life, look-up from a thousand to a million live orders, and the
-//! text of a new order.
+//! text of a new order; and, of each venue, the bytes of a new order, an amend and a cancel.
 
 use super::book::instrument;
 use crate::data::{MESSAGES, Random};
@@ -30,7 +30,7 @@ pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
     }
     random_reads(meter);
     encode(meter, &instrument);
-    Ok(())
+    super::entry::run(meter)
 }
 
 fn draft(client_id: ClientOrderId, at: usize) -> NewOrder {
