@@ -183,7 +183,7 @@ impl Facing {
         let symbol = symbol.parse().map_err(anyhow::Error::msg)?;
         let face = (known.make)(&sim_config(symbol), START_NS);
         let mut registry = Registry::new();
-        let machine = AnyVenue::new(venue, config(known, face.symbol(0)), &mut registry)?;
+        let machine = AnyVenue::new(venue, config(venue, face.symbol(0))?, &mut registry)?;
         let machine = machine.with_context(|| format!("this build has no {venue}"))?;
         let instrument = *registry.instruments().first().context("no instrument")?;
         let conns = vec![None; machine.links().len()];
@@ -537,31 +537,37 @@ fn sim_config(symbol: spinlane_sim::config::Symbol) -> SimConfig {
     }
 }
 
-fn config(known: &spinlane_sim::venues::Known, symbol: String) -> VenueConfig {
-    let key = Credential::default_key(1);
+fn config(venue: VenueId, symbol: String) -> anyhow::Result<VenueConfig> {
     let host = || ("localhost".to_owned(), 443);
-    VenueConfig {
+    Ok(VenueConfig {
         rest: host(),
         public: host(),
         private: host(),
         symbols: vec![symbol],
-        secrets: Secrets {
-            api_key: key.api_key.clone(),
-            api_secret: if known.has_base64_secret {
-                key.secret_base64().into()
-            } else {
-                key.api_secret.as_str().into()
-            },
-            passphrase: key.passphrase.as_str().into(),
-            ed25519_pem: if known.has_ed25519 {
-                key.ed25519_pem().into()
-            } else {
-                String::new().into()
-            },
-        },
+        secrets: secrets(venue)?,
         order_window_ms: 5_000,
         ..VenueConfig::default()
-    }
+    })
+}
+
+/// The keys of a simulated venue's first account. Errors: the simulator has no such venue.
+pub fn secrets(venue: VenueId) -> anyhow::Result<Secrets> {
+    let known = spinlane_sim::venues::known(venue.name()).map_err(anyhow::Error::msg)?;
+    let key = Credential::default_key(1);
+    Ok(Secrets {
+        api_key: key.api_key.clone(),
+        api_secret: if known.has_base64_secret {
+            key.secret_base64().into()
+        } else {
+            key.api_secret.as_str().into()
+        },
+        passphrase: key.passphrase.as_str().into(),
+        ed25519_pem: if known.has_ed25519 {
+            key.ed25519_pem().into()
+        } else {
+            String::new().into()
+        },
+    })
 }
 
 #[cfg(test)]

@@ -97,6 +97,11 @@ impl Meter {
         meter
     }
 
+    /// Samples asked for, a row.
+    pub const fn samples(&self) -> usize {
+        self.samples
+    }
+
     /// Names what follows.
     pub fn begin(&mut self, scenario: &'static str) {
         self.scenario = scenario;
@@ -229,6 +234,18 @@ impl Meter {
                 ratio: row.p50 / ours.max(f64::MIN_POSITIVE),
             });
         }
+    }
+
+    /// A row of times that were taken elsewhere, cycles. None gives no row.
+    pub fn taken(&mut self, name: &str, cycles: &[u64]) {
+        if cycles.is_empty() {
+            return;
+        }
+        let mut times = histogram();
+        for one in cycles {
+            times.saturating_record(self.picos(*one, 1));
+        }
+        self.push(name, 1, &times);
     }
 
     /// Spins for a moment and notes where the time went that was not ours.
