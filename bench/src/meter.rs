@@ -20,7 +20,7 @@ pub const BATCH: usize = 64;
 /// Samples of what takes milliseconds.
 pub const RARE_MAX: usize = 1_000;
 /// Batches of what takes milliseconds to make ready.
-const RARE_BATCHES_MAX: usize = 400;
+const RARE_BATCHES_MAX: usize = 100;
 /// How long one look at the hiccups takes, ns.
 const HICCUP_WINDOW_NS: u64 = 100_000_000;
 /// Samples thrown away first, one in this many.

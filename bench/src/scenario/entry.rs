@@ -15,21 +15,21 @@ pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
         let mut failed = None;
         let mut keep = |result: anyhow::Result<()>| failed = failed.take().or(result.err());
         meter.batch_rarely(
-            &format!("a new order's bytes, {venue}"),
+            &format!("bytes: new, {venue}"),
             &mut facing,
             |facing, _| keep(facing.clear()),
             |facing, _| facing.place(),
         );
         if can.amend_price || can.amend_qty {
             meter.batch_rarely(
-                &format!("an amend's bytes, {venue}"),
+                &format!("bytes: amend, {venue}"),
                 &mut facing,
                 |facing, _| keep(facing.fill(BATCH)),
                 Facing::amend,
             );
         }
         meter.batch_rarely(
-            &format!("a cancel's bytes, {venue}"),
+            &format!("bytes: cancel, {venue}"),
             &mut facing,
             |facing, _| keep(facing.fill(BATCH)),
             Facing::cancel,
