@@ -115,7 +115,7 @@ fn money(
         exposures.show(leg.id, Qty(1_000), Qty(5_000), Qty(5_000));
     }
     gate.set_limits(two.id, Some(limits));
-    let legs = |leg: &'_ Instrument| -> Vec<NewOrder> {
+    let legs = |leg: &Instrument| -> Vec<NewOrder> {
         let instrument = leg.id;
         let order = |(order, _): &(NewOrder, Context<'_>)| NewOrder {
             instrument,
@@ -124,15 +124,7 @@ fn money(
         cases.iter().map(order).collect()
     };
     let (ones, twos) = (legs(&one), legs(&two));
-    let [one, two] = [&one, &two].map(|leg| {
-        let context = |(_, context): &(NewOrder, Context<'_>)| (*context, leg);
-        let all = cases.iter().map(context);
-        all.map(|(context, instrument)| Context {
-            instrument,
-            ..context
-        })
-        .collect::<Vec<_>>()
-    });
+    let (one, two) = (seen_by(cases, &one), seen_by(cases, &two));
     let (mut passed, mut asked) = (0u64, 0u64);
     meter.batch(MONEY, |at| {
         let at = at % MESSAGES;
@@ -155,6 +147,15 @@ fn money(
         "{passed} of {asked} orders and pairs passed"
     );
     Ok(())
+}
+
+/// The contexts of the cases, of another instrument.
+fn seen_by<'a>(cases: &[(NewOrder, Context<'a>)], instrument: &'a Instrument) -> Vec<Context<'a>> {
+    let context = |case: &(NewOrder, Context<'a>)| Context {
+        instrument,
+        ..case.1
+    };
+    cases.iter().map(context).collect()
 }
 
 fn cases(instrument: &Instrument) -> anyhow::Result<Vec<(NewOrder, Context<'_>)>> {

@@ -334,10 +334,7 @@ impl<'r> Stage<'r> {
 }
 
 /// The best levels of a side as the simulator prints them.
-fn rungs(
-    instrument: &Instrument,
-    side: &Value,
-) -> anyhow::Result<Vec<(dp_types::Price, dp_types::Qty)>> {
+fn rungs(instrument: &Instrument, side: &Value) -> anyhow::Result<Vec<(dp_types::Price, Qty)>> {
     let rows = side.as_array().context("a side")?;
     let rung = |row: &Value| -> anyhow::Result<_> {
         let number = |at: usize| -> anyhow::Result<Decimal> {
