@@ -203,10 +203,7 @@ fn most(venue: VenueId, wanted: usize) -> usize {
 
 /// Orders that rest in all, where each venue is to hold so many.
 fn orders(wanted: usize) -> usize {
-    VENUES
-        .iter()
-        .map(|(venue, _)| 2 * most(*venue, wanted))
-        .sum()
+    VENUES.iter().map(|(venue, _)| most(*venue, wanted)).sum()
 }
 
 /// Orders that a venue has taken, and those of which more is to come.
