@@ -15,6 +15,7 @@ mod client;
 mod compare;
 mod data;
 mod decoders;
+mod facing;
 mod hand;
 mod head;
 mod host;

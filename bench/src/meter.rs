@@ -19,6 +19,8 @@ use std::hint::black_box;
 pub const BATCH: usize = 64;
 /// Samples of what takes milliseconds.
 pub const RARE_MAX: usize = 1_000;
+/// Batches of what takes milliseconds to make ready.
+const RARE_BATCHES_MAX: usize = 100;
 /// How long one look at the hiccups takes, ns.
 const HICCUP_WINDOW_NS: u64 = 100_000_000;
 /// Samples thrown away first, one in this many.
@@ -95,6 +97,11 @@ impl Meter {
         meter
     }
 
+    /// Samples asked for, a row.
+    pub const fn samples(&self) -> usize {
+        self.samples
+    }
+
     /// Names what follows.
     pub fn begin(&mut self, scenario: &'static str) {
         self.scenario = scenario;
@@ -168,11 +175,34 @@ impl Meter {
         &mut self,
         name: &str,
         state: &mut S,
+        ready: impl FnMut(&mut S, usize),
+        op: impl FnMut(&mut S, usize) -> R,
+    ) {
+        let batches = (self.samples / BATCH).max(100);
+        self.batches(name, batches, state, ready, op);
+    }
+
+    /// As [`Meter::batch_on`], at most [`RARE_BATCHES_MAX`] of them.
+    pub fn batch_rarely<S, R>(
+        &mut self,
+        name: &str,
+        state: &mut S,
+        ready: impl FnMut(&mut S, usize),
+        op: impl FnMut(&mut S, usize) -> R,
+    ) {
+        let batches = (self.samples / BATCH).clamp(10, RARE_BATCHES_MAX);
+        self.batches(name, batches, state, ready, op);
+    }
+
+    fn batches<S, R>(
+        &mut self,
+        name: &str,
+        batches: usize,
+        state: &mut S,
         mut ready: impl FnMut(&mut S, usize),
         mut op: impl FnMut(&mut S, usize) -> R,
     ) {
         let mut times = histogram();
-        let batches = (self.samples / BATCH).max(100);
         let warm = (batches / WARM_SHARE).max(1);
         for batch in 0..batches + warm {
             let first = batch * BATCH;
@@ -204,6 +234,18 @@ impl Meter {
                 ratio: row.p50 / ours.max(f64::MIN_POSITIVE),
             });
         }
+    }
+
+    /// A row of times that were taken elsewhere, cycles. None gives no row.
+    pub fn taken(&mut self, name: &str, cycles: &[u64]) {
+        if cycles.is_empty() {
+            return;
+        }
+        let mut times = histogram();
+        for one in cycles {
+            times.saturating_record(self.picos(*one, 1));
+        }
+        self.push(name, 1, &times);
     }
 
     /// Spins for a moment and notes where the time went that was not ours.

@@ -5,7 +5,9 @@ mod decode;
 mod dispatch;
 mod durability;
 mod engine;
+mod entry;
 mod journal;
+mod kill;
 mod order;
 mod position;
 mod risk;
@@ -44,9 +46,11 @@ pub enum Kind {
     Position,
     /// The engine whole: arbitrage over three venues, a fill.
     Engine,
+    /// The kill switch: from its word to the last cancel.
+    Kill,
 }
 
-const PATH: [Kind; 11] = [
+const PATH: [Kind; 12] = [
     Kind::Tls,
     Kind::Decode,
     Kind::Book,
@@ -58,6 +62,7 @@ const PATH: [Kind; 11] = [
     Kind::Durability,
     Kind::Position,
     Kind::Engine,
+    Kind::Kill,
 ];
 
 /// What was asked for, each once, in the order of the path.
@@ -82,6 +87,7 @@ pub fn run(kind: Kind, meter: &mut Meter, captures: &Path) -> anyhow::Result<()>
         Kind::Durability => durability::run(meter),
         Kind::Position => position::run(meter),
         Kind::Engine => engine::run(meter),
+        Kind::Kill => kill::run(meter),
     }
 }
 

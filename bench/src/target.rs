@@ -24,7 +24,7 @@ type StageTarget = (
     Option<(&'static str, f64)>,
 );
 
-const STAGES: [StageTarget; 6] = [
+const STAGES: [StageTarget; 7] = [
     (
         "decode, normalise, apply, Binance, 20 levels",
         &[("decode", "Binance, 20 levels, into book")],
@@ -46,6 +46,12 @@ const STAGES: [StageTarget; 6] = [
     (
         "risk gate",
         &[("risk", "check_new, passes, one by one")],
+        [50.0, 150.0],
+        None,
+    ),
+    (
+        "risk gate, limits in money",
+        &[("risk", "check_new, limits in money")],
         [50.0, 150.0],
         None,
     ),

@@ -17,8 +17,8 @@ use dp_types::{
 use dp_venue_api::Event;
 
 /// Venues whose snapshots follow each other without more.
-const VENUES: [VenueId; 3] = [VenueId::OKX, VenueId::BYBIT, VenueId::DERIBIT];
-const MID: i64 = 6_500_000;
+pub(super) const VENUES: [VenueId; 3] = [VenueId::OKX, VenueId::BYBIT, VenueId::DERIBIT];
+pub(super) const MID: i64 = 6_500_000;
 /// A venue is dear by so much when a pair pays.
 const DEAR: i64 = 2_000;
 const MILLI: u64 = 1_000_000;
@@ -43,20 +43,22 @@ impl Strategy for Buyer {
 }
 
 /// An engine, its venues and its database.
-struct Rig<'r> {
-    engine: Engine<'r>,
-    region: &'r Region,
+pub(super) struct Rig<'r> {
+    pub(super) engine: Engine<'r>,
+    pub(super) region: &'r Region,
     at_ns: u64,
     book_id: i64,
     trades: u128,
     /// Asked for and not answered.
-    orders: Vec<NewOrder>,
+    pub(super) orders: Vec<NewOrder>,
+    /// Instruments whose orders are all to be cancelled.
+    pub(super) cancelled: Vec<InstrumentId>,
     dear: usize,
     done: u64,
 }
 
 impl<'r> Rig<'r> {
-    fn new(region: &'r Region) -> anyhow::Result<Self> {
+    pub(super) fn new(region: &'r Region) -> anyhow::Result<Self> {
         let epoch = Epoch(1);
         let at_ns = 1_760_000_000_000 * MILLI;
         region.begin_run(epoch, 1_000_000_000, UnixNanos(at_ns));
@@ -106,6 +108,7 @@ impl<'r> Rig<'r> {
             book_id: 10,
             trades: 0,
             orders: Vec::new(),
+            cancelled: Vec::with_capacity(VENUES.len()),
             dear: 0,
             done: 0,
         };
@@ -119,7 +122,7 @@ impl<'r> Rig<'r> {
         Ok(rig)
     }
 
-    const fn now(&self) -> Now {
+    pub(super) const fn now(&self) -> Now {
         Now {
             unix: UnixNanos(self.at_ns),
             tsc: Tsc(self.at_ns),
@@ -128,7 +131,7 @@ impl<'r> Rig<'r> {
 
     /// A venue's whole book around a price.
     #[inline]
-    fn book(&mut self, venue: usize, mid: i64) {
+    pub(super) fn book(&mut self, venue: usize, mid: i64) {
         let level = |price| RawLevel {
             price: Decimal {
                 mantissa: price,
@@ -157,17 +160,21 @@ impl<'r> Rig<'r> {
 
     /// Takes what the engine wants; answers nothing.
     #[inline]
-    fn obey(&mut self) {
+    pub(super) fn obey(&mut self) {
         while let Some(action) = self.engine.next_action() {
-            if let Action::New(order) = action {
-                self.done += 1;
-                self.orders.push(*order);
+            match action {
+                Action::New(order) => {
+                    self.done += 1;
+                    self.orders.push(*order);
+                }
+                Action::CancelAll(instrument) => self.cancelled.push(*instrument),
+                _ => {}
             }
         }
     }
 
     /// Untimed: time passes, the database has everything, and every order is sent and taken.
-    fn pass(&mut self) {
+    pub(super) fn pass(&mut self) {
         self.at_ns += MILLI;
         self.book_id += 1;
         let now = self.now();
@@ -179,7 +186,7 @@ impl<'r> Rig<'r> {
         self.obey();
     }
 
-    fn sent(&mut self) {
+    pub(super) fn sent(&mut self) {
         for at in 0..self.orders.len() {
             let (id, now) = (self.orders[at].client_id, self.now());
             self.engine.on_outcome(Outcome::NewSent(id), now);
@@ -213,21 +220,26 @@ impl<'r> Rig<'r> {
         self.sent();
         for order in std::mem::take(&mut self.orders) {
             self.fill(&order);
-            let report = OrderReport {
-                instrument: order.instrument,
-                client_id: Some(order.client_id),
-                order_id: OrderId(u128::from(order.client_id.0)),
-                side: None,
-                state: OrderState::Filled,
-                reason: RejectReason::None,
-                price: None,
-                qty: None,
-                cum: None,
-                venue_ns: VenueNanos(1),
-            };
-            let now = self.now();
-            self.engine.on_event(&Event::Order(report), now, now.tsc);
+            self.report(&order, OrderState::Filled);
         }
+    }
+
+    /// What the venue says of an order.
+    pub(super) fn report(&mut self, order: &NewOrder, state: OrderState) {
+        let report = OrderReport {
+            instrument: order.instrument,
+            client_id: Some(order.client_id),
+            order_id: OrderId(u128::from(order.client_id.0)),
+            side: None,
+            state,
+            reason: RejectReason::None,
+            price: None,
+            qty: None,
+            cum: None,
+            venue_ns: VenueNanos(1),
+        };
+        let now = self.now();
+        self.engine.on_event(&Event::Order(report), now, now.tsc);
     }
 }
 

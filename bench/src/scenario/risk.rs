@@ -1,17 +1,19 @@
-//! The pre-trade gate: passes and refusals over distinct orders and contexts.
+//! The pre-trade gate: passes and refusals over distinct orders and contexts, with limits in lots alone and with limits
+//! in money (gross, of each currency) besides; and two legs that leave together or not at all, over two venues.
 
 use super::book::instrument;
 use crate::data::{MESSAGES, Random};
 use crate::meter::Meter;
-use dp_risk::{BookState, Context, Gate, Lease, Limits, NodeLimits};
+use dp_risk::{BookState, Context, Gate, Lease, Limits, NodeLimits, million_of};
 use dp_types::limit::INSTRUMENTS_MAX;
 use dp_types::{
-    ClientOrderId, Epoch, Instrument, InstrumentId, LaneId, NewOrder, Notional, OrderKind, Price,
-    Qty, Side, Tif, UnixNanos,
+    AssetId, ClientOrderId, Epoch, Instrument, InstrumentId, LaneId, NewOrder, Notional, OrderKind,
+    Price, Qty, Side, Tif, UnixNanos, VenueId,
 };
 
 const NOW: UnixNanos = UnixNanos(1_000_000_000_000);
 const MID: i64 = 6_500_000;
+const MONEY: &str = "check_new, limits in money";
 
 pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
     meter.begin("risk");
@@ -67,6 +69,7 @@ pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
         .sum::<u64>();
     anyhow::ensure!(passed as u64 >= asked, "{passed} of {asked} orders passed");
 
+    money(meter, &mut gate, &instrument, limits, &cases)?;
     gate.set_limits(
         InstrumentId(0),
         Some(Limits {
@@ -84,6 +87,75 @@ pub fn run(meter: &mut Meter) -> anyhow::Result<()> {
     let asked = meter.rows.last().map_or(0, |row| row.ops);
     anyhow::ensure!(refused >= asked, "{refused} of {asked} were refused");
     Ok(())
+}
+
+/// Exposure in money is limited, and the same instrument of another venue stands beside: one order, and a pair.
+fn money(
+    meter: &mut Meter,
+    gate: &mut Gate,
+    instrument: &Instrument,
+    limits: Limits,
+    cases: &[(NewOrder, Context<'_>)],
+) -> anyhow::Result<()> {
+    let [one, two] = [(0, VenueId::BINANCE), (1, VenueId::OKX)].map(|(id, venue)| Instrument {
+        id: InstrumentId(id),
+        venue,
+        base: AssetId(0),
+        quote: AssetId(1),
+        ..*instrument
+    });
+    // Wide enough that every case passes: what is measured is the counting.
+    let most = Notional(i128::MAX / 1_000_000_000);
+    let exposures = gate.exposures_mut();
+    exposures.set_gross_max(most);
+    exposures.set_currency_max(one.base, most);
+    exposures.set_counted(true);
+    for leg in [&one, &two] {
+        exposures.set_worth(leg, million_of(leg, Price(MID)));
+        exposures.show(leg.id, Qty(1_000), Qty(5_000), Qty(5_000));
+    }
+    gate.set_limits(two.id, Some(limits));
+    let legs = |leg: &Instrument| -> Vec<NewOrder> {
+        let instrument = leg.id;
+        let order = |(order, _): &(NewOrder, Context<'_>)| NewOrder {
+            instrument,
+            ..*order
+        };
+        cases.iter().map(order).collect()
+    };
+    let (ones, twos) = (legs(&one), legs(&two));
+    let (one, two) = (seen_by(cases, &one), seen_by(cases, &two));
+    let (mut passed, mut asked) = (0u64, 0u64);
+    meter.batch(MONEY, |at| {
+        let at = at % MESSAGES;
+        let cleared = gate.check_new(&ones[at], &one[at], NOW.after(at as u64));
+        asked += 1;
+        passed += u64::from(cleared.is_ok());
+        cleared.is_ok()
+    });
+    meter.batch("check_pair, limits in money", |at| {
+        let (at, other) = (at % MESSAGES, (at + 1) % MESSAGES);
+        let legs = ((&ones[at], &one[at]), (&twos[other], &two[other]));
+        let cleared = gate.check_pair(legs.0, legs.1, NOW.after(at as u64));
+        asked += 1;
+        passed += u64::from(cleared.is_ok());
+        cleared.is_ok()
+    });
+    meter.is_peer_of(MONEY);
+    anyhow::ensure!(
+        passed == asked,
+        "{passed} of {asked} orders and pairs passed"
+    );
+    Ok(())
+}
+
+/// The contexts of the cases, of another instrument.
+fn seen_by<'a>(cases: &[(NewOrder, Context<'a>)], instrument: &'a Instrument) -> Vec<Context<'a>> {
+    let context = |case: &(NewOrder, Context<'a>)| Context {
+        instrument,
+        ..case.1
+    };
+    cases.iter().map(context).collect()
 }
 
 fn cases(instrument: &Instrument) -> anyhow::Result<Vec<(NewOrder, Context<'_>)>> {

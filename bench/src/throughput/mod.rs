@@ -10,7 +10,7 @@
 
 mod memory;
 mod sockets;
-mod venues;
+pub mod venues;
 
 use crate::host::{Hiccups, Seats};
 use crate::road::{Mode, Road};

@@ -10,19 +10,20 @@
 //! The simulator matches orders, prints JSON and seals records for every client on one core: it costs more a message
 //! than the lane does, so its share of its core is told beside, and where it is near one the rate is the simulator's.
 
-mod lane;
+pub mod lane;
 
 use super::Args;
+use crate::hand::Signal;
 use crate::host::{Hiccups, Seats};
 use crate::summary::Summary;
 use anyhow::{Context as _, bail};
 use dp_transport::Clock;
 use dp_types::VenueId;
-use lane::{Counted, Stage};
+use lane::{Counted, Play, Stage};
 use std::time::Duration;
 
 /// Every venue, and what is traded there.
-const VENUES: [(VenueId, [&str; 2]); 10] = [
+pub const VENUES: [(VenueId, [&str; 2]); 10] = [
     (VenueId::BINANCE, USDT),
     (VenueId::BITFINEX, USDT),
     (VenueId::BYBIT, USDT),
@@ -140,7 +141,13 @@ fn step(ticks_per_s: u32, seconds: f64, seats: &Seats, clock: Clock) -> anyhow::
     let mut hiccups = Hiccups::default();
     hiccups.look(&clock, 20_000_000);
     let memory = lane::memory()?;
-    let mut stage = Stage::new(&memory, &VENUES, ticks_per_s, seats.venue_core, clock)?;
+    let play = Play {
+        ticks_per_s,
+        venue_core: seats.venue_core,
+        has_keys: false,
+        strategy: |_| Box::new(Signal::default()),
+    };
+    let mut stage = Stage::new(&memory, &VENUES, play, clock)?;
     let is_up = stage.come_up(Duration::from_secs(30));
     is_up.with_context(|| format!("at {ticks_per_s} events/s a market"))?;
     stage.turn_for(Duration::from_millis(300));

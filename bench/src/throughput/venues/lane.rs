@@ -2,7 +2,7 @@
 //! thread that sits on another core.
 
 use crate::client::lane as client;
-use crate::hand::Signal;
+use crate::facing;
 use crate::scratch::Scratch;
 use crate::venue::drain::Drain;
 use anyhow::{Context as _, bail};
@@ -11,11 +11,13 @@ use dp_lane::{AnyVenue, Engine, Lane, Link, Parts, Setup, Wall};
 use dp_proto::tls::{Roots, client_config};
 use dp_shm::layout::Shape;
 use dp_shm::{Counter, Region};
+use dp_strategy::Strategy;
 use dp_transport::{Clock, Idle, Sockets};
 use dp_types::{
-    Decimal, Epoch, Instrument, InstrumentId, LaneId, RawLevel, Side, StrategyId, VenueId,
+    Decimal, Epoch, Instrument, InstrumentId, LaneId, Qty, RawLevel, Side, StrategyId, UnixNanos,
+    VenueId,
 };
-use dp_venue_api::{Registry, Venue as _, VenueConfig};
+use dp_venue_api::{Registry, Secrets, Venue as _, VenueConfig};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use serde_json::Value;
@@ -84,6 +86,19 @@ struct Simulated {
     symbols: Vec<String>,
 }
 
+/// What the lane does at the venues.
+#[derive(Clone, Copy)]
+pub struct Play {
+    /// Events of other traders a second in each market.
+    pub ticks_per_s: u32,
+    /// Core of the venues.
+    pub venue_core: usize,
+    /// Keys to trade with; without, there is market data alone.
+    pub has_keys: bool,
+    /// A strategy for each instrument.
+    pub strategy: fn(VenueId) -> Box<dyn Strategy + Send>,
+}
+
 /// A lane and its venues.
 pub struct Stage<'r> {
     region: &'r Region,
@@ -107,10 +122,10 @@ impl<'r> Stage<'r> {
     pub fn new(
         memory: &'r Scratch,
         venues: &[(VenueId, [&str; 2])],
-        ticks_per_s: u32,
-        venue_core: usize,
+        play: Play,
         clock: Clock,
     ) -> anyhow::Result<Self> {
+        let venue_core = play.venue_core;
         let region = &memory.region;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -123,10 +138,16 @@ impl<'r> Stage<'r> {
             std::env::temp_dir().join(format!("spinlane-bench-{}-sim", std::process::id()));
         let mut simulated = Vec::new();
         for (venue, symbols) in venues {
-            simulated.push(simulate(&runtime, *venue, symbols, ticks_per_s, &folder)?);
+            simulated.push(simulate(
+                &runtime,
+                *venue,
+                symbols,
+                play.ticks_per_s,
+                &folder,
+            )?);
         }
         client::begin(region, &clock);
-        let lane = build(region, clock, &simulated)?;
+        let lane = build(region, clock, &simulated, play)?;
         Ok(Self {
             region,
             clock,
@@ -167,6 +188,26 @@ impl<'r> Stage<'r> {
         missing
             .map(|one| format!("{} {}", one.venue, one.symbol))
             .collect()
+    }
+
+    /// The engine.
+    pub const fn engine(&self) -> &Engine<'r> {
+        self.lane.engine()
+    }
+
+    /// The shared memory.
+    pub const fn region(&self) -> &'r Region {
+        self.region
+    }
+
+    /// One turn, now.
+    pub fn turn(&mut self) {
+        self.lane.turn(self.clock.now());
+    }
+
+    /// The lane's time.
+    pub fn now(&self) -> UnixNanos {
+        self.clock.now().unix
     }
 
     /// Turns for a while.
@@ -293,10 +334,7 @@ impl<'r> Stage<'r> {
 }
 
 /// The best levels of a side as the simulator prints them.
-fn rungs(
-    instrument: &Instrument,
-    side: &Value,
-) -> anyhow::Result<Vec<(dp_types::Price, dp_types::Qty)>> {
+fn rungs(instrument: &Instrument, side: &Value) -> anyhow::Result<Vec<(dp_types::Price, Qty)>> {
     let rows = side.as_array().context("a side")?;
     let rung = |row: &Value| -> anyhow::Result<_> {
         let number = |at: usize| -> anyhow::Result<Decimal> {
@@ -360,6 +398,7 @@ fn build<'r>(
     region: &'r Region,
     clock: Clock,
     venues: &[Simulated],
+    play: Play,
 ) -> anyhow::Result<Lane<'r, Sockets>> {
     let mut registry = Registry::new();
     let mut machines = Vec::new();
@@ -372,6 +411,11 @@ fn build<'r>(
             private: host(),
             symbols: one.symbols.clone(),
             order_window_ms: 5_000,
+            secrets: if play.has_keys {
+                facing::secrets(one.venue)?
+            } else {
+                Secrets::default()
+            },
             ..VenueConfig::default()
         };
         let machine = AnyVenue::new(one.venue, config, &mut registry)?.context("a machine")?;
@@ -391,7 +435,7 @@ fn build<'r>(
             lane: LaneId(0),
             limits: dp_risk::NodeLimits {
                 collar_bps: 1_000,
-                orders_per_s_max: 1_000,
+                orders_per_s_max: 1_000_000,
                 book_age_ns_max: 60_000_000_000,
             },
             order_window_ns: 5_000_000_000,
@@ -399,14 +443,19 @@ fn build<'r>(
             instruments: registry.instruments().to_vec(),
         },
     );
-    let watch = |registry: &Registry, engine: &mut Engine<'r>, venue: VenueId| {
+    let watch = move |registry: &Registry, engine: &mut Engine<'r>, venue: VenueId| {
         for one in registry
             .instruments()
             .iter()
             .filter(|one| one.venue == venue)
         {
             let at = u16::try_from(one.id.0).unwrap_or(u16::MAX);
-            engine.seat(StrategyId(at), &[one.id], Box::new(Signal::default()));
+            let limits = dp_risk::Limits {
+                order_qty_max: Qty(i64::MAX / 4),
+                position_max: Qty(i64::MAX / 4),
+            };
+            engine.set_limits(one.id, Some(limits));
+            engine.seat(StrategyId(at), &[one.id], (play.strategy)(venue));
         }
     };
     Ok(Lane::new(Parts {
