@@ -36,7 +36,7 @@ const RESTING_KRAKEN: usize = 2;
 const ROUNDS: usize = 20;
 const ROUNDS_FOR: Duration = Duration::from_secs(30);
 /// How long a venue may take to come up, to take the orders, to cancel them.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Ticks a second of other traders: what wakes the strategies.
 const TICKS_PER_S: u32 = 20;
 
@@ -122,7 +122,7 @@ impl Strategy for Rester {
     fn on_book(&mut self, view: &View<'_>, out: &mut Intents) {
         let is_first = view.instrument.id.0.is_multiple_of(2);
         let wanted = most(self.0, WANTED.load(Ordering::Relaxed));
-        let wanted = (wanted + usize::from(is_first)) / 2;
+        let wanted = usize::midpoint(wanted, usize::from(is_first));
         let Some(bid) = view.book.best_bid() else {
             return;
         };
