@@ -14,8 +14,8 @@ use crate::view::risk::Risk;
 use crate::view::status::Status;
 use crate::view::strategies::{Kinds, Strategies};
 use crate::{
-    backtest, control, daemon, demo, halts, limits, record, replay, report, strategy, venue_list,
-    venue_tools,
+    backtest, control, daemon, demo, halts, limits, pnl, record, replay, report, strategy,
+    venue_list, venue_tools,
 };
 use anyhow::Context;
 use clap::CommandFactory;
@@ -93,6 +93,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             })?;
         }
         Command::Strategy(command) => return strategy::run(&cli.node, &command, as_json),
+        Command::Pnl(args) => pnl::run(&Target::find(&cli.node)?, &args, as_json)?,
         Command::Risk => {
             let risk = Risk::read(&Target::find(&cli.node)?.attach()?);
             show(as_json, &risk, || risk.text())?;

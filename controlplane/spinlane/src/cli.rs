@@ -93,6 +93,8 @@ pub enum Command {
     Risk,
     /// The limits in force; `limits set` puts others in force until the next start.
     Limits(LimitsArgs),
+    /// What every position made, by average cost and first in, first out, from the database; needs --config.
+    Pnl(PnlArgs),
     /// Compare orders and positions with a venue's now.
     Reconcile(ReconcileArgs),
     /// Where the time goes, stage by stage.
@@ -364,6 +366,14 @@ pub struct PauseArgs {
     /// Longest wait for the lanes to say so, seconds.
     #[arg(long, default_value_t = 5)]
     pub wait_s: u64,
+}
+
+/// `pnl`.
+#[derive(Debug, Clone, Args)]
+pub struct PnlArgs {
+    /// Of one strategy alone, by its number in the configuration's order.
+    #[arg(long)]
+    pub strategy: Option<u16>,
 }
 
 /// `strategies`.

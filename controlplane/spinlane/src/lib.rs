@@ -26,6 +26,7 @@ pub mod halts;
 pub mod leftovers;
 pub mod limits;
 pub mod names;
+pub mod pnl;
 pub mod record;
 pub mod replay;
 pub mod report;

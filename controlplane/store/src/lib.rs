@@ -29,6 +29,6 @@ pub use cluster::{Cluster, ClusterError};
 pub use drain::{Drain, DrainStatus, JOURNAL_BATCH, TICK_BATCH};
 pub use error::StoreError;
 pub use performance::CHANGES_MIN;
-pub use query::{FillView, OrderView, PositionView, Query, SessionView, TableCount};
+pub use query::{FillView, MoveView, OrderView, PositionView, Query, SessionView, TableCount};
 pub use session::Written;
 pub use source::Source;

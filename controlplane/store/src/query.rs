@@ -115,6 +115,25 @@ pub struct SessionView {
     pub volume: String,
 }
 
+/// A position after one move of it. Money: 10^-12 quote units, as whole numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoveView {
+    /// Whose; -1 = corrections by a venue's word.
+    pub strategy: i32,
+    /// Where.
+    pub venue: String,
+    /// What.
+    pub symbol: String,
+    /// Net quantity; negative = short.
+    pub qty: String,
+    /// What the open quantity cost.
+    pub cost: String,
+    /// P&L of what was closed.
+    pub realised: String,
+    /// Fees paid.
+    pub fees: String,
+}
+
 /// Rows in a table.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct TableCount {
@@ -202,6 +221,31 @@ impl Query {
             )
             .await?;
         Ok(rows.iter().map(fill).collect())
+    }
+
+    /// Every move of every position, of one strategy or all, each line's in the order they were made: a page at a time,
+    /// whatever their number.
+    pub async fn moves(
+        &self,
+        strategy: Option<u16>,
+        mut on: impl FnMut(&MoveView),
+    ) -> Result<(), StoreError> {
+        let only = strategy.map_or_else(String::new, |id| format!("where strategy = {id}"));
+        let declare = format!(
+            "begin; declare moves no scroll cursor for
+               select strategy, venue, symbol, trim_scale(qty)::text, trunc(cost * 1e12)::numeric(40)::text,
+                      trunc(realised * 1e12)::numeric(40)::text, trunc(fees * 1e12)::numeric(40)::text
+                 from position_history {only} order by venue, symbol, strategy, epoch, lane, seq"
+        );
+        self.client.batch_execute(&declare).await?;
+        loop {
+            let rows = self.client.query("fetch 10000 from moves", &[]).await?;
+            rows.iter().map(movement).for_each(|after| on(&after));
+            if rows.is_empty() {
+                break;
+            }
+        }
+        Ok(self.client.batch_execute("commit").await?)
     }
 
     /// Positions, by venue and symbol.
@@ -302,6 +346,18 @@ fn performance(row: &Row) -> SessionView {
         fills: row.get(16),
         volume: row.get(17),
         funding: row.get(18),
+    }
+}
+
+fn movement(row: &Row) -> MoveView {
+    MoveView {
+        strategy: row.get(0),
+        venue: row.get(1),
+        symbol: row.get(2),
+        qty: row.get(3),
+        cost: row.get(4),
+        realised: row.get(5),
+        fees: row.get(6),
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod functions;
 pub mod held;
+pub mod money;
 pub mod waits;
 
 use anyhow::{Context, Result, bail};

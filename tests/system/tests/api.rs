@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tests_system::money::pico;
 use tests_system::{Options, Rig, turn, wait_for};
 
 const TOKEN: &str = "5f3c9a7d1e8b40c2a6f7d9e1b3c5a708";
@@ -236,6 +237,33 @@ fn how_each_strategy_did_is_in_the_database() {
         (told["outcome"] == "done").then_some(told)
     })
     .unwrap_or_else(|error| panic!("{error}\n{}", rig.tails()));
+    // First in, first out comes to the same cash; average cost is what the positions say.
+    let positions = rig.cli(&["positions"]).unwrap();
+    let pnl = rig.cli(&["pnl"]).unwrap();
+    for part in positions["strategies"].as_array().unwrap() {
+        let is_it = |line: &&Value| {
+            ["strategy", "venue", "symbol"]
+                .iter()
+                .all(|key| line[key] == part[key])
+        };
+        let line = pnl["lines"].as_array().unwrap().iter().find(is_it);
+        let line = line.unwrap_or_else(|| panic!("{part} in {pnl}"));
+        assert_eq!(
+            (&line["qty"], &line["moves"]),
+            (&part["qty"], &part["fills"]),
+            "{line}"
+        );
+        assert_eq!(
+            pico(&line["average_realised"]),
+            pico(&part["realised"]),
+            "{line}"
+        );
+        assert_eq!(
+            pico(&line["fifo_realised"]) - pico(&line["fifo_cost"]),
+            pico(&line["average_realised"]) - pico(&line["average_cost"]),
+            "{line}"
+        );
+    }
     let sessions = told["sessions"].as_array().unwrap();
     let strategies = whole["strategies"].as_array().unwrap();
     assert!(!strategies.is_empty());

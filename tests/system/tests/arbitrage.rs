@@ -4,6 +4,7 @@
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use tests_system::money::{PICO, pico};
 use tests_system::{Options, Rig, turn, wait_for};
 
 const VENUES: [(&str, &str); 3] = [
@@ -26,8 +27,6 @@ const LEG_FAULTS: [&str; 8] = [
 const JUMP_PPM: i32 = 600;
 /// Less than this no venue takes as an order: five quote units' worth, and what fees in the base asset leave.
 const BOUND: i128 = 200_000_000;
-/// Parts of one base unit.
-const PICO: i128 = 1_000_000_000_000;
 
 fn strategy() -> String {
     let legs: Vec<String> = VENUES
@@ -68,16 +67,6 @@ fn trading() -> Rig {
     rig.start_dataplane().unwrap();
     rig.start_control().unwrap();
     rig
-}
-
-/// A decimal text in parts of 10^-12.
-fn pico(text: &Value) -> i128 {
-    let text = text.as_str().unwrap();
-    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
-    let part = format!("{part:0<12}");
-    let whole: i128 = whole.parse().unwrap();
-    sign * (whole * PICO + part[..12].parse::<i128>().unwrap())
 }
 
 /// What is held of the base asset at each venue, 10^-12.

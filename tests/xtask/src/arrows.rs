@@ -67,7 +67,6 @@ const ALLOWED: [(&str, &[&str]); 28] = [
             "dp-host",
             "dp-shm",
             "dp-wire",
-            "dp-signal",
             "dp-proto",
             "dp-tcp",
             "dp-book",

@@ -384,6 +384,7 @@ fn help_man_and_completions_come_from_one_definition() {
         "status",
         "orders",
         "market",
+        "pnl",
         "positions",
         "balances",
         "strategies",

@@ -35,6 +35,11 @@ pub const CASES: &[Case] = &[
         "funding is booked once, as the venue paid it",
         funding,
     ),
+    Case::new(
+        "A10",
+        "killed, everything is asked to go before any answer comes: one round trip",
+        killed,
+    ),
 ];
 
 fn position(it: &mut Trial<'_, '_>) -> Outcome {
@@ -108,6 +113,40 @@ fn sent_and_lost(it: &mut Trial<'_, '_>) -> Outcome {
         let state = it.state(id);
         state.is_some_and(|state| state == OrderState::Ack || state.is_final())
     }))
+}
+
+fn killed(it: &mut Trial<'_, '_>) -> Outcome {
+    if !it.is_virtual() {
+        return Ok(Verdict::NotHere("minutes pass"));
+    }
+    it.come_up()?;
+    for side in [Side::Buy, Side::Sell].repeat(3) {
+        if it.rest_if_taken(side)?.is_none() {
+            return Ok(Verdict::NotHere("it takes no orders"));
+        }
+    }
+    // Old enough that nobody counts their cancels dearly.
+    it.run(310_000);
+    // Answers take longer than anything here: what leaves does so without one.
+    it.fault("slow-ack:ms=3000:n=50");
+    let (region, now) = (it.known.region, it.stage().now());
+    region.kill().kill("case", "everything must go", now);
+    it.run(100);
+    let open = |it: &mut Trial<'_, '_>| {
+        let record = it.stage().record();
+        let rows = record["orders"].as_array().cloned().unwrap_or_default();
+        rows.iter().filter(|row| row["state"] == "live").count()
+    };
+    let left = open(it);
+    if left != 0 {
+        return Err(format!("{left} of six stand after a tenth of a second"));
+    }
+    it.until("all of it is heard", 60_000, |it| {
+        it.stage().engine().oms().all_live().next().is_none()
+    })?;
+    let now = it.stage().now();
+    region.kill().arm("case", "done", now);
+    Ok(Verdict::Held)
 }
 
 fn dead_man(it: &mut Trial<'_, '_>) -> Outcome {
