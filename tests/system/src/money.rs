@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Parts of one unit.
-pub const PICO: i128 = 1_000_000_000_000;
+const PICO: i128 = 1_000_000_000_000;
 
 /// A decimal text in 10^-12.
 pub fn pico(text: &Value) -> i128 {

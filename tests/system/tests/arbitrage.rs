@@ -4,7 +4,7 @@
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use tests_system::money::{PICO, pico};
+use tests_system::money::pico;
 use tests_system::{Options, Rig, turn, wait_for};
 
 const VENUES: [(&str, &str); 3] = [
