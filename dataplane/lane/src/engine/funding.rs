@@ -5,8 +5,9 @@
 //!                  ─▶ worth in quote units ─▶ a share for each holder (`dp_oms::Ledger`) ─▶ journal, lines, equity
 //! ```
 //! A venue's list goes back to times before this lane held anything there: what was due before its first run is not its
-//! own, what was due between two runs is, for the position stood meanwhile. Shared is what each holds when the payment is told, some seconds after it was due: what a strategy traded between
-//! is beyond what the venue tells. No strategy is called: a payment changes no order and no position.
+//! own, what was due between two runs is, for the position stood meanwhile. Shared is what each holds when the payment is
+//! told, some seconds after it was due: what a strategy traded between is beyond what the venue tells. No strategy is
+//! called: a payment changes no order and no position.
 
 use super::Engine;
 use crate::wall::position_state;

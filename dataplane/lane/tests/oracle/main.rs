@@ -1,5 +1,5 @@
 //! The engine against a desk written for clarity ([`naive`]): gate, exposure in money, watches, positions by strategy and
-//! P&L in one currency, through the real engine over real shared memory.
+//! P&L in one currency, funding included, through the real engine over real shared memory.
 //!
 //! Random books, wishes of two strategies on three instruments of two venues, words of venues, time, people who kill, arm,
 //! resume and set limits; after each the two must agree on which orders left, on every record of `risk_events` with its
@@ -140,6 +140,12 @@ enum Event {
         refused: usize,
         gap_ns: u64,
     },
+    /// The venue pays for what is held, or takes.
+    Paid {
+        it: usize,
+        amount: i64,
+        asset: u16,
+    },
     Person(Person),
 }
 
@@ -200,6 +206,7 @@ fn event() -> impl Strategy<Value = Event> {
         10 => (any::<usize>(), word()).prop_map(|(order, word)| Event::Word { order, word }),
         1 => (0usize..2, wish(), 40usize..140, 0usize..140, prop_oneof![Just(1_000), Just(60_000_000)])
             .prop_map(|(strategy, wish, count, refused, gap_ns)| Event::Burst { strategy, wish, count, refused, gap_ns }),
+        1 => (0usize..3, -300_000i64..300_000, 0u16..6).prop_map(|(it, amount, asset)| Event::Paid { it, amount, asset }),
         3 => person().prop_map(Event::Person),
     ]
 }
@@ -213,6 +220,7 @@ impl Seen {
         self.pairs += other.pairs;
         self.amends += other.amends;
         self.fills += other.fills;
+        self.payments += other.payments;
     }
 }
 
@@ -234,6 +242,7 @@ struct Seen {
     pairs: usize,
     amends: usize,
     fills: usize,
+    payments: usize,
 }
 
 impl<'r> Pair<'r> {
@@ -352,6 +361,16 @@ impl<'r> Pair<'r> {
                     self.pass(gap_ns);
                     self.agree()?;
                 }
+            }
+            Event::Paid { it, amount, asset } => {
+                self.naive.paid(it, (amount, AssetId(asset)));
+                self.trades += 1;
+                let decimal = Decimal {
+                    mantissa: amount,
+                    exponent: -4,
+                };
+                self.real.paid(it, self.trades, (decimal, AssetId(asset)));
+                self.seen.payments += 1;
             }
             Event::Person(person) => self.person(person),
         }
@@ -514,7 +533,7 @@ impl<'r> Pair<'r> {
         }
         for it in 0..3 {
             let id = InstrumentId(it as u32);
-            for strategy in 0..2 {
+            for strategy in 0..=naive::NOBODY {
                 let part = self.real.part(id, strategy);
                 prop_assert_eq!(
                     part,
@@ -578,8 +597,8 @@ fn agrees_with_a_desk_written_for_clarity() {
     result.unwrap_or_else(|error| panic!("{error}"));
     let seen = seen.into_inner();
     println!(
-        "{cases} sequences: {} orders, {} pairs, {} amends, {} fills",
-        seen.orders, seen.pairs, seen.amends, seen.fills
+        "{cases} sequences: {} orders, {} pairs, {} amends, {} fills, {} payments",
+        seen.orders, seen.pairs, seen.amends, seen.fills, seen.payments
     );
     for (rule, count) in &seen.rules {
         println!("{:>24} {count}", dp_risk::rule_name(*rule).unwrap_or("?"));

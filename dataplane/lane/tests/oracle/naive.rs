@@ -15,6 +15,8 @@ pub(crate) const MOVE_NS: u64 = 8_000_000_000;
 const SECOND: u64 = 1_000_000_000;
 const DAY_NS: u64 = 86_400 * SECOND;
 const TICK_NS: u64 = 100_000_000;
+/// Whose funding is nobody's.
+pub(crate) const NOBODY: usize = 2;
 const ANSWER_NS: u64 = dp_oms::ANSWER_NS_MAX;
 
 /// Where an order stands, as far as risk and money go.
@@ -81,6 +83,7 @@ pub(crate) struct Sum {
     pub(crate) fees: i128,
     pub(crate) fills: u64,
     pub(crate) base_fees: i64,
+    pub(crate) funding: i128,
 }
 
 /// What is wished for.
@@ -109,6 +112,8 @@ pub(crate) struct Naive {
     pub(crate) rules: Vec<Instrument>,
     pub(crate) orders: Vec<Order>,
     fills: Vec<Fill>,
+    /// Shares of funding: instrument, strategy ([`NOBODY`]: of none), quote units.
+    funding: Vec<(usize, usize, i128)>,
     pub(crate) now: u64,
     tick_due: u64,
     books: Vec<Option<(i64, i64, u64)>>,
@@ -148,6 +153,7 @@ impl Naive {
             rules,
             orders: Vec::new(),
             fills: Vec::new(),
+            funding: Vec::new(),
             now,
             tick_due: 0,
             books: vec![None; count],
@@ -184,7 +190,7 @@ impl Naive {
     pub(crate) fn position(&self, it: usize, strategy: Option<usize>) -> Sum {
         let strategies = match strategy {
             Some(one) => vec![one],
-            None => vec![0, 1],
+            None => vec![0, 1, NOBODY],
         };
         let mut all = Sum::default();
         for strategy in strategies {
@@ -193,12 +199,18 @@ impl Naive {
             for fill in self.fills.iter().filter(ours) {
                 self.add(&mut sum, fill);
             }
+            let shares = self
+                .funding
+                .iter()
+                .filter(|share| (share.0, share.1) == (it, strategy));
+            sum.funding = shares.map(|share| share.2).sum();
             all.qty += sum.qty;
             all.cost += sum.cost;
             all.realised += sum.realised;
             all.fees += sum.fees;
             all.fills += sum.fills;
             all.base_fees += sum.base_fees;
+            all.funding += sum.funding;
         }
         all
     }
@@ -691,7 +703,7 @@ impl Naive {
     fn recount(&mut self, it: usize) {
         let sum = self.position(it, None);
         let open = self.value(it, self.mark(it), i128::from(sum.qty)) - sum.cost;
-        let made = sum.realised + open - sum.fees;
+        let made = sum.realised + open + sum.funding - sum.fees;
         self.pnl[it] = self.convert(made, self.rules[it].quote).unwrap();
     }
 
@@ -742,6 +754,46 @@ impl Naive {
         if pct > limit {
             self.halt(venue, None, Trip::Rejects { pct, limit });
         }
+    }
+
+    /// What an amount with four decimals is worth in an instrument's quote units, its base asset at `price`.
+    fn worth_of(&self, it: usize, (amount, asset): (i64, AssetId), price: i64) -> i128 {
+        let rules = self.rules[it];
+        let paid = i128::from(amount) * ONE / 10_000;
+        if asset == rules.quote {
+            return paid;
+        }
+        if asset == rules.base {
+            let per_unit = i128::from(price) * ONE / 10i128.pow(rules.price_decimals.into());
+            return i128::from(amount) * per_unit / 10_000;
+        }
+        let worth = self.convert(paid, asset);
+        let to = self.rate(rules.quote);
+        worth.zip(to).map_or(0, |(worth, to)| worth * ONE / to)
+    }
+
+    /// The venue paid for what is held: to each by what it holds of it, cut; the rest to the first who holds any.
+    pub(crate) fn paid(&mut self, it: usize, amount: (i64, AssetId)) {
+        let value = self.worth_of(it, amount, self.mark(it));
+        let held = [0, 1].map(|strategy| i128::from(self.position(it, Some(strategy)).qty));
+        let all: i128 = held.iter().sum();
+        if all == 0 {
+            self.funding.push((it, NOBODY, value));
+        } else {
+            let shares =
+                held.map(|held| value * held.abs() / all.abs() * (held.signum() * all.signum()));
+            let mut rest = value - shares.iter().sum::<i128>();
+            for (strategy, share) in shares.into_iter().enumerate() {
+                let more = if held[strategy] == 0 {
+                    0
+                } else {
+                    core::mem::take(&mut rest)
+                };
+                self.funding.push((it, strategy, share + more));
+            }
+        }
+        self.recount(it);
+        self.look_at_equity();
     }
 
     /// The venue's first word of a new order.
@@ -799,19 +851,12 @@ impl Naive {
         let order = self.orders[at].clone();
         let it = order.it;
         let rules = self.rules[it];
-        // Hundredths of a percent of a unit: four decimals.
-        let paid = i128::from(fee) * ONE / 10_000;
-        let (fee, base_fee) = if asset == rules.quote {
-            (paid, 0)
-        } else if asset == rules.base {
-            let per_unit = i128::from(price) * ONE / 10i128.pow(rules.price_decimals.into());
-            let parts = i128::from(fee) * 10i128.pow(rules.qty_decimals.into());
-            (i128::from(fee) * per_unit / 10_000, parts as i64)
+        let base_fee = if asset == rules.base && asset != rules.quote {
+            (i128::from(fee) * 10i128.pow(rules.qty_decimals.into())) as i64
         } else {
-            let worth = self.convert(paid, asset);
-            let to = self.rate(rules.quote);
-            (worth.zip(to).map_or(0, |(worth, to)| worth * ONE / to), 0)
+            0
         };
+        let fee = self.worth_of(it, (fee, asset), price);
         self.fills.push(Fill {
             it,
             strategy: order.strategy,

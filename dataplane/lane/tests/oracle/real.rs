@@ -8,10 +8,10 @@ use dp_shm::layout::Shape;
 use dp_shm::{Region, RiskState};
 use dp_strategy::{Inputs, Intent, Intents, Strategy, View};
 use dp_types::{
-    AssetId, BookMsg, BookMsgKind, ClientOrderId, Decimal, Epoch, FillReport, Instrument,
-    InstrumentId, LaneId, Liquidity, NewOrder, Notional, Now, OrderId, OrderReport, OrderState,
-    Price, Qty, RawLevel, RejectReason, Side, StrategyId, Text, Tif, TradeId, TradeMsg, Tsc,
-    UnixNanos, VenueId, VenueNanos,
+    AssetId, BookMsg, BookMsgKind, ClientOrderId, Decimal, Epoch, FillReport, FundingReport,
+    Instrument, InstrumentId, LaneId, Liquidity, NewOrder, Notional, Now, OrderId, OrderReport,
+    OrderState, Price, Qty, RawLevel, RejectReason, Side, StrategyId, Text, Tif, TradeId, TradeMsg,
+    Tsc, UnixNanos, VenueId, VenueNanos,
 };
 use dp_venue_api::{Event, RequestAck};
 use std::sync::{Arc, Mutex};
@@ -370,6 +370,19 @@ impl<'r> Real<'r> {
         self.hear(&Event::Fill(*fill));
     }
 
+    pub(crate) fn paid(&mut self, it: usize, id: u128, (amount, asset): (Decimal, AssetId)) {
+        let report = FundingReport {
+            instrument: InstrumentId(it as u32),
+            id: TradeId(id),
+            amount,
+            asset,
+            venue_ns: VenueNanos(self.now),
+        };
+        // A list tells it once more.
+        self.hear(&Event::Funding(report));
+        self.hear(&Event::Funding(report));
+    }
+
     pub(crate) fn set_lease(&self, is_held: bool) {
         if is_held {
             self.region.lease().hold_always(EPOCH);
@@ -399,7 +412,11 @@ impl<'r> Real<'r> {
     }
 
     pub(crate) fn part(&self, it: InstrumentId, strategy: usize) -> Sum {
-        sum_of(&self.engine.ledger().part(it, StrategyId(strategy as u16)))
+        let id = match strategy {
+            crate::naive::NOBODY => StrategyId::NOBODY,
+            id => StrategyId(id as u16),
+        };
+        sum_of(&self.engine.ledger().part(it, id))
     }
 
     pub(crate) fn total(&self, it: InstrumentId) -> Sum {
@@ -419,6 +436,7 @@ const fn sum_of(position: &dp_oms::Position) -> Sum {
         fees: position.fees.0,
         fills: position.fills,
         base_fees: position.base_fees,
+        funding: position.funding.0,
     }
 }
 
