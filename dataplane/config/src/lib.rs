@@ -29,6 +29,7 @@
 //! market_data = "sbe"                   # how it is written; absent: "json"; then public = "stream-sbe.binance.com:443"
 //! batches = "rest"                      # binance-usdm, kucoin: orders of one decision in one REST request; absent: "off"
 //! budget_pct = 50                       # of the venue's limits; absent: all, nobody else uses keys or address
+//! shared_account = true                 # others trade in it: balances are not held against our fills
 //!
 //! [venue.oanda]                         # prices alone: a stream (`public`), no `private`, and no strategy on it
 //! rest = "api-fxpractice.oanda.com:443"
@@ -349,6 +350,16 @@ pub struct Venue {
     /// nodes and tools that use the same keys, or the same address, have the rest.
     #[serde(default = "default_budget_pct")]
     pub budget_pct: u32,
+    /// Others trade in this account: its balances are shown and not held against our fills, which would halt the venue for
+    /// theirs. Absent: as `budget_pct` says, since who shares limits mostly shares the account.
+    pub shared_account: Option<bool>,
+}
+
+impl Venue {
+    /// Whether others trade in the account.
+    pub fn has_shared_account(&self) -> bool {
+        self.shared_account.unwrap_or(self.budget_pct < 100)
+    }
 }
 
 const fn default_budget_pct() -> u32 {
@@ -609,6 +620,11 @@ position_max = "0.01"
         let with = |line: &str| load(&GOOD.replace("symbols = [", &format!("{line}\nsymbols = [")));
         let part = |line: &str| with(line).unwrap().venue["binance"].budget_pct;
         assert_eq!((part(""), part("budget_pct = 1")), (100, 1));
+        let is_shared = |line: &str| with(line).unwrap().venue["binance"].has_shared_account();
+        assert!(
+            !is_shared("") && is_shared("budget_pct = 99") && is_shared("shared_account = true")
+        );
+        assert!(!is_shared("budget_pct = 99\nshared_account = false"));
         for wrong in ["0", "101"] {
             let error = with(&format!("budget_pct = {wrong}")).unwrap_err();
             assert!(

@@ -13,7 +13,8 @@
 //! Each venue rounds money in its own way, and its fees in another: a ten-thousandth of what fills moved is that.
 //!
 //! Compared is what spot instruments of ours are in, and what their fees were paid in. An asset a derivative of ours is in
-//! as well is shown and not compared: it moves with prices, and positions are compared instead. Every venue is asked for
+//! as well is shown and not compared: it moves with prices, and positions are compared instead.
+//! An account others trade in ([`Engine::share_account`]) is shown and not compared either. Every venue is asked for
 //! its balances last in a comparison, after the fills; a push that comes before its fill is old once the fill is heard.
 
 use super::Engine;
@@ -195,6 +196,16 @@ impl Engine<'_> {
         }
     }
 
+    /// Others trade in this venue's account: its balances do not follow from our fills.
+    pub fn share_account(&mut self, venue: VenueId) {
+        self.wall
+            .tap
+            .tell(|| Input::Set(Setting::SharedAccount(venue)));
+        if let Some(state) = self.venue_mut(venue) {
+            state.has_shared_account = true;
+        }
+    }
+
     /// What fills came to in an earlier run.
     pub(super) fn recover_balances(&mut self, recovered: &dp_journal::Recovered, now: Now) {
         for ((venue, asset), state) in &recovered.balances {
@@ -275,6 +286,9 @@ impl Engine<'_> {
 
     /// Whether an asset's balance at a venue follows from fills.
     fn follows_from_fills(&self, venue: VenueId, asset: AssetId, has_moved: bool) -> bool {
+        if self.venue(venue).is_some_and(|it| it.has_shared_account) {
+            return false;
+        }
         let ours = self.instruments.iter().filter(|it| it.venue == venue);
         let mut is_in_spot = false;
         for it in ours.filter(|it| it.base == asset || it.quote == asset) {

@@ -27,6 +27,8 @@ pub struct VenueState {
     pub is_logged_in: bool,
     /// Orders and fills agree with the venue's since the login.
     pub is_reconciled: bool,
+    /// Others trade in the account.
+    pub(super) has_shared_account: bool,
     /// When the login was accepted.
     pub logged_in: UnixNanos,
     /// The venue stopped us until then.
@@ -114,6 +116,7 @@ impl VenueState {
             venue,
             is_logged_in: false,
             is_reconciled: false,
+            has_shared_account: false,
             logged_in: UnixNanos(0),
             stopped_until: UnixNanos(0),
             is_reconciling: false,

@@ -179,6 +179,8 @@ pub(crate) enum Setting {
     Tolerance(InstrumentId, Qty),
     /// How far its word of an asset may be.
     BalanceTolerance(AssetId, Notional),
+    /// Others trade in a venue's account.
+    SharedAccount(VenueId),
 }
 
 /// A strategy as it was seated.

@@ -348,6 +348,7 @@ impl Player<'_, '_> {
             Setting::Rate(asset, rate) => engine.set_rate(asset, rate),
             Setting::Tolerance(instrument, qty) => engine.set_tolerance(instrument, qty),
             Setting::BalanceTolerance(asset, amount) => engine.set_balance_tolerance(asset, amount),
+            Setting::SharedAccount(venue) => engine.share_account(venue),
         }
     }
 

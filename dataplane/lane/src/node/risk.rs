@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use dp_config::{Config, Risk};
 use dp_risk::WatchLimits;
 use dp_shm::NodeLimits;
-use dp_types::{AssetId, Instrument, Text};
+use dp_types::{AssetId, Instrument, Text, VenueId};
 
 /// The configuration's limits of the whole node; those of currencies as far as their names have ids.
 pub(super) fn node_limits<'n>(
@@ -91,6 +91,14 @@ fn name_money<'n>(
 impl Plan<'_> {
     /// Sets an engine's watches before it meets a venue.
     pub(super) fn watch(&self, engine: &mut Engine<'_>) {
+        let shared = self
+            .config
+            .venue
+            .iter()
+            .filter(|(_, venue)| venue.has_shared_account());
+        for id in shared.filter_map(|(name, _)| VenueId::from_name(name)) {
+            engine.share_account(id);
+        }
         let names: Vec<_> = self.region.assets().iter().collect();
         let assets = (0..).map(AssetId).zip(&names);
         watch(

@@ -170,6 +170,25 @@ fn a_balance_beyond_its_tolerance_halts_its_venue_until_somebody_takes_its_word(
 }
 
 #[test]
+fn an_account_others_trade_in_is_shown_and_halts_nothing() {
+    let memory = Memory::new();
+    let region = &memory.region;
+    let mut desk = desk(region, 1);
+    desk.engine.share_account(VENUE);
+    settle(&mut desk, &[(BASE, 5), (QUOTE, 1_000)]);
+    buy(&mut desk, 1, free());
+    for theirs in [900, 700, 700, 700] {
+        compare(&mut desk, &[(BASE, 6), (QUOTE, theirs)]);
+        assert!(!is_halted(&desk) && desk.is_settled());
+    }
+    let line = line(region, QUOTE);
+    assert_eq!(
+        (line.theirs, line.is_compared),
+        (Some(Notional(700 * ONE)), false)
+    );
+}
+
+#[test]
 fn within_the_tolerance_it_is_corrected_and_rounding_is_no_difference() {
     let memory = Memory::new();
     let region = &memory.region;
