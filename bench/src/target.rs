@@ -14,7 +14,7 @@ pub enum Bound {
     AtMost,
 }
 
-/// Design, section 7, by stage: what, its rows (their times add up), p50 and p99 in ns (0 = none named), and
+/// Design, section 7, and what was promised users of the engine, by stage: what, its rows (their times add up), p50 and p99 in ns (0 = none named), and
 /// the row of the usual way with the ratio wanted. Told, not gated: a stage has one histogram and no
 /// interval.
 type StageTarget = (
@@ -24,7 +24,7 @@ type StageTarget = (
     Option<(&'static str, f64)>,
 );
 
-const STAGES: [StageTarget; 7] = [
+const STAGES: [StageTarget; 11] = [
     (
         "decode, normalise, apply, Binance, 20 levels",
         &[("decode", "Binance, 20 levels, into book")],
@@ -63,6 +63,30 @@ const STAGES: [StageTarget; 7] = [
             ("order", "text of a new order, OKX"),
         ],
         [100.0, 300.0],
+        None,
+    ),
+    (
+        "event to one strategy",
+        &[("dispatch", "a quote to 1 strategy")],
+        [100.0, 0.0],
+        None,
+    ),
+    (
+        "fill into a position",
+        &[("position", "book a fill")],
+        [1_000.0, 0.0],
+        None,
+    ),
+    (
+        "fill to position, journal and strategy",
+        &[("engine", "fill to position and strategy")],
+        [10_000.0, 0.0],
+        None,
+    ),
+    (
+        "book message to both orders of an arbitrage",
+        &[("engine", "book message to a pair of orders")],
+        [50_000.0, 0.0],
         None,
     ),
     (

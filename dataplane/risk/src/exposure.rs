@@ -41,7 +41,14 @@ impl Line {
     };
 
     const fn of(&self, qty: i128) -> i128 {
-        let product = qty.saturating_mul(self.worth);
+        let (short_qty, short_worth) = (qty as i64, self.worth as i64);
+        let is_short = short_qty as i128 == qty && short_worth as i128 == self.worth;
+        // Two of 64 bits, as good as always: one multiplication that cannot overflow.
+        let product = if is_short {
+            short_qty as i128 * short_worth as i128
+        } else {
+            qty.saturating_mul(self.worth)
+        };
         if product > LINE_MAX {
             LINE_MAX
         } else if product < -LINE_MAX {
@@ -54,6 +61,15 @@ impl Line {
     fn worst(&self) -> i128 {
         self.long.max(self.short.saturating_neg()).max(0)
     }
+}
+
+/// What an order that passes changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Step {
+    side: Side,
+    /// That side of the line, as it will be.
+    worth: i128,
+    gross: i128,
 }
 
 /// One currency.
@@ -173,7 +189,7 @@ impl Exposures {
     }
 
     /// Whether an order may be: `along` is the position if all that works on its side and it were filled, along its own
-    /// direction, increments. Gives the line as it would be then, to be [`Exposures::put`] when the order passes.
+    /// direction, increments. Gives what it changes, to be [`Exposures::take`]n when the order passes.
     #[inline]
     pub(crate) fn check(
         &self,
@@ -181,7 +197,7 @@ impl Exposures {
         side: Side,
         along: i128,
         quote: AssetId,
-    ) -> Result<Option<Line>, Refusal> {
+    ) -> Result<Option<Step>, Refusal> {
         if !self.is_counted {
             return Ok(None);
         }
@@ -193,14 +209,19 @@ impl Exposures {
             Side::Buy => next.long = line.of(along),
             Side::Sell => next.short = line.of(-along),
         }
+        let gross = self.gross - line.worst() + next.worst();
+        let (before, worth) = match side {
+            Side::Buy => (line.long, next.long),
+            Side::Sell => (line.short, next.short),
+        };
+        let step = Step { side, worth, gross };
         // An order that brings a position back towards zero passes, whatever the others are.
         if along <= 0 {
-            return Ok(Some(next));
+            return Ok(Some(step));
         }
         if line.worth == 0 {
             return Err(Refusal::NoRate { asset: quote.0 });
         }
-        let gross = self.gross - line.worst() + next.worst();
         if self.gross_max > 0 && gross > self.gross_max {
             return Err(Refusal::Exposure {
                 exposure: hundredths(gross),
@@ -210,10 +231,11 @@ impl Exposures {
         if let Some(currency) = self.currencies.get(usize::from(line.base.0))
             && currency.max > 0
         {
-            let exposure = match side {
-                Side::Buy => currency.long - line.long + next.long,
-                Side::Sell => currency.short - line.short + next.short,
+            let held = match side {
+                Side::Buy => currency.long,
+                Side::Sell => currency.short,
             };
+            let exposure = held - before + worth;
             let over = match side {
                 Side::Buy => exposure,
                 Side::Sell => -exposure,
@@ -226,7 +248,25 @@ impl Exposures {
                 });
             }
         }
-        Ok(Some(next))
+        Ok(Some(step))
+    }
+
+    /// An order passed.
+    #[inline]
+    pub(crate) fn take(&mut self, instrument: InstrumentId, step: Option<Step>) {
+        let (Some(step), Some(line)) = (step, self.lines.get_mut(instrument.0 as usize)) else {
+            return;
+        };
+        self.gross = step.gross;
+        let mut currency = self.currencies.get_mut(usize::from(line.base.0));
+        let (of_line, of_all) = match step.side {
+            Side::Buy => (&mut line.long, currency.as_mut().map(|it| &mut it.long)),
+            Side::Sell => (&mut line.short, currency.as_mut().map(|it| &mut it.short)),
+        };
+        if let Some(of_all) = of_all {
+            *of_all += step.worth - *of_line;
+        }
+        *of_line = step.worth;
     }
 
     /// A line as it is.

@@ -301,7 +301,7 @@ impl Gate {
         check_collar(price, bid, ask, self.node.collar_bps)?;
         let along = check_position(shape, context, limits.position_max)?;
         check_self_trade(shape, price, context)?;
-        let line = self.exposures.check(
+        let step = self.exposures.check(
             shape.instrument,
             shape.side,
             along,
@@ -312,7 +312,7 @@ impl Gate {
                 limit: self.bucket.per_second(),
             });
         }
-        self.exposures.put(shape.instrument, line);
+        self.exposures.take(shape.instrument, step);
         Ok(())
     }
 }
