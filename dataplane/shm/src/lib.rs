@@ -60,6 +60,7 @@ mod metric;
 mod numbers;
 #[cfg(not(loom))]
 mod region;
+#[cfg(not(loom))]
 mod risk;
 #[cfg(not(loom))]
 mod strategies;

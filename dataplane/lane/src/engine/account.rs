@@ -1,7 +1,7 @@
 //! Positions by the venue's word beside ours by fills: what differs for good is corrected, or stops that venue.
 //!
 //! ```text
-//!   Event::Position ─▶ noted           comparison of orders and fills has ended ─▶ ours against the venue's
+//!   Event::Position ─▶ noted           compared, every order's fate known       ─▶ ours against the venue's
 //!     equal                                        ─▶ nothing
 //!     differs, the first time                      ─▶ trading there waits for another comparison: a fill may be on its way
 //!     differs by the same numbers again, little    ─▶ corrected: booked to nobody, at the mark

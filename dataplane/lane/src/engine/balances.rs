@@ -3,7 +3,7 @@
 //! ```text
 //!   told while nothing of ours works there, or twice the same ─▶ the opening: from here on fills count
 //!   fill ─▶ base, quote and fee move ours; what the venue said before is old
-//!   comparison of orders and fills has ended ─▶ ours against what the venue told since it began
+//!   compared, every order's fate known ─▶ ours against what the venue told since the comparison began
 //!     equal, or as far apart as rounding makes      ─▶ nothing
 //!     differs, the first time                       ─▶ trading there waits for another comparison: a fill may be on its way
 //!     differs by the same numbers again, little     ─▶ corrected: the venue's word is taken
@@ -300,7 +300,7 @@ impl Engine<'_> {
         is_in_spot || has_moved
     }
 
-    /// A comparison of orders and fills has ended: balances too.
+    /// A comparison of orders and fills has ended, and every fate is known: balances too.
     pub(super) fn compare_balances(&mut self, venue: VenueId, now: Now) -> Differences {
         let mut found = Differences::default();
         let strangers = self.venue(venue).map_or(0, |state| state.strangers.len());
@@ -331,6 +331,9 @@ impl Engine<'_> {
                     self.take_balance(place, cause, now);
                 }
                 Verdict::Differs => {
+                    let beyond = purse.state.beyond().unwrap_or_default();
+                    tracing::warn!(%venue, asset = asset.0, %beyond, "a balance is another than fills make of it: trading \
+                        there waits for another comparison");
                     found.differ += 1;
                     found.is_open = true;
                 }

@@ -37,6 +37,8 @@ pub struct VenueState {
     pub(super) is_reconciling: bool,
     /// It is the one the login asked for: trading waits for it.
     pub(super) is_settling: bool,
+    /// Positions and balances were not compared yet since the last comparison of orders has ended.
+    pub(super) owes_account: bool,
     /// Orders the venue did not name, not settled yet.
     pub(super) unnamed: Vec<ClientOrderId>,
     pub(super) asked: UnixNanos,
@@ -120,6 +122,7 @@ impl VenueState {
             logged_in: UnixNanos(0),
             stopped_until: UnixNanos(0),
             is_reconciling: false,
+            owes_account: false,
             is_settling: false,
             unnamed: Vec::new(),
             asked: UnixNanos(0),
@@ -234,16 +237,32 @@ impl Engine<'_> {
         for order in &unnamed {
             self.act(Action::Query(*order));
         }
-        let positions = self.compare_positions(venue, now);
-        let balances = self.compare_balances(venue, now);
         if let Some(state) = self.venue_mut(venue) {
             state.is_reconciling = false;
+            state.owes_account = true;
             state.reconciled_at = state.began_at;
             state.doubts_compared.1 = state.doubts_compared.0;
             state.asked = now.unix;
             state.unnamed = unnamed.iter().map(|order| order.client_id).collect();
             if let Some(report) = &mut state.report {
                 report.missing = unnamed.len() as u32;
+            }
+        }
+        self.settle(venue, now);
+    }
+
+    /// Every order's fate is known: what the venue holds for us is compared with what that makes, once a comparison.
+    fn close(&mut self, venue: VenueId, now: Now) {
+        if self
+            .venue_mut(venue)
+            .is_some_and(|it| core::mem::take(&mut it.owes_account))
+        {
+            let positions = self.compare_positions(venue, now);
+            let balances = self.compare_balances(venue, now);
+            let Some(state) = self.venue_mut(venue) else {
+                return;
+            };
+            if let Some(report) = &mut state.report {
                 report.positions_differed = positions.differ;
                 report.positions_corrected = positions.corrected;
                 report.balances_differed = balances.differ;
@@ -251,9 +270,15 @@ impl Engine<'_> {
             }
             if positions.is_open || balances.is_open {
                 state.doubt(ReconcileCause::Doubt);
+                return;
             }
         }
-        self.settle(venue, now);
+        if let Some(state) = self.venue_mut(venue)
+            && core::mem::take(&mut state.is_settling)
+        {
+            state.is_reconciled = true;
+        }
+        self.report(venue, now);
     }
 
     /// Trading may begin once every order has a known fate.
@@ -278,11 +303,7 @@ impl Engine<'_> {
         let is_settled =
             state.unnamed.is_empty() && state.strangers.is_empty() && !has_unknown && !has_owed;
         if is_settled {
-            if state.is_settling {
-                state.is_settling = false;
-                state.is_reconciled = true;
-            }
-            self.report(venue, now);
+            self.close(venue, now);
         } else if !is_settled && now.unix.since(state.asked) >= ASK_AGAIN_NS {
             state.asked = now.unix;
             let ask: Vec<CancelOrder> = oms

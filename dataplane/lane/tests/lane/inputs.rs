@@ -547,7 +547,7 @@ fn play(path: &Path) -> Result<Replayed, ReplayFault> {
 }
 
 /// What came out of session 0, whichever build played it.
-const DIGEST: &str = "4416c86d2588a1e6902a81a4dac3928bdf898abd4f84ba6e50b2825353b57e93";
+const DIGEST: &str = "3bf84fb8983f320c47b7f5e8ff4958377002145825f1813cf5aec28911c2380c";
 
 #[test]
 fn a_recorded_session_plays_again_bit_for_bit() {

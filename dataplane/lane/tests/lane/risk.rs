@@ -408,18 +408,20 @@ fn a_position_the_venue_holds_otherwise_stops_that_venue_until_somebody_takes_it
     let memory = Memory::new();
     let mut desk = Desk::new(&memory.region, 1);
     fill_one(&mut desk);
+    // The other stands, and its venue names it.
+    let stands = [report(desk.news()[1], OrderState::Ack, 0)];
     desk.pass(SECOND);
     desk.hear(&Event::Position(told(1)));
-    desk.compare(&[]);
+    desk.compare(&stands);
     assert!(!desk.engine.is_halted(VENUE, None), "the same");
     desk.hear(&Event::Position(told(4)));
-    desk.compare(&[]);
+    desk.compare(&stands);
     assert!(
         !desk.engine.is_halted(VENUE, None),
         "a fill may be on its way"
     );
     assert!(!desk.is_settled(), "and nothing is sent meanwhile");
-    desk.compare(&[]);
+    desk.compare(&stands);
     assert!(desk.engine.is_halted(VENUE, None));
     let numbers = |entry: &Entry| match entry {
         Entry::Halt(halt) => Some((halt.rule, halt.observed, halt.limit)),
@@ -445,14 +447,16 @@ fn a_difference_within_the_tolerance_is_corrected_and_one_overtaken_by_a_fill_is
     desk.hear(&Event::Position(told(0)));
     desk.pass(SECOND);
     fill_one(&mut desk);
-    desk.compare(&[]);
-    desk.compare(&[]);
+    // The other stands, and its venue names it.
+    let stands = [report(desk.news()[1], OrderState::Ack, 0)];
+    desk.compare(&stands);
+    desk.compare(&stands);
     let total = |memory: &Memory| memory.region.position(ID).unwrap().read().unwrap();
     assert_eq!(total(&memory).qty, Qty(1));
     desk.pass(SECOND);
     desk.hear(&Event::Position(told(3)));
-    desk.compare(&[]);
-    desk.compare(&[]);
+    desk.compare(&stands);
+    desk.compare(&stands);
     assert!(!desk.engine.is_halted(VENUE, None));
     assert_eq!(total(&memory).qty, Qty(3));
     let pnl = |memory: &Memory| total(memory).realised.0 + total(memory).unrealised.0;
