@@ -105,7 +105,7 @@ pub const ALL: [Tried; 14] = [
         VenueId::DERIBIT,
         "deribit",
         USDC,
-        &["F07", "F08", "F09", "F10", "A07", "A09"],
+        &["F07", "F08", "F09", "F10", "A07"],
     ),
     Tried {
         market_data: MarketData::Multicast,
@@ -113,7 +113,7 @@ pub const ALL: [Tried; 14] = [
             VenueId::DERIBIT,
             "deribit",
             USDC,
-            &["F07", "F08", "F09", "F10", "S01", "A07", "A09"],
+            &["F07", "F08", "F09", "F10", "S01", "A07"],
         )
     },
     Tried {
@@ -199,7 +199,7 @@ pub const OVER_FIX: [Tried; 5] = [
         VenueId::DERIBIT,
         "deribit",
         USDC,
-        &["F06", "F07", "F08", "F09", "F10", "F11", "A07", "A09"],
+        &["F06", "F07", "F08", "F09", "F10", "F11", "A07"],
     )),
     over_fix(tried(
         VenueId::KRAKEN,

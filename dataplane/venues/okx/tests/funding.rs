@@ -42,11 +42,7 @@ fn compared(rig: &mut Rig, ms: u64) -> Vec<Request> {
         result.unwrap();
         said = next;
     }
-    assert!(
-        said.events
-            .iter()
-            .any(|event| event == "Reconciled")
-    );
+    assert!(said.events.iter().any(|event| event == "Reconciled"));
     bills_of(said)
 }
 
