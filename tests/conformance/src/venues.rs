@@ -105,7 +105,7 @@ pub const ALL: [Tried; 14] = [
         VenueId::DERIBIT,
         "deribit",
         USDC,
-        &["F07", "F08", "F09", "F10", "A07", "A09"],
+        &["F07", "F08", "F09", "F10", "A07"],
     ),
     Tried {
         market_data: MarketData::Multicast,
@@ -113,7 +113,7 @@ pub const ALL: [Tried; 14] = [
             VenueId::DERIBIT,
             "deribit",
             USDC,
-            &["F07", "F08", "F09", "F10", "S01", "A07", "A09"],
+            &["F07", "F08", "F09", "F10", "S01", "A07"],
         )
     },
     Tried {
@@ -199,7 +199,7 @@ pub const OVER_FIX: [Tried; 5] = [
         VenueId::DERIBIT,
         "deribit",
         USDC,
-        &["F06", "F07", "F08", "F09", "F10", "F11", "A07", "A09"],
+        &["F06", "F07", "F08", "F09", "F10", "F11", "A07"],
     )),
     over_fix(tried(
         VenueId::KRAKEN,
@@ -264,9 +264,17 @@ const fn batching(venue: Tried) -> Tried {
     }
 }
 
+/// Perpetuals at a venue whose cases are played with spot: those of the account, where they differ.
+pub const SWAPS: [Tried; 1] = [tried(
+    VenueId::OKX,
+    "okx",
+    ["BTC-USDT-SWAP", "ETH-USDT-SWAP"],
+    &["A07"],
+)];
+
 /// All of them.
 pub fn all() -> impl Iterator<Item = Tried> {
-    let ways = OVER_FIX.into_iter().chain(BATCHING);
+    let ways = OVER_FIX.into_iter().chain(BATCHING).chain(SWAPS);
     ALL.into_iter().chain(ways).chain(PRICES)
 }
 
@@ -312,6 +320,11 @@ impl Tried {
         self.market_data == MarketData::Starbase
     }
 
+    /// Whether it is a venue's perpetuals beside its spot.
+    pub fn is_swaps(&self) -> bool {
+        self.symbols.iter().all(|symbol| symbol.ends_with("-SWAP"))
+    }
+
     /// Whether a case is played here: a FIX session is one connection; single orders come by two lines or by one link;
     /// a lane that hears them by multicast is in all else one that does not; how orders are entered concerns the cases
     /// of orders.
@@ -323,17 +336,22 @@ impl Tried {
         if self.has_rest_batches && !case.id.starts_with('E') {
             return false;
         }
+        if self.is_swaps() && !case.id.starts_with('A') {
+            return false;
+        }
         let is_one_session = self.is_fix && self.id != VenueId::YOFX;
         case.feeds == 1 || !(is_one_session || has_orders)
     }
 
-    /// What it is called here: `okx`, `coinbase-fix`, `deribit-multicast`, `deribit-starbase`, `kucoin-batches`.
+    /// What it is called here: `okx`, `coinbase-fix`, `deribit-multicast`, `deribit-starbase`, `kucoin-batches`,
+    /// `okx-swaps`.
     pub fn label(&self) -> String {
         let road = match (self.is_fix, self.market_data) {
             (true, _) => "-fix",
             (false, MarketData::Multicast) => "-multicast",
             (false, MarketData::Starbase) => "-starbase",
             (false, _) if self.has_rest_batches => "-batches",
+            (false, _) if self.is_swaps() => "-swaps",
             (false, MarketData::Json | MarketData::Sbe) => "",
         };
         format!("{}{road}", self.name)

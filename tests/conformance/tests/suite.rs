@@ -48,4 +48,5 @@ virtual_time! {
     kucoin_batches "kucoin-batches"
     oanda "oanda"
     okx "okx"
+    okx_swaps "okx-swaps"
 }

@@ -14,6 +14,8 @@ pub struct Symbol {
     pub base: String,
     /// Quote asset, upper case.
     pub quote: String,
+    /// Its perpetual, not the spot pair, at a venue that has both (OKX).
+    pub is_swap: bool,
     /// Starting price in hundredths of the quote asset, where given.
     pub price_cents: Option<i64>,
 }
@@ -24,13 +26,17 @@ const QUOTES: [&str; 6] = ["USDT", "USDC", "USD", "EUR", "BTC", "ETH"];
 impl std::str::FromStr for Symbol {
     type Err = String;
 
-    /// `BTC-USDT`, `BTCUSDT`, either with `@65000.00`.
+    /// `BTC-USDT`, `BTCUSDT`, `BTC-USDT-SWAP`, each with `@65000.00` or not.
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, price) = match text.split_once('@') {
             Some((name, price)) => (name, Some(price)),
             None => (text, None),
         };
         let name = name.trim().to_ascii_uppercase();
+        let (name, is_swap) = match name.strip_suffix("-SWAP") {
+            Some(pair) => (pair, true),
+            None => (name.as_str(), false),
+        };
         let (base, quote) = name
             .split_once('-')
             .or_else(|| {
@@ -52,6 +58,7 @@ impl std::str::FromStr for Symbol {
         Ok(Self {
             base: base.to_owned(),
             quote: quote.to_owned(),
+            is_swap,
             price_cents,
         })
     }

@@ -50,7 +50,7 @@ reasons! {
     /// What a position pays or earns for time, and what rate it will be.
     Funding = "funding" [
         "funding rate", "mark price and funding", "a settlement: no trade of an order",
-        "an income that is no funding",
+        "an income that is no funding", "funding was paid: which, the venue is asked",
     ];
     /// A price that is computed and not traded.
     Mark = "mark or index price" ["average or reference price", "index", "status of a derivative"];

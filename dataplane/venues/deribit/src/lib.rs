@@ -45,6 +45,7 @@ pub mod auth;
 pub mod entry;
 pub mod feed;
 pub mod fix;
+pub mod funding;
 pub mod limits;
 pub mod multicast;
 pub mod reject;

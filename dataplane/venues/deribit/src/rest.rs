@@ -4,6 +4,7 @@
 //! ```text
 //! get_instrument → registry, rules, one symbol at a time
 //! get_open_orders → get_user_trades_by_instrument → get_positions → get_account_summaries    reconciliation
+//! get_transaction_log → funding, after it
 //! get_order_state(_by_label) → its report, then get_user_trades_by_order
 //! ```
 //! Answers have the form they have on a WebSocket, `result` or `error`. The tag of a request carries what was asked,
@@ -59,6 +60,8 @@ pub enum Ask {
     Order(InstrumentId, ClientOrderId),
     /// The trades of one order.
     OrderTrades(InstrumentId, ClientOrderId),
+    /// The log of transactions, by the question's number (24 bits) and the page's in it.
+    Log(u32, u32),
 }
 
 impl Ask {
@@ -73,6 +76,7 @@ impl Ask {
             Self::Balances(run) => (6, run as u64),
             Self::Order(id, client) => (7, pack(id, client)),
             Self::OrderTrades(id, client) => (8, pack(id, client)),
+            Self::Log(run, page) => (9, (run & RUN_MASK) as u64 | (page as u64) << RUN_BITS),
         };
         RestTag(kind | number << 8)
     }
@@ -97,6 +101,10 @@ impl Ask {
             6 => Self::Balances(number?),
             7 => Self::Order(id, client),
             8 => Self::OrderTrades(id, client),
+            9 => Self::Log(
+                (wide & u64::from(RUN_MASK)) as u32,
+                (wide >> RUN_BITS) as u32,
+            ),
             _ => return None,
         })
     }
@@ -131,6 +139,7 @@ pub fn tag_of_url(registry: &Registry, url: &str) -> Option<RestTag> {
                 Ask::Trades(RECORDED, 0)
             }
             "private/get_user_trades_by_order" => Ask::OrderTrades(nobody.0, nobody.1),
+            "private/get_transaction_log" => Ask::Log(RECORDED, 0),
             "private/get_positions" => Ask::Positions(RECORDED),
             "private/get_account_summaries" | "private/get_account_summary" => {
                 Ask::Balances(RECORDED)
@@ -256,10 +265,11 @@ mod tests {
             Ask::Balances(0),
             Ask::Order(InstrumentId(1023), most),
             Ask::OrderTrades(InstrumentId(0), most),
+            Ask::Log(RUN_MASK, 49),
         ] {
             assert_eq!(Ask::of(ask.tag()), Some(ask));
         }
-        for raw in [0, 9, 255, 1 << 60 | 1, u64::MAX] {
+        for raw in [0, 10, 255, 1 << 60 | 1, u64::MAX] {
             assert_eq!(Ask::of(RestTag(raw)), None);
         }
     }

@@ -20,6 +20,7 @@ mod subscribe;
 
 use crate::auth::{Auth, Nonces};
 use crate::feed::{BookChannel, Levels};
+use crate::funding::Log;
 use crate::limits::{Limits, OrderOp};
 use crate::resting::{Resting, Terms};
 use crate::{LINK_MD, LINK_ORDERS, LINK_REST};
@@ -29,7 +30,7 @@ use dp_venue_api::{
 };
 use links::WsLink;
 
-const SECOND_NS: u64 = 1_000_000_000;
+pub(crate) const SECOND_NS: u64 = 1_000_000_000;
 /// How often the venue is to send a heartbeat: the shortest it takes. It asks for proof of life as often.
 pub const HEARTBEAT_S: u64 = 10;
 /// A link is dead after two and a half of them.
@@ -40,7 +41,7 @@ const READY_WAIT_NS: u64 = 10 * SECOND_NS;
 const RETRY_NS: u64 = SECOND_NS;
 /// How long a REST answer may take before it counts as lost. A request that is lost or was never sent is answered
 /// by status 0, so this is for the case that not even that comes.
-const ANSWER_WAIT_NS: u64 = 45 * SECOND_NS;
+pub(crate) const ANSWER_WAIT_NS: u64 = 45 * SECOND_NS;
 /// Pause between two snapshots of one book.
 const SNAPSHOT_PAUSE_NS: u64 = SECOND_NS;
 /// How long a snapshot that was asked for may take.
@@ -147,6 +148,7 @@ pub(crate) struct Session {
     runs: u32,
     /// Questions about single orders on their way.
     in_flight: InFlight,
+    log: Log,
 }
 
 fn min_of(deadlines: impl IntoIterator<Item = Option<UnixNanos>>) -> Option<UnixNanos> {
@@ -197,6 +199,7 @@ impl Session {
             .collect();
         currencies.sort();
         currencies.dedup();
+        let log = Log::new(&config.symbols, config.budget.account);
         let is_starbase = config.market_data == MarketData::Starbase;
         let followed = |(id, symbol): (&InstrumentId, &String)| Followed {
             id: *id,
@@ -227,6 +230,7 @@ impl Session {
             run: None,
             runs: 0,
             in_flight: InFlight::new(ANSWER_WAIT_NS),
+            log,
         }
     }
 
@@ -299,7 +303,7 @@ impl Session {
         ];
         let rest = self.is_rest_open.then(|| {
             let rules = self.followed.iter().map(|followed| followed.rules_due);
-            min_of(rules.chain([self.run.map(|run| run.at)]))
+            min_of(rules.chain([self.run.map(|run| run.at), self.log.at]))
         });
         min_of(web_sockets.into_iter().chain([rest.flatten()]))
     }
@@ -323,6 +327,7 @@ impl Session {
         if is_due(self.run.map(|run| run.at), now) {
             self.ask_step(now, out);
         }
+        self.ask_log(now, out);
     }
 
     /// Checks link and limits, then writes and sends. Nothing leaves when it errs.

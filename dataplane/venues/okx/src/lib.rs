@@ -3,7 +3,7 @@
 //! ```text
 //! link 0 rest     instruments → InstrumentsReady · snapshots · reconciliation · dead man's switch
 //! link 1 public   (instruments known) subscribe books, trades, bbo-tbt → Subscribed
-//! link 2 private  login → subscribe orders, account → LoggedIn → orders may go out
+//! link 2 private  login → subscribe orders, account (with swaps: balance_and_position) → LoggedIn → orders may go out
 //!
 //! every 20 s of silence on a WebSocket: text "ping"; without a "pong" the link is replaced
 //! ```
@@ -25,6 +25,7 @@ pub mod account;
 pub mod auth;
 pub mod entry;
 pub mod feed;
+pub mod funding;
 pub mod limits;
 pub mod reject;
 pub mod rest;
@@ -143,7 +144,7 @@ impl Okx {
             .and_then(dp_wire::json::Value::as_str);
         match channel {
             Some(channel) if root.get("event").is_none() => {
-                session.on_push(registry, channel, root, out)
+                session.on_push(registry, now, channel, root, out)
             }
             _ => session.on_reply(registry, link, now, root, out),
         }

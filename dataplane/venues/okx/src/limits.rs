@@ -54,6 +54,8 @@ pub enum RestPool {
     Balance,
     /// `trade/cancel-all-after`: 1 in 1 s.
     DeadMan,
+    /// `account/bills`: 5 in 1 s.
+    Bills,
 }
 
 #[derive(Debug, Clone)]
@@ -72,7 +74,7 @@ pub struct Limits {
     instruments: Vec<InstrumentWindows>,
     account: Times,
     link_ops: [Times; 2],
-    rest: [Times; 5],
+    rest: [Times; 6],
     stops: Stops,
 }
 
@@ -120,6 +122,7 @@ impl Limits {
                 account(60),
                 account(10),
                 Times::new(1, WINDOW_NS / 2, budget.account),
+                Times::new(5, WINDOW_NS / 2, budget.account),
             ],
             stops: Stops::NONE,
         }

@@ -4,7 +4,7 @@
 //! ```text
 //! instruments → registry, rules        books → Book snapshot, spliced by the keeper
 //! orders-pending, fills, balance → reconciliation     order → its report, then its fills
-//! cancel-all-after → dead man's switch re-armed
+//! cancel-all-after → dead man's switch re-armed           bills → funding payments
 //! ```
 //! The tag of a request carries what was asked, so an answer needs no table; the same function
 //! reads answers live and in replay ([`tag_of_url`]).
@@ -85,6 +85,8 @@ pub enum Ask {
     OrderFills(InstrumentId, ClientOrderId, u8),
     /// The dead man's switch.
     DeadMan,
+    /// A page of funding payments.
+    Bills(ListPage),
 }
 
 impl Ask {
@@ -99,6 +101,7 @@ impl Ask {
             Self::Order(id, client) => (6, pack(id, client)),
             Self::OrderFills(id, client, page) => (7 | (page as u64 & 0xf) << 4, pack(id, client)),
             Self::DeadMan => (8, 0),
+            Self::Bills(page) => (9, page.number()),
         };
         RestTag(kind | number << 8)
     }
@@ -125,6 +128,7 @@ impl Ask {
             5 => Self::Balance(number()?),
             6 => Self::Order(id, client),
             8 if wide == 0 => Self::DeadMan,
+            9 => Self::Bills(ListPage::of(wide)),
             _ => return None,
         })
     }
@@ -164,6 +168,10 @@ pub fn tag_of_url(registry: &Registry, url: &str) -> Option<RestTag> {
             "/api/v5/account/balance" => Ask::Balance(RECORDED),
             "/api/v5/trade/order" => Ask::Order(instrument()?, client()),
             "/api/v5/trade/cancel-all-after" => Ask::DeadMan,
+            "/api/v5/account/bills" => Ask::Bills(ListPage {
+                run: RECORDED,
+                page: 0,
+            }),
             _ => return None,
         }
         .tag(),
@@ -359,10 +367,11 @@ mod tests {
                 ORDER_PAGES_MAX - 1,
             ),
             Ask::DeadMan,
+            Ask::Bills(ListPage { run: 1, page: 19 }),
         ] {
             assert_eq!(Ask::of(ask.tag()), Some(ask));
         }
-        for raw in [0, 9, 255, 0x11, 1 << 60 | 1, 1 << 8 | 8, u64::MAX] {
+        for raw in [0, 10, 255, 0x11, 1 << 60 | 1, 1 << 8 | 8, u64::MAX] {
             assert_eq!(Ask::of(RestTag(raw)), None);
         }
     }

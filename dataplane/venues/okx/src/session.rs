@@ -17,6 +17,7 @@ mod subscribe;
 
 use crate::auth::{Auth, LOGIN_MAX};
 use crate::feed::{BookChannel, Levels};
+use crate::funding::Bills;
 use crate::limits::{Limits, OrderOp};
 use crate::symbols::InstType;
 use crate::{LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
@@ -27,7 +28,7 @@ use dp_venue_api::{
 };
 use dp_wire::buf::Buf;
 
-const SECOND_NS: u64 = 1_000_000_000;
+pub(crate) const SECOND_NS: u64 = 1_000_000_000;
 /// The venue closes a link after 30 s without a message.
 const SILENCE_NS_MAX: u64 = 30 * SECOND_NS;
 /// When we ping, and how long the answer may take: within the venue's 30 s.
@@ -43,7 +44,7 @@ const RETRY_NS: u64 = SECOND_NS;
 /// How long a REST answer may take before it counts as lost. A request that is lost or was never sent is
 /// answered by status 0, so this is for the case that not even that comes: longer than the 30 s for which the
 /// venue takes a signature, so that none is asked twice that still counts.
-const ANSWER_WAIT_NS: u64 = 45 * SECOND_NS;
+pub(crate) const ANSWER_WAIT_NS: u64 = 45 * SECOND_NS;
 /// Pause between two snapshots of one book.
 const SNAPSHOT_PAUSE_NS: u64 = SECOND_NS / 2;
 /// Every so many snapshots in a row the channel is subscribed anew instead.
@@ -161,6 +162,9 @@ pub(crate) struct Session {
     dead_man_at: Option<UnixNanos>,
     /// When the arming was sent whose answer is not here.
     dead_man_asked: Option<UnixNanos>,
+    /// Swaps are followed: funding is paid for them.
+    has_swaps: bool,
+    bills: Bills,
 }
 
 fn min_of(deadlines: impl IntoIterator<Item = Option<UnixNanos>>) -> Option<UnixNanos> {
@@ -221,6 +225,8 @@ impl Session {
             let path = "/ws/v5/private";
             links.push(web_socket(LINK_PRIVATE, config.private, path, "orders"));
         }
+        let mut symbols = config.symbols.iter();
+        let has_swaps = symbols.any(|symbol| InstType::of(symbol) == InstType::Swap);
         let size = instruments.iter().map(|id| id.0 as usize + 1).max();
         let mut books = vec![BookState::default(); size.unwrap_or(0)];
         for id in instruments {
@@ -251,6 +257,8 @@ impl Session {
             bill_last: 0,
             dead_man_at: None,
             dead_man_asked: None,
+            has_swaps,
+            bills: Bills::default(),
         }
     }
 
@@ -377,6 +385,7 @@ impl Session {
             self.snapshots_at,
             self.run.map(|run| run.at),
             self.dead_man_at,
+            self.bills.at,
         ])
     }
 
@@ -408,6 +417,7 @@ impl Session {
         if is_due(self.dead_man_at) {
             self.arm_dead_man(now, out);
         }
+        self.ask_bills(now, out);
     }
 
     /// Checks link and limits, then writes and sends: `write` gives the text, written into the room it is given

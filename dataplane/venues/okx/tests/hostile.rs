@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use rig::{Rig, fixture};
 use tests_venues::rig::at_ms;
 
-const FIXTURES: [&str; 22] = [
+const FIXTURES: [&str; 24] = [
     "feed_snapshot",
     "feed_delta",
     "feed_bbo",
@@ -36,6 +36,8 @@ const FIXTURES: [&str; 22] = [
     "rest_orders_pending",
     "rest_fills",
     "rest_balance",
+    "account_funding",
+    "rest_bills",
 ];
 
 /// Puts every depth message into a book, as a lane would.

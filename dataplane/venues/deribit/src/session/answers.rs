@@ -4,7 +4,7 @@ use super::Session;
 use super::reconcile::TradePage;
 use crate::entry::{code_of, sent_at};
 use crate::rest::{Ask, RECORDED};
-use crate::{account, feed, reject};
+use crate::{account, feed, funding, reject};
 use dp_types::{
     ClientOrderId, FillReport, InstrumentId, Now, OrderId, OrderReport, OrderState, RejectReason,
     VenueNanos,
@@ -38,7 +38,8 @@ impl Session {
             Ask::Orders(_) | Ask::Trades(..) | Ask::Positions(_) | Ask::Balances(_) => {
                 self.step_failed(ask, now);
             }
-            Ask::Book(_) | Ask::Order(..) | Ask::OrderTrades(..) => {}
+            Ask::Log(..) if self.log.awaited() == ask => self.log.failed(now),
+            Ask::Book(_) | Ask::Order(..) | Ask::OrderTrades(..) | Ask::Log(..) => {}
         }
     }
 
@@ -149,6 +150,13 @@ impl Session {
                 let page = read_trades(registry, None, result, out)?;
                 if self.awaited() == Some(ask) {
                     return self.turn_page(page, now, out);
+                }
+                return Ok(());
+            }
+            Ask::Log(..) => {
+                let page = funding::on_log(registry, result, out)?;
+                if self.log.awaited() == ask {
+                    self.log.listed(page, now)?;
                 }
                 return Ok(());
             }

@@ -86,6 +86,24 @@ impl Session {
         }
     }
 
+    /// Asks for a page of the log of transactions, if one is due.
+    pub(super) fn ask_log(&mut self, now: Now, out: &mut impl Sink) {
+        let Some(auth) = &self.auth else {
+            return;
+        };
+        if !self.is_rest_open || !self.log.is_due(now) {
+            return;
+        }
+        if !self.limits.rest(now.unix) {
+            self.log.failed(now);
+            return;
+        }
+        if let Some(target) = self.log.asked(now) {
+            let ask = self.log.awaited();
+            rest::signed(auth, &mut self.nonces, ask, &target, now, out);
+        }
+    }
+
     /// The step failed: again in a while.
     pub(super) fn step_failed(&mut self, ask: Ask, now: Now) {
         if self.awaited() == Some(ask)
@@ -112,6 +130,8 @@ impl Session {
                 }
                 self.run = None;
                 out.event(&Event::Control(Control::Reconciled));
+                self.log.compared(now);
+                self.ask_log(now, out);
                 return;
             }
         };

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::entry::code_of;
 use crate::rest::{Ask, ListPage, ORDER_PAGES_MAX, PAGE_LEN, RECORDED};
-use crate::{account, feed, reject};
+use crate::{account, feed, funding, reject};
 use dp_types::{
     BookMsgKind, ClientOrderId, FillReport, InstrumentId, Now, OrderId, OrderReport, OrderState,
     RejectReason, VenueNanos,
@@ -37,7 +37,8 @@ impl Session {
             Ask::Books(id, number) => self.snapshot_failed(id, number, now),
             Ask::Pending(_) | Ask::Fills(_) | Ask::Balance(_) => self.step_failed(ask, now),
             Ask::DeadMan => self.dead_man_answered(false, now),
-            Ask::Order(..) | Ask::OrderFills(..) => {}
+            Ask::Bills(page) if page == self.bills.awaited() => self.bills.failed(now),
+            Ask::Order(..) | Ask::OrderFills(..) | Ask::Bills(_) => {}
         }
     }
 
@@ -52,7 +53,7 @@ impl Session {
             {
                 Some("an answer of another reconciliation")
             }
-            // Fills are true whenever they are told.
+            // Fills and payments are true whenever they are told.
             _ => None,
         }
     }
@@ -134,7 +135,7 @@ impl Session {
             Ask::Balance(_) => {
                 account::on_balances(registry, root, out)?;
                 if self.awaited() == Some(ask) {
-                    self.on_balance(out);
+                    self.on_balance(now, out);
                 }
                 Ok(())
             }
@@ -152,6 +153,14 @@ impl Session {
                 }
                 let (named, next) = ((instrument, client, order), (number + 1, page.id_min));
                 self.ask_order_fills(registry, named, next, now, out);
+                Ok(())
+            }
+            Ask::Bills(page) => {
+                let told = funding::on_bills(registry, root, out)?;
+                if page == self.bills.awaited() {
+                    self.bills.listed(told, now)?;
+                    self.ask_bills(now, out);
+                }
                 Ok(())
             }
             Ask::DeadMan => {

@@ -5,7 +5,7 @@ use crate::entry::{self, code_of};
 use crate::feed::{self, BookChannel};
 use crate::scan::{self, Hot, Push};
 use crate::symbols::push_base36;
-use crate::{LINK_PRIVATE, LINK_PUBLIC, account, reject};
+use crate::{LINK_PRIVATE, LINK_PUBLIC, account, funding, reject};
 use dp_types::limit::WS_MSG_MAX;
 use dp_types::{BookMsg, BookMsgKind, InstrumentId, LinkId, Now, RejectReason};
 use dp_venue_api::limits::Refused;
@@ -86,6 +86,7 @@ impl Session {
     pub(crate) fn on_push(
         &mut self,
         registry: &Registry,
+        now: Now,
         channel: &str,
         root: Value<'_>,
         out: &mut impl Sink,
@@ -107,6 +108,12 @@ impl Session {
             "trades" | "trades-all" => feed::on_trades(registry, root, out)?,
             "orders" => account::on_orders(registry, root, out)?,
             "account" => account::on_balances(registry, root, out)?,
+            "balance_and_position" if funding::is_paid(root)? => {
+                self.bills.paid(now);
+                out.event(&Event::Ignored(
+                    "funding was paid: which, the venue is asked",
+                ));
+            }
             channel => out.event(&Event::Ignored(feed::ignored(channel))),
         }
         Ok(())
@@ -233,14 +240,19 @@ impl Session {
             self.refuse_login(code, out);
             return Ok(());
         }
-        self.private.acks_missing = 2;
+        self.private.acks_missing = if self.has_swaps { 3 } else { 2 };
         let number = self.next_number();
         self.message.clear();
         self.message.extend_from_slice(br#"{"id":"s"#);
         push_base36(number, &mut self.message);
         self.message.extend_from_slice(
-            br#"","op":"subscribe","args":[{"channel":"orders","instType":"ANY"},{"channel":"account"}]}"#,
+            br#"","op":"subscribe","args":[{"channel":"orders","instType":"ANY"},{"channel":"account"}"#,
         );
+        if self.has_swaps {
+            self.message
+                .extend_from_slice(br#",{"channel":"balance_and_position"}"#);
+        }
+        self.message.extend_from_slice(b"]}");
         if self.limits.link_ops(now.unix, true, 1) {
             out.send_text(LINK_PRIVATE, &self.message);
         }

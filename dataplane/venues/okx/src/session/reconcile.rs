@@ -136,11 +136,33 @@ impl Session {
     }
 
     /// The balances went out: the run is complete, and only now is what it saw of fills known for good.
-    pub(super) fn on_balance(&mut self, out: &mut impl Sink) {
+    pub(super) fn on_balance(&mut self, now: Now, out: &mut impl Sink) {
         if let Some(run) = self.run.take() {
             self.bill_last = self.bill_last.max(run.bill_max);
             out.event(&Event::Control(Control::Reconciled));
+            if self.has_swaps {
+                self.bills.compared(now);
+                self.ask_bills(now, out);
+            }
         }
+    }
+
+    /// Asks for a page of funding payments, if one is due.
+    pub(super) fn ask_bills(&mut self, now: Now, out: &mut impl Sink) {
+        let Some(auth) = &self.auth else {
+            return;
+        };
+        if !self.is_rest_open || !self.bills.is_due(now) {
+            return;
+        }
+        if !self.limits.rest(now.unix, RestPool::Bills) {
+            self.bills.failed(now);
+            return;
+        }
+        let (page, query) = self.bills.asked(now);
+        let target = format!("/api/v5/account/bills?{query}");
+        let ask = Ask::Bills(page);
+        rest::signed(auth, ask, RestMethod::Get, &target, "", now, out);
     }
 
     /// Asks for a page (its number, and the bill it goes on from) of the fills of one order. Nothing is

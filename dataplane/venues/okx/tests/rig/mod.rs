@@ -26,15 +26,20 @@ pub fn new(symbols: &[&str], has_keys: bool) -> Rig {
 
 /// A machine that follows BTC-USDT, subscribed and logged in at `START_MS`.
 pub fn ready() -> Rig {
-    let mut rig = new(&["BTC-USDT"], true);
+    following("BTC-USDT", "rest_instruments_spot")
+}
+
+/// The same of any instrument.
+pub fn following(symbol: &str, rules: &str) -> Rig {
+    let mut rig = new(&[symbol], true);
     let asked = rig.open(LINK_REST, 0).requests;
-    rig.response(0, asked[0].tag, 200, fixture("rest_instruments_spot"))
+    rig.response(0, asked[0].tag, 200, fixture(rules))
         .1
         .expect("instruments are read");
     rig.open(LINK_PUBLIC, 0);
     for channel in ["books", "trades", "bbo-tbt"] {
         let ack = format!(
-            r#"{{"event":"subscribe","arg":{{"channel":"{channel}","instId":"BTC-USDT"}}}}"#
+            r#"{{"event":"subscribe","arg":{{"channel":"{channel}","instId":"{symbol}"}}}}"#
         );
         rig.text(LINK_PUBLIC, 0, &ack).1.expect("an ack");
     }

@@ -235,6 +235,8 @@ impl Deribit {
             Kind::Restart => self.restart(fault),
             Kind::SeqReset => self.change_id = 1_000,
             Kind::ClockSkew => self.core.skew_ms = fault.ms,
+            // No stream tells of it.
+            Kind::Funding => drop(self.core.fund(fault.ppm)),
             Kind::TokenExpiry => {
                 self.logins.forget();
                 for conn in self.conns.values_mut() {

@@ -7,6 +7,7 @@ use super::reply::{self, Refused, number};
 use super::streams::trade_row;
 use crate::engine::{AccountId, Fill, Order};
 use crate::fault::Kind;
+use crate::record::Payment;
 use serde_json::{Value, json};
 
 /// How long the venue knows a finished order, and a trade of ours, before they are history.
@@ -15,6 +16,9 @@ const TRADES_KEPT_NS: u64 = 24 * 3_600 * 1_000_000_000;
 /// Trades and orders on a page, and at most.
 const PAGE: usize = 10;
 const PAGE_MAX: usize = 1_000;
+/// The same of the log of transactions [U].
+const LOG_PAGE: usize = 100;
+const LOG_PAGE_MAX: usize = 250;
 
 impl Deribit {
     /// Any method that does not need a connection.
@@ -147,6 +151,7 @@ impl Deribit {
                 let fits = |order: &Order| order.id.to_string() == id;
                 Ok(json!(self.user_trades(account, params, fits).0))
             }
+            "get_transaction_log" => self.transactions(account, params),
             "get_positions" => {
                 let insts = self.of_currency(params)?.into_iter();
                 let held = insts.filter(|inst| {
@@ -223,6 +228,29 @@ impl Deribit {
             reply::trade_row(&self.core, &self.tape, &name, order, fill)
         };
         cut(fills, params, row)
+    }
+
+    /// The log of transactions, newest first: settlements of funding alone.
+    fn transactions(&self, account: AccountId, params: &Value) -> Result<Value, Refused> {
+        let insts = self.of_currency(params)?;
+        let wanted_number = |name: &str| {
+            let number = wanted(params, name)?.parse::<u64>();
+            number.map_err(|_| Refused::parameter(name, "must be an integer"))
+        };
+        let span = wanted_number("start_timestamp")?..=wanted_number("end_timestamp")?;
+        let after = wanted_number("continuation").unwrap_or(u64::MAX);
+        let payments = self.core.record.payments(account).rev();
+        let listed = payments.filter(|it| {
+            insts.contains(&it.inst) && it.id <= after && span.contains(&(it.at_ns / 1_000_000))
+        });
+        let count = field(params, "count").and_then(|text| text.parse().ok());
+        let count = usize::clamp(count.unwrap_or(LOG_PAGE), 1, LOG_PAGE_MAX);
+        let mut listed: Vec<_> = listed.take(count + 1).collect();
+        let continuation = listed.get(count).map(|next| next.id);
+        listed.truncate(count);
+        let row = |it: &Payment| reply::settlement_row(&self.core, &self.symbol_of(it.inst), it);
+        let rows: Vec<Value> = listed.into_iter().map(row).collect();
+        Ok(json!({"logs": rows, "continuation": continuation}))
     }
 
     fn last_trades(&self, inst: usize, params: &Value) -> Value {

@@ -5,6 +5,7 @@
 use super::tape::Tape;
 use crate::core::Core;
 use crate::engine::{AccountId, Cause, Fill, NewOrder, Order, Refusal, Side, Spec, State};
+use crate::record::Payment;
 use crate::text;
 use serde_json::{Map, Number, Value, json};
 
@@ -319,6 +320,33 @@ pub fn position_row(core: &Core, name: &str, account: AccountId, inst: usize) ->
         "index_price": mark, "initial_margin": money(0), "maintenance_margin": money(0),
         "floating_profit_loss": money(floating), "realized_profit_loss": money(held.realised),
         "total_profit_loss": money(floating + held.realised), "leverage": 10,
+    })
+}
+
+/// A settlement of funding as the log of transactions has it: the price's P&L is left at nothing.
+pub fn settlement_row(core: &Core, name: &str, payment: &Payment) -> Value {
+    let spec = core.engine.spec(payment.inst);
+    let held = core.engine.position(payment.account, payment.inst).qty;
+    let balance = core
+        .engine
+        .ledger()
+        .balance(payment.account, spec.quote_asset);
+    let paid = number(text::amount(payment.amount));
+    let side = match held {
+        0 => "-",
+        1.. => "long",
+        _ => "short",
+    };
+    json!({
+        "id": payment.id, "user_seq": payment.id, "user_id": payment.account, "username": "simulator",
+        "type": "settlement", "timestamp": payment.at_ns / 1_000_000, "currency": spec.quote,
+        "instrument_name": name, "side": side, "position": qty(spec, held),
+        "amount": qty(spec, held.abs()), "price": price(spec, mark(core, payment.inst)),
+        "price_currency": spec.quote, "interest_pl": paid, "total_interest_pl": paid,
+        "session_rpl": paid, "session_upl": 0.0, "change": paid, "cashflow": paid,
+        "commission": null, "trade_id": null, "order_id": null,
+        "balance": money(balance.free + balance.locked), "equity": null,
+        "info": {"settlement_price": price(spec, mark(core, payment.inst)), "floating_pl": 0.0},
     })
 }
 

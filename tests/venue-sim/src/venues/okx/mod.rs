@@ -1,4 +1,4 @@
-//! OKX V5, spot: REST, public and private WebSocket.
+//! OKX V5, spot and linear swaps (of one unit of the base): REST, public and private WebSocket.
 //!
 //! ```text
 //!  /api/v5/…        REST            signature ─▶ operate / query
@@ -19,6 +19,7 @@ use crate::config::{Grain, SimConfig, Symbol};
 use crate::core::{ConnId, Core, Request, RequestId};
 use crate::engine::{AccountId, Event, Fees, FirstIds, Order, Side, Trade, What};
 use crate::fault::{Fault, Kind, Link};
+use crate::record::Payment;
 use crate::venues::Face;
 use crate::window::Window;
 use ops::{Call, Op};
@@ -74,7 +75,7 @@ fn grain(symbol: &Symbol, cents: i64) -> Grain {
         qty_decimals,
         tick,
         qty_min,
-        is_contract: false,
+        is_contract: symbol.is_swap,
     }
 }
 
@@ -95,7 +96,11 @@ impl Okx {
         let core = config.core("okx", now, fees, grain, 2, FIRST);
         let engine = &core.engine;
         let inst_ids: Vec<String> = (0..engine.instruments())
-            .map(|inst| format!("{}-{}", engine.spec(inst).base, engine.spec(inst).quote))
+            .map(|inst| {
+                let spec = engine.spec(inst);
+                let end = if spec.is_contract { "-SWAP" } else { "" };
+                format!("{}-{}{end}", spec.base, spec.quote)
+            })
             .collect();
         let feeds = inst_ids
             .iter()
@@ -209,6 +214,21 @@ impl Okx {
         }
     }
 
+    /// Funding was paid: the stream tells the balance it made, no amount.
+    fn tell_funding(&mut self, payment: &Payment) {
+        let (account, name) = (payment.account, &self.inst_ids[payment.inst]);
+        let data = reply::funding_update(&self.core, payment);
+        for (conn, arg) in ws::private_subs(&self.conns, account, "balance_and_position", name) {
+            let push = json!({"arg": arg, "data": [data]});
+            self.private.push((conn, push.to_string()));
+        }
+        let balances = reply::balances(&self.core, account, Some(payment.inst));
+        for (conn, arg) in ws::private_subs(&self.conns, account, "account", name) {
+            self.private
+                .push((conn, ws::account_push(&arg, "event_update", &balances)));
+        }
+    }
+
     fn send_private(&mut self) {
         for (conn, text) in std::mem::take(&mut self.private) {
             self.core.send_private(conn, text);
@@ -237,6 +257,12 @@ impl Okx {
                 }
             }
             Kind::ClockSkew => self.core.skew_ms = fault.ms,
+            Kind::Funding => {
+                for payment in self.core.fund(fault.ppm) {
+                    self.tell_funding(&payment);
+                }
+                self.send_private();
+            }
             _ => {}
         }
     }

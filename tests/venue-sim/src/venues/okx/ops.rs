@@ -188,6 +188,7 @@ impl Okx {
         let spec = self.core.engine.spec(inst);
         match side {
             Side::Buy => &spec.quote,
+            Side::Sell if spec.is_contract => &spec.quote,
             Side::Sell => &spec.base,
         }
     }
@@ -199,7 +200,9 @@ impl Okx {
 
     fn parse_new(&mut self, account: AccountId, arg: &Value) -> Result<NewOrder, Refused> {
         let inst = self.inst(arg)?;
-        if field(arg, "tdMode").as_deref() != Some("cash") {
+        let is_contract = self.core.engine.spec(inst).is_contract;
+        let mode = if is_contract { "cross" } else { "cash" };
+        if field(arg, "tdMode").as_deref() != Some(mode) {
             return Err(Refused::parameter("tdMode"));
         }
         let side = match field(arg, "side").as_deref() {
@@ -226,6 +229,7 @@ impl Okx {
         };
         let sz = field(arg, "sz").ok_or_else(|| Refused::parameter("sz"))?;
         let is_budget = type_name == "market"
+            && !is_contract
             && match field(arg, "tgtCcy").as_deref() {
                 None => side == Side::Buy,
                 Some("quote_ccy") => true,

@@ -2,7 +2,7 @@
 
 use crate::core::Core;
 use crate::engine::{Cause, Fill, Order, Refusal, Side, Size, Spec, State, What};
-use crate::record::state_name;
+use crate::record::{Payment, state_name};
 use crate::text::{amount, fixed, price, qty, trimmed};
 use serde_json::{Map, Value, json};
 
@@ -62,6 +62,52 @@ pub fn engine_refused(refusal: Refusal, asset: &str) -> Refused {
     }
 }
 
+/// What an instrument is, by its name.
+pub fn inst_type(inst_id: &str) -> &'static str {
+    if inst_id.ends_with("-SWAP") {
+        "SWAP"
+    } else {
+        "SPOT"
+    }
+}
+
+/// What `balance_and_position` tells of a funding payment: the balance it made.
+pub fn funding_update(core: &Core, payment: &Payment) -> Value {
+    let spec = core.engine.spec(payment.inst);
+    let balance = core
+        .engine
+        .ledger()
+        .balance(payment.account, spec.quote_asset);
+    let at = ms(payment.at_ns);
+    json!({
+        "pTime": at, "eventType": "funding_fee", "posData": [], "trades": [],
+        "balData": [{"ccy": spec.quote, "cashBal": amount(balance.free + balance.locked), "uTime": at}],
+    })
+}
+
+/// A funding payment as the list of bills has it.
+pub fn bill(core: &Core, inst_id: &str, payment: &Payment) -> Value {
+    let spec = core.engine.spec(payment.inst);
+    let (pnl, held) = (
+        amount(payment.amount),
+        core.engine.position(payment.account, payment.inst).qty,
+    );
+    let is_expense = payment.amount < 0;
+    json!({
+        "instType": inst_type(inst_id), "instId": inst_id, "billId": bill_id(payment).to_string(),
+        "type": "8", "subType": if is_expense { "173" } else { "174" }, "ccy": spec.quote,
+        "balChg": pnl, "pnl": pnl, "fee": "0", "interest": "0", "posBal": "0", "posBalChg": "0",
+        "sz": qty(spec, held.abs()), "px": price(spec, core.engine.day(payment.inst).last),
+        "mgnMode": "cross", "ordId": "", "clOrdId": "", "tradeId": "", "tag": "", "from": "",
+        "to": "", "notes": "", "execType": "", "ts": ms(payment.at_ns),
+    })
+}
+
+/// A payment's number among the bills.
+pub fn bill_id(payment: &Payment) -> u64 {
+    623_950_854_533_000_000 + payment.id
+}
+
 /// The word for a side.
 pub fn side(side: Side) -> &'static str {
     match side {
@@ -101,8 +147,8 @@ fn average(spec: &Spec, order: &Order) -> String {
 
 fn fee_asset<'a>(spec: &'a Spec, order: &Order) -> &'a str {
     match order.ask.side {
-        Side::Buy => &spec.base,
-        Side::Sell => &spec.quote,
+        Side::Buy if !spec.is_contract => &spec.base,
+        Side::Buy | Side::Sell => &spec.quote,
     }
 }
 
@@ -129,11 +175,11 @@ pub fn order_row(core: &Core, inst_id: &str, order: &Order, fill: Option<Fill>) 
     let text = |fill: Option<String>| fill.unwrap_or_default();
     let is_budget = matches!(order.ask.size, Size::Quote(_));
     json!({
-        "instType": "SPOT", "instId": inst_id, "ordId": order.id.to_string(),
+        "instType": inst_type(inst_id), "instId": inst_id, "ordId": order.id.to_string(),
         "clOrdId": &*order.ask.client_id, "tag": &*order.ask.echo,
         "px": order.ask.price.map_or(String::new(), |value| price(spec, value)),
         "sz": asked(spec, order), "notionalUsd": "", "ordType": order.ask.type_name,
-        "side": side(order.ask.side), "posSide": "", "tdMode": "cash", "ccy": "",
+        "side": side(order.ask.side), "posSide": "", "tdMode": if spec.is_contract { "cross" } else { "cash" }, "ccy": "",
         "tgtCcy": if is_budget { "quote_ccy" } else { "" },
         "state": state_name(order.state), "accFillSz": qty(spec, order.cum),
         "fillSz": fill.map_or("0".to_owned(), |fill| qty(spec, fill.qty)),
@@ -190,7 +236,7 @@ pub fn pushes(core: &Core, inst_id: &str, order: &Order, what: What, req_id: &st
 pub fn fill_row(core: &Core, inst_id: &str, order: &Order, fill: Fill) -> Value {
     let spec = core.engine.spec(order.ask.inst);
     json!({
-        "instType": "SPOT", "instId": inst_id, "tradeId": fill.trade.to_string(),
+        "instType": inst_type(inst_id), "instId": inst_id, "tradeId": fill.trade.to_string(),
         "ordId": order.id.to_string(), "clOrdId": &*order.ask.client_id,
         "billId": fill.trade.to_string(), "tag": &*order.ask.echo,
         "fillPx": price(spec, fill.price), "fillSz": qty(spec, fill.qty),

@@ -210,21 +210,28 @@ impl Okx {
                 .and_then(Value::as_str)
                 .filter(|v| !v.is_empty())
         };
-        if wanted("instType").is_some_and(|kind| kind != "SPOT") {
-            return Vec::new();
-        }
         (0..self.inst_ids.len())
             .filter(|inst| wanted("instId").is_none_or(|name| self.inst_ids[*inst] == name))
+            .filter(|inst| {
+                let kind = reply::inst_type(&self.inst_ids[*inst]);
+                wanted("instType").is_none_or(|wanted| wanted == kind)
+            })
             .map(|inst| {
                 let spec = self.core.engine.spec(inst);
+                // One contract is one unit of the base.
+                let of_swap = |text| if spec.is_contract { text } else { "" };
+                let of_spot = |text| if spec.is_contract { "" } else { text };
+                let pair = format!("{}-{}", spec.base, spec.quote);
                 json!({
-                    "instType": "SPOT", "instId": self.inst_ids[inst],
-                    "instIdCode": Self::code(inst), "uly": "", "instFamily": "",
-                    "baseCcy": spec.base, "quoteCcy": spec.quote, "settleCcy": "", "ctVal": "",
-                    "ctMult": "", "ctValCcy": "", "optType": "", "stk": "",
+                    "instType": reply::inst_type(&self.inst_ids[inst]),
+                    "instId": self.inst_ids[inst], "instIdCode": Self::code(inst),
+                    "uly": of_swap(&pair), "instFamily": of_swap(&pair),
+                    "baseCcy": of_spot(&spec.base), "quoteCcy": of_spot(&spec.quote),
+                    "settleCcy": of_swap(&spec.quote), "ctVal": of_swap("1"),
+                    "ctMult": of_swap("1"), "ctValCcy": of_swap(&spec.base), "optType": "", "stk": "",
                     "listTime": "1548133413000", "expTime": "", "lever": "",
                     "tickSz": price(spec, spec.tick), "lotSz": qty(spec, spec.lot),
-                    "minSz": qty(spec, spec.qty_min), "ctType": "", "alias": "",
+                    "minSz": qty(spec, spec.qty_min), "ctType": of_swap("linear"), "alias": "",
                     "state": "live", "ruleType": "normal", "maxLmtSz": qty(spec, spec.qty_max),
                     "maxMktSz": "1000000", "maxLmtAmt": "20000000", "maxMktAmt": "1000000",
                     "category": "1",
@@ -263,6 +270,7 @@ impl Okx {
             ("GET", "/api/v5/account/balance") => {
                 Ok(vec![reply::balances(&self.core, account, None)])
             }
+            ("GET", "/api/v5/account/bills") => Ok(self.bills(account, &arg)),
             ("GET", "/api/v5/account/positions") => Ok(Vec::new()),
             ("GET", "/api/v5/account/config") => Ok(vec![json!({
                 "uid": super::uid(account), "mainUid": super::uid(account), "acctLv": "1",
@@ -307,7 +315,10 @@ impl Okx {
         orders
             .into_iter()
             .filter(|o| wanted("instId").is_none_or(|name| self.inst_ids[o.ask.inst] == name))
-            .filter(|_| wanted("instType").is_none_or(|kind| kind == "SPOT" || kind == "ANY"))
+            .filter(|o| {
+                let own = reply::inst_type(&self.inst_ids[o.ask.inst]);
+                wanted("instType").is_none_or(|kind| kind == own || kind == "ANY")
+            })
             .filter(|o| wanted("ordType").is_none_or(|kind| kind.contains(o.ask.type_name)))
             .filter(|o| number("after").is_none_or(|after| o.id < after))
             .filter(|o| number("before").is_none_or(|before| o.id > before))
@@ -335,6 +346,30 @@ impl Okx {
             .map(|(order, fill)| {
                 reply::fill_row(&self.core, &self.inst_ids[order.ask.inst], order, fill)
             })
+            .collect()
+    }
+
+    /// Bills, newest first: funding alone, which no other list tells.
+    fn bills(&self, account: AccountId, arg: &Value) -> Vec<Value> {
+        let wanted = |name: &str| {
+            arg.get(name)
+                .and_then(Value::as_str)
+                .filter(|v| !v.is_empty())
+        };
+        let number = |name: &str| wanted(name).and_then(|text| text.parse::<u64>().ok());
+        let kind = |inst: usize| reply::inst_type(&self.inst_ids[inst]);
+        self.core
+            .record
+            .payments(account)
+            .rev()
+            .filter(|_| wanted("type").is_none_or(|kind| kind == "8"))
+            .filter(|it| wanted("instType").is_none_or(|wanted| wanted == kind(it.inst)))
+            .filter(|it| number("begin").is_none_or(|begin| it.at_ns / 1_000_000 >= begin))
+            .filter(|it| number("end").is_none_or(|end| it.at_ns / 1_000_000 <= end))
+            .filter(|it| number("after").is_none_or(|after| reply::bill_id(it) < after))
+            .filter(|it| number("before").is_none_or(|before| reply::bill_id(it) > before))
+            .take(number("limit").unwrap_or(100).min(100) as usize)
+            .map(|it| reply::bill(&self.core, &self.inst_ids[it.inst], it))
             .collect()
     }
 
@@ -401,6 +436,7 @@ fn endpoint_limit(path: &str) -> Option<(&'static str, u32)> {
         "/api/v5/trade/orders-pending" => ("orders-pending", 60),
         "/api/v5/trade/fills" => ("fills", 60),
         "/api/v5/account/balance" => ("balance", 10),
+        "/api/v5/account/bills" => ("bills", 10),
         "/api/v5/trade/cancel-all-after" => ("cancel-all-after", 2),
         _ => return None,
     })

@@ -6,6 +6,7 @@
 //! ```
 //! The sequence number is the engine's update id less an offset, so that it can be made to fall.
 
+use super::reply::inst_type;
 use crate::config::SimConfig;
 use crate::core::{ConnId, Core};
 use crate::engine::{Book, Engine, Event, Side, Spec, Trade};
@@ -401,7 +402,7 @@ pub fn ticker(core: &Core, inst: usize, inst_id: &str) -> serde_json::Value {
     let book = core.engine.book(inst);
     let (bid, ask) = (best(book, Side::Buy), best(book, Side::Sell));
     serde_json::json!({
-        "instType": "SPOT", "instId": inst_id, "last": price(spec, day.last),
+        "instType": inst_type(inst_id), "instId": inst_id, "last": price(spec, day.last),
         "lastSz": qty(spec, day.last_qty), "askPx": price(spec, ask.0), "askSz": qty(spec, ask.1),
         "bidPx": price(spec, bid.0), "bidSz": qty(spec, bid.1), "open24h": price(spec, day.open),
         "high24h": price(spec, day.high), "low24h": price(spec, day.low),

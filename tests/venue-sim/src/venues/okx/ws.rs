@@ -111,7 +111,8 @@ pub fn private_subs(
         for sub in conn.subs.iter().filter(|sub| sub.channel == channel) {
             let wants = |name: &str| sub.arg.get(name).and_then(Value::as_str);
             let fits = wants("instId").is_none_or(|wanted| wanted == inst_id)
-                && wants("instType").is_none_or(|kind| kind == "ANY" || kind == "SPOT");
+                && wants("instType")
+                    .is_none_or(|kind| kind == "ANY" || kind == reply::inst_type(inst_id));
             if fits {
                 let mut arg = sub.arg.clone();
                 arg["uid"] = json!(uid(account));
