@@ -154,26 +154,14 @@ fn orders(node: &NodeArgs, args: &OrdersArgs, as_json: bool) -> anyhow::Result<(
 
 fn performance(target: &Target, days: u32) -> anyhow::Result<Performance> {
     let config = target.config("strategies --performance")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let sessions = runtime.block_on(async {
-        let query = daemon::query(config).await?;
-        anyhow::Ok(query.performance(days.into()).await?)
-    })?;
+    let sessions = daemon::ask(config, async |query| query.performance(days.into()).await)?;
     Ok(Performance::of(sessions))
 }
 
 fn orders_of_database(target: &Target, args: &OrdersArgs) -> anyhow::Result<Orders> {
     let config = target.config("orders --db")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     let limit = i64::try_from(args.limit).unwrap_or(i64::MAX);
-    let rows = runtime.block_on(async {
-        let query = daemon::query(config).await?;
-        anyhow::Ok(query.orders(!args.all, limit).await?)
-    })?;
+    let rows = daemon::ask(config, async |query| query.orders(!args.all, limit).await)?;
     Ok(Orders {
         outcome: "done",
         source: "database",

@@ -108,6 +108,20 @@ pub fn run(target: &Target, args: &RunArgs) -> anyhow::Result<()> {
     })
 }
 
+/// Asks a node's database something, for a command that does nothing else. Errors: it cannot be reached, or its answer.
+pub fn ask<T>(
+    config: &Config,
+    ask: impl AsyncFnOnce(&Query) -> Result<T, StoreError>,
+) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let query = query(config).await?;
+        Ok(ask(&query).await?)
+    })
+}
+
 /// A read-only connection to a node's database, private or not, without holding it.
 pub async fn query(config: &Config) -> anyhow::Result<Query> {
     if !config.store.dsn.is_empty() {

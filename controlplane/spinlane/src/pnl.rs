@@ -184,16 +184,10 @@ pub fn run(target: &Target, args: &PnlArgs, as_json: bool) -> anyhow::Result<()>
         of: BTreeMap::new(),
         fault: None,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let query = daemon::query(config).await?;
-        anyhow::Ok(
-            query
-                .moves(args.strategy, |after| folds.take(after))
-                .await?,
-        )
+    daemon::ask(config, async |query| {
+        query
+            .moves(args.strategy, |after| folds.take(after))
+            .await
     })?;
     let pnl = folds.pnl()?;
     show(as_json, &pnl, || pnl.text())

@@ -269,7 +269,15 @@ impl Engine<'_> {
                 report.balances_corrected = balances.corrected;
             }
             if positions.is_open || balances.is_open {
+                let is_again = state
+                    .report
+                    .as_ref()
+                    .is_some_and(|it| it.cause == ReconcileCause::Doubt);
                 state.doubt(ReconcileCause::Doubt);
+                // Mostly a fill was on its way, and has come: asked again at once, but only once.
+                if !is_again {
+                    state.reconcile_asked = UnixNanos(0);
+                }
                 return;
             }
         }
@@ -304,7 +312,7 @@ impl Engine<'_> {
             state.unnamed.is_empty() && state.strangers.is_empty() && !has_unknown && !has_owed;
         if is_settled {
             self.close(venue, now);
-        } else if !is_settled && now.unix.since(state.asked) >= ASK_AGAIN_NS {
+        } else if now.unix.since(state.asked) >= ASK_AGAIN_NS {
             state.asked = now.unix;
             let ask: Vec<CancelOrder> = oms
                 .all_held()
