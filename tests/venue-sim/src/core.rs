@@ -226,7 +226,11 @@ impl Core {
         due.retain(|fault| {
             let is_calm = fault.kind == Kind::Calm;
             if is_calm {
-                self.calm_until = self.now.saturating_add(fault.for_ns);
+                let until = self.now.saturating_add(fault.for_ns);
+                for flow in &mut self.flows {
+                    flow.rest_instead(self.calm_until, until);
+                }
+                self.calm_until = until;
             }
             let is_jump = fault.kind == Kind::Jump;
             for flow in self.flows.iter_mut().filter(|_| is_jump) {

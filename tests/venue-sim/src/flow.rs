@@ -119,6 +119,13 @@ impl Flow {
         self.next_ns = self.next_ns.max(at);
     }
 
+    /// A rest that was to end at one time ends at another.
+    pub const fn rest_instead(&mut self, was: u64, at: u64) {
+        if self.next_ns == was {
+            self.next_ns = at;
+        }
+    }
+
     fn wait(&mut self) -> u64 {
         let mean = 1e9 / f64::from(self.config.ticks_per_s);
         let uniform: f64 = self.rng.random();

@@ -235,4 +235,10 @@ fn nobody_trades_while_it_is_calm() {
     assert!(rig.take(book).is_empty());
     rig.run(500);
     assert!(!rig.take(book).is_empty());
+    rig.fault("calm:for=60s");
+    rig.run(1_000);
+    rig.take(book);
+    rig.fault("calm:for=0s");
+    rig.run(500);
+    assert!(!rig.take(book).is_empty(), "a calm ends when it is told to");
 }
