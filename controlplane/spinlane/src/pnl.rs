@@ -185,9 +185,7 @@ pub fn run(target: &Target, args: &PnlArgs, as_json: bool) -> anyhow::Result<()>
         fault: None,
     };
     daemon::ask(config, async |query| {
-        query
-            .moves(args.strategy, |after| folds.take(after))
-            .await
+        query.moves(args.strategy, |after| folds.take(after)).await
     })?;
     let pnl = folds.pnl()?;
     show(as_json, &pnl, || pnl.text())

@@ -369,6 +369,29 @@ fn the_dead_mans_switch_is_asked_for_one_at_a_time() {
     assert_eq!(rig.deadline(5_000).requests.len(), 1);
 }
 
+/// A run that follows on another within a second is over the switch's own limit, and over no other.
+#[test]
+fn a_switch_refused_for_rate_holds_up_nothing_else() {
+    let busy = r#"{"code":"50011","msg":"Rate limit reached.","data":[]}"#;
+    for (status, holds) in [(429, false), (200, false), (429, true)] {
+        let mut rig = rig::ready();
+        let switch = rig.deadline(0).requests.remove(0);
+        let retry_after_s = holds.then_some(3);
+        let (said, result) = rig.limited(1, switch.tag, status, busy, retry_after_s);
+        assert!(result.is_err(), "told");
+        let stopped = said.events.iter().any(|it| it.contains("RateLimited"));
+        assert_eq!(stopped, holds, "{status}");
+        let mut asked = Said::default();
+        let took = rig
+            .venue
+            .query_order(&rig.registry, &named(1), at_ms(2), &mut asked);
+        assert_eq!(took.is_ok(), !holds, "{status}");
+        assert!(rig.deadline(1_000).requests.is_empty(), "its second");
+        let again = rig.deadline(if holds { 4_100 } else { 1_100 }).requests;
+        assert_eq!(again[0].line, switch.line, "{status}");
+    }
+}
+
 #[test]
 fn a_snapshot_that_cannot_be_read_is_asked_again() {
     let mut rig = ready();

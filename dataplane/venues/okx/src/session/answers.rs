@@ -72,7 +72,9 @@ impl Session {
             code: i32::from(status),
             reason: reject::reason_of_status(status),
         };
-        if status == 429 {
+        // The dead man's switch has a limit of its own, in which an earlier run of ours may have asked a moment ago: only it waits.
+        let stops = !matches!(ask, Ask::DeadMan) || response.retry_after_s.is_some();
+        if stops && status == 429 {
             self.stop_on(50011, response.retry_after_s, now, out);
         }
         if status == 0 {
@@ -86,7 +88,7 @@ impl Session {
         let root = tree.root();
         let code = code_of(root, "code")?;
         if code != 0 {
-            if status != 429 {
+            if stops && status != 429 {
                 self.stop_on(code, response.retry_after_s, now, out);
             }
             // "No such order" is the answer to a query, not its failure.
