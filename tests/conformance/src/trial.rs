@@ -189,11 +189,14 @@ impl<'s, 'r> Trial<'s, 'r> {
         self.known.venue.id.takes_orders()
     }
 
+    /// Whether books are whole and orders, where there are some, may be sent.
+    pub fn is_up(&self) -> bool {
+        self.is_synced() && (self.script().can_trade || !self.takes_orders())
+    }
+
     /// Until books are whole and orders, where there are some, may be sent.
     pub fn come_up(&mut self) -> Held {
-        self.until("up", 90_000, |it| {
-            it.is_synced() && (it.script().can_trade || !it.takes_orders())
-        })
+        self.until("up", 90_000, |it| it.is_up())
     }
 
     /// Nobody else trades for `ms`, and our books are the venue's. A book that is lost meanwhile (a link that is opened

@@ -67,7 +67,7 @@ fn all_cut(it: &mut Trial<'_, '_>) -> Outcome {
     for _ in 0..5 {
         it.come_up()?;
         it.fault("disconnect");
-        it.run(50);
+        it.until("the cut is noticed", 5_000, |it| !it.is_up())?;
     }
     if it.known.venue.is_multicast() {
         // Its books look whole until the lines go on.
@@ -128,7 +128,7 @@ fn token_expiry(it: &mut Trial<'_, '_>) -> Outcome {
     it.come_up()?;
     it.fault("token-expiry");
     it.fault("disconnect");
-    it.run(200);
+    it.until("the cut is noticed", 5_000, |it| !it.is_up())?;
     it.come_up()?;
     it.rest_if_taken(Side::Buy)?;
     Ok(Verdict::Held)
