@@ -234,9 +234,7 @@ impl<'r> Stage<'r> {
         let calm = Fault::parse_list("calm:for=600s").unwrap_or_default();
         self.runtime.block_on(async {
             for one in &self.venues {
-                for fault in &calm {
-                    one.handle.fault(fault.clone()).await;
-                }
+                one.handle.faults(calm.clone()).await;
             }
         });
     }

@@ -131,9 +131,8 @@ impl<'r> Stage<'r> for Sockets<'r> {
     }
 
     fn fault(&mut self, text: &str) {
-        for fault in Fault::parse_list(text).expect("a fault") {
-            self.ask(self.handle.fault(fault));
-        }
+        let faults = Fault::parse_list(text).expect("a fault");
+        self.ask(self.handle.faults(faults));
         // An answer to anything asked after it: it has been taken.
         self.ask(self.handle.stats());
     }

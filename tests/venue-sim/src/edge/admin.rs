@@ -78,11 +78,11 @@ async fn fault(text: &str, venues: &[Handle]) -> Response {
         Ok(faults) => faults,
         Err(error) => return Response::json(400, json!({"error": error.to_string()})),
     };
-    for fault in &faults {
-        let wanted = |venue: &&Handle| fault.venue.as_ref().is_none_or(|name| *name == venue.name);
-        for venue in venues.iter().filter(wanted) {
-            venue.fault(fault.clone()).await;
-        }
+    for venue in venues {
+        let is_its = |fault: &&Fault| fault.venue.as_ref().is_none_or(|name| *name == venue.name);
+        venue
+            .faults(faults.iter().filter(is_its).cloned().collect())
+            .await;
     }
     Response::json(200, json!({"accepted": faults.len()}))
 }

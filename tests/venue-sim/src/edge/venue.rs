@@ -53,7 +53,7 @@ enum Command {
     FixOpen(mpsc::Sender<Frame>, oneshot::Sender<ConnId>),
     FixBytes(ConnId, Vec<u8>),
     Closed(ConnId),
-    Fault(Fault),
+    Faults(Vec<Fault>),
     Record(oneshot::Sender<Value>),
     Stats(oneshot::Sender<Value>),
     Book(usize, oneshot::Sender<Value>),
@@ -144,9 +144,9 @@ impl Handle {
         let _ = self.commands.send(Command::Closed(conn)).await;
     }
 
-    /// Gives a fault.
-    pub async fn fault(&self, fault: Fault) {
-        let _ = self.commands.send(Command::Fault(fault)).await;
+    /// Gives faults, all at once: nothing is said between them.
+    pub async fn faults(&self, faults: Vec<Fault>) {
+        let _ = self.commands.send(Command::Faults(faults)).await;
     }
 
     /// The venue's record.
@@ -277,9 +277,11 @@ impl Venue {
                 self.conns.remove(&conn);
                 self.face.closed(conn);
             }
-            Command::Fault(fault) => {
+            Command::Faults(faults) => {
                 let now = self.clock.now();
-                self.face.core().faults.add(now, fault);
+                for fault in faults {
+                    self.face.core().faults.add(now, fault);
+                }
                 self.face.step(now);
             }
             Command::Record(reply) => {
