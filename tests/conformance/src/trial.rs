@@ -242,7 +242,7 @@ impl<'s, 'r> Trial<'s, 'r> {
                     .take(levels)
                     .map(|row| level(&instrument, row))
                     .collect::<Result<_, String>>()?;
-                if ours.len() < levels.min(theirs.len()) || ours != theirs[..ours.len()] {
+                if ours != theirs {
                     return Err(format!("{name} of {at}: ours {ours:?}, theirs {theirs:?}"));
                 }
             }
