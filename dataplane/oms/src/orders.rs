@@ -184,7 +184,7 @@ impl Oms {
         strategy: StrategyId,
         now: UnixNanos,
     ) -> Result<Order, OmsFault> {
-        if self.table.is_full() {
+        if !self.table.has_room(1) {
             return Err(OmsFault::Full);
         }
         if !self.table.has_instrument(order.instrument) {
@@ -196,6 +196,11 @@ impl Oms {
         }
         self.next_sequence = self.next_sequence.saturating_add(1);
         Ok(held)
+    }
+
+    /// Whether so many more new orders find a place.
+    pub const fn has_room(&self, count: usize) -> bool {
+        self.table.has_room(count)
     }
 
     /// Takes over an order from the journal of an earlier run. One that was never answered, or whose

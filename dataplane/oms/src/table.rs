@@ -101,8 +101,8 @@ impl Table {
         self.live_count
     }
 
-    pub(crate) const fn is_full(&self) -> bool {
-        self.live_count >= self.live_max
+    pub(crate) const fn has_room(&self, count: usize) -> bool {
+        self.live_count.saturating_add(count) <= self.live_max
     }
 
     pub(crate) const fn has_instrument(&self, instrument: InstrumentId) -> bool {
@@ -154,7 +154,7 @@ impl Table {
     /// Adds a live order. Says whether it could: not when full, known, or of no instrument of ours.
     pub(crate) fn insert(&mut self, order: Order) -> bool {
         let instrument = order.instrument;
-        if self.is_full()
+        if !self.has_room(1)
             || !self.has_instrument(instrument)
             || self.place(order.client_id).is_some()
         {
@@ -208,7 +208,7 @@ impl Table {
         if !self.places[at as usize].is_retired {
             return true;
         }
-        if self.is_full() {
+        if !self.has_room(1) {
             return false;
         }
         self.places[at as usize].is_retired = false;

@@ -25,8 +25,10 @@ const HUNDREDTH: i128 = 10_000_000_000 * FINER;
 /// One instrument, 10^-18 of the reporting currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// Of one quantity increment; 0 = not known.
+    /// Of one quantity increment, as last known; 0 = it never was.
     worth: i128,
+    /// It is known now.
+    is_known: bool,
     base: AssetId,
     long: i128,
     short: i128,
@@ -35,6 +37,7 @@ pub(crate) struct Line {
 impl Line {
     const NONE: Self = Self {
         worth: 0,
+        is_known: false,
         base: AssetId::NONE,
         long: 0,
         short: 0,
@@ -91,6 +94,8 @@ pub struct Exposures {
     gross_max: i128,
     /// Some amount of money is limited: what cannot be counted must not grow.
     is_counted: bool,
+    /// Whose worth is not known though some is held or was paid of it: nothing may be added to anything.
+    blind: Option<AssetId>,
 }
 
 impl Exposures {
@@ -102,6 +107,7 @@ impl Exposures {
             gross: 0,
             gross_max: 0,
             is_counted: false,
+            blind: None,
         }
     }
 
@@ -127,8 +133,15 @@ impl Exposures {
         self.is_counted = is_counted;
     }
 
+    /// What is held or was paid cannot all be counted, for want of the worth of this asset ([`AssetId::NONE`]: of an
+    /// instrument whose rules are not known yet): while money is limited, nothing that adds to a position passes. `None`:
+    /// everything is counted.
+    pub const fn set_blind(&mut self, asset: Option<AssetId>) {
+        self.blind = asset;
+    }
+
     /// One increment of an instrument is worth this: `value` is what a million of them are worth in the reporting
-    /// currency; `None` = that is not known.
+    /// currency; `None` = that is not known, and what is held counts with what was known last.
     pub fn set_worth(&mut self, instrument: &Instrument, value: Option<Notional>) {
         let at = instrument.id.0 as usize;
         if let Some(line) = self.lines.get(at).copied() {
@@ -138,7 +151,8 @@ impl Exposures {
                 self.put(instrument.id, Line { base, ..Line::NONE });
             }
             if let Some(line) = self.lines.get_mut(at) {
-                line.worth = value.map_or(0, |value| value.0.max(0));
+                line.is_known = value.is_some_and(|value| value.0 > 0);
+                line.worth = value.map_or(line.worth, |value| value.0.max(0));
             }
         }
     }
@@ -219,8 +233,11 @@ impl Exposures {
         if along <= 0 {
             return Ok(Some(step));
         }
-        if line.worth == 0 {
+        if !line.is_known {
             return Err(Refusal::NoRate { asset: quote.0 });
+        }
+        if let Some(asset) = self.blind {
+            return Err(Refusal::NoRate { asset: asset.0 });
         }
         if self.gross_max > 0 && gross > self.gross_max {
             return Err(Refusal::Exposure {

@@ -1,6 +1,6 @@
 //! Why the gate refused: one flat list, stable codes for the `risk_events` table.
 
-use dp_types::InstrumentFault;
+use dp_types::{AssetId, InstrumentFault};
 
 /// What the numbers of a refusal are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,9 +108,9 @@ pub enum Refusal {
     #[error("halted until a named person resumes it")]
     Halted,
     /// Money is limited, and what this asset is worth in the reporting currency is not known.
-    #[error("the worth of asset {asset} is not known")]
+    #[error("{}", unknown_worth(*.asset))]
     NoRate {
-        /// Which.
+        /// Which; [`dp_types::AssetId::NONE`]: of an instrument held since an earlier run, whose rules are not known yet.
         asset: u16,
     },
     /// Everything held and working, all instruments together.
@@ -135,6 +135,14 @@ pub enum Refusal {
         /// Allowed, hundredths.
         limit: i64,
     },
+}
+
+fn unknown_worth(asset: u16) -> String {
+    if asset == AssetId::NONE.0 {
+        "the worth of what an earlier run left is not known yet".into()
+    } else {
+        format!("the worth of asset {asset} is not known")
+    }
 }
 
 impl Refusal {

@@ -99,7 +99,8 @@ impl Intents {
         self.push(Intent::Cancel { client_id });
     }
 
-    /// Wishes for another price or quantity of a live order; what its venue cannot change is refused.
+    /// Wishes for another price or quantity of a live order; what its venue cannot change is refused. One at a time: while
+    /// an amend or a cancel of it is under way ([`LiveOrder::is_amending`](dp_types::LiveOrder)) it comes to nothing.
     pub fn amend(&mut self, client_id: ClientOrderId, price: Option<Price>, qty: Option<Qty>) {
         self.push(Intent::Amend {
             client_id,

@@ -139,6 +139,8 @@ pub struct Engine<'r> {
     intents: Intents,
     live: Vec<LiveOrder>,
     actions: VecDeque<Action>,
+    /// Orders and amends that did not leave, and whose strategies have not been told.
+    untold: VecDeque<dp_oms::Order>,
     sent: Box<[Tsc]>,
     kill: KillState,
     /// Version of the limits in force, and where they are read into.
@@ -185,6 +187,7 @@ impl<'r> Engine<'r> {
             intents: Intents::new(),
             live: Vec::with_capacity(LIVE_SHOWN_MAX),
             actions: VecDeque::with_capacity(ACTIONS_MAX),
+            untold: VecDeque::with_capacity(ACTIONS_MAX),
             sent: vec![Tsc(0); SENT_SLOTS].into_boxed_slice(),
             kill: KillState {
                 is_killed: false,

@@ -1,7 +1,7 @@
 //! What venues say of our orders, and what the lane says of those it sent or held back: evidence for the OMS,
 //! the journal and the strategies.
 
-use super::{Action, Engine, SENT_SLOTS};
+use super::{ACTIONS_MAX, Action, Engine, SENT_SLOTS};
 use crate::wall::position_state;
 use dp_journal::entry::Reconcile;
 use dp_oms::{Change, Fee, FillOutcome, Order};
@@ -220,6 +220,7 @@ impl Engine<'_> {
                     venue_ns: ack.venue_ns,
                 };
                 self.wall.order_moved(now.unix, &change);
+                self.tell_strategy(&order, now);
             }
         }
     }
@@ -256,6 +257,10 @@ impl Engine<'_> {
         if is_answer && (is_taken || is_refused) {
             self.watch_answer(order.venue, is_refused, now);
         }
+        self.tell_strategy(&order, now);
+    }
+
+    fn tell_strategy(&mut self, order: &Order, now: Now) {
         let live = order.live();
         self.call_one(
             order.strategy,
@@ -267,9 +272,26 @@ impl Engine<'_> {
         );
     }
 
+    /// What never left is told its strategy by the next tick: one that wished again at once would be refused again at
+    /// once, and the lane would do nothing else.
+    fn tell_later(&mut self, change: &Change, now: Now) {
+        self.wall.order_moved(now.unix, change);
+        if self.untold.len() < ACTIONS_MAX {
+            self.untold.push_back(change.order);
+        }
+    }
+
+    /// Tells strategies what of theirs did not leave.
+    pub(super) fn tell_untold(&mut self, now: Now) {
+        while let Some(order) = self.untold.pop_front() {
+            self.tell_strategy(&order, now);
+        }
+    }
+
     /// A fill's fee: its worth, and what of it was taken out of what was bought. Paid in a third asset it counts by the
-    /// rates of both; where one is not known the position leaves it out, and the fill's record keeps it exactly.
-    fn fee_of(&self, instrument: &Instrument, report: &FillReport) -> Fee {
+    /// rates of both; where one is not known the position leaves it out, the fill's record keeps it exactly, and where
+    /// money is limited nothing new is risked until it is known.
+    fn fee_of(&mut self, instrument: &Instrument, report: &FillReport) -> Fee {
         let paid = (report.fee, report.fee_asset);
         let value = self.value_of(instrument, paid, report.price);
         let base = if report.fee_asset == instrument.base && instrument.base != instrument.quote {
@@ -281,9 +303,9 @@ impl Engine<'_> {
     }
 
     /// What an amount of some asset is worth in an instrument's quote units, its base asset at `price`; 0 where that is
-    /// not known.
+    /// not known, of which the watches are told.
     pub(super) fn value_of(
-        &self,
+        &mut self,
         instrument: &Instrument,
         (amount, asset): (Decimal, AssetId),
         price: Decimal,
@@ -296,6 +318,9 @@ impl Engine<'_> {
         } else {
             self.watches.between(whole, asset, instrument.quote)
         };
+        if value.is_none() && whole.0 != 0 {
+            self.lack_worth(asset, instrument);
+        }
         value.unwrap_or_default()
     }
 
@@ -322,7 +347,7 @@ impl Engine<'_> {
     pub fn on_new_refused(&mut self, id: ClientOrderId, reason: RejectReason, now: Now) {
         self.wall.count(Counter::RateRefusals);
         if let Some(change) = self.oms.on_not_sent(id, reason) {
-            self.wall.order_moved(now.unix, &change);
+            self.tell_later(&change, now);
         }
     }
 
@@ -332,7 +357,7 @@ impl Engine<'_> {
         // Or the lease, which is a stub that is always held.
         self.wall.violations.count(Refusal::Killed.code());
         if let Some(change) = self.oms.on_not_sent(id, RejectReason::Other) {
-            self.wall.order_moved(now.unix, &change);
+            self.tell_later(&change, now);
         }
     }
 
@@ -354,7 +379,7 @@ impl Engine<'_> {
     pub fn on_amend_refused(&mut self, id: ClientOrderId, reason: RejectReason, now: Now) {
         self.wall.count(Counter::RateRefusals);
         if let Some(change) = self.oms.on_amend_not_sent(id, reason) {
-            self.wall.order_moved(now.unix, &change);
+            self.tell_later(&change, now);
         }
     }
 

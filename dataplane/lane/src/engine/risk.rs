@@ -24,7 +24,7 @@ use dp_types::{
     Text, UnixNanos, VenueId,
 };
 
-/// How often equity is journaled when what losses are counted from has changed.
+/// How often equity is journaled when it has changed.
 const EQUITY_NS: u64 = 10_000_000_000;
 /// A P&L of one instrument beyond this cannot be added up with those of 1,023 others.
 const PNL_MAX: i128 = i128::MAX / 4_096;
@@ -36,8 +36,10 @@ struct Line {
     mark: Price,
     /// Realised + unrealised + funding - fees, reporting currency.
     pnl: Notional,
-    /// Why `pnl` is not right: its worth is not known.
+    /// Why `pnl` is not right: its worth is not known. It is what was known last.
     is_uncounted: bool,
+    /// An earlier run left some of it, and in this one it was never counted.
+    is_missing: bool,
     /// A fill took it over its limit, and none has brought it back.
     is_over: bool,
     moves: MoveWatch,
@@ -56,17 +58,23 @@ struct Halt {
 pub(super) struct Watches {
     pub(super) limits: WatchLimits,
     loss: LossWatch,
+    /// Of what is counted, while some of what an earlier run left is missing: compared with the whole of then it would
+    /// be a loss, or hide one.
+    meanwhile: LossWatch,
     rates: Rates,
     /// Whose mid an asset's rate is.
     sources: Box<[Option<InstrumentId>]>,
     currency: Option<AssetId>,
     lines: Box<[Line]>,
-    /// The lines' P&L added up, and how many of them are not right.
+    /// The lines' P&L added up, how many of them are not right, and how many never were.
     equity: i128,
     uncounted: usize,
+    missing: usize,
+    /// Paid in and not counted: its worth was not known.
+    lacking: Option<AssetId>,
     halts: Vec<Halt>,
     /// As last journaled, and when it may be again.
-    journaled: Option<(u64, Notional, Notional)>,
+    journaled: Option<dp_risk::Equity>,
     journal_due: UnixNanos,
 }
 
@@ -76,12 +84,15 @@ impl Watches {
         Self {
             limits: WatchLimits::default(),
             loss: LossWatch::default(),
+            meanwhile: LossWatch::default(),
             rates: Rates::new(ASSETS_MAX),
             sources: vec![None; ASSETS_MAX].into_boxed_slice(),
             currency: None,
             lines: vec![Line::default(); instruments].into_boxed_slice(),
             equity: 0,
             uncounted: 0,
+            missing: 0,
+            lacking: None,
             halts: Vec::with_capacity(instruments + dp_shm::layout::VENUES_MAX),
             journaled: None,
             journal_due: UnixNanos(0),
@@ -101,7 +112,21 @@ impl Watches {
         if let Some(pnl) = pnl {
             self.equity += pnl.0 - line.pnl.0;
             line.pnl = pnl;
+            self.missing -= usize::from(core::mem::take(&mut line.is_missing));
         }
+    }
+
+    /// An earlier run left some of an instrument: until it is counted, not everything is.
+    fn miss(&mut self, id: InstrumentId) {
+        if let Some(line) = self.lines.get_mut(id.0 as usize) {
+            self.missing += usize::from(!core::mem::replace(&mut line.is_missing, true));
+        }
+    }
+
+    /// What nothing can be added to for want of, if anything ([`dp_risk::Exposures::set_blind`]).
+    fn blind(&self) -> Option<AssetId> {
+        let missing = (self.missing > 0).then_some(AssetId::NONE);
+        missing.or_else(|| self.lacking.filter(|it| self.rates.rate(*it).is_none()))
     }
 
     /// Whatever must stay within the journal beside orders: positions by strategy, halts, equity.
@@ -226,6 +251,31 @@ impl Engine<'_> {
                 line.mark = state.mark;
             }
         }
+        for at in 0..self.instruments.len() as u32 {
+            let id = InstrumentId(at);
+            if !self.ledger.total(id).is_untouched() {
+                self.watches.miss(id);
+            }
+        }
+        self.look_for_blindness();
+    }
+
+    /// Tells the gate whether everything is counted.
+    fn look_for_blindness(&mut self) {
+        let blind = self.watches.blind();
+        self.gate.exposures_mut().set_blind(blind);
+    }
+
+    /// Something was paid in an asset whose worth is not known.
+    pub(super) fn lack_worth(&mut self, asset: AssetId, instrument: &Instrument) {
+        if self.watches.lacking.replace(asset) != Some(asset) {
+            tracing::warn!(
+                venue = %instrument.venue, symbol = %instrument.symbol, asset = asset.0,
+                "a fee or payment is in an asset whose worth is not known, and is not in the profit: \
+                 give its rate in [risk], or an instrument of it"
+            );
+        }
+        self.look_for_blindness();
     }
 
     // ---- events -------------------------------------------------------------------------------
@@ -321,6 +371,7 @@ impl Engine<'_> {
             exposures.set_worth(&instrument, worth);
             exposures.show(id, held, working.buy, working.sell);
         }
+        self.look_for_blindness();
         self.watch_equity(now);
         self.journal_equity(now);
         self.show_risk(now);
@@ -330,6 +381,7 @@ impl Engine<'_> {
     /// again, until that is raised or the day is over.
     pub(super) fn watch_armed(&mut self) {
         self.watches.loss.reset_drawdown();
+        self.watches.meanwhile.reset_drawdown();
         self.watches.journal_due = UnixNanos(0);
     }
 
@@ -462,15 +514,20 @@ impl Engine<'_> {
         watches.count(instrument.id, mark, pnl);
     }
 
-    /// Looks at the equity as it is counted now. One that cannot be counted is not looked at: the gate refuses what
-    /// would add to it.
+    /// Looks at the equity as it is counted now: what cannot be told at this moment counts as it was told last, and the gate
+    /// refuses what would add to it.
     fn watch_equity(&mut self, now: Now) {
         let watches = &mut self.watches;
-        if watches.currency.is_none() || watches.uncounted > 0 {
+        if watches.currency.is_none() {
             return;
         }
         let equity = Notional(watches.equity);
-        let trip = watches.loss.on_equity(equity, &watches.limits, now.unix);
+        let watch = if watches.missing > 0 {
+            &mut watches.meanwhile
+        } else {
+            &mut watches.loss
+        };
+        let trip = watch.on_equity(equity, &watches.limits, now.unix);
         let Some(trip) = trip.filter(|_| !self.gate.is_killed()) else {
             return;
         };
@@ -515,11 +572,11 @@ impl Engine<'_> {
         let Some(equity) = self.watches.loss.equity() else {
             return;
         };
-        let from = (equity.day, equity.at_midnight, equity.highest);
-        if self.watches.journaled == Some(from) || now.unix < self.watches.journal_due {
+        // The latest too: over midnight it is what the next day's loss is counted from.
+        if self.watches.journaled == Some(equity) || now.unix < self.watches.journal_due {
             return;
         }
-        self.watches.journaled = Some(from);
+        self.watches.journaled = Some(equity);
         self.watches.journal_due = now.unix.after(EQUITY_NS);
         self.wall.fact(now.unix, &equity_entry(&equity));
     }
@@ -567,7 +624,7 @@ impl Engine<'_> {
         }
         self.wall.show_risk(&RiskState {
             currency: watches.currency,
-            is_counted: watches.uncounted == 0,
+            is_counted: watches.uncounted == 0 && watches.blind().is_none(),
             equity: equity.now,
             at_midnight: equity.at_midnight,
             highest: equity.highest,

@@ -1,7 +1,9 @@
 //! What time and people ask of the engine: words and limits others write, timers, checkpoints, pauses, stops.
 
 use super::seats::Seat;
-use super::{ACTIONS_MAX, ASK_AGAIN_NS, Action, CANCEL_AGAIN_NS, Engine, RECONCILE_NS, TICK_NS};
+use super::{
+    ACTIONS_MAX, ASK_AGAIN_NS, Action, CANCEL_AGAIN_NS, Engine, RECONCILE_NS, TICK_NS, VenueState,
+};
 use crate::inputs::Words;
 use crate::wall::position_state;
 use dp_journal::Entry;
@@ -10,7 +12,8 @@ use dp_oms::Order;
 use dp_risk::Lease;
 use dp_shm::NodeLimits;
 use dp_types::{
-    AssetId, CancelOrder, InstrumentId, Notional, Now, StrategyState, Text, UnixNanos, VenueId,
+    AssetId, CancelOrder, InstrumentId, Notional, Now, Qty, Side, StrategyState, Text, UnixNanos,
+    VenueId,
 };
 
 /// Number of a currency's limit among [`NodeLimit::NAMES`].
@@ -29,6 +32,26 @@ fn plain(node: &NodeLimits) -> [i128; 9] {
         node.drawdown_max.0,
         node.exposure_max.0,
     ]
+}
+
+/// Room for what works on an instrument; the default: for nothing.
+#[derive(Debug, Clone, Copy, Default)]
+struct Room {
+    /// The largest order.
+    order: Qty,
+    /// Everything on a side fits.
+    buys: bool,
+    sells: bool,
+}
+
+impl Room {
+    fn holds(self, order: &Order) -> bool {
+        let is_side_held = match order.side {
+            Side::Buy => self.buys,
+            Side::Sell => self.sells,
+        };
+        is_side_held && order.leaves() <= self.order
+    }
 }
 
 impl Engine<'_> {
@@ -169,6 +192,7 @@ impl Engine<'_> {
             self.checkpoint(now);
         }
         self.read_limits(now);
+        self.tell_untold(now);
         self.call_timers(now);
         self.mind_seats(now.unix);
     }
@@ -239,6 +263,8 @@ impl Engine<'_> {
             return;
         };
         self.limits_version = version;
+        // What they leave no room for goes at the next look.
+        self.cancel_due = UnixNanos(0);
         self.gate.set_node_limits(dp_risk::NodeLimits {
             collar_bps: node.collar_bps,
             orders_per_s_max: node.orders_per_s_max,
@@ -346,34 +372,56 @@ impl Engine<'_> {
         self.cancel_due = UnixNanos(0);
     }
 
-    /// Cancels what nobody answers for: its strategy is stopped or gone, or people want it gone. Again and
-    /// again, since a cancel that is refused for rate or for want of a link is not heard of here.
+    /// Cancels what nobody answers for: its strategy is stopped or gone, people want it gone, or a limit that was lowered
+    /// leaves no room for it. Again and again, since a cancel that is refused for rate or for want of a link is not heard
+    /// of here.
     fn cancel_unwanted(&mut self, now: Now) {
-        let is_wanted = |order: &Order| {
-            let mut seats = self.seats.iter();
-            let is_on = |seat: &Seat| seat.state == StrategyState::Running;
-            seats.any(|seat| {
-                seat.id == order.strategy && is_on(seat) && seat.legs.contains(&order.instrument)
-            })
-        };
+        for at in 0..self.instruments.len() as u32 {
+            let id = InstrumentId(at);
+            if self.oms.live(id).next().is_none() {
+                continue;
+            }
+            let room = self.room_of(id);
+            let orders: Vec<CancelOrder> = self
+                .oms
+                .live(id)
+                .filter(|order| !order.is_cancelling && self.is_unwanted(order, room))
+                .map(Order::named)
+                .take(ACTIONS_MAX)
+                .collect();
+            for order in &orders {
+                self.cancel(order, now);
+            }
+        }
+    }
+
+    fn is_unwanted(&self, order: &Order, room: Room) -> bool {
         // Before the first comparison seats may still be empty.
-        let is_due = |order: &Order| {
-            self.venue(order.venue).is_some_and(|state| {
-                let is_known = state.is_logged_in && state.reconciled_at.0 > 0;
-                let is_barred =
-                    order.client_id < state.cleared || self.gate.is_halted(order.instrument);
-                is_known && (is_barred || !is_wanted(order))
-            })
+        let is_known = |state: &VenueState| state.is_logged_in && state.reconciled_at.0 > 0;
+        let Some(state) = self.venue(order.venue).filter(|state| is_known(state)) else {
+            return false;
         };
-        let orders: Vec<CancelOrder> = self
-            .oms
-            .all_live()
-            .filter(|order| !order.is_cancelling && is_due(order))
-            .map(Order::named)
-            .take(ACTIONS_MAX)
-            .collect();
-        for order in &orders {
-            self.cancel(order, now);
+        let is_running = |seat: &Seat| seat.state == StrategyState::Running;
+        let mut seats = self.seats.iter();
+        let is_wanted = seats.any(|seat| {
+            seat.id == order.strategy && is_running(seat) && seat.legs.contains(&order.instrument)
+        });
+        let is_barred = order.client_id < state.cleared || self.gate.is_halted(order.instrument);
+        is_barred || !is_wanted || !room.holds(order)
+    }
+
+    /// What the limits of an instrument leave room for, as it is held and worked now.
+    fn room_of(&mut self, id: InstrumentId) -> Room {
+        let Some(limits) = self.gate.limits(id) else {
+            return Room::default();
+        };
+        let held = self.ledger.total(id).held().0;
+        let working = self.oms.exposure(id);
+        let fits = |along: i64| along <= limits.position_max.0;
+        Room {
+            order: limits.order_qty_max,
+            buys: fits(held.saturating_add(working.buy.0)),
+            sells: fits(working.sell.0.saturating_sub(held)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! From a strategy's wish to an action: the one way out, through gate, OMS and journal, in this order.
 
-use super::{Action, BookSlot, Engine, REFUSAL_NS, VenueState};
+use super::{ACTIONS_MAX, Action, BookSlot, Engine, REFUSAL_NS, VenueState};
 use dp_book::State;
 use dp_journal::entry::{AmendIntent, CancelIntent, OrderIntent, Risk};
 use dp_journal::{Durability, Entry};
@@ -52,7 +52,12 @@ impl Engine<'_> {
                 price,
                 qty,
             } => {
-                if let Some(order) = self.own(client_id, id) {
+                // One at a time: of two under way nobody could say how much may be filled.
+                let order = self.own(client_id, id);
+                if let Some(order) = order.filter(|it| !it.is_cancelling && !it.is_amending)
+                    && !self.is_amend_waiting(client_id)
+                    && self.may_wish()
+                {
                     self.amend(at, &order, price, qty, now);
                 }
             }
@@ -79,9 +84,16 @@ impl Engine<'_> {
         (order.strategy == strategy && !order.state.is_final()).then_some(*order)
     }
 
-    /// Whether a wish may be carried out at all, whatever the gate says of it.
+    /// An amend of it was asked for within this event and has not left.
+    fn is_amend_waiting(&self, client_id: ClientOrderId) -> bool {
+        let mut actions = self.actions.iter();
+        actions.any(|it| matches!(it, Action::Amend(amend) if amend.client_id == client_id))
+    }
+
+    /// Whether a wish may be carried out at all, whatever the gate says of it: of up to two orders.
     fn may_wish(&mut self) -> bool {
-        !self.is_paused && !self.is_stopping && self.wall.has_room()
+        let is_heard = self.actions.len() + 2 <= ACTIONS_MAX && self.oms.has_room(2);
+        is_heard && !self.is_paused && !self.is_stopping && self.wall.has_room()
     }
 
     fn place(&mut self, at: usize, strategy: StrategyId, order: &NewOrder, now: Now) {

@@ -10,3 +10,5 @@ mod life;
 mod paper;
 mod risk;
 mod roles;
+mod uncounted;
+mod wishes;

@@ -13,9 +13,9 @@ use dp_venue_api::Event;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-const ONE: i128 = 1_000_000_000_000;
+pub(crate) const ONE: i128 = 1_000_000_000_000;
 /// What the instrument is quoted in.
-const QUOTE: AssetId = AssetId(1);
+pub(crate) const QUOTE: AssetId = AssetId(1);
 
 fn rules(desk: &Desk<'_>) -> Vec<u8> {
     let rule = |entry: Entry| match entry {
@@ -29,12 +29,12 @@ fn code(at: usize) -> u8 {
     Trip::FIRST + at as u8
 }
 
-fn standing(region: &Region) -> RiskState {
+pub(crate) fn standing(region: &Region) -> RiskState {
     region.risk(LaneId(0)).unwrap().read().unwrap()
 }
 
 /// A desk that counts money in the quote asset and may lose this much a day.
-fn losing(region: &Region, epoch: u16, day_loss_max: i128) -> Desk<'_> {
+pub(crate) fn losing(region: &Region, epoch: u16, day_loss_max: i128) -> Desk<'_> {
     let mut desk = Desk::new(region, epoch);
     desk.engine.set_currency(QUOTE);
     desk.engine.set_watch(WatchLimits {
@@ -48,7 +48,7 @@ fn losing(region: &Region, epoch: u16, day_loss_max: i128) -> Desk<'_> {
 }
 
 /// Has one order of one filled at 100; another stands.
-fn fill_one(desk: &mut Desk<'_>) {
+pub(crate) fn fill_one(desk: &mut Desk<'_>) {
     let id = desk.first_order();
     desk.hear(&Event::Fill(fill(id, 1, Some(1))));
     desk.hear(&Event::Order(report(id, OrderState::Filled, 1)));

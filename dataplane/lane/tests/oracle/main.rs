@@ -104,6 +104,8 @@ enum Person {
         moves: u32,
     },
     Lease(bool),
+    /// What the asset is worth of which nobody knew.
+    Rate(u64),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -186,6 +188,7 @@ fn person() -> impl Strategy<Value = Person> {
         3 => (money(300), money(300), prop_oneof![Just(0), 1u32..60], prop_oneof![Just(0), 1u32..400])
             .prop_map(|(loss, fall, rejects, moves)| Person::Watch { loss, fall, rejects, moves }),
         2 => prop::bool::weighted(0.8).prop_map(Person::Lease),
+        6 => (1u64..500).prop_map(Person::Rate),
     ]
 }
 
@@ -388,9 +391,6 @@ impl<'r> Pair<'r> {
             return Ok(());
         };
         let order = self.naive.orders[at].clone();
-        if order.is_amending {
-            return Ok(());
-        }
         let price = away.map(|away| PRICES[order.it] + PRICES[order.it] * away / 1_000);
         let qty = size.map(|size| QTYS[order.it] * size / 100);
         let leaves = self.naive.amend(at, price, qty);
@@ -517,6 +517,11 @@ impl<'r> Pair<'r> {
                 // The first one names the window, and parts of another length are other parts: none was looked at yet.
                 engine.set_watch(watch);
                 self.naive.watch = watch;
+            }
+            Person::Rate(units) => {
+                let rate = units * ONE as u64;
+                engine.set_rate(real::UNKNOWN, rate);
+                self.naive.told_rate(real::UNKNOWN, rate.into());
             }
             Person::Lease(is_held) => {
                 self.real.set_lease(is_held);

@@ -116,6 +116,9 @@ pub(crate) struct Naive {
     pub(crate) currency_max: Vec<(AssetId, i128)>,
     rates: Vec<(AssetId, i128)>,
     sources: Vec<(AssetId, usize)>,
+    /// Something was paid in it, and nobody knew its worth; and so it was still when last looked at.
+    lacking: Option<AssetId>,
+    blind: Option<AssetId>,
     /// By instrument, when last looked at: worth of an increment (10^-18), long and short, P&L, over its limit.
     worth: Vec<i128>,
     told: Vec<(i128, i128)>,
@@ -156,6 +159,8 @@ impl Naive {
             currency_max: Vec::new(),
             rates,
             sources: Vec::new(),
+            lacking: None,
+            blind: None,
             worth: vec![0; count],
             told: vec![(0, 0); count],
             pnl: vec![0; count],
@@ -426,7 +431,16 @@ impl Naive {
             let worth = self.worth[it];
             self.told[it] = (i128::from(long) * worth, i128::from(short) * worth);
         }
+        self.blind = self.lacking.filter(|it| self.rate(*it).is_none());
         self.look_at_equity();
+    }
+
+    /// Somebody says what an asset is worth.
+    pub(crate) fn told_rate(&mut self, asset: AssetId, rate: i128) {
+        if self.sources.iter().all(|(held, _)| *held != asset) {
+            self.rates.retain(|(held, _)| *held != asset);
+            self.rates.push((asset, rate));
+        }
     }
 
     fn read_rates(&mut self) {
@@ -504,7 +518,7 @@ impl Naive {
     }
 
     /// What an amount with four decimals is worth in an instrument's quote units, its base asset at `price`.
-    fn worth_of(&self, it: usize, (amount, asset): (i64, AssetId), price: i64) -> i128 {
+    fn worth_of(&mut self, it: usize, (amount, asset): (i64, AssetId), price: i64) -> i128 {
         let rules = self.rules[it];
         let paid = i128::from(amount) * ONE / 10_000;
         if asset == rules.quote {
@@ -516,7 +530,11 @@ impl Naive {
         }
         let worth = self.convert(paid, asset);
         let to = self.rate(rules.quote);
-        worth.zip(to).map_or(0, |(worth, to)| worth * ONE / to)
+        let value = worth.zip(to).map(|(worth, to)| worth * ONE / to);
+        if value.is_none() && amount != 0 {
+            (self.lacking, self.blind) = (Some(asset), Some(asset));
+        }
+        value.unwrap_or(0)
     }
 
     /// The venue paid for what is held: to each by what it holds of it, cut; the rest to the first who holds any.

@@ -20,6 +20,8 @@ pub(crate) const USDT: AssetId = AssetId(1);
 pub(crate) const BTC: AssetId = AssetId(2);
 pub(crate) const ETH: AssetId = AssetId(3);
 pub(crate) const BNB: AssetId = AssetId(4);
+/// Nobody knows what it is worth until somebody says so.
+pub(crate) const UNKNOWN: AssetId = AssetId(5);
 pub(crate) const VENUES: [VenueId; 2] = [VenueId::OKX, VenueId::BYBIT];
 const EPOCH: Epoch = Epoch(1);
 

@@ -133,6 +133,9 @@ impl Naive {
                 asset: self.rules[it].quote.0,
             });
         }
+        if let Some(asset) = self.blind {
+            return Err(Refusal::NoRate { asset: asset.0 });
+        }
         let mut line = self.told[it];
         match side {
             Side::Buy => line.0 = next,
@@ -233,6 +236,10 @@ impl Naive {
     /// A strategy wishes to change an order. Says whether the amend leaves.
     pub(crate) fn amend(&mut self, at: usize, price: Option<i64>, qty: Option<i64>) -> bool {
         let order = self.orders[at].clone();
+        // One at a time.
+        if order.is_amending {
+            return false;
+        }
         let (new_price, new_qty) = (price.unwrap_or(order.price), qty.unwrap_or(order.qty));
         let added = (new_qty - order.qty).max(0);
         let how = (order.side, order.kind, new_price);
