@@ -317,6 +317,9 @@ pub struct LimitsSetArgs {
     /// Largest fall from the highest equity.
     #[arg(long)]
     pub drawdown_max: Option<String>,
+    /// Largest worth of one order.
+    #[arg(long)]
+    pub order_value_max: Option<String>,
     /// Largest gross exposure.
     #[arg(long)]
     pub exposure_max: Option<String>,

@@ -38,6 +38,8 @@ pub struct Limits {
     pub day_loss_max: Option<String>,
     /// Largest fall from the highest equity.
     pub drawdown_max: Option<String>,
+    /// Largest worth of one order.
+    pub order_value_max: Option<String>,
     /// Largest gross exposure.
     pub exposure_max: Option<String>,
     /// Largest exposure by currency; `None` = not limited any more.
@@ -136,6 +138,7 @@ impl LimitsSetArgs {
         for (given, limit) in [
             (&self.day_loss_max, &mut node.day_loss_max),
             (&self.drawdown_max, &mut node.drawdown_max),
+            (&self.order_value_max, &mut node.order_value_max),
             (&self.exposure_max, &mut node.exposure_max),
         ] {
             if let Some(text) = given {
@@ -250,6 +253,7 @@ impl Limits {
             move_ms: node.move_ms,
             day_loss_max: money(node.day_loss_max),
             drawdown_max: money(node.drawdown_max),
+            order_value_max: money(node.order_value_max),
             exposure_max: money(node.exposure_max),
             currencies: currencies.collect(),
             instruments: instruments.collect(),
@@ -274,6 +278,10 @@ impl Limits {
             (
                 "drawdown_max",
                 self.drawdown_max.clone().unwrap_or_else(none),
+            ),
+            (
+                "order_value_max",
+                self.order_value_max.clone().unwrap_or_else(none),
             ),
             (
                 "exposure_max",

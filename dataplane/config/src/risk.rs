@@ -8,6 +8,7 @@
 //! rates = { USDC = "1" }                  # worth of an asset in it, until an instrument of the two has a price
 //! day_loss_max = "10000"                  # since midnight UTC: trading is killed; absent: not watched
 //! drawdown_max = "15000"                  # from the highest equity: the same
+//! order_value_max = "50000"               # one order: larger ones are refused
 //! exposure_max = "1000000"                # everything held and working: orders beyond it are refused
 //! currency_exposure_max = { BTC = "500000" }      # in one asset, over all venues
 //! reject_pct_max = 50                     # of a venue's last 64 answers: the venue is halted; 0: not watched
@@ -45,6 +46,8 @@ pub struct Risk {
     pub day_loss_max: Option<String>,
     /// Largest fall of equity from its highest.
     pub drawdown_max: Option<String>,
+    /// Largest worth of one order.
+    pub order_value_max: Option<String>,
     /// Largest gross exposure, working orders included.
     pub exposure_max: Option<String>,
     /// Largest exposure in an asset over all venues, by asset.
@@ -74,6 +77,7 @@ impl Default for Risk {
             rates: BTreeMap::new(),
             day_loss_max: None,
             drawdown_max: None,
+            order_value_max: None,
             exposure_max: None,
             currency_exposure_max: BTreeMap::new(),
             reject_pct_max: 0,
@@ -105,6 +109,7 @@ impl Risk {
         let single = [
             ("day_loss_max", &self.day_loss_max),
             ("drawdown_max", &self.drawdown_max),
+            ("order_value_max", &self.order_value_max),
             ("exposure_max", &self.exposure_max),
         ];
         let single = single

@@ -573,7 +573,7 @@ pub struct NodeLimit {
 
 impl NodeLimit {
     /// The words in the database, by number: a number once given stays.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 11] = [
         "collar_bps",
         "orders_per_s_max",
         "book_age_ms_max",
@@ -584,6 +584,7 @@ impl NodeLimit {
         "drawdown_max",
         "exposure_max",
         "currency_exposure_max",
+        "order_value_max",
     ];
     /// Number of the first amount of money.
     pub const FIRST_AMOUNT: u8 = 6;

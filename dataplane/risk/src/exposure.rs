@@ -92,6 +92,8 @@ pub struct Exposures {
     gross: i128,
     /// 0 = not limited.
     gross_max: i128,
+    /// Of one order; 0 = not limited.
+    order_max: i128,
     /// Some amount of money is limited: what cannot be counted must not grow.
     is_counted: bool,
     /// Whose worth is not known though some is held or was paid of it: nothing may be added to anything.
@@ -106,6 +108,7 @@ impl Exposures {
             currencies: vec![Currency::default(); ASSETS_MAX].into_boxed_slice(),
             gross: 0,
             gross_max: 0,
+            order_max: 0,
             is_counted: false,
             blind: None,
         }
@@ -116,6 +119,11 @@ impl Exposures {
         self.gross_max = fine(max);
     }
 
+    /// The largest worth of one order, reporting currency; 0 = not limited.
+    pub const fn set_order_max(&mut self, max: Notional) {
+        self.order_max = fine(max);
+    }
+
     /// The largest exposure in one currency either way, reporting currency; 0 = not limited.
     pub fn set_currency_max(&mut self, asset: AssetId, max: Notional) {
         if let Some(currency) = self.currencies.get_mut(usize::from(asset.0)) {
@@ -123,9 +131,11 @@ impl Exposures {
         }
     }
 
-    /// Whether gross exposure or that in some currency is limited.
+    /// Whether one order, gross exposure or that in some currency is limited.
     pub fn is_limited(&self) -> bool {
-        self.gross_max > 0 || self.currencies.iter().any(|currency| currency.max > 0)
+        self.order_max > 0
+            || self.gross_max > 0
+            || self.currencies.iter().any(|currency| currency.max > 0)
     }
 
     /// Whether orders whose worth is not known are refused: some amount of money is limited, here or in a watch.
@@ -202,14 +212,14 @@ impl Exposures {
         top.map(|(at, _)| AssetId(at as u16))
     }
 
-    /// Whether an order may be: `along` is the position if all that works on its side and it were filled, along its own
+    /// Whether an order of `qty` may be: `along` is the position if all that works on its side and it were filled, along its own
     /// direction, increments. Gives what it changes, to be [`Exposures::take`]n when the order passes.
     #[inline]
     pub(crate) fn check(
         &self,
         instrument: InstrumentId,
         side: Side,
-        along: i128,
+        (qty, along): (Qty, i128),
         quote: AssetId,
     ) -> Result<Option<Step>, Refusal> {
         if !self.is_counted {
@@ -218,6 +228,13 @@ impl Exposures {
         let Some(line) = self.lines.get(instrument.0 as usize) else {
             return Ok(None);
         };
+        // Too large is too large, whichever way it goes.
+        if self.order_max > 0 && line.of(qty.0.into()) > self.order_max {
+            return Err(Refusal::OrderValue {
+                value: hundredths(line.of(qty.0.into())),
+                limit: hundredths(self.order_max),
+            });
+        }
         let mut next = *line;
         match side {
             Side::Buy => next.long = line.of(along),
@@ -383,7 +400,7 @@ mod tests {
         all.show(InstrumentId(2), Qty(-3), Qty(0), Qty(0));
         all.set_gross_max(Notional(1_000 * ONE));
         let buy = |all: &Exposures, id, along| {
-            let checked = all.check(InstrumentId(id), Side::Buy, along, USDT);
+            let checked = all.check(InstrumentId(id), Side::Buy, (Qty(1), along), USDT);
             checked.map(|_| ())
         };
         assert_eq!(buy(&all, 0, 7), Ok(()));
@@ -409,10 +426,49 @@ mod tests {
     #[test]
     fn what_cannot_be_counted_is_refused_only_where_money_is_limited() {
         let mut all = Exposures::new(1);
-        let ask = |all: &Exposures| all.check(InstrumentId(0), Side::Sell, 1, USDT);
+        let ask = |all: &Exposures| all.check(InstrumentId(0), Side::Sell, (Qty(1), 1), USDT);
         assert_eq!(ask(&all), Ok(None));
         all.set_counted(true);
         assert_eq!(ask(&all), Err(Refusal::NoRate { asset: 2 }));
+    }
+
+    #[test]
+    fn an_order_worth_too_much_is_refused_whichever_way_it_goes() {
+        let mut all = three();
+        all.set_order_max(Notional(250 * ONE));
+        let sell = |along| {
+            let checked = all.check(InstrumentId(0), Side::Sell, (Qty(3), along), USDT);
+            checked.map(|_| ())
+        };
+        let refused = Refusal::OrderValue {
+            value: 30_000,
+            limit: 25_000,
+        };
+        assert_eq!((sell(3), sell(-5)), (Err(refused), Err(refused)));
+        let two = all.check(InstrumentId(0), Side::Buy, (Qty(2), 2), USDT);
+        assert!(two.is_ok());
+    }
+
+    #[test]
+    fn what_nobody_can_count_keeps_its_last_worth_and_nothing_is_added() {
+        let mut all = three();
+        all.show(InstrumentId(0), Qty(5), Qty(0), Qty(0));
+        let bare = Instrument::bare(InstrumentId(0), VenueId::OKX, Text::EMPTY, 0, 0);
+        let base = Instrument { base: BTC, ..bare };
+        all.set_worth(&base, None);
+        all.show(InstrumentId(0), Qty(5), Qty(0), Qty(0));
+        assert_eq!(units(&all), (500, 500));
+        let buy = |all: &Exposures, id, along| {
+            let checked = all.check(InstrumentId(id), Side::Buy, (Qty(1), along), USDT);
+            checked.map(|_| ())
+        };
+        let of_usdt = Err(Refusal::NoRate { asset: USDT.0 });
+        assert_eq!((buy(&all, 0, 6), buy(&all, 2, 1)), (of_usdt, Ok(())));
+        all.set_blind(Some(AssetId(9)));
+        assert_eq!(buy(&all, 2, 1), Err(Refusal::NoRate { asset: 9 }));
+        assert_eq!(buy(&all, 2, 0), Ok(()), "what takes risk off passes");
+        all.set_blind(None);
+        assert_eq!(buy(&all, 2, 1), Ok(()));
     }
 
     proptest! {

@@ -304,7 +304,7 @@ impl Gate {
         let step = self.exposures.check(
             shape.instrument,
             shape.side,
-            along,
+            (shape.qty, along),
             context.instrument.quote,
         )?;
         if !self.bucket.take(now) {

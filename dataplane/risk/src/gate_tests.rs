@@ -298,6 +298,13 @@ fn each_refusal_has_its_case() {
                 limit: 1,
             },
         ),
+        (
+            refused(|g, _, c| limit_money(g, c.instrument, 2)),
+            Refusal::OrderValue {
+                value: 50,
+                limit: 1,
+            },
+        ),
     ];
     let mut codes = Vec::new();
     for (got, want) in cases {
@@ -311,7 +318,7 @@ fn each_refusal_has_its_case() {
     assert_eq!(Refusal::name_of(0), None);
 }
 
-/// One increment is worth a hundredth, and no more than that is allowed: gross (0), or in the base asset.
+/// One increment is worth a hundredth, and no more than that is allowed: gross (0), in the base asset (1), of one order (2).
 fn limit_money(gate: &mut Gate, instrument: &Instrument, which: u8) {
     let hundredth = Notional(10_000_000_000);
     let all = gate.exposures_mut();
@@ -323,6 +330,7 @@ fn limit_money(gate: &mut Gate, instrument: &Instrument, which: u8) {
     all.set_worth(&instrument, Some(Notional(hundredth.0 * 1_000_000)));
     match which {
         0 => all.set_gross_max(hundredth),
+        2 => all.set_order_max(hundredth),
         _ => all.set_currency_max(dp_types::AssetId(1), hundredth),
     }
 }

@@ -135,6 +135,16 @@ pub enum Refusal {
         /// Allowed, hundredths.
         limit: i64,
     },
+    /// One order is worth too much, at the mid.
+    #[error(
+        "order worth {value} exceeds the limit of {limit} hundredths of the reporting currency"
+    )]
+    OrderValue {
+        /// Worth, hundredths; clamped to 64 bits.
+        value: i64,
+        /// Allowed, hundredths.
+        limit: i64,
+    },
 }
 
 fn unknown_worth(asset: u16) -> String {
@@ -147,7 +157,7 @@ fn unknown_worth(asset: u16) -> String {
 
 impl Refusal {
     /// One of each, by number (tables, tests and metric names iterate it): a number once given stays.
-    pub const NAMES: [&'static str; 18] = [
+    pub const NAMES: [&'static str; 19] = [
         "killed",
         "lease_lapsed",
         "stale_epoch",
@@ -166,6 +176,7 @@ impl Refusal {
         "no_rate",
         "exposure",
         "currency_exposure",
+        "order_value",
     ];
 
     /// Stable number on disk: 1 + the place in [`Refusal::NAMES`].
@@ -189,6 +200,7 @@ impl Refusal {
             Self::NoRate { .. } => 16,
             Self::Exposure { .. } => 17,
             Self::Currency { .. } => 18,
+            Self::OrderValue { .. } => 19,
         }
     }
 
@@ -207,7 +219,7 @@ impl Refusal {
         match code {
             10 | 12 => Unit::Qty,
             13 => Unit::Price,
-            17 | 18 => Unit::Money,
+            17..=19 => Unit::Money,
             _ => Unit::Plain,
         }
     }
@@ -232,6 +244,7 @@ impl Refusal {
             Self::BookStale { age_ns, limit_ns } => (clamp(age_ns), clamp(limit_ns)),
             Self::Instrument(fault) => (fault as i64, 0),
             Self::OrderQty { qty, limit } => (qty, limit),
+            Self::OrderValue { value, limit } => (value, limit),
             Self::Collar { bps, limit_bps } => (bps, limit_bps.into()),
             Self::Position { exposure, limit } => (exposure, limit),
             Self::SelfTrade { price, own } => (price, own),

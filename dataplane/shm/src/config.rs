@@ -19,7 +19,7 @@ use dp_types::{AssetId, Notional, Qty, Text};
 /// Three words of two limits each, one spare, three amounts of two words, a name of four, and currencies.
 const NODE_WORDS: usize = CURRENCIES_AT + CURRENCY_LIMITS_MAX * CURRENCY_WORDS;
 /// What stands before the currencies.
-const CURRENCIES_AT: usize = 14;
+const CURRENCIES_AT: usize = 16;
 /// Which, and an amount of two.
 const CURRENCY_WORDS: usize = 3;
 const INSTRUMENT_WORDS: usize = 2;
@@ -64,6 +64,8 @@ pub struct NodeLimits {
     pub drawdown_max: Notional,
     /// Largest gross exposure, working orders included.
     pub exposure_max: Notional,
+    /// Largest worth of one order.
+    pub order_value_max: Notional,
     /// Largest exposures in one currency over all venues, working orders included.
     pub currencies: [CurrencyLimit; CURRENCY_LIMITS_MAX],
     /// Who put these limits, and those of instruments beside them, in force.
@@ -162,6 +164,7 @@ impl ConfigPage<'_> {
         let [loss, loss_high] = split(node.day_loss_max.0);
         let [fall, fall_high] = split(node.drawdown_max.0);
         let [exposure, exposure_high] = split(node.exposure_max.0);
+        let [value, value_high] = split(node.order_value_max.0);
         let mut who = [0; 32];
         pack_text(&mut who, node.who.as_bytes());
         let [name, name_2, name_3, name_4] = words_of(&who);
@@ -176,6 +179,8 @@ impl ConfigPage<'_> {
             fall_high,
             exposure,
             exposure_high,
+            value,
+            value_high,
             name,
             name_2,
             name_3,
@@ -232,8 +237,9 @@ impl ConfigPage<'_> {
             day_loss_max: money(4),
             drawdown_max: money(6),
             exposure_max: money(8),
+            order_value_max: money(10),
             who: unpack_text(
-                [10, 11, 12, 13]
+                [12, 13, 14, 15]
                     .map(|at| word(at).to_le_bytes())
                     .as_flattened(),
             ),

@@ -194,6 +194,19 @@ impl Engine<'_> {
         self.count_money();
     }
 
+    /// Sets the largest worth of one order, reporting currency; 0 = not limited.
+    pub fn set_order_value_max(&mut self, max: Notional) {
+        let setting = Setting::OrderValueMax(max);
+        self.wall.tap.tell(|| Input::Set(setting));
+        self.limit_order_value(max);
+    }
+
+    /// As [`Engine::set_order_value_max`], of limits that were read.
+    pub(super) fn limit_order_value(&mut self, max: Notional) {
+        self.gate.exposures_mut().set_order_max(max);
+        self.count_money();
+    }
+
     /// Sets the largest exposure in one asset over all venues, reporting currency; 0 = not limited.
     pub fn set_currency_max(&mut self, asset: AssetId, max: Notional) {
         let setting = Setting::CurrencyMax(asset, max);

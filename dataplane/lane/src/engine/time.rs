@@ -16,10 +16,11 @@ use dp_types::{
     VenueId,
 };
 
-/// Number of a currency's limit among [`NodeLimit::NAMES`].
+/// Numbers among [`NodeLimit::NAMES`] of limits that are not among the [`plain`] ones.
 const CURRENCY_EXPOSURE: u8 = 9;
+const ORDER_VALUE: u8 = 10;
 
-/// Limits of the node in the order of [`NodeLimit::NAMES`], but those of currencies.
+/// The first limits of the node, in the order of [`NodeLimit::NAMES`].
 fn plain(node: &NodeLimits) -> [i128; 9] {
     [
         node.collar_bps.into(),
@@ -272,6 +273,7 @@ impl Engine<'_> {
         });
         self.watch_by(crate::node::risk::watch_limits(&node));
         self.limit_exposure(node.exposure_max);
+        self.limit_order_value(node.order_value_max);
         for limit in node
             .currencies
             .iter()
@@ -316,6 +318,8 @@ impl Engine<'_> {
         for (what, (was, is)) in (0..).zip(plain(&before).into_iter().zip(plain(node))) {
             self.journal_limit((version, node.who), what, AssetId::NONE, (was, is), now);
         }
+        let values = (before.order_value_max.0, node.order_value_max.0);
+        self.journal_limit((version, node.who), ORDER_VALUE, AssetId::NONE, values, now);
         for limit in node
             .currencies
             .iter()

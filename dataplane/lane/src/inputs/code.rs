@@ -339,7 +339,7 @@ fields! {
     CurrencyLimit { asset, max }
     NodeLimits {
         collar_bps, orders_per_s_max, book_age_ms_max, reject_pct_max, move_bps_max, move_ms, day_loss_max,
-        drawdown_max, exposure_max, currencies, who,
+        drawdown_max, exposure_max, order_value_max, currencies, who,
     }
     WatchLimits { day_loss_max, drawdown_max, reject_pct_max, move_bps_max, move_ns }
     Halt { venue, instrument, is_halted, rule, observed, limit, who }
@@ -382,6 +382,7 @@ choices! {
     Setting {
         0 Watch(limits), 1 ExposureMax(max), 2 CurrencyMax(asset, max), 3 Currency(asset), 4 Rate(asset, rate),
         5 Tolerance(instrument, qty), 6 BalanceTolerance(asset, amount), 7 SharedAccount(venue),
+        8 OrderValueMax(max),
     }
     Outcome {
         0 NewSent(id), 1 NewRefused(id, reason), 2 NewWithheld(id), 3 AmendSent(id), 4 AmendRefused(id, reason),

@@ -169,6 +169,8 @@ pub(crate) enum Setting {
     Watch(WatchLimits),
     /// Largest gross exposure.
     ExposureMax(Notional),
+    /// Largest worth of one order.
+    OrderValueMax(Notional),
     /// Largest exposure in an asset.
     CurrencyMax(AssetId, Notional),
     /// What money is counted in.

@@ -343,6 +343,7 @@ impl Player<'_, '_> {
         match setting {
             Setting::Watch(limits) => engine.set_watch(limits),
             Setting::ExposureMax(max) => engine.set_exposure_max(max),
+            Setting::OrderValueMax(max) => engine.set_order_value_max(max),
             Setting::CurrencyMax(asset, max) => engine.set_currency_max(asset, max),
             Setting::Currency(asset) => engine.set_currency(asset),
             Setting::Rate(asset, rate) => engine.set_rate(asset, rate),

@@ -24,6 +24,7 @@ pub(super) fn node_limits<'n>(
         day_loss_max: Risk::money(risk.day_loss_max.as_ref()),
         drawdown_max: Risk::money(risk.drawdown_max.as_ref()),
         exposure_max: Risk::money(risk.exposure_max.as_ref()),
+        order_value_max: Risk::money(risk.order_value_max.as_ref()),
         currencies: Default::default(),
         who: Text::lossy("configuration"),
     };
@@ -56,6 +57,7 @@ pub(crate) fn watch<'n>(
     let node = node_limits(config, assets.iter().copied());
     engine.set_watch(watch_limits(&node));
     engine.set_exposure_max(node.exposure_max);
+    engine.set_order_value_max(node.order_value_max);
     for limit in node
         .currencies
         .iter()

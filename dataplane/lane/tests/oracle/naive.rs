@@ -113,6 +113,7 @@ pub(crate) struct Naive {
     pub(crate) limits: Vec<Option<(i64, i64)>>,
     pub(crate) watch: WatchLimits,
     pub(crate) gross_max: i128,
+    pub(crate) order_max: i128,
     pub(crate) currency_max: Vec<(AssetId, i128)>,
     rates: Vec<(AssetId, i128)>,
     sources: Vec<(AssetId, usize)>,
@@ -156,6 +157,7 @@ impl Naive {
             limits: vec![None; count],
             watch: WatchLimits::default(),
             gross_max: 0,
+            order_max: 0,
             currency_max: Vec::new(),
             rates,
             sources: Vec::new(),
@@ -300,7 +302,7 @@ impl Naive {
     fn is_counted(&self) -> bool {
         let is_limited = self.currency_max.iter().any(|(_, max)| *max > 0);
         let has_loss = self.watch.day_loss_max.0 > 0 || self.watch.drawdown_max.0 > 0;
-        self.gross_max > 0 || is_limited || has_loss
+        self.order_max > 0 || self.gross_max > 0 || is_limited || has_loss
     }
 
     /// Of everything, 10^-18, were one line another.

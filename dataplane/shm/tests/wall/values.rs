@@ -225,6 +225,7 @@ fn limits_are_replaced_whole_and_outlive_the_process() {
         day_loss_max: Notional(-1),
         drawdown_max: Notional(i128::MAX),
         exposure_max: Notional(4),
+        order_value_max: Notional(5 << 70),
         who: Text::lossy("ann"),
         currencies: Default::default(),
     };

@@ -91,7 +91,7 @@ impl Naive {
         {
             return Err(Refusal::SelfTrade { price, own });
         }
-        let worth = self.check_money(it, side, along)?;
+        let worth = self.check_money(it, side, (qty, along))?;
         Ok(Pass { it, side, worth })
     }
 
@@ -120,9 +120,22 @@ impl Naive {
     }
 
     /// The line's side as it would be, where money is counted.
-    fn check_money(&self, it: usize, side: Side, along: i64) -> Result<Option<i128>, Refusal> {
+    fn check_money(
+        &self,
+        it: usize,
+        side: Side,
+        (qty, along): (i64, i64),
+    ) -> Result<Option<i128>, Refusal> {
         if !self.is_counted() {
             return Ok(None);
+        }
+        let hundredths = |fine: i128| (fine / 10_000_000_000_000_000) as i64;
+        let (worth, order_max) = (i128::from(qty) * self.worth[it], self.order_max * 1_000_000);
+        if order_max > 0 && worth > order_max {
+            return Err(Refusal::OrderValue {
+                value: hundredths(worth),
+                limit: hundredths(order_max),
+            });
         }
         let next = i128::from(side.sign() * along) * self.worth[it];
         if along <= 0 {
@@ -141,7 +154,6 @@ impl Naive {
             Side::Buy => line.0 = next,
             Side::Sell => line.1 = next,
         }
-        let hundredths = |fine: i128| (fine / 10_000_000_000_000_000) as i64;
         let gross = self.gross(Some((it, line)));
         let gross_max = self.gross_max * 1_000_000;
         if gross_max > 0 && gross > gross_max {
