@@ -84,7 +84,7 @@ fn ours(it: &Change) -> (Side, Level) {
 pub fn raw(it: &Change) -> (Side, RawLevel) {
     let decimal = |mantissa| Decimal {
         mantissa,
-        exponent: -(QTY_DECIMALS as i8),
+        exponent: -QTY_DECIMALS.cast_signed(),
     };
     let level = RawLevel {
         price: decimal(it.price * INCREMENTS_A_TICK),
