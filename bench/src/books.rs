@@ -328,7 +328,8 @@ fn targets(said: &Said) -> Vec<Verdict> {
 /// A ratio and its interval.
 fn ratio(found: Estimate) -> String {
     let Estimate { value, low, high } = found;
-    format!("{value:.2} ({low:.2}-{high:.2})")
+    let digits = if high < 100.0 { 2 } else { 0 };
+    format!("{value:.digits$} ({low:.digits$}-{high:.digits$})")
 }
 
 impl fmt::Display for Report {
