@@ -27,11 +27,13 @@ slow:            ## the tests that take minutes: faults, limits, soak, every cas
 bench: setup     ## everything the README's figures come from, half an hour and more (BENCH_ROUNDS=n); method: bench/METHOD.md
 	$(CARGO) build --release --locked -p spinlane-bench
 	$(CARGO) build --release --locked --manifest-path bench/peers/Cargo.toml --target-dir bench/peers/target
+	$(CARGO) build --release --locked --manifest-path bench/peers/Cargo.toml --target-dir bench/peers/target -p spinlane-bench-books
 	./target/release/spinlane-bench all
 	./target/release/spinlane-bench in-process
 	./target/release/spinlane-bench transport
 	./target/release/spinlane-bench tick-to-trade --family loopback,veth --rounds $(BENCH_ROUNDS) --html bench.html
 	./target/release/spinlane-bench throughput --seconds 60
+	./target/release/spinlane-bench books
 
 check:           ## before a push: format, house rules, lints, unit tests
 	$(CARGO) xtask check

@@ -11,6 +11,7 @@
 
 mod answers;
 mod baseline;
+mod books;
 mod client;
 mod compare;
 mod data;
@@ -77,6 +78,8 @@ enum Verb {
     Throughput(throughput::Args),
     /// What each venue's decoder costs, beside the documents people usually make of the same messages.
     Decoders(decoders::Args),
+    /// Our book, its messages and our backtest beside hftbacktest's and NautilusTrader's.
+    Books(books::Args),
     /// Recorded messages through a machine at their speed, a multiple, or a rate.
     Replay(replay::Args),
     /// Instructions of fixed workloads, counted by callgrind, against a committed count.
@@ -141,6 +144,7 @@ fn main() -> anyhow::Result<()> {
             summary.check(args.gate)
         }
         Some(Verb::Decoders(args)) => show(&decoders::run(args)?, cli.json),
+        Some(Verb::Books(args)) => show(&books::run(args)?, cli.json),
         Some(Verb::Replay(args)) => show(&replay::run(args)?, cli.json),
         Some(Verb::Instructions(args)) => {
             let report = instructions::run(args)?;

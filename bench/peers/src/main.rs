@@ -13,7 +13,9 @@ mod app;
 use anyhow::{Context as _, bail};
 use app::{App, BadMessage};
 use clap::{Parser, ValueEnum};
-use fastwebsockets::{FragmentCollectorRead, Frame, OpCode, Payload, Role, WebSocket, WebSocketWrite};
+use fastwebsockets::{
+    FragmentCollectorRead, Frame, OpCode, Payload, Role, WebSocket, WebSocketWrite,
+};
 use futures_util::{SinkExt as _, StreamExt as _};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};

@@ -81,6 +81,8 @@ fn every_verb_counts_right_and_keeps_its_names() {
     compare();
     summaries();
     jitter();
+    let said = refused(&["books", "--peers", "/nowhere/books"]);
+    assert!(said.contains("`make bench` builds it"), "{said}");
     instructions(&folder);
 }
 
