@@ -3,7 +3,8 @@
 //! ```text
 //!   lane, on paper and without strategies ── Wiretap: a bounded queue ──▶ a thread ──▶ DIR/VENUE.jsonl.gz
 //! ```
-//! The lane is a node's own, in memory of its own that is gone afterwards; no key is read.
+//! The lane is a node's own, in memory of its own that is gone afterwards. No key is read but where market data needs one;
+//! what was said with a key is not recorded ([`dp_lane::wiretap`]).
 
 use dp_capture::{CaptureError, Direction, Record, Writer};
 use dp_config::{Config, Mode, Role};
@@ -85,24 +86,23 @@ pub fn text(report: &Value) -> String {
     text
 }
 
-/// Leaves what a recording needs: venues and symbols, one lane for all, no strategy, no keys, memory of its own.
+/// Leaves what a recording needs: venues and symbols, one lane for all, no strategy, no keys but those market data needs,
+/// memory of its own.
 fn strip(config: &mut Config, state_dir: &Path, shm: &Path) -> Result<(), String> {
     config.node.mode = Mode::Paper;
     state_dir.clone_into(&mut config.node.state_dir);
     shm.clone_into(&mut config.node.shm);
     config.strategy.clear();
     for (name, venue) in &mut config.venue {
-        let has_key = VenueId::from_name(name).is_some_and(|id| !id.takes_orders())
-            || venue.market_data != dp_config::MarketData::Json
-            || venue.fix.is_some()
-            || venue.multicast.is_some();
-        if has_key {
-            return Err(format!(
-                "venue.{name}: its market data needs keys, or comes by FIX or multicast, which is not recorded: leave \
-                 it out of the configuration"
-            ));
+        let id = VenueId::from_name(name);
+        if let Some(why) = unrecorded(id, venue) {
+            return Err(format!("venue.{name}: {why}: leave it out"));
         }
-        venue.keys_file = None;
+        // Orders alone go over it.
+        venue.fix = None;
+        if !needs_key(id, venue) {
+            venue.keys_file = None;
+        }
     }
     let Some(mut lane) = config.lane.first().cloned() else {
         return Err("the configuration has no lane".into());
@@ -114,6 +114,24 @@ fn strip(config: &mut Config, state_dir: &Path, shm: &Path) -> Result<(), String
     (lane.nic, lane.queue, lane.xdp_mode, lane.busy_poll) = (None, None, None, None);
     config.lane = vec![lane];
     Ok(())
+}
+
+/// Why a venue's market data cannot be recorded as it is configured, if it cannot.
+fn unrecorded(id: Option<VenueId>, venue: &dp_config::Venue) -> Option<&'static str> {
+    let speaks_fix_alone = id == Some(VenueId::YOFX);
+    let fix = venue.fix.as_ref();
+    if speaks_fix_alone || fix.is_some_and(|fix| fix.market.is_some()) {
+        return Some(
+            "its market data comes by FIX, which the format of recordings has no line for",
+        );
+    }
+    let datagrams = "its market data comes by multicast, and the format of recordings has no line for a datagram";
+    venue.multicast.as_ref().map(|_| datagrams)
+}
+
+/// Whether a venue shows its market data to who has a key only.
+fn needs_key(id: Option<VenueId>, venue: &dp_config::Venue) -> bool {
+    id.is_some_and(|id| !id.takes_orders()) || venue.market_data != dp_config::MarketData::Json
 }
 
 /// One file a venue.
