@@ -222,3 +222,61 @@ fn books(region: &Region) -> Value {
     });
     books.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stripped(venues: &str) -> Result<Config, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.toml");
+        let head = "[node]\nname = \"t\"\nshm = \"/dev/shm/t\"\nstate_dir = \"/tmp/t\"\n[[lane]]\nvenues = [";
+        let names = venues.lines().filter_map(|line| {
+            let name = line.strip_prefix("[venue.")?.strip_suffix(']')?;
+            (!name.contains('.')).then(|| format!("\"{name}\""))
+        });
+        let names: Vec<_> = names.collect();
+        let text = format!("{head}{}]\n{venues}", names.join(", "));
+        std::fs::write(&path, text).unwrap();
+        let mut config = Config::load(&path).map_err(|error| error.to_string())?;
+        strip(&mut config, dir.path(), &dir.path().join("shm"))?;
+        Ok(config)
+    }
+
+    fn venue(name: &str, more: &str) -> String {
+        let hosts =
+            "rest = \"l:1\"\npublic = \"l:1\"\nprivate = \"l:1\"\nsymbols = []\nkeys_file = \"/k\"";
+        format!("[venue.{name}]\n{hosts}\n{more}\n")
+    }
+
+    #[test]
+    fn keys_are_kept_for_market_data_alone() {
+        let fix = "[venue.kraken.fix]\nentry = \"l:4\"";
+        let venues = [
+            venue("okx", ""),
+            venue("binance", "market_data = \"sbe\""),
+            venue("kraken", fix),
+        ];
+        let config = stripped(&venues.concat()).unwrap();
+        let has_keys = |name: &str| config.venue[name].keys_file.is_some();
+        assert_eq!(
+            ["okx", "binance", "kraken"].map(has_keys),
+            [false, true, false]
+        );
+        assert!(
+            config.venue["kraken"].fix.is_none(),
+            "its prices come by its own road"
+        );
+    }
+
+    #[test]
+    fn what_the_format_has_no_line_for_is_refused_with_the_reason() {
+        let fix = "[venue.kraken.fix]\nentry = \"l:4\"\nmarket = \"l:5\"";
+        let error = stripped(&venue("kraken", fix)).unwrap_err();
+        assert!(
+            error.contains("venue.kraken: its market data comes by FIX"),
+            "{error}"
+        );
+        assert!(error.contains("leave it out"), "{error}");
+    }
+}
