@@ -117,6 +117,13 @@ fn table(report: &Value) -> String {
         number(settings, "seed"),
         text(report, "digest"),
     );
+    if ns("rate_refusals") > 0 {
+        let _ = writeln!(
+            out,
+            "{} orders, amends and cancels held back by the venues' rate limits",
+            number(report, "rate_refusals")
+        );
+    }
     if ns("lost_records") > 0 {
         let _ = writeln!(out, "NOT WHOLE: {} records were lost", ns("lost_records"));
     }

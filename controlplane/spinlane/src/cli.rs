@@ -65,7 +65,7 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Run recordings through the engine, its strategies and paper exchanges; needs --config.
     Backtest(BacktestArgs),
-    /// Record the venues' market data into capture files, without trading and without keys; needs --config.
+    /// Record the venues' market data into capture files, without trading; keys are read for prices alone; needs --config.
     Record(RecordArgs),
     /// A venue's formats and signatures.
     #[command(subcommand)]

@@ -44,7 +44,7 @@ struct Cli {
 enum Verb {
     /// Run recordings through the engine and paper exchanges; prints one JSON document.
     Backtest(dp_backtest::Args),
-    /// Record the venues' market data into capture files, without trading and without keys.
+    /// Record the venues' market data into capture files, without trading; keys are read for prices alone.
     Record(record::Args),
     /// Play recordings of what engines were told (node.inputs_dir) again, and prove that the same comes out.
     Replay(replay::Args),

@@ -3,7 +3,8 @@
 //! ```text
 //!   lane, on paper and without strategies ── Wiretap: a bounded queue ──▶ a thread ──▶ DIR/VENUE.jsonl.gz
 //! ```
-//! The lane is a node's own, in memory of its own that is gone afterwards; no key is read.
+//! The lane is a node's own, in memory of its own that is gone afterwards. No key is read but where market data needs one;
+//! what was said with a key is not recorded ([`dp_lane::wiretap`]).
 
 use dp_capture::{CaptureError, Direction, Record, Writer};
 use dp_config::{Config, Mode, Role};
@@ -85,24 +86,23 @@ pub fn text(report: &Value) -> String {
     text
 }
 
-/// Leaves what a recording needs: venues and symbols, one lane for all, no strategy, no keys, memory of its own.
+/// Leaves what a recording needs: venues and symbols, one lane for all, no strategy, no keys but those market data needs,
+/// memory of its own.
 fn strip(config: &mut Config, state_dir: &Path, shm: &Path) -> Result<(), String> {
     config.node.mode = Mode::Paper;
     state_dir.clone_into(&mut config.node.state_dir);
     shm.clone_into(&mut config.node.shm);
     config.strategy.clear();
     for (name, venue) in &mut config.venue {
-        let has_key = VenueId::from_name(name).is_some_and(|id| !id.takes_orders())
-            || venue.market_data != dp_config::MarketData::Json
-            || venue.fix.is_some()
-            || venue.multicast.is_some();
-        if has_key {
-            return Err(format!(
-                "venue.{name}: its market data needs keys, or comes by FIX or multicast, which is not recorded: leave \
-                 it out of the configuration"
-            ));
+        let id = VenueId::from_name(name);
+        if let Some(why) = unrecorded(id, venue) {
+            return Err(format!("venue.{name}: {why}: leave it out"));
         }
-        venue.keys_file = None;
+        // Orders alone go over it.
+        venue.fix = None;
+        if !needs_key(id, venue) {
+            venue.keys_file = None;
+        }
     }
     let Some(mut lane) = config.lane.first().cloned() else {
         return Err("the configuration has no lane".into());
@@ -114,6 +114,24 @@ fn strip(config: &mut Config, state_dir: &Path, shm: &Path) -> Result<(), String
     (lane.nic, lane.queue, lane.xdp_mode, lane.busy_poll) = (None, None, None, None);
     config.lane = vec![lane];
     Ok(())
+}
+
+/// Why a venue's market data cannot be recorded as it is configured, if it cannot.
+fn unrecorded(id: Option<VenueId>, venue: &dp_config::Venue) -> Option<&'static str> {
+    let speaks_fix_alone = id == Some(VenueId::YOFX);
+    let fix = venue.fix.as_ref();
+    if speaks_fix_alone || fix.is_some_and(|fix| fix.market.is_some()) {
+        return Some(
+            "its market data comes by FIX, which the format of recordings has no line for",
+        );
+    }
+    let datagrams = "its market data comes by multicast, and the format of recordings has no line for a datagram";
+    venue.multicast.as_ref().map(|_| datagrams)
+}
+
+/// Whether a venue shows its market data to who has a key only.
+fn needs_key(id: Option<VenueId>, venue: &dp_config::Venue) -> bool {
+    id.is_some_and(|id| !id.takes_orders()) || venue.market_data != dp_config::MarketData::Json
 }
 
 /// One file a venue.
@@ -203,4 +221,62 @@ fn books(region: &Region) -> Value {
         }))
     });
     books.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stripped(venues: &str) -> Result<Config, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.toml");
+        let head = "[node]\nname = \"t\"\nshm = \"/dev/shm/t\"\nstate_dir = \"/tmp/t\"\n[[lane]]\nvenues = [";
+        let names = venues.lines().filter_map(|line| {
+            let name = line.strip_prefix("[venue.")?.strip_suffix(']')?;
+            (!name.contains('.')).then(|| format!("\"{name}\""))
+        });
+        let names: Vec<_> = names.collect();
+        let text = format!("{head}{}]\n{venues}", names.join(", "));
+        std::fs::write(&path, text).unwrap();
+        let mut config = Config::load(&path).map_err(|error| error.to_string())?;
+        strip(&mut config, dir.path(), &dir.path().join("shm"))?;
+        Ok(config)
+    }
+
+    fn venue(name: &str, more: &str) -> String {
+        let hosts =
+            "rest = \"l:1\"\npublic = \"l:1\"\nprivate = \"l:1\"\nsymbols = []\nkeys_file = \"/k\"";
+        format!("[venue.{name}]\n{hosts}\n{more}\n")
+    }
+
+    #[test]
+    fn keys_are_kept_for_market_data_alone() {
+        let fix = "[venue.kraken.fix]\nentry = \"l:4\"";
+        let venues = [
+            venue("okx", ""),
+            venue("binance", "market_data = \"sbe\""),
+            venue("kraken", fix),
+        ];
+        let config = stripped(&venues.concat()).unwrap();
+        let has_keys = |name: &str| config.venue[name].keys_file.is_some();
+        assert_eq!(
+            ["okx", "binance", "kraken"].map(has_keys),
+            [false, true, false]
+        );
+        assert!(
+            config.venue["kraken"].fix.is_none(),
+            "its prices come by its own road"
+        );
+    }
+
+    #[test]
+    fn what_the_format_has_no_line_for_is_refused_with_the_reason() {
+        let fix = "[venue.kraken.fix]\nentry = \"l:4\"\nmarket = \"l:5\"";
+        let error = stripped(&venue("kraken", fix)).unwrap_err();
+        assert!(
+            error.contains("venue.kraken: its market data comes by FIX"),
+            "{error}"
+        );
+        assert!(error.contains("leave it out"), "{error}");
+    }
 }

@@ -27,8 +27,10 @@ pub struct Account {
     pub instrument: InstrumentId,
     /// Orders wished for and sent.
     pub orders: u64,
-    /// Orders refused by the venue.
+    /// Orders refused.
     pub rejects: u64,
+    /// Of these, those there was no room for in the venue's rate limits.
+    pub rate_rejects: u64,
     /// Orders cancelled, or expired.
     pub cancels: u64,
     /// Orders that got anything.
@@ -60,6 +62,7 @@ impl Account {
             instrument,
             orders: 0,
             rejects: 0,
+            rate_rejects: 0,
             cancels: 0,
             orders_filled: 0,
             fills: (0, 0),

@@ -5,8 +5,8 @@ use crate::curve::{Curve, Point};
 use dp_config::Config;
 use dp_journal::{Entry, ReadItem, Reader, Record};
 use dp_types::{
-    ClientOrderId, Instrument, InstrumentId, Notional, OrderState, Price, StrategyId, UnixNanos,
-    VenueId,
+    ClientOrderId, Instrument, InstrumentId, Notional, OrderState, Price, RejectReason, StrategyId,
+    UnixNanos, VenueId,
 };
 use dp_venue_api::Registry;
 use sha2::{Digest, Sha256};
@@ -126,7 +126,10 @@ impl Ledger {
                 {
                     let account = &mut self.books[open.book].accounts[open.account];
                     match it.state {
-                        OrderState::Rejected => account.rejects += 1,
+                        OrderState::Rejected => {
+                            account.rejects += 1;
+                            account.rate_rejects += u64::from(it.reason == RejectReason::RateLimit);
+                        }
                         OrderState::Cancelled | OrderState::Expired => account.cancels += 1,
                         _ => {}
                     }

@@ -85,6 +85,12 @@ impl<'c> Readers<'c> {
         self.seats.iter().map(|seat| seat.venue)
     }
 
+    /// A venue's machine, which has read what the recordings tell of its rules.
+    pub fn machine(&self, venue: VenueId) -> Option<&AnyVenue> {
+        let seat = self.seats.iter().find(|seat| seat.venue == venue)?;
+        Some(&seat.rest)
+    }
+
     /// `[[paper.instrument]]`.
     fn take_rules(&mut self) -> Result<(), BacktestError> {
         for told in &self.config.paper.instrument {

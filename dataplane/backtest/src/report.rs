@@ -36,6 +36,8 @@ pub struct Report {
     pub gaps: u64,
     /// Records of the engine's journal that were lost; above 0 the result is not whole.
     pub lost_records: u64,
+    /// New orders, amends and cancels that the venues' rate limits held back, as live sessions do.
+    pub rate_refusals: u64,
     /// Time it took, milliseconds. Not part of the digest.
     pub wall_ms: u64,
     /// Messages a second of that time.
@@ -114,8 +116,10 @@ pub struct InstrumentReport {
     pub quote: String,
     /// Orders sent.
     pub orders: u64,
-    /// Of these, refused by the venue.
+    /// Of these, refused: by the venue, or for rate.
     pub rejects: u64,
+    /// Of the refused, those that never left: the venue's rate limit was used up.
+    pub rate_rejects: u64,
     /// Of these, cancelled or expired.
     pub cancels: u64,
     /// Of these, those that got anything.
@@ -250,6 +254,7 @@ fn account(account: &Account, instrument: &Instrument, quote: String) -> Instrum
         quote,
         orders: account.orders,
         rejects: account.rejects,
+        rate_rejects: account.rate_rejects,
         cancels: account.cancels,
         orders_filled: account.orders_filled,
         fill_rate: (account.orders > 0)

@@ -233,6 +233,7 @@ pub fn run(options: &Options, kinds: &[Kind]) -> Result<Report, BacktestError> {
         decode_errors: readers.decode_errors,
         gaps: desk.wall().counters.get(Counter::Gaps),
         lost_records: ledger.lost,
+        rate_refusals: desk.wall().counters.get(Counter::RateRefusals),
         wall_ms: wall_ns / 1_000_000,
         messages_per_s: per_s(readers.messages),
         events_per_s: per_s(readers.events),
@@ -330,6 +331,9 @@ impl Session<'_> {
         venue: VenueId,
     ) -> Result<(), BacktestError> {
         let registry = &readers.registry;
+        if let Some(machine) = readers.machine(venue) {
+            self.desk.meet(machine);
+        }
         self.desk.instruments_known(registry, venue);
         let engine = self.desk.engine_mut();
         offline::limit_money(config, registry, engine);

@@ -7,6 +7,7 @@
 //! answer_us = 250                        # its answer back
 //! queue = "proportional"                 # who cancels before us: behind, proportional, squared
 //! seed = 1
+//! dsn = "host=/run/postgresql dbname=paper"   # of a paper run's own; absent: a private cluster
 //! fees = { binance = { maker_ppm = 100, taker_ppm = 400 } }
 //!
 //! [[paper.instrument]]                   # for recordings that hold no list of instruments
@@ -42,6 +43,9 @@ pub struct Paper {
     pub queue: Queue,
     /// For delays that are drawn.
     pub seed: u64,
+    /// libpq connection string of the database a paper run is kept in; empty = private cluster under `state_dir`. Never
+    /// the live node's: the two count their runs apart, and the rows of one would stand for the other's.
+    pub dsn: String,
     /// Fees by venue; a venue without a line takes none.
     pub fees: BTreeMap<String, PaperFees>,
     /// Instruments a recording does not tell the rules of.
@@ -56,6 +60,7 @@ impl Default for Paper {
             answer_us: 500,
             queue: Queue::default(),
             seed: 1,
+            dsn: String::new(),
             fees: BTreeMap::new(),
             instrument: Vec::new(),
         }
@@ -118,12 +123,13 @@ impl crate::Config {
         self.node.mode == Mode::Paper
     }
 
-    /// A paper run has shared memory and a state directory of its own, beside those of the live node with the same
-    /// file: what one holds, the other never sees.
+    /// A paper run has shared memory, a state directory and a database of its own, beside those of the live node with
+    /// the same file: what one holds, the other never sees.
     pub(crate) fn settle_paper(&mut self) {
         if self.is_paper() {
             self.node.shm.as_mut_os_string().push("-paper");
             self.node.state_dir.push("paper");
+            self.store.dsn.clone_from(&self.paper.dsn);
         }
     }
 
@@ -132,14 +138,20 @@ impl crate::Config {
         if !self.is_paper() {
             return Ok(());
         }
-        if !self.store.dsn.is_empty() {
-            let why = "a paper run has a private cluster, apart from the live orders: leave it out";
+        if !self.store.dsn.is_empty() && self.paper.dsn.is_empty() {
+            let why = "a paper run is not kept with the live orders: name a database of its own in paper.dsn, or leave \
+                       this out for a private cluster";
             return Err(("store.dsn".into(), why.into()));
+        }
+        if !self.paper.dsn.is_empty() && self.paper.dsn == self.store.dsn {
+            let why = "this is where the live orders are kept: name another database";
+            return Err(("paper.dsn".into(), why.into()));
         }
         match self.lane.iter().position(|lane| !lane.is_whole()) {
             None => Ok(()),
             Some(at) => {
-                let why = "on paper a lane does everything: leave it out";
+                let why = "on paper a lane does everything, for the exchange stands between the books and the engine, \
+                           and takes no ring for a venue: leave it out";
                 Err((format!("lane[{at}].roles"), why.into()))
             }
         }
@@ -215,7 +227,22 @@ mod tests {
         assert_eq!(paper.node.shm.to_str(), Some("/dev/shm/t-paper"));
         assert_eq!(paper.node.state_dir, live.node.state_dir.join("paper"));
         let error = load(&format!("{text}\n[store]\ndsn = \"host=x\"")).unwrap_err();
-        assert!(error.contains("store.dsn"), "{error}");
+        assert!(
+            error.contains("store.dsn") && error.contains("paper.dsn"),
+            "{error}"
+        );
+        let both =
+            |own: &str| format!("{text}\n[store]\ndsn = \"host=x\"\n[paper]\ndsn = \"host={own}\"");
+        let error = load(&both("x")).unwrap_err();
+        assert!(error.contains("paper.dsn"), "{error}");
+        let mut paper = load(&both("y")).unwrap();
+        paper.settle_paper();
+        assert_eq!(paper.store.dsn, "host=y");
+        // A live node keeps its own, whatever a paper run would have.
+        let file = both("y").replace("mode = \"paper\"", "");
+        let mut live = load(&file).unwrap();
+        live.settle_paper();
+        assert_eq!(live.store.dsn, "host=x");
     }
 
     #[test]

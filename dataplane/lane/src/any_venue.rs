@@ -4,7 +4,7 @@
 use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
-use dp_venue_api::limits::Budget;
+use dp_venue_api::limits::{Budget, Rates};
 use dp_venue_api::{
     Capabilities, EntryError, Fault, FixSpec, LineCounts, LinkRole, LinkSpec, MarketData,
     ReadCounts, Registry, RegistryError, RestResponse, Sink, UpgradeField, Venue, VenueConfig,
@@ -352,6 +352,10 @@ impl Venue for AnyVenue {
         out: &mut impl Sink,
     ) -> Result<(), EntryError> {
         each!(self, venue => venue.cancel_all(registry, instrument, live, now, out))
+    }
+
+    fn rates(&self) -> Option<Box<dyn Rates>> {
+        each!(self, venue => venue.rates())
     }
 
     fn read_counts(&self) -> ReadCounts {

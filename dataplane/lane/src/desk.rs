@@ -7,6 +7,7 @@
 //! ```
 //! Sessions are compiled for each desk; there is no virtual call between a record and the strategy.
 
+use crate::any_venue::AnyVenue;
 use crate::engine::{Action, Engine};
 use crate::wall::Wall;
 use dp_shm::LinkState;
@@ -89,6 +90,10 @@ pub trait Desk {
     fn fact(&mut self, venue: VenueId, fact: Fact, now: Now);
     /// See [`Outcome`].
     fn outcome(&mut self, outcome: Outcome, now: Now);
+    /// The machine of a venue whose instruments are about to be known: for a desk that stands in for the venue.
+    fn meet(&mut self, machine: &AnyVenue) {
+        let _ = machine;
+    }
     /// The venue's instruments and their rules are known.
     fn instruments_known(&mut self, registry: &Registry, venue: VenueId);
     /// The next thing to do.

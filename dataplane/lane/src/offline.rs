@@ -7,6 +7,7 @@ use dp_config::{Config, MarketData, Queue};
 use dp_paper::{Delay, Fees, QueueModel, Setup};
 use dp_strategy::Kind;
 use dp_types::{Instrument, VenueId};
+use dp_venue_api::limits::{Budget, Share};
 use dp_venue_api::{Registry, RestTag, VenueConfig};
 
 /// Lane-wide limits of `[risk]`.
@@ -71,7 +72,7 @@ pub fn exchange(config: &Config, venue: VenueId, ids_above: u64) -> Setup {
     }
 }
 
-/// A venue machine that only reads: no hosts, no keys.
+/// A venue machine that only reads: no hosts, no keys. Its limits are those of the node's own.
 pub fn reader(section: &dp_config::Venue) -> VenueConfig {
     VenueConfig {
         symbols: section.symbols.clone(),
@@ -79,6 +80,7 @@ pub fn reader(section: &dp_config::Venue) -> VenueConfig {
             MarketData::Json => dp_venue_api::MarketData::Json,
             MarketData::Sbe => dp_venue_api::MarketData::Sbe,
         },
+        budget: Budget::of(Share::percent(section.budget_pct)),
         ..VenueConfig::default()
     }
 }

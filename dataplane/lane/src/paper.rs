@@ -9,18 +9,26 @@
 //! The engine cannot tell: it hears a login, a comparison, acks and fills as a venue gives them. The same desk is live
 //! paper trading, under sessions that have no order link, and the backtest, under a recording.
 //!
+//! A request goes out if a live session would let it out: each venue's own limits are asked ([`Rates`]), in the requests a
+//! session would make of it.
+//!
 //! Trades count for our queue as the first feed brings them: of several feeds, copies would serve us twice.
 
+use crate::any_venue::AnyVenue;
 use crate::desk::{Desk, Fact, Local, OnInstruments, Outcome, VenueLinks};
 use crate::engine::{Action, Engine};
+use crate::session::{ORDERS_MAX, admit, follows};
 use crate::wall::Wall;
 use dp_book::{Book, State};
 use dp_paper::{Answer, Exchange, Request, Setup};
+use dp_risk::Cleared;
+use dp_shm::Counter;
 use dp_types::{
-    CancelOrder, Instrument, InstrumentId, LaneId, NewOrder, Now, OrderReport, RejectReason,
-    TradeMsg, Tsc, UnixNanos, VenueId,
+    CancelOrder, ClientOrderId, Instrument, InstrumentId, LaneId, NewOrder, Now, OrderReport,
+    RejectReason, TradeMsg, Tsc, UnixNanos, VenueId,
 };
-use dp_venue_api::{Event, Registry};
+use dp_venue_api::limits::{OrderAsk, Rates};
+use dp_venue_api::{Event, Registry, Venue as _};
 use std::collections::VecDeque;
 
 /// Answers taken in one go: a strategy that asks again at once and delays of 0 could go on for ever.
@@ -32,6 +40,8 @@ const MARKET_MAX: usize = 256;
 struct Floor {
     venue: VenueId,
     exchange: Exchange,
+    /// What a live session would send by; `None`: the venue names no limits, or its machine was not met yet.
+    rates: Option<Box<dyn Rates>>,
     /// Its instruments are known, and the engine is logged in.
     is_open: bool,
 }
@@ -44,6 +54,11 @@ pub struct Paper<'r> {
     market: VecDeque<Action>,
     /// Orders about to be listed, or cancelled together.
     listed: Vec<OrderReport>,
+    /// New orders of one request.
+    entering: Vec<NewOrder>,
+    /// Orders that are cancelled together, and their ages, nanoseconds.
+    live: Vec<CancelOrder>,
+    ages: Vec<u64>,
     now: Now,
 }
 
@@ -59,6 +74,7 @@ impl<'r> Paper<'r> {
         let floor = |(venue, setup)| Floor {
             venue,
             exchange: Exchange::new(setup, count),
+            rates: None,
             is_open: false,
         };
         Self {
@@ -70,6 +86,9 @@ impl<'r> Paper<'r> {
             floors: venues.into_iter().map(floor).collect(),
             market: VecDeque::with_capacity(MARKET_MAX),
             listed: Vec::with_capacity(dp_types::limit::LIVE_ORDERS_MAX),
+            entering: Vec::with_capacity(ORDERS_MAX),
+            live: Vec::with_capacity(dp_types::limit::LIVE_ORDERS_MAX),
+            ages: Vec::with_capacity(dp_types::limit::LIVE_ORDERS_MAX),
             now: Now {
                 tsc: Tsc(0),
                 unix: UnixNanos(0),
@@ -139,56 +158,130 @@ impl<'r> Paper<'r> {
 
     /// Gives what the engine wants done to the exchanges; keeps what is the market data links'.
     fn carry(&mut self) {
-        while let Some(action) = self.local.engine.next_action() {
-            match action {
+        let mut next = self.local.engine.next_action();
+        while let Some(action) = next {
+            next = match action {
                 Action::New(order) => self.enter(&order),
-                Action::Amend(amend) => {
-                    let id = amend.client_id;
-                    let outcome = if self.local.engine.may_send(self.now.unix) {
-                        self.request(amend.instrument, Request::Amend(*amend));
-                        Outcome::AmendSent(id)
-                    } else {
-                        Outcome::AmendRefused(id, RejectReason::Other)
-                    };
-                    self.local.engine.on_outcome(outcome, self.now);
+                other => {
+                    self.perform(other);
+                    self.local.engine.next_action()
                 }
-                Action::Cancel(cancel) => {
+            };
+        }
+    }
+
+    /// Carries one action out, other than a new order.
+    fn perform(&mut self, action: Action) {
+        match action {
+            // They are entered.
+            Action::New(_) => {}
+            Action::Amend(amend) => {
+                let id = amend.client_id;
+                let outcome = if !self.local.engine.may_send(self.now.unix) {
+                    Outcome::AmendRefused(id, RejectReason::Other)
+                } else if self.has_room(amend.instrument, OrderAsk::Amend(self.age_ns(id))) {
+                    self.request(amend.instrument, Request::Amend(*amend));
+                    Outcome::AmendSent(id)
+                } else {
+                    Outcome::AmendRefused(id, RejectReason::RateLimit)
+                };
+                self.local.engine.on_outcome(outcome, self.now);
+            }
+            Action::Cancel(cancel) => {
+                let id = cancel.client_id;
+                let outcome = if self.has_room(cancel.instrument, OrderAsk::Cancel(self.age_ns(id)))
+                {
                     self.request(cancel.instrument, Request::Cancel(*cancel));
-                    let outcome = Outcome::CancelSent(cancel.client_id);
-                    self.local.engine.on_outcome(outcome, self.now);
-                }
-                Action::CancelAll(id) => self.cancel_all(*id),
-                Action::Query(order) => self.request(order.instrument, Request::Query(order)),
-                Action::Reconcile(venue) => self.reconcile(venue),
-                // An exchange answers always.
-                Action::Reopen(_) => {}
-                Action::Snapshot(..) | Action::L3Snapshot(_) => {
-                    if self.market.len() < MARKET_MAX {
-                        self.market.push_back(action);
-                    }
+                    Outcome::CancelSent(id)
+                } else {
+                    self.local.wall().count(Counter::RateRefusals);
+                    Outcome::CancelRefused(id)
+                };
+                self.local.engine.on_outcome(outcome, self.now);
+            }
+            Action::CancelAll(id) => self.cancel_all(*id),
+            // What a live session refuses is asked again: an exchange that answers always is asked once.
+            Action::Query(order) => self.request(order.instrument, Request::Query(order)),
+            Action::Reconcile(venue) => self.reconcile(venue),
+            // An exchange answers always.
+            Action::Reopen(_) => {}
+            Action::Snapshot(..) | Action::L3Snapshot(_) => {
+                if self.market.len() < MARKET_MAX {
+                    self.market.push_back(action);
                 }
             }
         }
     }
 
-    fn enter(&mut self, order: &NewOrder) {
-        let id = order.client_id;
-        let outcome = if self.local.engine.may_send(self.now.unix) {
-            self.request(order.instrument, Request::New(*order));
-            Outcome::NewSent(id)
-        } else {
-            Outcome::NewWithheld(id)
-        };
-        self.local.engine.on_outcome(outcome, self.now);
+    /// Enters a new order, and with it those behind it that one request would carry too, as a session does: a request
+    /// of several there is no room for is tried order by order. Returns the action that follows.
+    fn enter(&mut self, first: &Cleared<NewOrder>) -> Option<Action> {
+        let now = self.now;
+        let floor = self.floor_of(first.instrument);
+        let rates = floor.and_then(|floor| floor.rates.as_ref());
+        let most = rates.map_or(1, |rates| rates.batch_max()).min(ORDERS_MAX);
+        let mut orders = core::mem::take(&mut self.entering);
+        orders.clear();
+        admit(&mut self.local, first, &mut orders, now);
+        let mut next = self.local.engine.next_action();
+        while let Some(Action::New(order)) = &next
+            && orders.len() < most
+            && orders.last().is_some_and(|last| follows(last, order))
+        {
+            admit(&mut self.local, order, &mut orders, now);
+            next = self.local.engine.next_action();
+        }
+        let together = OrderAsk::New(orders.len() as u32);
+        let is_sent = orders.len() > 1 && self.has_room(first.instrument, together);
+        for order in &orders {
+            let id = order.client_id;
+            let outcome = if is_sent || self.has_room(order.instrument, OrderAsk::New(1)) {
+                self.request(order.instrument, Request::New(*order));
+                Outcome::NewSent(id)
+            } else {
+                Outcome::NewRefused(id, RejectReason::RateLimit)
+            };
+            self.local.engine.on_outcome(outcome, now);
+        }
+        self.entering = orders;
+        next
     }
 
     fn cancel_all(&mut self, id: InstrumentId) {
-        self.request(id, Request::CancelAll(id));
-        let engine = &mut self.local.engine;
-        let live: Vec<_> = engine.oms().live(id).map(|order| order.client_id).collect();
-        for id in live {
-            engine.on_outcome(Outcome::CancelSent(id), self.now);
+        let (mut live, mut ages) = (
+            core::mem::take(&mut self.live),
+            core::mem::take(&mut self.ages),
+        );
+        live.clear();
+        ages.clear();
+        self.local.live(id, &mut live);
+        ages.extend(live.iter().map(|order| self.age_ns(order.client_id)));
+        let outcome = if self.has_room(id, OrderAsk::CancelAll(&ages)) {
+            self.request(id, Request::CancelAll(id));
+            Outcome::CancelSent
+        } else {
+            self.local.wall().count(Counter::RateRefusals);
+            Outcome::CancelRefused
+        };
+        for order in &live {
+            let engine = &mut self.local.engine;
+            engine.on_outcome(outcome(order.client_id), self.now);
         }
+        (self.live, self.ages) = (live, ages);
+    }
+
+    /// How long ago an order was placed or amended; one that is not known is new.
+    fn age_ns(&self, id: ClientOrderId) -> u64 {
+        let known = self.local.engine.oms().get(id);
+        known.map_or(0, |order| self.now.unix.since(order.sent_at))
+    }
+
+    /// Whether a live session would let a request out; takes the room it would take.
+    fn has_room(&mut self, id: InstrumentId, ask: OrderAsk<'_>) -> bool {
+        let now = self.now.unix;
+        let floor = self.floor_of(id);
+        let rates = floor.and_then(|floor| floor.rates.as_mut());
+        rates.is_none_or(|rates| rates.take(now, id, ask))
     }
 
     fn request(&mut self, id: InstrumentId, request: Request) {
@@ -301,6 +394,15 @@ impl Desk for Paper<'_> {
     }
 
     fn outcome(&mut self, _: Outcome, _: Now) {}
+
+    fn meet(&mut self, machine: &AnyVenue) {
+        let id = machine.id();
+        let floor = self.floors.iter_mut().find(|floor| floor.venue == id);
+        // Once: what has been used since is used.
+        if let Some(floor) = floor.filter(|floor| floor.rates.is_none()) {
+            floor.rates = machine.rates();
+        }
+    }
 
     fn instruments_known(&mut self, registry: &Registry, venue: VenueId) {
         self.local.instruments_known(registry, venue);

@@ -16,6 +16,8 @@ mod groups;
 mod out;
 mod race;
 
+pub(crate) use out::{admit, follows};
+
 use crate::any_venue::AnyVenue;
 use crate::desk::{Desk, Fact, VenueLinks};
 use crate::link::{Link, LinkEvent, LinkFault};
@@ -33,7 +35,7 @@ use dp_venue_api::{
 };
 
 /// Most new orders one request carries, whatever a venue would take.
-const ORDERS_MAX: usize = 32;
+pub(crate) const ORDERS_MAX: usize = 32;
 
 /// The link of each venue that carries its books (venues number theirs alike: 0 REST, 1 market data,
 /// 2 orders).
@@ -296,7 +298,11 @@ impl<T: Transport> Sessions<T> {
     }
 
     fn instruments_known(&self, desk: &mut impl Desk, seat_at: usize) {
-        desk.instruments_known(&self.registries[0], self.seats[seat_at].venue.id());
+        let seat = &self.seats[seat_at];
+        if seat.feed == 0 {
+            desk.meet(&seat.venue);
+        }
+        desk.instruments_known(&self.registries[0], seat.venue.id());
     }
 
     /// Lets the machine of a seat hear or speak.

@@ -1,9 +1,18 @@
 //! What the market data links of a lane hear and say, copied into a bounded queue for whoever records it.
 //!
-//! The lane never waits: what finds the queue full is counted and lost. Links for orders are not listened to, and of
-//! requests only those that ask (GET): nothing that carries a key or a token gets here.
+//! The lane never waits: what finds the queue full is counted and lost. Nothing that carries a key, a token or a
+//! signature gets here:
+//!
+//! ```text
+//! links for orders       not listened to
+//! upgrades of links      not listened to; of where they go, not what stands behind the `?`
+//! requests               only those that ask (GET)
+//!   made with a key      not listened to, for their answers tell of an account; but where prices are shown to who has
+//!                        a key alone (OANDA) they are, without the account's name in the path
+//! ```
 
 use crate::link::LinkEvent;
+use crate::outbox::OwnedRequest;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use dp_types::{LinkId, UnixNanos, VenueId};
 use dp_venue_api::{LinkRole, LinkSpec, RestMethod, RestTag};
@@ -156,11 +165,16 @@ impl Wiretap {
     }
 
     /// A request is about to be sent.
-    pub(crate) fn asked(&mut self, of: Of, tag: RestTag, method: RestMethod, url: String) {
+    pub(crate) fn asked(&mut self, of: Of, host: &str, request: &OwnedRequest) {
+        let tag = request.tag;
         // One that was never answered is asked again.
         self.asked
             .retain(|it| (it.0, it.1, it.2) != (of.venue, of.feed, tag));
-        if method == RestMethod::Get && self.asked.len() < ASKED_MAX {
+        let Some(target) = shown(of, request) else {
+            return;
+        };
+        if request.method == RestMethod::Get && self.asked.len() < ASKED_MAX {
+            let url = format!("https://{host}{target}");
             self.asked.push((of.venue, of.feed, tag, url));
         }
     }
@@ -196,6 +210,22 @@ impl Wiretap {
     }
 }
 
+/// What may be told of where a request goes; `None`: nothing, and its answer is not listened to.
+fn shown(of: Of, request: &OwnedRequest) -> Option<String> {
+    let target = &request.target;
+    let has_key = !request.headers.is_empty() || target.to_ascii_lowercase().contains("signature");
+    if !has_key {
+        return Some(target.clone());
+    }
+    // Of an answer that goes on, each line is heard.
+    if of.venue.takes_orders() || of.role == LinkRole::Market {
+        return None;
+    }
+    let (before, account) = target.split_once("/accounts/")?;
+    let (_, after) = account.split_once('/')?;
+    Some(format!("{before}/accounts/-/{after}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,16 +250,82 @@ mod tests {
         );
         tap.said(of(LinkRole::Orders), b"secret", at);
         let rest = of(LinkRole::Rest);
-        tap.asked(rest, RestTag(1), RestMethod::Post, "https://x/token".into());
+        let (post, get) = (RestMethod::Post, RestMethod::Get);
+        tap.asked(rest, "x", &request(1, post, "/token", &[]));
         tap.answered(rest, RestTag(1), 200, b"token", at);
-        tap.asked(rest, RestTag(2), RestMethod::Get, "https://x/book".into());
+        tap.asked(rest, "x", &request(2, get, "/book", &[]));
         tap.answered(rest, RestTag(2), 500, b"no", at);
-        tap.asked(rest, RestTag(3), RestMethod::Get, "https://x/book".into());
+        tap.asked(rest, "x", &request(3, get, "/book", &[]));
         tap.answered(rest, RestTag(3), 200, b"book", at);
         drop(tap);
         let answer = What::Answer("https://x/book".into(), b"book".to_vec());
         assert_eq!(drain.next().map(|heard| heard.what), Some(answer));
         assert_eq!((drain.next(), drain.lost()), (None, 0));
+    }
+
+    fn request(tag: u64, method: RestMethod, target: &str, fields: &[&str]) -> OwnedRequest {
+        let field = |value: &&str| ("X-Any".to_owned(), (*value).to_owned());
+        OwnedRequest {
+            tag: RestTag(tag),
+            method,
+            target: target.into(),
+            headers: fields.iter().map(field).collect(),
+            body: Vec::new(),
+        }
+    }
+
+    /// A venue that takes orders and one that shows prices to who has a key: both are asked with keys.
+    #[test]
+    fn no_key_token_signature_or_account_is_told() {
+        let (mut tap, drain) = wiretap();
+        let (at, get) = (UnixNanos(1), RestMethod::Get);
+        let secrets = ["KEY1", "TOKEN2", "SIGN3", "101-001-0000001-001"];
+        let oanda = |role| Of {
+            venue: VenueId::OANDA,
+            ..of(role)
+        };
+        let prices = "/v3/accounts/101-001-0000001-001/pricing?instruments=EUR_USD";
+        for (of, target, fields) in [
+            (
+                of(LinkRole::Rest),
+                "/api/v3/account?signature=SIGN3",
+                &["KEY1"][..],
+            ),
+            (of(LinkRole::Rest), "/0/open?Signature=SIGN3", &[]),
+            (of(LinkRole::Rest), "/api/v1/orders", &["KEY1", "SIGN3"]),
+            (
+                oanda(LinkRole::Market),
+                "/v3/accounts/101-001-0000001-001/pricing/stream",
+                &["TOKEN2"],
+            ),
+            (oanda(LinkRole::Rest), prices, &["TOKEN2"]),
+        ] {
+            tap.asked(of, "host:443", &request(1, get, target, fields));
+            tap.answered(of, RestTag(1), 200, b"{}", at);
+        }
+        let spec = LinkSpec {
+            id: LinkId(1),
+            kind: dp_venue_api::LinkKind::WebSocket,
+            host: "host".into(),
+            port: 443,
+            path: "/stream?token=TOKEN2".into(),
+            name: "md",
+            silence_ns_max: 0,
+            is_held: false,
+        };
+        let url = Wiretap::url(&spec);
+        tap.event((of(LinkRole::Market), &url), &LinkEvent::Up, at);
+        drop(tap);
+        let told: Vec<_> = core::iter::from_fn(|| drain.next()).collect();
+        let text = format!("{told:?}");
+        for secret in secrets {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+        let url = "https://host:443/v3/accounts/-/pricing?instruments=EUR_USD";
+        let answer = What::Answer(url.into(), b"{}".to_vec());
+        let opened = What::Opened("wss://host:443/stream".into());
+        let told: Vec<_> = told.into_iter().map(|heard| heard.what).collect();
+        assert_eq!(told, [answer, opened], "and nothing else is missing");
     }
 
     #[test]

@@ -19,8 +19,9 @@
 //! - Requests arrive after a delay and answers come back after another, drawn from measured quantiles by a seed; no
 //!   request overtakes another.
 //!
-//! Not modelled: our own impact beyond the quantity taken, balances, and the venue's rate limits. Sources: queue models after hftbacktest, "Order Fill", and R. Cont, S. Stoikov, R. Talreja, "A Stochastic
-//! Model for Order Book Dynamics", Operations Research 58(3), 2010.
+//! Not modelled: our own impact beyond the quantity taken, and balances. A venue's rate limits are asked before a request
+//! gets here, by whoever stands in for the session (`dp-lane`: `paper`). Sources: queue models after hftbacktest, "Order
+//! Fill", and R. Cont, S. Stoikov, R. Talreja, "A Stochastic Model for Order Book Dynamics", Operations Research 58(3), 2010.
 #![forbid(unsafe_code)]
 
 mod delay;

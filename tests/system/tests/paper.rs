@@ -24,8 +24,12 @@ fn options() -> Options {
 
 /// No order, no cancel, no question about an account, no login: whatever needs a key.
 fn assert_untouched(rig: &Rig) {
+    assert_untouched_of(rig, &["binance", "okx"]);
+}
+
+fn assert_untouched_of(rig: &Rig, venues: &[&str]) {
     let record = rig.sim_get("/record").unwrap();
-    for venue in ["binance", "okx"] {
+    for venue in venues.iter().copied() {
         for rows in ["orders", "fills", "refused"] {
             assert_eq!(record[venue][rows], json!([]), "{venue} {rows}");
         }
@@ -130,6 +134,51 @@ fn a_recording_replays_to_the_same_books() {
         rig.cli(&["record", "--out", out_text, "--seconds", "1"])
             .is_err()
     );
+}
+
+/// Market data in SBE is shown to who has a key: it is recorded, and nothing of the key is.
+#[test]
+fn a_recording_made_with_a_key_holds_nothing_of_it() {
+    let _turn = turn();
+    let market = ["--ticks-per-s", "400", "--ed25519"];
+    let sbe = Options {
+        sim_args: market.map(str::to_owned).to_vec(),
+        // Another host of the venue: to a node it is Binance.
+        venues: vec![("binance-sbe", "BTCUSDT")],
+        edits: vec![
+            ("\"binance-sbe\"", "\"binance\""),
+            (
+                "[venue.binance-sbe]",
+                "[venue.binance]\nmarket_data = \"sbe\"",
+            ),
+        ],
+        ..options()
+    };
+    let rig = Rig::new("keyed", &sbe).unwrap();
+    let out = rig.dir().join("recorded");
+    let out_text = out.to_str().unwrap();
+    let report = rig
+        .cli(&["record", "--out", out_text, "--seconds", "5"])
+        .unwrap();
+    assert_eq!(report["lost"], 0, "{report}");
+    assert_ne!(report["books"], json!([]), "{report}");
+    let mut capture = dp_capture::Capture::open(&out.join("binance.jsonl.gz")).unwrap();
+    let (mut text, mut binary) = (String::new(), 0);
+    while let Some(line) = capture.next_line().unwrap() {
+        let line = String::from_utf8(line.to_vec()).unwrap();
+        binary += usize::from(line.contains("raw_b64"));
+        text += &line;
+    }
+    assert!(binary > 20, "{binary} binary messages");
+    // Whatever stands between quotes in the keys file, line by line: the key, and the private key's text.
+    let keys = std::fs::read_to_string(rig.dir().join("binance-sbe.toml")).unwrap();
+    let words = keys.split(['"', '\n', '=']).map(str::trim);
+    let secrets: Vec<_> = words.filter(|word| word.len() > 30).collect();
+    assert!(secrets.len() > 1, "a key and its private half");
+    for secret in secrets.iter().chain(&["signature", "X-MBX-APIKEY"]) {
+        assert!(!text.contains(secret), "{secret}");
+    }
+    assert_untouched_of(&rig, &["binance-sbe"]);
 }
 
 /// A price, whichever zeros it ends with.

@@ -7,6 +7,7 @@
 //! | [`made`] | made-up messages: numbers, fields, words |
 //! | [`both`] | a machine beside one without its scanner |
 //! | [`damage`] | what can happen to a message on its way |
+//! | [`rates`] | a session's limits, asked without it |
 //! | [`captures`] | other people's recordings, which live outside the repository |
 
 #![forbid(unsafe_code)]
@@ -16,4 +17,5 @@ pub mod captures;
 pub mod damage;
 pub mod ear;
 pub mod made;
+pub mod rates;
 pub mod rig;

@@ -93,6 +93,7 @@ fn facts(report: &Value) -> Vec<(String, String)> {
         ("messages a second", "messages_per_s"),
         ("decode errors", "decode_errors"),
         ("gaps", "gaps"),
+        ("held back by rate limits", "rate_refusals"),
         ("digest", "digest"),
     ] {
         row(name, word(&report[key]));
@@ -124,6 +125,7 @@ fn instrument(page: &mut String, it: &Value, start: u64) -> anyhow::Result<()> {
         ("Sharpe", word(&it["sharpe"])),
         ("orders", word(&it["orders"])),
         ("filled of them", word(&it["orders_filled"])),
+        ("held back by the rate limit", word(&it["rate_rejects"])),
         (
             "fills, of orders that rested",
             format!("{}, {}", word(&it["fills"]), word(&it["fills_maker"])),

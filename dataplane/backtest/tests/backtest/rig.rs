@@ -12,15 +12,15 @@ use tempfile::TempDir;
 pub const START: u64 = 1_700_000_000_000_000_000;
 pub const MS: u64 = 1_000_000;
 
-/// Bids at the best bid once, and keeps it there.
-struct BidOnce {
+/// Bids at the best bid so many times, once a book, and keeps it there.
+struct Bids {
     qty: Qty,
-    is_done: bool,
+    left: u32,
 }
 
-impl Strategy for BidOnce {
+impl Strategy for Bids {
     fn name(&self) -> &'static str {
-        "bid_once"
+        "bids"
     }
 
     fn set(&mut self, values: &Values) -> Result<(), ParamFault> {
@@ -32,9 +32,9 @@ impl Strategy for BidOnce {
         if let Some(bid) = view
             .book
             .best_bid()
-            .filter(|_| view.can_trade && !self.is_done)
+            .filter(|_| view.can_trade && self.left > 0)
         {
-            self.is_done = true;
+            self.left -= 1;
             out.new_order(
                 Side::Buy,
                 OrderKind::PostOnly,
@@ -54,11 +54,23 @@ const BID_ONCE: Kind = Kind {
     params: &PARAMS,
     legs: (1, 1),
     make: |values| {
-        Ok(Box::new(BidOnce {
+        Ok(Box::new(Bids {
             qty: Qty(values.get(0)),
-            is_done: false,
+            left: 1,
         }))
     },
+};
+
+const BID_ON: Kind = Kind {
+    name: "bid_on",
+    help: "bids with every book",
+    make: |values| {
+        Ok(Box::new(Bids {
+            qty: Qty(values.get(0)),
+            left: u32::MAX,
+        }))
+    },
+    ..BID_ONCE
 };
 
 /// A directory with recordings.
@@ -107,7 +119,7 @@ impl Rig {
 
 /// With the shipped kinds and ours.
 pub fn go(options: &Options) -> Report {
-    run(options, &[&SHIPPED[..], &[BID_ONCE]].concat()).unwrap()
+    run(options, &[&SHIPPED[..], &[BID_ONCE, BID_ON]].concat()).unwrap()
 }
 
 pub fn config(strategies: &str) -> String {

@@ -99,8 +99,8 @@ impl<T: Transport> Sessions<T> {
             let held = seat.links.iter_mut().find(|held| held.spec.id == link);
             if let (Some(tap), Some(held)) = (&mut self.tap, &held) {
                 let (host, port) = (&held.spec.host, held.spec.port);
-                let url = format!("https://{host}:{port}{}", request.target);
-                tap.asked(role(&seat.venue, link), request.tag, request.method, url);
+                let host = format!("{host}:{port}");
+                tap.asked(role(&seat.venue, link), &host, &request);
             }
             if let Some(held) = held
                 && let Err(request) = held.queue(request)
@@ -452,7 +452,12 @@ const fn reason_of(error: EntryError) -> RejectReason {
 }
 
 /// The last look before an order leaves.
-fn admit(desk: &mut impl Desk, order: &Cleared<NewOrder>, orders: &mut Vec<NewOrder>, now: Now) {
+pub(crate) fn admit(
+    desk: &mut impl Desk,
+    order: &Cleared<NewOrder>,
+    orders: &mut Vec<NewOrder>,
+    now: Now,
+) {
     if desk.may_send(now.unix) {
         orders.push(**order);
     } else {
@@ -461,7 +466,7 @@ fn admit(desk: &mut impl Desk, order: &Cleared<NewOrder>, orders: &mut Vec<NewOr
 }
 
 /// Whether an order may stand behind another in one request.
-fn follows(last: &NewOrder, order: &NewOrder) -> bool {
+pub(crate) fn follows(last: &NewOrder, order: &NewOrder) -> bool {
     last.instrument == order.instrument
         && last.client_id.0.checked_add(1) == Some(order.client_id.0)
 }

@@ -8,6 +8,7 @@
 //! Parts    the same for large N: the window is counted in tenths, and one tenth more
 //! Bucket   N at once, then one an interval: limits that flow back with time
 //! Stops    the venue refused for rate: until when nothing goes out, and until when no cancel does
+//! Rates    a venue's limits on orders, as a paper exchange asks them
 //! ```
 //! A token bucket of N per window would let almost 2N pass in an unlucky one: it is only for venues that count so.
 //! Time that runs backwards frees nothing. No operation allocates.
@@ -15,6 +16,7 @@
 mod bucket;
 mod cap;
 mod parts;
+mod rates;
 mod share;
 mod stops;
 mod times;
@@ -22,6 +24,7 @@ mod times;
 pub use bucket::Bucket;
 pub use cap::Cap;
 pub use parts::Parts;
+pub use rates::{OrderAsk, Rates};
 pub use share::{Budget, Share, lacking};
 pub use stops::{Refused, Stops, named_ns};
 pub use times::Times;

@@ -1,6 +1,6 @@
 //! The [`Venue`] trait, what goes in and what comes out.
 
-use crate::limits::Budget;
+use crate::limits::{Budget, Rates};
 use crate::{
     Capabilities, DecodeError, Event, Fault, FixSpec, LinkRole, LinkSpec, Registry, RestRequest,
     RestResponse, Secrets, UpgradeField,
@@ -387,6 +387,12 @@ pub trait Venue {
         now: Now,
         out: &mut impl Sink,
     ) -> Result<(), EntryError>;
+
+    /// The limits its order requests go by, as they stand; a copy, for who stands in for the venue. By default it has
+    /// none.
+    fn rates(&self) -> Option<Box<dyn Rates>> {
+        None
+    }
 
     /// How the WebSocket messages were read since the start: when a venue changes the order of its fields, the
     /// hot ones move from `scanned` to `parsed` and the lane grows slower, not wrong.

@@ -52,6 +52,7 @@ use dp_types::{
     AmendOrder, CancelOrder, Instrument, InstrumentId, LinkId, NewOrder, Now, OrderId, Text,
     UnixNanos, VenueId,
 };
+use dp_venue_api::limits::Rates;
 use dp_venue_api::{
     BatchNew, Capabilities, EntryError, EntryLink, Event, Fault, LinkRole, LinkSpec, ReadCounts,
     Registry, RegistryError, RestResponse, SingleOrders, Sink, UpgradeField, Venue, VenueConfig,
@@ -232,6 +233,10 @@ impl<P: Of> Venue for Machine<P> {
             out.event(&Event::Ignored(session::NO_RULES));
         }
         Ok(())
+    }
+
+    fn rates(&self) -> Option<Box<dyn Rates>> {
+        Some(Box::new(self.session.limits.clone()))
     }
 
     fn read_counts(&self) -> ReadCounts {

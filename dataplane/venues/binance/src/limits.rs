@@ -13,8 +13,8 @@
 //! Source: venue page, section 6, read 2026-11-20.
 
 use crate::product::Product;
-use dp_types::UnixNanos;
-use dp_venue_api::limits::{Budget, Parts, Stops, lacking};
+use dp_types::{InstrumentId, UnixNanos};
+use dp_venue_api::limits::{Budget, OrderAsk, Parts, Rates, Stops, lacking};
 use dp_wire::json::Value;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -28,6 +28,9 @@ const STOP_NS: u64 = MINUTE_NS;
 const BAN_NS: u64 = 2 * MINUTE_NS;
 /// The venue's longest ban, three days: a later time is a wrong one.
 const BAN_NS_MAX: u64 = 3 * DAY_NS;
+
+/// Weight of an amend over the WebSocket API.
+const AMEND_WEIGHT: u32 = 4;
 
 /// What a request for several orders of futures costs, however many they are: of the weight, and of the two windows
 /// of orders. Source: as `usdm::batch`.
@@ -107,6 +110,7 @@ impl Usage {
 /// Everything that limits us at this venue.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    product: Product,
     weight: Parts,
     orders: [Parts; 2],
     stops: Stops,
@@ -143,6 +147,7 @@ impl Limits {
     pub fn new(product: Product, budget: Budget) -> Self {
         let allowed = product.allowed();
         Self {
+            product,
             weight: Parts::new(allowed.weight, MINUTE_NS, budget.address),
             orders: allowed
                 .orders
@@ -160,6 +165,14 @@ impl Limits {
     /// Takes room for a new order.
     pub fn new_order(&mut self, now: UnixNanos) -> bool {
         self.orders(now, [1; 2], 1)
+    }
+
+    /// Takes room for an amend: futures count it as an order.
+    pub fn amend(&mut self, now: UnixNanos) -> bool {
+        match self.product {
+            Product::Spot => self.request(now, AMEND_WEIGHT),
+            Product::Usdm => self.new_order(now),
+        }
     }
 
     /// Takes room for a request for several new orders of futures.
@@ -226,6 +239,16 @@ impl Limits {
     /// Until when nothing may be sent.
     pub const fn stopped_until(&self) -> UnixNanos {
         self.stops.until()
+    }
+}
+
+impl Rates for Limits {
+    fn take(&mut self, now: UnixNanos, _: InstrumentId, ask: OrderAsk<'_>) -> bool {
+        match ask {
+            OrderAsk::New(count) => (0..count).all(|_| self.new_order(now)),
+            OrderAsk::Amend(_) => self.amend(now),
+            OrderAsk::Cancel(_) | OrderAsk::CancelAll(_) => self.cancel(now),
+        }
     }
 }
 

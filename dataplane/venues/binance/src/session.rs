@@ -61,8 +61,6 @@ pub(crate) const RETRY_NS: u64 = SECOND_NS;
 pub(crate) const ANSWER_WAIT_NS: u64 = 45 * SECOND_NS;
 /// Weight of a logon or a user stream subscription.
 const LOGON_WEIGHT: u32 = 2;
-/// Weight of an amend and of a query over the WebSocket API.
-const AMEND_WEIGHT: u32 = 4;
 /// Why market data is passed over at the start.
 pub(crate) const NO_RULES: &str = "rules are not known yet";
 /// Streams of one symbol, as text and in SBE, where depth comes every 20 ms.
@@ -94,7 +92,7 @@ pub(crate) struct Session {
     order_window_ms: u32,
     followed: Vec<Followed>,
     rules: Rules,
-    limits: Limits,
+    pub(crate) limits: Limits,
     names: Names,
     message: Box<Buf<MESSAGE_MAX>>,
     templates: Templates,
@@ -543,9 +541,7 @@ impl Session {
         }
         let may = match op {
             Op::New => self.limits.new_order(now.unix),
-            // Futures count a change as an order.
-            Op::Amend if self.product == Product::Usdm => self.limits.new_order(now.unix),
-            Op::Amend => self.limits.request(now.unix, AMEND_WEIGHT),
+            Op::Amend => self.limits.amend(now.unix),
             Op::Cancel => self.limits.cancel(now.unix),
         };
         if may {

@@ -12,6 +12,7 @@ use dp_venue_api::{EntryError, Event, Fault, RestRequest, Sink, Venue};
 use dp_venue_binance::sync::BinanceSync;
 use dp_venue_binance::{LINK_MD, LINK_ORDERS, LINK_REST, auth};
 use rig::{API_KEY, Keys, PEM, Rig, SECRET, fixture};
+use tests_venues::rates;
 use tests_venues::rig::{START_MS, Said, at_ms};
 
 const BTC: InstrumentId = InstrumentId(0);
@@ -664,4 +665,10 @@ fn an_unknown_instrument_is_refused() {
         place(&mut rig, order, 0),
         Err(EntryError::UnknownInstrument)
     );
+}
+
+#[test]
+fn on_paper_what_the_session_would_refuse_is_refused() {
+    let told = rates::agree(&mut rig::ready(Keys::Ed25519), 100, new_order);
+    assert_eq!(told.first, 63, "{told:?}");
 }

@@ -10,8 +10,8 @@
 //! Source: venue page, section 6, read 2026-11-21.
 
 use crate::entry::BATCH_MAX;
-use dp_types::UnixNanos;
-use dp_venue_api::limits::{Budget, Stops, Times, lacking, named_ns};
+use dp_types::{InstrumentId, UnixNanos};
+use dp_venue_api::limits::{Budget, OrderAsk, Rates, Stops, Times, lacking, named_ns};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Requests about orders in [`ORDER_WINDOW_NS`] [U].
@@ -173,6 +173,23 @@ impl Limits {
             self.stops.hold(now.after(self.stop_ns));
         }
         self.stops.hold(now.after(named_ns))
+    }
+}
+
+impl Rates for Limits {
+    fn batch_max(&self) -> usize {
+        self.news_max()
+    }
+
+    fn take(&mut self, now: UnixNanos, _: InstrumentId, ask: OrderAsk<'_>) -> bool {
+        match ask {
+            OrderAsk::New(count) => self.order(now, OrderOp::New, count),
+            OrderAsk::Amend(_) => self.order(now, OrderOp::Amend, 1),
+            OrderAsk::Cancel(_) => self.order(now, OrderOp::Cancel, 1),
+            OrderAsk::CancelAll(live) => live
+                .chunks(Self::batch_max(self))
+                .all(|batch| self.order(now, OrderOp::Cancel, batch.len() as u32)),
+        }
     }
 }
 

@@ -160,7 +160,7 @@ pub(crate) struct Session {
     followed: Vec<Followed>,
     room: Room,
     trades: Trades,
-    limits: Limits,
+    pub(crate) limits: Limits,
     sent: Sent,
     message: Vec<u8>,
     is_rest_open: bool,

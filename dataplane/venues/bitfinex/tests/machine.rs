@@ -12,6 +12,7 @@ use dp_venue_api::{EntryError, Event, LinkRole, RestRequest, Sink, Venue};
 use dp_venue_bitfinex::sync::BitfinexSync;
 use dp_venue_bitfinex::{LINK_MARKET, LINK_PRIVATE, LINK_REST};
 use rig::{Rig, fixture, good};
+use tests_venues::rates;
 use tests_venues::rig::{START_MS, Said, at_ms};
 
 const BTC: InstrumentId = InstrumentId(0);
@@ -620,4 +621,10 @@ fn what_is_free_is_asked_for_once_a_second() {
     good(&mut rig, LINK_PRIVATE, 2, "account_wallet");
     assert!(rig.deadline(999).sent.is_empty());
     assert_eq!(rig.deadline(1_000).sent, [(LINK_PRIVATE, calc)]);
+}
+
+#[test]
+fn on_paper_what_the_session_would_refuse_is_refused() {
+    let told = rates::agree(&mut rig::ready(), 100, new_order);
+    assert_eq!(told.first, 802, "{told:?}");
 }

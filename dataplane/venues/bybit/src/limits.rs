@@ -13,8 +13,8 @@
 //! Source: venue page, sections 4.1 and 6, read 2026-11-20.
 
 use crate::symbols::Category;
-use dp_types::UnixNanos;
-use dp_venue_api::limits::{Budget, Refused, Stops, Times, lacking};
+use dp_types::{InstrumentId, UnixNanos};
+use dp_venue_api::limits::{Budget, OrderAsk, Rates, Refused, Stops, Times, lacking};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// The account's window: 1 s, and a twentieth more because requests can close up on the way.
@@ -65,6 +65,7 @@ pub enum RestPool {
 /// Every limit of one machine.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    category: Category,
     orders: [Times; 5],
     query: Times,
     cancel_all: Times,
@@ -95,6 +96,7 @@ impl Limits {
         };
         let counts = [create, AMEND_COUNT, create, batch, batch];
         Self {
+            category,
             orders: counts.map(|count| account(count, LIMIT_MAX)),
             query: account(QUERY_COUNT, QUERY_COUNT),
             cancel_all: account(cancel_all, cancel_all),
@@ -175,6 +177,27 @@ impl Limits {
     pub fn ban(&mut self, now: UnixNanos) -> UnixNanos {
         self.banned_until = self.banned_until.max(now.after(BAN_NS));
         self.banned_until
+    }
+}
+
+impl Rates for Limits {
+    fn batch_max(&self) -> usize {
+        Self::batch_max(self, self.category.batch_max())
+    }
+
+    fn take(&mut self, now: UnixNanos, _: InstrumentId, ask: OrderAsk<'_>) -> bool {
+        match ask {
+            OrderAsk::New(1) => self.order(now, OrderOp::New, 1),
+            OrderAsk::New(count) => self.order(now, OrderOp::BatchNew, count),
+            OrderAsk::Amend(_) => self.order(now, OrderOp::Amend, 1),
+            OrderAsk::Cancel(_) => self.order(now, OrderOp::Cancel, 1),
+            OrderAsk::CancelAll(live) => {
+                let most = Rates::batch_max(self);
+                let mut batches = live.chunks(most);
+                self.rest(now, RestPool::CancelAll)
+                    || batches.all(|it| self.order(now, OrderOp::BatchCancel, it.len() as u32))
+            }
+        }
     }
 }
 

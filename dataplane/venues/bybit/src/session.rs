@@ -78,7 +78,7 @@ pub(crate) struct Session {
     followed: Vec<Followed>,
     books: Vec<BookState>,
     levels: Levels,
-    limits: Limits,
+    pub(crate) limits: Limits,
     message: Vec<u8>,
     number: u64,
     is_rest_open: bool,

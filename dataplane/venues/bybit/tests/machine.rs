@@ -12,6 +12,7 @@ use dp_venue_api::{DecodeError, EntryError, Event, Fault, RestRequest, Sink, Ven
 use dp_venue_bybit::sync::BybitSync;
 use dp_venue_bybit::{LINK_ORDERS, LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
 use rig::{Rig, fixture};
+use tests_venues::rates;
 use tests_venues::rig::{START_MS, Said, at_ms};
 
 const BTC: InstrumentId = InstrumentId(0);
@@ -608,4 +609,10 @@ fn depths_of_one_symbol_are_not_mixed() {
     let retail = fixture("feed_delta").replace("orderbook.50", "orderbook.rpi");
     let (said, _) = rig.text(LINK_PUBLIC, 0, &retail);
     assert_eq!(said.events, ["Ignored a book of retail orders"]);
+}
+
+#[test]
+fn on_paper_what_the_session_would_refuse_is_refused() {
+    let told = rates::agree(&mut rig::ready(), 100, new_order);
+    assert_eq!(told.first, 18, "{told:?}");
 }

@@ -49,6 +49,7 @@ use dp_types::{
     AmendOrder, CancelOrder, Instrument, InstrumentId, LinkId, NewOrder, Now, OrderId, Text,
     UnixNanos, VenueId,
 };
+use dp_venue_api::limits::Rates;
 use dp_venue_api::{
     BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry,
     RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
@@ -186,6 +187,10 @@ impl Venue for Coinbase {
         }
         self.counts.parsed += 1;
         self.parse_text(registry, link, now, text, out)
+    }
+
+    fn rates(&self) -> Option<Box<dyn Rates>> {
+        Some(Box::new(self.session.limits.clone()))
     }
 
     fn read_counts(&self) -> ReadCounts {

@@ -12,8 +12,8 @@
 //! included, since it would be refused from the same bucket.
 //! Source: venue page, section A6.
 
-use dp_types::UnixNanos;
-use dp_venue_api::limits::{Bucket, Budget, Share, Stops, lacking, named_ns};
+use dp_types::{InstrumentId, UnixNanos};
+use dp_venue_api::limits::{Bucket, Budget, OrderAsk, Rates, Share, Stops, lacking, named_ns};
 
 /// Left in the private bucket by new orders.
 const KEPT_FROM_ORDERS: u32 = 10;
@@ -112,6 +112,17 @@ impl Limits {
         self.stops.hold_cancels(now.after(STOP_NS));
         self.stops
             .hold(now.after(STOP_NS.max(named_ns(retry_after_s))))
+    }
+}
+
+impl Rates for Limits {
+    fn take(&mut self, now: UnixNanos, _: InstrumentId, ask: OrderAsk<'_>) -> bool {
+        match ask {
+            OrderAsk::New(count) => (0..count).all(|_| Self::take(self, now, Kind::New)),
+            // The venue has none: each is refused before it is counted.
+            OrderAsk::Amend(_) => true,
+            OrderAsk::Cancel(_) | OrderAsk::CancelAll(_) => Self::take(self, now, Kind::Cancel),
+        }
     }
 }
 

@@ -116,7 +116,7 @@ pub(crate) struct Session {
     orders: Vec<RawOrder>,
     count: Count,
     tracks: Tracks,
-    limits: Limits,
+    pub(crate) limits: Limits,
     message: Vec<u8>,
     target: Vec<u8>,
     is_rest_open: bool,

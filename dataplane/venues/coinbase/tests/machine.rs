@@ -10,6 +10,7 @@ use dp_types::{
 use dp_venue_api::{EntryError, EntryLink, LinkKind, Secrets, Venue};
 use dp_venue_coinbase::{CAPABILITIES, LINK_ENTRY, LINK_PUBLIC, LINK_REST, LINK_USER};
 use rig::{Rig, SECRET, fixture};
+use tests_venues::rates;
 use tests_venues::rig::{Request, Said, at_ms};
 
 const BTC: InstrumentId = InstrumentId(0);
@@ -549,4 +550,10 @@ fn the_key_never_appears_in_what_is_printed() {
     let rig = rig::ready();
     let printed = format!("{:?}", rig.venue);
     assert!(!printed.contains(SECRET) && !printed.contains("fakepass"));
+}
+
+#[test]
+fn on_paper_what_the_session_would_refuse_is_refused() {
+    let told = rates::agree(&mut rig::ready(), 100, new_order);
+    assert_eq!(told.first, 21, "{told:?}");
 }

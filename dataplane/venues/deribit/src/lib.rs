@@ -68,6 +68,7 @@ use dp_types::limit::{HTTP_BODY_MAX, WS_MSG_MAX};
 use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
+use dp_venue_api::limits::Rates;
 use dp_venue_api::{
     BatchNew, Capabilities, DecodeError, EntryError, EntryLink, Fault, LineCounts, LinkSpec,
     MarketData, ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue,
@@ -360,6 +361,10 @@ impl Venue for Deribit {
             .send_order(OrderOp::Cancel, now, out, |_, text| {
                 entry::write_cancel_all(known, text);
             })
+    }
+
+    fn rates(&self) -> Option<Box<dyn Rates>> {
+        Some(Box::new(self.session.limits.clone()))
     }
 
     fn read_counts(&self) -> ReadCounts {

@@ -17,8 +17,8 @@
 //! that is ours by either.
 //! Source: venue page, section 6, read 2026-11-20.
 
-use dp_types::UnixNanos;
-use dp_venue_api::limits::{Bucket, Budget, lacking, named_ns};
+use dp_types::{InstrumentId, UnixNanos};
+use dp_venue_api::limits::{Bucket, Budget, OrderAsk, Rates, lacking, named_ns};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Matching-engine requests at once, and kept of them for cancels.
@@ -139,6 +139,16 @@ impl Limits {
 
     fn is_stopped(&self, now: UnixNanos) -> bool {
         now < self.stopped_until
+    }
+}
+
+impl Rates for Limits {
+    fn take(&mut self, now: UnixNanos, _: InstrumentId, ask: OrderAsk<'_>) -> bool {
+        match ask {
+            OrderAsk::New(count) => (0..count).all(|_| self.order(now, OrderOp::Enter)),
+            OrderAsk::Amend(_) => self.order(now, OrderOp::Enter),
+            OrderAsk::Cancel(_) | OrderAsk::CancelAll(_) => self.order(now, OrderOp::Cancel),
+        }
     }
 }
 

@@ -137,7 +137,7 @@ pub(crate) struct Session {
     books: Vec<BookState>,
     levels: Levels,
     resting: Resting,
-    limits: Limits,
+    pub(crate) limits: Limits,
     message: Vec<u8>,
     is_rest_open: bool,
     md: WsLink,

@@ -12,6 +12,7 @@ use dp_venue_api::{DecodeError, EntryError, Event, Fault, LinkKind, RestRequest,
 use dp_venue_deribit::sync::DeribitSync;
 use dp_venue_deribit::{LINK_MD, LINK_ORDERS, LINK_REST};
 use rig::{Rig, fixture};
+use tests_venues::rates;
 use tests_venues::rig::{START_MS, Said, at_ms};
 
 const BTC: InstrumentId = InstrumentId(0);
@@ -702,4 +703,10 @@ fn two_nodes_with_one_key_never_share_a_nonce() {
     };
     let all: std::collections::BTreeSet<_> = (0..8).flat_map(nonces).collect();
     assert_eq!(all.len(), 16);
+}
+
+#[test]
+fn on_paper_what_the_session_would_refuse_is_refused() {
+    let told = rates::agree(&mut rig::ready(), 100, new_order);
+    assert_eq!(told.first, 13, "{told:?}");
 }

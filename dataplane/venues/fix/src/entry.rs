@@ -21,6 +21,7 @@ use dp_types::{
     OrderState, RejectReason, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::limits::Bucket;
+use dp_venue_api::limits::{OrderAsk, Rates};
 use dp_venue_api::{
     Capabilities, Control, DecodeError, EntryError, Event, Fault, FixConfig, FixSpec, LineCounts,
     LinkKind, LinkRole, LinkSpec, ReadCounts, Registry, RestRequest, RestResponse, Sink,
@@ -270,6 +271,27 @@ fn known(registry: &Registry, id: InstrumentId) -> Result<&Instrument, EntryErro
 
 /// A request whose fields do not fit a message.
 const TOO_LONG: EntryError = EntryError::Unsupported;
+
+/// The session's limit before the venue's. Over FIX each order is a message, whatever the venue's own interface would
+/// carry together.
+#[derive(Debug)]
+struct FixRates {
+    bucket: Bucket,
+    kept: u32,
+    inner: Box<dyn Rates>,
+}
+
+impl Rates for FixRates {
+    fn take(&mut self, now: UnixNanos, instrument: InstrumentId, ask: OrderAsk<'_>) -> bool {
+        let may = match ask {
+            OrderAsk::New(_) | OrderAsk::Amend(_) => self.bucket.take(now, 1, self.kept),
+            OrderAsk::Cancel(_) => self.bucket.take(now, 1, 0),
+            // By the venue's own interface.
+            OrderAsk::CancelAll(_) => true,
+        };
+        may && self.inner.take(now, instrument, ask)
+    }
+}
 
 impl<V: OverFix> Venue for FixEntry<V> {
     fn id(&self) -> VenueId {
@@ -575,6 +597,14 @@ impl<V: OverFix> Venue for FixEntry<V> {
         self.inner(now, out, |inner, out| {
             inner.cancel_all(registry, instrument, live, now, out)
         })
+    }
+
+    fn rates(&self) -> Option<Box<dyn Rates>> {
+        Some(Box::new(FixRates {
+            bucket: self.bucket,
+            kept: self.kept,
+            inner: self.inner.rates()?,
+        }))
     }
 
     fn read_counts(&self) -> ReadCounts {

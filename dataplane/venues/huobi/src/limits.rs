@@ -5,9 +5,12 @@
 //! requests a second are kept for cancels. Public requests are counted by address.
 //! Source: venue page, section 6, read 2026-11-20.
 
-use dp_types::UnixNanos;
+use crate::entry::{BATCH_MAX, NEW_MAX};
+use dp_types::{InstrumentId, UnixNanos};
 use dp_venue_api::Usage;
-use dp_venue_api::limits::{Budget, Refused, Share, Stops, Times, lacking, named_ns};
+use dp_venue_api::limits::{
+    Budget, OrderAsk, Rates, Refused, Share, Stops, Times, lacking, named_ns,
+};
 
 /// New orders, and cancels of one order.
 const ORDER_COUNT: u32 = 100;
@@ -151,6 +154,25 @@ impl Limits {
         }
         self.stops
             .hold(now.after(STOP_NS.max(named_ns(retry_after_s))))
+    }
+}
+
+impl Rates for Limits {
+    fn batch_max(&self) -> usize {
+        NEW_MAX
+    }
+
+    fn take(&mut self, now: UnixNanos, _: InstrumentId, ask: OrderAsk<'_>) -> bool {
+        match ask {
+            OrderAsk::New(1) => self.order(now, OrderOp::New),
+            OrderAsk::New(_) => self.order(now, OrderOp::BatchNew),
+            // The venue has none: each is refused before it is counted.
+            OrderAsk::Amend(_) => true,
+            OrderAsk::Cancel(_) => self.order(now, OrderOp::Cancel),
+            OrderAsk::CancelAll(live) => live
+                .chunks(BATCH_MAX)
+                .all(|_| self.order(now, OrderOp::BatchCancel)),
+        }
     }
 }
 

@@ -187,7 +187,7 @@ pub(crate) struct Session {
     symbols: Vec<InstrumentId>,
     books: Vec<BookState>,
     levels: Levels,
-    limits: Limits,
+    pub(crate) limits: Limits,
     message: Vec<u8>,
     number: u64,
     is_rest_open: bool,

@@ -13,6 +13,7 @@ use dp_venue_api::{DecodeError, EntryError, Event, Fault, LinkRole, RestRequest,
 use dp_venue_huobi::sync::HuobiSync;
 use dp_venue_huobi::{LINK_FEED, LINK_ORDERS, LINK_REST, LINK_TRADES, LINK_USER};
 use rig::{Rig, binary, fixture, gzip};
+use tests_venues::rates;
 use tests_venues::rig::{Said, at_ms};
 
 const BTC: InstrumentId = InstrumentId(0);
@@ -801,4 +802,10 @@ fn binary_and_text_frames_are_told_apart_by_the_socket_not_by_us() {
     let _ = binary(&mut rig, LINK_FEED, 2, b"junk");
     let since = rig.venue.read_counts() - before;
     assert_eq!((since.parsed, since.scanned), (2, 0));
+}
+
+#[test]
+fn on_paper_what_the_session_would_refuse_is_refused() {
+    let told = rates::agree(&mut rig::ready(), 100, new_order);
+    assert_eq!(told.first, 41, "{told:?}");
 }

@@ -54,6 +54,7 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, OrderKind, Text, Tif,
     UnixNanos, VenueId,
 };
+use dp_venue_api::limits::Rates;
 use dp_venue_api::{
     BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkSpec, OrderBatch, ReadCounts,
     Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
@@ -327,6 +328,10 @@ impl Venue for KrakenFutures {
             .ok_or(EntryError::UnknownInstrument)?;
         live.chunks(self.session.batch_max())
             .try_for_each(|batch| self.cancel(batch, now, out))
+    }
+
+    fn rates(&self) -> Option<Box<dyn Rates>> {
+        Some(Box::new(self.session.limits.clone()))
     }
 
     fn read_counts(&self) -> ReadCounts {

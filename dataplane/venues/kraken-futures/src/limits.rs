@@ -9,8 +9,8 @@
 //! Source: venue page, section 7, read 2026-11-20.
 
 use crate::entry::{BATCH_MAX, NEW_MAX};
-use dp_types::UnixNanos;
-use dp_venue_api::limits::{Budget, Refused, Stops, Times, lacking, named_ns};
+use dp_types::{InstrumentId, UnixNanos};
+use dp_venue_api::limits::{Budget, OrderAsk, Rates, Refused, Stops, Times, lacking, named_ns};
 
 /// Cost units of a key in a window.
 pub const POOL_UNITS: u32 = 500;
@@ -121,6 +121,31 @@ impl Limits {
         }
         self.stops
             .hold(now.after(STOP_NS.max(named_ns(retry_after_s))))
+    }
+}
+
+impl Rates for Limits {
+    fn batch_max(&self) -> usize {
+        self.news_max()
+    }
+
+    fn take(&mut self, now: UnixNanos, _: InstrumentId, ask: OrderAsk<'_>) -> bool {
+        match ask {
+            OrderAsk::New(1) => Self::take(self, now, Op::New),
+            OrderAsk::New(count) => Self::take(self, now, Op::BatchNew(count)),
+            OrderAsk::Amend(_) => Self::take(self, now, Op::Amend),
+            OrderAsk::Cancel(_) => Self::take(self, now, Op::Cancel),
+            OrderAsk::CancelAll(live) => {
+                let most = Self::batch_max(self);
+                live.chunks(most).all(|batch| {
+                    let op = match batch {
+                        [_] => Op::Cancel,
+                        batch => Op::BatchCancel(batch.len() as u32),
+                    };
+                    Self::take(self, now, op)
+                })
+            }
+        }
     }
 }
 

@@ -71,7 +71,7 @@ pub(crate) struct Session {
     symbols: Vec<InstrumentId>,
     levels: Levels,
     orders: Orders,
-    limits: Limits,
+    pub(crate) limits: Limits,
     requests: Requests,
     message: Vec<u8>,
     is_rest_open: bool,

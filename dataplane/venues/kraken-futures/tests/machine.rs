@@ -12,6 +12,7 @@ use dp_venue_api::{DecodeError, EntryError, Event, Fault, RestRequest, Sink, Ven
 use dp_venue_kraken_futures::sync::KrakenFuturesSync;
 use dp_venue_kraken_futures::{LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
 use rig::{Rig, fixture};
+use tests_venues::rates;
 use tests_venues::rig::{Said, at_ms};
 
 const BTC: InstrumentId = InstrumentId(0);
@@ -588,4 +589,10 @@ fn a_message_rate_refusal_stops_new_orders() {
         .venue
         .new_order(&rig.registry, &order, at_ms(10_100), &mut out);
     assert_eq!(sent, Ok(()));
+}
+
+#[test]
+fn on_paper_what_the_session_would_refuse_is_refused() {
+    let told = rates::agree(&mut rig::ready(), 100, new_order);
+    assert_eq!(told.first, 33, "{told:?}");
 }

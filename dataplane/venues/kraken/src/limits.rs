@@ -17,7 +17,7 @@
 
 use crate::entry::NEW_MAX;
 use dp_types::{InstrumentId, UnixNanos};
-use dp_venue_api::limits::{Bucket, Budget, lacking, named_ns};
+use dp_venue_api::limits::{Bucket, Budget, OrderAsk, Rates, lacking, named_ns};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Where an instrument's counter ends: tier Starter. (Intermediate 125, Pro 180.)
@@ -170,6 +170,24 @@ impl Limits {
         let until = self.rest.empty(now, self.rest.burst().div_ceil(2));
         self.rest_stopped_until = until.max(now.after(named_ns(retry_after_s).max(lockout_ns)));
         self.rest_stopped_until
+    }
+}
+
+impl Rates for Limits {
+    fn batch_max(&self) -> usize {
+        self.news_max()
+    }
+
+    fn take(&mut self, now: UnixNanos, id: InstrumentId, ask: OrderAsk<'_>) -> bool {
+        match ask {
+            OrderAsk::New(1) => self.order(now, id, OrderOp::New),
+            OrderAsk::New(count) => self.order(now, id, OrderOp::BatchNew(count)),
+            OrderAsk::Amend(age_ns) => self.order(now, id, OrderOp::Amend(age_ns)),
+            OrderAsk::Cancel(age_ns) => self.order(now, id, OrderOp::Cancel(cancel_cost(age_ns))),
+            OrderAsk::CancelAll(ages_ns) => ages_ns
+                .iter()
+                .all(|age_ns| self.order(now, id, OrderOp::Cancel(cancel_cost(*age_ns)))),
+        }
     }
 }
 

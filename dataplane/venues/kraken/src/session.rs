@@ -158,7 +158,7 @@ pub(crate) struct Session {
     books: Vec<BookState>,
     levels: Levels,
     orders: Orders,
-    limits: Limits,
+    pub(crate) limits: Limits,
     message: Vec<u8>,
     number: u64,
     is_rest_open: bool,

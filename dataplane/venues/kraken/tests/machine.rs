@@ -12,6 +12,7 @@ use dp_venue_api::{EntryError, Event, RestRequest, Sink, Venue};
 use dp_venue_kraken::sync::KrakenSync;
 use dp_venue_kraken::{LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
 use rig::{BTC, Rig, ack, cancel, events, fixture, new_order};
+use tests_venues::rates;
 use tests_venues::rig::{START_MS, Said, at_ms};
 
 fn json(text: &str) -> serde_json::Value {
@@ -656,4 +657,10 @@ fn a_query_by_our_id_looks_among_open_orders_and_then_among_those_that_ended() {
         said.events,
         ["Order 1 REJECTED UnknownOrder px - qty - cum -"]
     );
+}
+
+#[test]
+fn on_paper_what_the_session_would_refuse_is_refused() {
+    let told = rates::agree(&mut rig::ready(), 100, new_order);
+    assert_eq!(told.first, 17, "{told:?}");
 }

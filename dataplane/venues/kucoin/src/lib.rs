@@ -54,6 +54,7 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, OrderKind, Text,
     UnixNanos, VenueId,
 };
+use dp_venue_api::limits::Rates;
 use dp_venue_api::{
     BatchNew, Capabilities, DecodeError, EntryError, EntryLink, Fault, LinkRole, LinkSpec,
     ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
@@ -214,6 +215,10 @@ impl Venue for Kucoin {
         out: &mut impl Sink,
     ) -> Result<(), Fault> {
         self.on_text(registry, link, now, bytes, out)
+    }
+
+    fn rates(&self) -> Option<Box<dyn Rates>> {
+        Some(Box::new(self.session.limits.clone()))
     }
 
     fn read_counts(&self) -> ReadCounts {

@@ -12,8 +12,8 @@
 //! venue's window begins anew.
 //! Source: venue page, section 6, read 2026-11-20.
 
-use dp_types::UnixNanos;
-use dp_venue_api::limits::{Budget, Parts, Share, Stops, lacking};
+use dp_types::{InstrumentId, UnixNanos};
+use dp_venue_api::limits::{Budget, OrderAsk, Parts, Rates, Share, Stops, lacking};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// The window of all pools.
@@ -57,6 +57,10 @@ pub struct Usage {
     /// Until it begins anew, milliseconds.
     pub reset_ms: u64,
 }
+
+/// What a cancel of all orders of a symbol costs, and of one.
+pub(crate) const CANCEL_ALL_COST: Cost = Cost::Cancel(2);
+pub(crate) const CANCEL_COST: Cost = Cost::Cancel(1);
 
 /// A pool, and what a request costs there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +166,18 @@ impl Limits {
             self.stops.hold_cancels(until);
         }
         self.stops.hold(now.after(named_ns.unwrap_or(STOP_NS)))
+    }
+}
+
+impl Rates for Limits {
+    fn take(&mut self, now: UnixNanos, _: InstrumentId, ask: OrderAsk<'_>) -> bool {
+        match ask {
+            OrderAsk::New(count) => (0..count).all(|_| Self::take(self, now, Cost::Spot(1))),
+            // The venue has none: each is refused before it is counted.
+            OrderAsk::Amend(_) => true,
+            OrderAsk::Cancel(_) => Self::take(self, now, CANCEL_COST),
+            OrderAsk::CancelAll(_) => Self::take(self, now, CANCEL_ALL_COST),
+        }
     }
 }
 

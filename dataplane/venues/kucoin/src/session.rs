@@ -137,7 +137,7 @@ pub(crate) struct Session {
     books: Vec<BookState>,
     levels: Levels,
     account: account::Book,
-    limits: Limits,
+    pub(crate) limits: Limits,
     message: Vec<u8>,
     /// Number of the next subscription.
     number: u64,

@@ -12,6 +12,7 @@ use dp_venue_api::{EntryError, Event, RestRequest, Sink, Venue};
 use dp_venue_kucoin::sync::KucoinSync;
 use dp_venue_kucoin::{LINK_CANCELS, LINK_MD, LINK_ORDERS, LINK_REST, LINK_USER};
 use rig::{Rig, asked, close, fixture, open_user};
+use tests_venues::rates;
 use tests_venues::rig::{START_MS, Said, at_ms};
 
 const BTC: InstrumentId = InstrumentId(0);
@@ -559,4 +560,10 @@ fn two_book_feeds_of_one_symbol_are_not_mixed() {
         said.events,
         ["Ignored a second book feed of this instrument"]
     );
+}
+
+#[test]
+fn on_paper_what_the_session_would_refuse_is_refused() {
+    let told = rates::agree(&mut rig::ready(), 100, new_order);
+    assert_eq!(told.first, 3_185, "{told:?}");
 }

@@ -45,6 +45,7 @@ use dp_types::limit::HTTP_BODY_MAX;
 use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
+use dp_venue_api::limits::Rates;
 use dp_venue_api::{
     BatchNew, Capabilities, EntryError, EntryLink, Event, Fault, LinkSpec, ReadCounts, Registry,
     RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
@@ -183,6 +184,10 @@ impl Venue for Okx {
         }
         self.counts.parsed += 1;
         self.parse_text(registry, link, now, text, out)
+    }
+
+    fn rates(&self) -> Option<Box<dyn Rates>> {
+        Some(Box::new(self.session.limits.clone()))
     }
 
     fn read_counts(&self) -> ReadCounts {

@@ -8,7 +8,9 @@
 
 use crate::entry::BATCH_MAX;
 use dp_types::{InstrumentId, UnixNanos};
-use dp_venue_api::limits::{Budget, Refused, Share, Stops, Times, lacking, named_ns};
+use dp_venue_api::limits::{
+    Budget, OrderAsk, Rates, Refused, Share, Stops, Times, lacking, named_ns,
+};
 
 /// Order requests of one kind on one instrument.
 const ORDER_COUNT: u32 = 60;
@@ -194,6 +196,24 @@ impl Limits {
         }
         self.stops
             .hold(now.after(STOP_NS.max(named_ns(retry_after_s))))
+    }
+}
+
+impl Rates for Limits {
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
+    }
+
+    fn take(&mut self, now: UnixNanos, id: InstrumentId, ask: OrderAsk<'_>) -> bool {
+        match ask {
+            OrderAsk::New(1) => self.order(now, id, OrderOp::New, 1),
+            OrderAsk::New(count) => self.order(now, id, OrderOp::BatchNew, count),
+            OrderAsk::Amend(_) => self.order(now, id, OrderOp::Amend, 1),
+            OrderAsk::Cancel(_) => self.order(now, id, OrderOp::Cancel, 1),
+            OrderAsk::CancelAll(live) => live
+                .chunks(BATCH_MAX)
+                .all(|batch| self.order(now, id, OrderOp::BatchCancel, batch.len() as u32)),
+        }
     }
 }
 

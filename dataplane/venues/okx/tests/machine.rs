@@ -13,6 +13,7 @@ use dp_venue_api::{EntryError, Event, Fault, RestRequest, RestTag, Sink, Venue};
 use dp_venue_okx::sync::OkxSync;
 use dp_venue_okx::{LINK_PRIVATE, LINK_PUBLIC, LINK_REST};
 use rig::{Rig, fixture};
+use tests_venues::rates;
 use tests_venues::rig::{START_MS, Said, at_ms};
 
 const BTC: InstrumentId = InstrumentId(0);
@@ -623,4 +624,10 @@ fn two_book_channels_of_one_symbol_are_not_mixed() {
         said.events,
         ["Ignored a second book channel of this instrument"]
     );
+}
+
+#[test]
+fn on_paper_what_the_session_would_refuse_is_refused() {
+    let told = rates::agree(&mut rig::ready(), 100, new_order);
+    assert_eq!(told.first, 96, "{told:?}");
 }

@@ -6,19 +6,16 @@ use super::{
     ANSWER_WAIT_NS, DEAD_MAN_REARM_NS, DEAD_MAN_SYMBOLS, DEAD_MAN_TIMEOUT_S, DEAD_MAN_WAIT_NS, Run,
     Session, Step,
 };
-use crate::limits::Cost;
+use crate::limits::{CANCEL_ALL_COST, CANCEL_COST, Cost};
 use crate::rest::{Ask, FILL_PAGES_MAX, PAGE_LEN, Part, Question, RUN_MASK};
 use crate::symbols::push_client_id;
 use crate::{LINK_CANCELS, LINK_ORDERS, LINK_REST, entry};
 use dp_types::{CancelOrder, ClientOrderId, InstrumentId, Now, OrderId};
 use dp_venue_api::{Control, DecodeError, EntryError, Event, Fault, Registry, RestMethod, Sink};
 
-/// What the venue counts for a list of orders or fills, an order, the dead man's switch, and a cancel of all orders
-/// of a symbol; a cancel of one is 1.
+/// What the venue counts for a list of orders or fills, an order, and the dead man's switch.
 const LIST_COST: Cost = Cost::Spot(2);
 const DEAD_MAN_COST: Cost = Cost::Cancel(2);
-const CANCEL_ALL_COST: Cost = Cost::Cancel(2);
-const CANCEL_COST: Cost = Cost::Cancel(1);
 /// Not on the page [U].
 const BALANCE_COST: Cost = Cost::Management(5);
 
