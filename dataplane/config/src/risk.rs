@@ -17,7 +17,8 @@
 //! position_tolerance = { "BTC-PERPETUAL" = "10" }  # venue's position against ours: beyond it the venue is halted
 //! balance_tolerance = { USDT = "5" }      # venue's balance of an asset against ours, spot: the same
 //! ```
-//! Amounts and quantities are decimal texts. Limits of money hold for each lane with an engine by itself.
+//! Amounts and quantities are decimal texts. The day's loss and the exposure are the node's: each lane adds what the others
+//! showed a tenth of a second ago. The drawdown and the exposure in one asset are those of each lane with an engine.
 
 use dp_types::limit::CURRENCY_LIMITS_MAX;
 use dp_types::{Decimal, Notional};

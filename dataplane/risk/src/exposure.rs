@@ -92,6 +92,8 @@ pub struct Exposures {
     gross: i128,
     /// 0 = not limited.
     gross_max: i128,
+    /// What others of the same limit hold.
+    elsewhere: i128,
     /// Of one order; 0 = not limited.
     order_max: i128,
     /// Some amount of money is limited: what cannot be counted must not grow.
@@ -108,6 +110,7 @@ impl Exposures {
             currencies: vec![Currency::default(); ASSETS_MAX].into_boxed_slice(),
             gross: 0,
             gross_max: 0,
+            elsewhere: 0,
             order_max: 0,
             is_counted: false,
             blind: None,
@@ -117,6 +120,11 @@ impl Exposures {
     /// The largest gross exposure, reporting currency; 0 = not limited.
     pub const fn set_gross_max(&mut self, max: Notional) {
         self.gross_max = fine(max);
+    }
+
+    /// Gross exposure of the others that the limit is shared with: by it there is less room here.
+    pub const fn set_elsewhere(&mut self, gross: Notional) {
+        self.elsewhere = fine(gross);
     }
 
     /// The largest worth of one order, reporting currency; 0 = not limited.
@@ -256,9 +264,10 @@ impl Exposures {
         if let Some(asset) = self.blind {
             return Err(Refusal::NoRate { asset: asset.0 });
         }
-        if self.gross_max > 0 && gross > self.gross_max {
+        let all = gross.saturating_add(self.elsewhere);
+        if self.gross_max > 0 && all > self.gross_max {
             return Err(Refusal::Exposure {
-                exposure: hundredths(gross),
+                exposure: hundredths(all),
                 limit: hundredths(self.gross_max),
             });
         }

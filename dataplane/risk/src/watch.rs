@@ -217,10 +217,11 @@ impl LossWatch {
         self.equity
     }
 
-    /// Equity is `now_is`. Says what trips, each time it would.
+    /// Equity is `now_is`, and `elsewhere` was lost since midnight by others of the same limit. Says what trips, each time it
+    /// would.
     pub fn on_equity(
         &mut self,
-        now_is: Notional,
+        (now_is, elsewhere): (Notional, Notional),
         limits: &WatchLimits,
         now: UnixNanos,
     ) -> Option<Trip> {
@@ -238,7 +239,8 @@ impl LossWatch {
         }
         equity.now = now_is;
         equity.highest = equity.highest.max(now_is);
-        let (loss, limit) = (equity.day_loss(), limits.day_loss_max);
+        let loss = Notional(equity.day_loss().0.saturating_add(elsewhere.0));
+        let limit = limits.day_loss_max;
         if limit.0 > 0 && loss >= limit {
             return Some(Trip::DayLoss { loss, limit });
         }
@@ -388,7 +390,8 @@ mod tests {
     fn the_loss_of_the_day_begins_anew_at_midnight_and_the_drawdown_does_not() {
         let mut watch = LossWatch::default();
         let mut look = |units: i128, at: u64| {
-            let trip = watch.on_equity(Notional(units * ONE), &LIMITS, UnixNanos(at));
+            let trip =
+                watch.on_equity((Notional(units * ONE), Notional(0)), &LIMITS, UnixNanos(at));
             trip.map(|trip| trip.to_string())
         };
         assert_eq!(look(500, DAY_NS), None);
@@ -404,7 +407,11 @@ mod tests {
         let text = "equity fell by 1500 from its highest, 1500 is allowed";
         assert_eq!(look(-600, 2 * DAY_NS + S).as_deref(), Some(text));
         watch.reset_drawdown();
-        let trip = watch.on_equity(Notional(-600 * ONE), &LIMITS, UnixNanos(2 * DAY_NS + S));
+        let trip = watch.on_equity(
+            (Notional(-600 * ONE), Notional(0)),
+            &LIMITS,
+            UnixNanos(2 * DAY_NS + S),
+        );
         assert_eq!(trip, None);
     }
 
@@ -412,11 +419,11 @@ mod tests {
     fn a_restart_forgets_no_loss() {
         let mut watch = LossWatch::default();
         let day = UnixNanos(5 * DAY_NS);
-        watch.on_equity(Notional(0), &LIMITS, day);
-        watch.on_equity(Notional(-900 * ONE), &LIMITS, day);
+        watch.on_equity((Notional(0), Notional(0)), &LIMITS, day);
+        watch.on_equity((Notional(-900 * ONE), Notional(0)), &LIMITS, day);
         let mut again = LossWatch::default();
         again.restore(watch.equity().unwrap());
-        let trip = again.on_equity(Notional(-1_000 * ONE), &LIMITS, day);
+        let trip = again.on_equity((Notional(-1_000 * ONE), Notional(0)), &LIMITS, day);
         assert!(matches!(trip, Some(Trip::DayLoss { .. })), "{trip:?}");
     }
 
@@ -496,7 +503,11 @@ mod tests {
         for at in 0..100u64 {
             let now = UnixNanos(at * S);
             assert_eq!(
-                loss.on_equity(Notional(-(at as i128) * 1_000_000 * ONE), &none, now),
+                loss.on_equity(
+                    (Notional(-(at as i128) * 1_000_000 * ONE), Notional(0)),
+                    &none,
+                    now
+                ),
                 None
             );
             assert_eq!(rejects.on_answer(true, &none), None);
@@ -556,7 +567,7 @@ mod tests {
             let (mut loss, mut moves) = (LossWatch::default(), MoveWatch::default());
             for (equity, mid, now, window) in looks {
                 let limits = WatchLimits { move_ns: window, ..LIMITS };
-                loss.on_equity(Notional(equity), &limits, UnixNanos(now));
+                loss.on_equity((Notional(equity), Notional(0)), &limits, UnixNanos(now));
                 moves.on_mid(Price(mid), &limits, UnixNanos(now));
                 used_ppm(equity, i128::from(mid));
             }

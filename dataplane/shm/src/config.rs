@@ -58,11 +58,11 @@ pub struct NodeLimits {
     pub move_bps_max: u32,
     /// Within how long, milliseconds.
     pub move_ms: u32,
-    /// Largest loss since midnight UTC, reporting currency, per lane.
+    /// Largest loss since midnight UTC, reporting currency, of all lanes.
     pub day_loss_max: Notional,
-    /// Largest fall of equity from its highest.
+    /// Largest fall of equity from its highest, per lane.
     pub drawdown_max: Notional,
-    /// Largest gross exposure, working orders included.
+    /// Largest gross exposure of all lanes, working orders included.
     pub exposure_max: Notional,
     /// Largest worth of one order.
     pub order_value_max: Notional,

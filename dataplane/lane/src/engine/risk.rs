@@ -11,7 +11,7 @@
 //! book costs a look at its own mid and no more.
 
 use super::{Action, Engine};
-use crate::inputs::{Input, Setting};
+use crate::inputs::{Elsewhere, Input, Setting};
 use crate::wall::{funding_entry, position_entry, position_state};
 use dp_journal::Entry;
 use dp_journal::entry::{self, Risk};
@@ -20,12 +20,14 @@ use dp_risk::{LossWatch, MoveWatch, Rates, Trip, WatchLimits, million_of};
 use dp_shm::{Counter, HALTS_SHOWN, HaltNote, RiskState};
 use dp_types::limit::ASSETS_MAX;
 use dp_types::{
-    AssetId, CancelOrder, Instrument, InstrumentId, Notional, Now, Price, Qty, Side, StrategyId,
-    Text, UnixNanos, VenueId,
+    AssetId, CancelOrder, Instrument, InstrumentId, LaneId, Notional, Now, Price, Qty, Side,
+    StrategyId, Text, UnixNanos, VenueId,
 };
 
 /// How often equity is journaled when it has changed.
 const EQUITY_NS: u64 = 10_000_000_000;
+/// A lane that has not shown where it stands for so long is none of this run.
+const SHOWN_NS: u64 = 60_000_000_000;
 /// A P&L of one instrument beyond this cannot be added up with those of 1,023 others.
 const PNL_MAX: i128 = i128::MAX / 4_096;
 
@@ -72,6 +74,7 @@ pub(super) struct Watches {
     missing: usize,
     /// Paid in and not counted: its worth was not known.
     lacking: Option<AssetId>,
+    elsewhere: Elsewhere,
     halts: Vec<Halt>,
     /// As last journaled, and when it may be again.
     journaled: Option<dp_risk::Equity>,
@@ -93,6 +96,7 @@ impl Watches {
             uncounted: 0,
             missing: 0,
             lacking: None,
+            elsewhere: Elsewhere::default(),
             halts: Vec::with_capacity(instruments + dp_shm::layout::VENUES_MAX),
             journaled: None,
             journal_due: UnixNanos(0),
@@ -390,6 +394,34 @@ impl Engine<'_> {
         self.show_risk(now);
     }
 
+    /// Reads what the node's other lanes have lost today and what they hold: the day's loss and gross exposure are the node's.
+    pub(super) fn look_elsewhere(&mut self, now: Now) {
+        if self.wall.tap.is_replay() {
+            return;
+        }
+        let (own, region) = (self.wall.lane(), self.wall.region);
+        let mut sum = Elsewhere::default();
+        let others = (0..region.shape().lanes as u8).map(LaneId);
+        for line in others.filter(|lane| *lane != own) {
+            let shown = region.risk(line).and_then(dp_shm::RiskLine::read);
+            let is_live = |it: &RiskState| now.unix.since(it.updated) < SHOWN_NS;
+            if let Some(it) = shown.filter(is_live) {
+                let loss = it.at_midnight.0.saturating_sub(it.equity.0);
+                sum.loss.0 = sum.loss.0.saturating_add(loss);
+                sum.gross.0 = sum.gross.0.saturating_add(it.gross.0);
+            }
+        }
+        if sum != self.watches.elsewhere {
+            self.wall.tap.tell(|| Input::Elsewhere(sum));
+            self.take_elsewhere(sum);
+        }
+    }
+
+    pub(crate) const fn take_elsewhere(&mut self, sum: Elsewhere) {
+        self.watches.elsewhere = sum;
+        self.gate.exposures_mut().set_elsewhere(sum.gross);
+    }
+
     /// A person armed the kill switch: the drawdown counts anew. The day's loss is the day's: beyond its limit it trips
     /// again, until that is raised or the day is over.
     pub(super) fn watch_armed(&mut self) {
@@ -540,7 +572,8 @@ impl Engine<'_> {
         } else {
             &mut watches.loss
         };
-        let trip = watch.on_equity(equity, &watches.limits, now.unix);
+        let elsewhere = watches.elsewhere.loss;
+        let trip = watch.on_equity((equity, elsewhere), &watches.limits, now.unix);
         let Some(trip) = trip.filter(|_| !self.gate.is_killed()) else {
             return;
         };

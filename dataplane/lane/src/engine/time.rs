@@ -153,6 +153,9 @@ impl Engine<'_> {
         if !is_due && self.feeds.is_none() {
             return;
         }
+        if is_due {
+            self.look_elsewhere(now);
+        }
         self.wall.tap.on_tick(now);
         if self.feeds.is_some() {
             self.mind_feeds(now);

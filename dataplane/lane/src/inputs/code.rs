@@ -1,7 +1,7 @@
 //! How inputs are written as bytes: numbers as LEB128 (signed ones zigzag), fields in the order they are named, a tag
 //! before each choice. Reading takes nothing on trust: what does not fit is `None`, never a panic, never a loop.
 
-use super::{Setting, Words};
+use super::{Elsewhere, Setting, Words};
 use crate::desk::{Fact, Outcome};
 use dp_book::FeedPlan;
 use dp_journal::RecoveredOrder;
@@ -335,6 +335,7 @@ fields! {
     }
     KillState { is_killed, changes }
     Words { lease_until, kill, who, why }
+    Elsewhere { loss, gross }
     InstrumentLimits { order_qty_max, position_max }
     CurrencyLimit { asset, max }
     NodeLimits {

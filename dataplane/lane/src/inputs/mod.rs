@@ -78,6 +78,8 @@ pub(crate) enum Input<'a> {
     CancelPassed(ClientOrderId, Now),
     /// An amend went to another lane.
     AmendPassed(ClientOrderId, Now),
+    /// What the node's other lanes had lost and held when this one looked.
+    Elsewhere(Elsewhere),
     /// Timers.
     Tick(Now),
     /// People, at the turn's time.
@@ -223,6 +225,15 @@ pub(crate) struct Words {
     pub(crate) kill: KillState,
     pub(crate) who: Text<31>,
     pub(crate) why: Text<55>,
+}
+
+/// The other lanes of the node, added up; reporting currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Elsewhere {
+    /// Lost since midnight UTC; negative: won.
+    pub(crate) loss: Notional,
+    /// Gross exposure.
+    pub(crate) gross: Notional,
 }
 
 /// Books' levels and orders while they are read.
@@ -393,6 +404,10 @@ impl Input<'_> {
                 node.put(out);
                 put_list(limits, out);
             }
+            Self::Elsewhere(it) => {
+                out.push(27);
+                it.put(out);
+            }
             Self::Set(setting) => {
                 out.push(25);
                 setting.put(out);
@@ -539,6 +554,7 @@ impl Input<'_> {
             }
             25 => Input::Set(Code::get(from)?),
             26 => Input::Within(Code::get(from)?),
+            27 => Input::Elsewhere(Code::get(from)?),
             _ => return None,
         })
     }

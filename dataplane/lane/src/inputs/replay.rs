@@ -302,6 +302,7 @@ impl Player<'_, '_> {
                 engine.see(seen);
                 engine.stop();
             }
+            Input::Elsewhere(it) => engine.take_elsewhere(it),
             Input::Took => return Ok(engine.next_action().is_some()),
             Input::Drained => return Ok(engine.next_action().is_none()),
             Input::Check(sum) => {

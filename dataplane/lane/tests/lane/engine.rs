@@ -54,8 +54,12 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new() -> Self {
+        Self::of_lanes(1)
+    }
+
+    pub(crate) fn of_lanes(lanes: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let shape = Shape::new(1, 4, 256, 256);
+        let shape = Shape::new(lanes, 4, 256, 256);
         let (region, _) = Region::open_or_create(&dir.path().join("shm"), &shape).unwrap();
         Self { region, _dir: dir }
     }

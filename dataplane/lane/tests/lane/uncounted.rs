@@ -1,7 +1,7 @@
 //! What must be counted and is not yet: what an earlier run left of instruments whose rules are not known, worths that
 //! nobody tells, losses over midnight.
 
-use crate::engine::{ID, Memory, SECOND, VENUE, fill, report, whole};
+use crate::engine::{Desk, ID, Memory, SECOND, VENUE, fill, report, whole};
 use crate::risk::{ONE, QUOTE, fill_one, losing, standing};
 use dp_risk::{Refusal, WatchLimits};
 use dp_shm::{Counter, Region, RiskState};
@@ -191,7 +191,11 @@ fn what_was_lost_before_midnight_is_not_of_today_over_a_restart() {
         day_loss_max: Notional(10 * ONE),
         ..WatchLimits::default()
     };
-    let trip = watch.on_equity(Notional(39 * ONE), &limits, UnixNanos(day + 60 * SECOND));
+    let trip = watch.on_equity(
+        (Notional(39 * ONE), Notional(0)),
+        &limits,
+        UnixNanos(day + 60 * SECOND),
+    );
     assert_eq!(trip, None, "{told:?}");
 }
 
@@ -225,4 +229,39 @@ fn a_fee_of_unknown_worth_ends_new_risk_until_it_is_known() {
     desk.book(0);
     assert_eq!(desk.news().len(), 2, "its worth is known");
     assert!(standing(&memory.region).is_counted);
+}
+
+/// Where the node's other lane stands.
+fn other_lane(region: &Region, desk: &Desk<'_>, (lost, gross): (i128, i128)) {
+    region.risk(LaneId(1)).unwrap().write(&RiskState {
+        at_midnight: Notional(100 * ONE),
+        equity: Notional((100 - lost) * ONE),
+        gross: Notional(gross * ONE),
+        updated: desk.at().unix,
+        ..RiskState::default()
+    });
+}
+
+/// Three lost here of five, and three, or won two, at the other lane.
+#[test]
+fn the_day_s_loss_and_the_exposure_are_the_node_s() {
+    for (elsewhere, is_killed) in [(3, true), (-2, false)] {
+        let memory = Memory::of_lanes(2);
+        let mut desk = losing(&memory.region, 1, 5);
+        fill_one(&mut desk);
+        other_lane(&memory.region, &desk, (elsewhere, 0));
+        desk.book_at(0, (96, 98));
+        desk.pass(SECOND / 5);
+        assert_eq!(memory.region.kill().is_killed(), is_killed, "{elsewhere}");
+    }
+    for (gross, passes) in [(0, true), (150, false)] {
+        let memory = Memory::of_lanes(2);
+        let mut desk = losing(&memory.region, 1, 1_000);
+        desk.engine.set_exposure_max(Notional(200 * ONE));
+        other_lane(&memory.region, &desk, (0, gross));
+        desk.pass(SECOND / 5);
+        desk.settle(&[]);
+        desk.book(0);
+        assert_eq!(desk.news().len(), usize::from(passes), "{gross}");
+    }
 }
