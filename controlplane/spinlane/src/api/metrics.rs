@@ -4,7 +4,7 @@
 //! scraper expects of them. Source: Prometheus' "Exposition formats", read 2026-11-22.
 
 use super::routes::Counts;
-use crate::view::risk::violations;
+use crate::view::risk::Risk;
 use crate::view::status::Status;
 use dp_shm::Region;
 use std::fmt::{Display, Write};
@@ -18,9 +18,16 @@ pub(super) fn text(region: &Region, counts: &Counts) -> String {
         "counter",
         "Orders and amends the risk gate refused, and watches that tripped, by rule.",
     );
-    for violation in violations(region) {
+    let risk = Risk::read(region);
+    for violation in &risk.violations {
         let rule = format!("{{rule=\"{}\"}}", violation.rule);
         page.line("risk_violations_total", &rule, violation.count);
+    }
+    let used = "spinlane_limit_used_ratio";
+    page.head(used, "gauge", "How much of a limit is used; 1 = all of it.");
+    for (labels, ppm) in risk.utilisation() {
+        let ratio = format!("{}.{:06}", ppm / 1_000_000, ppm % 1_000_000);
+        page.line(used, &labels, ratio);
     }
     let status = Status::read(region);
     for (name, help, value) in [

@@ -21,6 +21,10 @@ pub struct Risk {
     pub halts: Vec<Halt>,
     /// Of every rule, in the order of their numbers.
     pub violations: Vec<Violation>,
+    /// Lost since midnight UTC over all lanes, beside what the node may lose; negative: won.
+    pub day_loss: Used,
+    /// Everything held and working over all lanes, beside what that may be.
+    pub exposure: Used,
     /// By lane with an engine.
     pub lanes: Vec<Lane>,
     /// By instrument with a limit or a position.
@@ -144,12 +148,45 @@ impl Risk {
             kill: status::kill(region),
             halts: halts.collect(),
             violations: violations(region),
+            day_loss: sum(&states, |it| (day_loss(it), it.day_loss_max)),
+            exposure: sum(&states, |it| (it.gross, it.gross_max)),
             lanes: states
                 .iter()
                 .map(|(lane, state)| Lane::of(region, *lane, state))
                 .collect(),
             positions: limited(region),
         }
+    }
+
+    /// Every limit that has a number beside it: Prometheus' labels, and how much of it is used, millionths.
+    pub fn utilisation(&self) -> Vec<(String, u64)> {
+        let mut all = Vec::new();
+        let mut add = |labels: String, used: &Used| {
+            all.extend(used.used_ppm.map(|ppm| (format!("{{{labels}}}"), ppm)));
+        };
+        add("limit=\"day_loss\"".into(), &self.day_loss);
+        add("limit=\"exposure\"".into(), &self.exposure);
+        for it in &self.lanes {
+            let lane = it.lane;
+            add(format!("limit=\"drawdown\",lane=\"{lane}\""), &it.drawdown);
+            let currency = "currency_exposure";
+            add(
+                format!("limit=\"{currency}\",lane=\"{lane}\""),
+                &it.currency_exposure,
+            );
+            add(
+                format!("limit=\"orders_per_s\",lane=\"{lane}\""),
+                &it.orders_per_s,
+            );
+        }
+        for it in &self.positions {
+            let (venue, symbol) = (&it.venue, &it.symbol);
+            add(
+                format!("limit=\"position\",venue=\"{venue}\",symbol=\"{symbol}\""),
+                &it.used,
+            );
+        }
+        all
     }
 
     /// For people.
@@ -181,6 +218,11 @@ impl Risk {
             out.push_str(&format!("\nviolations: {}", violated.join(", ")));
         }
         let mut table = Table::new(&["what", ">is", ">limit", ">used"]);
+        if self.lanes.len() > 1 {
+            self.day_loss
+                .row("all lanes: lost today".into(), &mut table);
+            self.exposure.row("all lanes: exposure".into(), &mut table);
+        }
         for lane in &self.lanes {
             lane.rows(&mut table);
         }
@@ -210,15 +252,32 @@ impl Used {
     }
 }
 
+const fn minus(a: Notional, b: Notional) -> Notional {
+    Notional(a.0.saturating_sub(b.0))
+}
+
+const fn day_loss(state: &RiskState) -> Notional {
+    minus(state.at_midnight, state.equity)
+}
+
+/// Something of every lane, beside what all of it together may be.
+fn sum(states: &[(LaneId, RiskState)], of: impl Fn(&RiskState) -> (Notional, Notional)) -> Used {
+    let (mut sum, mut limit) = (Notional(0), Notional(0));
+    for (value, max) in states.iter().map(|(_, state)| of(state)) {
+        sum.0 = sum.0.saturating_add(value.0);
+        limit = limit.max(max);
+    }
+    amount(sum, limit)
+}
+
 impl Lane {
     fn of(region: &Region, lane: LaneId, state: &RiskState) -> Self {
-        let minus = |a: Notional, b: Notional| Notional(a.0.saturating_sub(b.0));
         Self {
             lane: lane.0,
             currency: asset(region, state.currency),
             is_counted: state.is_counted,
             equity: state.equity.to_string(),
-            day_loss: amount(minus(state.at_midnight, state.equity), state.day_loss_max),
+            day_loss: amount(day_loss(state), state.day_loss_max),
             drawdown: amount(minus(state.highest, state.equity), state.drawdown_max),
             exposure: amount(state.gross, state.gross_max),
             top_currency: asset(region, state.top),

@@ -2,7 +2,7 @@
 
 use crate::node::Node;
 use dp_shm::Counter;
-use dp_types::LaneId;
+use dp_types::{LaneId, Notional};
 use serde_json::{Value, json};
 use spinlane::api::Api;
 use spinlane::view::doctor::Doctor;
@@ -341,6 +341,14 @@ fn violations_are_counted_by_rule() {
         lane.violations.count(rule);
     }
     node.venue(1);
+    let line = node.region.risk(LaneId(0)).unwrap();
+    line.write(&dp_shm::RiskState {
+        at_midnight: Notional(5_000_000_000_000),
+        day_loss_max: Notional(20_000_000_000_000),
+        orders_used: 3,
+        orders_max: 8,
+        ..dp_shm::RiskState::default()
+    });
     let api = start(&node, node.dir.path().join("shm"));
     let site = Site { node, api };
     let risk = site.get("/v1/risk").json();
@@ -372,6 +380,9 @@ fn violations_are_counted_by_rule() {
         "spinlane_kill_switch 0",
         "spinlane_open_orders 1",
         "spinlane_fills_total 1",
+        "# TYPE spinlane_limit_used_ratio gauge",
+        "spinlane_limit_used_ratio{limit=\"day_loss\"} 0.250000",
+        "spinlane_limit_used_ratio{limit=\"orders_per_s\",lane=\"0\"} 0.375000",
     ] {
         assert!(
             metrics.body.lines().any(|it| it == line),
@@ -381,7 +392,9 @@ fn violations_are_counted_by_rule() {
     }
     let is_sample = |line: &str| {
         let (name, value) = line.rsplit_once(' ').unwrap();
-        !name.contains(' ') && value.parse::<u64>().is_ok()
+        let is_ratio = name.starts_with("spinlane_limit_used_ratio{");
+        !name.contains(' ')
+            && (value.parse::<u64>().is_ok() || is_ratio && value.parse::<f64>().is_ok())
     };
     let mut samples = metrics.body.lines().filter(|line| !line.starts_with('#'));
     assert!(samples.all(is_sample), "{}", metrics.body);
