@@ -60,6 +60,8 @@ pub struct RecoveredOrder {
     pub filled: Qty,
     /// A cancel was under way.
     pub is_cancelling: bool,
+    /// An amend was: it may have been done.
+    pub is_amending: bool,
     /// When the journal last spoke of it.
     pub at: UnixNanos,
 }
@@ -76,7 +78,7 @@ impl RecoveredOrder {
             price: self.price,
             leaves: Qty(self.qty.0.saturating_sub(self.cum_qty.0)),
             is_cancelling: self.is_cancelling,
-            is_amending: false,
+            is_amending: self.is_amending,
         }
     }
 
@@ -96,6 +98,7 @@ impl RecoveredOrder {
             cum_qty: Qty(0),
             filled: Qty(0),
             is_cancelling: false,
+            is_amending: false,
             at,
         }
     }
@@ -116,6 +119,7 @@ impl RecoveredOrder {
             cum_qty: Qty(e.qty.0.saturating_sub(e.order.leaves.0)),
             filled: e.filled,
             is_cancelling: e.order.is_cancelling,
+            is_amending: e.order.is_amending,
             at,
         }
     }
@@ -132,15 +136,19 @@ impl RecoveredOrder {
         if e.order_id.0 != 0 {
             self.order_id = e.order_id;
         }
+        let before = (self.price, self.qty);
         if e.price.0 != 0 {
             self.price = e.price;
         }
         if e.qty.0 != 0 {
             self.qty = e.qty;
         }
-        // A refusal that leaves the order live was of its cancel or amend.
+        // A refusal that leaves the order live was of its cancel or amend; an amend that was done shows.
         if e.reason != RejectReason::None {
             self.is_cancelling = false;
+        }
+        if e.reason != RejectReason::None || before != (self.price, self.qty) {
+            self.is_amending = false;
         }
     }
 }
@@ -213,6 +221,11 @@ impl Recovered {
                     order.is_cancelling = true;
                 }
             }
+            Entry::AmendIntent(e) => {
+                if let Some(order) = self.orders.get_mut(&e.client_id) {
+                    order.is_amending = true;
+                }
+            }
             Entry::OrderUpdate(e) => {
                 let known = self.orders.get(&e.client_id).copied();
                 let updated = known.map(|mut order| {
@@ -256,7 +269,6 @@ impl Recovered {
                 self.equity.insert(record.lane, *e);
             }
             Entry::EpochStart(_)
-            | Entry::AmendIntent(_)
             | Entry::Risk(_)
             | Entry::Switch(_)
             | Entry::Reconcile(_)

@@ -204,14 +204,14 @@ impl Oms {
     }
 
     /// Takes over an order from the journal of an earlier run. One that was never answered, or whose
-    /// cancel was not, is unknown until the venue tells. Says whether it was taken: not when it is final with
+    /// cancel or amend was not, is unknown until the venue tells. Says whether it was taken: not when it is final with
     /// all its fills counted, known already, or there is no room (counted in [`Tally::not_adopted`]).
     pub fn adopt(&mut self, recovered: &Recovered) -> bool {
         let live = recovered.live;
         let state = match live.state {
             state if state.is_final() => state,
             OrderState::New | OrderState::Pending => OrderState::Unknown,
-            _ if live.is_cancelling => OrderState::Unknown,
+            _ if live.is_cancelling || live.is_amending => OrderState::Unknown,
             state => state,
         };
         let cum = Qty(recovered.qty.0.saturating_sub(live.leaves.0));

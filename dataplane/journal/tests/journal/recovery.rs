@@ -160,6 +160,45 @@ fn a_refused_cancel_leaves_the_order_live() {
     assert!(!recovered.orders[&id(1)].is_cancelling);
 }
 
+/// What may have been changed at the venue is not as it was: until its answer stands in the journal.
+#[test]
+fn an_amend_under_way_is_remembered_until_it_shows_or_is_refused() {
+    let amend = Entry::AmendIntent(AmendIntent {
+        client_id: id(1),
+        instrument: InstrumentId(1),
+        venue: VenueId::BINANCE,
+        order_id: OrderId(77),
+        price: None,
+        qty: Some(Qty(90)),
+    });
+    let of = |change: &dyn Fn(&mut OrderUpdate)| match update(1, OrderState::Ack, 0) {
+        Entry::OrderUpdate(mut e) => {
+            change(&mut e);
+            Entry::OrderUpdate(e)
+        }
+        other => other,
+    };
+    let filled_some = of(&|e| e.cum_qty = Qty(1));
+    let refused = of(&|e| e.reason = RejectReason::RateLimit);
+    let done = of(&|e| e.qty = Qty(90));
+    for (word, is_amending) in [(filled_some, true), (refused, false), (done, false)] {
+        let mut recovered = Recovered::default();
+        for (seq, entry) in (0..).zip([intent(1), amend, word]) {
+            let record = Record {
+                seq,
+                epoch: Epoch(1),
+                lane: LANE,
+                at: NOW,
+                entry,
+            };
+            recovered.apply(&ReadItem::Record(record));
+        }
+        let order = recovered.orders[&id(1)];
+        assert_eq!(order.is_amending, is_amending, "{word:?}");
+        assert_eq!(order.live().is_amending, is_amending);
+    }
+}
+
 #[test]
 fn positions_are_the_journal_s_last_word_or_the_line_s_where_the_ring_has_turned() {
     let place = Place::new();

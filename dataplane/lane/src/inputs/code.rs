@@ -348,7 +348,7 @@ fields! {
     FeedPlan { count, hold_ns }
     RecoveredOrder {
         client_id, order_id, instrument, venue, strategy, side, kind, tif, state, price, qty, cum_qty, filled,
-        is_cancelling, at,
+        is_cancelling, is_amending, at,
     }
 }
 
