@@ -236,20 +236,39 @@ fn what_ends_while_orders_are_compared_is_not_of_the_past() {
 fn recovered_orders_without_an_answer_are_unknown() {
     let mut oms = oms();
     let id = place(&mut oms, Side::Buy, 100, 5);
-    let live = oms.get(id).unwrap().live();
-    let mut heir = Oms::new(Epoch(2), LaneId(0), 1);
-    heir.adopt(&Recovered {
-        live,
-        venue: VENUE,
-        strategy: StrategyId(0),
-        kind: OrderKind::Limit,
-        tif: Tif::Gtc,
-        qty: Qty(5),
-        filled: Qty(0),
-        at: UnixNanos(1),
-    });
-    assert_eq!(state(&heir, id), OrderState::Unknown);
-    assert_ne!(heir.next_id().unwrap(), id, "another epoch, another id");
+    let new = oms.get(id).unwrap().live();
+    let rests = LiveOrder {
+        state: OrderState::Ack,
+        ..new
+    };
+    let cancelling = LiveOrder {
+        is_cancelling: true,
+        ..rests
+    };
+    let amending = LiveOrder {
+        is_amending: true,
+        ..rests
+    };
+    for (live, want) in [
+        (new, OrderState::Unknown),
+        (cancelling, OrderState::Unknown),
+        (amending, OrderState::Unknown),
+        (rests, OrderState::Ack),
+    ] {
+        let mut heir = Oms::new(Epoch(2), LaneId(0), 1);
+        heir.adopt(&Recovered {
+            live,
+            venue: VENUE,
+            strategy: StrategyId(0),
+            kind: OrderKind::Limit,
+            tif: Tif::Gtc,
+            qty: Qty(5),
+            filled: Qty(0),
+            at: UnixNanos(1),
+        });
+        assert_eq!(state(&heir, id), want, "{live:?}");
+        assert_ne!(heir.next_id().unwrap(), id, "another epoch, another id");
+    }
 }
 
 #[test]
