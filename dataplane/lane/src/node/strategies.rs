@@ -4,7 +4,7 @@ use super::kept::{Kept, spec_of};
 use super::{NodeError, Plan, sentence};
 use crate::engine::{Engine, Seating};
 use dp_config::Config;
-use dp_strategy::{Kind, Values};
+use dp_strategy::{Arbitrage, Kind, Values};
 use dp_types::{InstrumentId, StrategyId, VenueId};
 use dp_venue_api::Registry;
 
@@ -24,8 +24,30 @@ pub fn check(config: &Config, kinds: &[Kind]) -> Result<(), String> {
         let given: Vec<&str> = section.params().collect();
         let checked = kind.check(&given, |name| section.param(name));
         checked.map_err(|(name, why)| format!("{key}.{name}: {why}"))?;
+        if kind.name == Arbitrage::KIND.name {
+            check_reach(config, section).map_err(|why| format!("{key}.{why}"))?;
+        }
     }
     Ok(())
+}
+
+/// An order that hedges must be one the gate lets out. Errors: the key, and what is wrong with it.
+fn check_reach(config: &Config, section: &dp_config::Strategy) -> Result<(), String> {
+    let name = Arbitrage::HEDGE_MAX;
+    let param = Arbitrage::KIND
+        .params
+        .iter()
+        .find(|param| param.name == name);
+    let given = section.param(name).and_then(|text| text.parse().ok());
+    let reach: i64 = given.or(param.and_then(|it| it.default)).unwrap_or(0);
+    let collar = i64::from(config.risk.collar_bps) * 100;
+    if reach < collar {
+        return Ok(());
+    }
+    let bps = config.risk.collar_bps;
+    Err(format!(
+        "{name}: {reach} is not below risk.collar_bps ({bps}: {collar} millionths), beyond which no order leaves: lower it"
+    ))
 }
 
 fn find<'k>(kinds: &'k [Kind], name: &str) -> Result<&'k Kind, String> {
