@@ -170,3 +170,41 @@ fn seating(
         saved: kept.saved,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of an arbitrage with this key more, under a collar of 40 basis points.
+    fn told(more: &str) -> Result<(), String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.toml");
+        let venue = |name: &str, symbol: &str| {
+            format!(
+                "[venue.{name}]\nrest = \"localhost:1\"\npublic = \"localhost:2\"\nprivate = \"localhost:3\"\n\
+                 symbols = [\"{symbol}\"]\n"
+            )
+        };
+        let text = format!(
+            "[node]\nname = \"t\"\nshm = \"/dev/shm/t\"\nstate_dir = \"/tmp/t\"\n\
+             [[lane]]\nvenues = [\"binance\", \"okx\"]\nidle = \"park\"\n{}{}\
+             [[strategy]]\nkind = \"arbitrage\"\norder_qty = \"1\"\nposition_max = \"1\"\n{more}\n\
+             legs = [{{ venue = \"binance\", symbol = \"BTCUSDT\" }}, {{ venue = \"okx\", symbol = \"BTC-USDT\" }}]\n\
+             [risk]\ncollar_bps = 40\n",
+            venue("binance", "BTCUSDT"),
+            venue("okx", "BTC-USDT"),
+        );
+        std::fs::write(&path, text).unwrap();
+        check(&Config::load(&path).unwrap(), &dp_strategy::SHIPPED)
+    }
+
+    #[test]
+    fn a_hedge_may_not_be_set_to_reach_beyond_the_collar() {
+        assert_eq!(told("hedge_max_ppm = 3999"), Ok(()));
+        for more in ["", "hedge_max_ppm = 4000"] {
+            let why = told(more).unwrap_err();
+            assert!(why.starts_with("strategy[0].hedge_max_ppm: "), "{why}");
+            assert!(why.contains("risk.collar_bps (40: 4000"), "{why}");
+        }
+    }
+}
