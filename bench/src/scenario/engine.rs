@@ -259,6 +259,8 @@ fn arbitrage(meter: &mut Meter) -> anyhow::Result<()> {
         edge_ppm: 0,
         fee_ppm: [0; 4],
         hedge_ppm: 1_000,
+        hedge_max_ppm: 5_000,
+        hedge_after_ns: 3_000_000_000,
         pause_ns: 0,
     };
     let legs = [InstrumentId(0), InstrumentId(1), InstrumentId(2)];

@@ -106,6 +106,7 @@ pub(crate) struct Batch {
     pub payments: Vec<PaymentRow>,
     pub risk: Vec<RiskRow>,
     pub signals: Vec<SignalRow>,
+    pub pairs: Vec<PairRow>,
     pub reconciliations: Vec<ReconciliationRow>,
     pub cursors: Vec<CursorRow>,
     pub ticks: Vec<TickRow>,
@@ -143,6 +144,7 @@ impl Batch {
             + self.payments.len()
             + self.risk.len()
             + self.signals.len()
+            + self.pairs.len()
             + self.reconciliations.len()
     }
 
@@ -185,6 +187,24 @@ impl Batch {
             Entry::Fill(e) => self.fill(region, names, record, e),
             Entry::Position(e) => self.position(region, names, record, e),
             Entry::Funding(e) => self.payment(region, names, record, e),
+            Entry::Pair(e) => {
+                let it = names.instrument(region, VenueId(0), e.instrument);
+                self.pairs.push(PairRow {
+                    epoch: i32::from(record.epoch.0),
+                    lane: i16::from(record.lane.0),
+                    seq: record.seq.cast_signed(),
+                    at: record.at.into(),
+                    strategy: i32::from(e.strategy.0),
+                    symbol: Word(it.symbol),
+                    qty: Numeric::notional(Notional(e.base)),
+                    bought_at: Numeric::notional(e.bought_at),
+                    sold_at: Numeric::notional(e.sold_at),
+                    fees: Numeric::notional(e.fees),
+                    fees_unknown: e.fees_unknown.into(),
+                    net: Numeric::notional(e.net),
+                    hedges: e.hedges.into(),
+                });
+            }
             Entry::Signal(e) => {
                 let it = names.instrument(region, VenueId(0), e.instrument);
                 self.signals.push(SignalRow {

@@ -36,6 +36,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     4 "reconciliations",
     5 "performance_metrics",
     6 "funding",
+    7 "pair_results",
 ];
 
 /// Key of the advisory lock: "spinlane" as a number.

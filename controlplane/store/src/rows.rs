@@ -294,6 +294,25 @@ row! {
 }
 
 row! {
+    /// What a pair of orders made.
+    PairRow, "pair_results", ONCE, {
+        epoch: i32 => INT4,
+        lane: i16 => INT2,
+        seq: i64 => INT8,
+        at: At => TIMESTAMPTZ,
+        strategy: i32 => INT4,
+        symbol: Word<31> => TEXT,
+        qty: Numeric => NUMERIC,
+        bought_at: Numeric => NUMERIC,
+        sold_at: Numeric => NUMERIC,
+        fees: Numeric => NUMERIC,
+        fees_unknown: i64 => INT8,
+        net: Numeric => NUMERIC,
+        hedges: i64 => INT8,
+    }
+}
+
+row! {
     /// A market event.
     TickRow, "market_data_ticks", None, {
         at: At => TIMESTAMPTZ,

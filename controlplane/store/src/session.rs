@@ -77,6 +77,7 @@ impl Session {
         session.stage::<RiskRow>().await?;
         session.stage::<ReconciliationRow>().await?;
         session.stage::<SignalRow>().await?;
+        session.stage::<PairRow>().await?;
         session.stage::<CursorRow>().await?;
         session.stage::<TickRow>().await?;
         Ok(session)
@@ -128,6 +129,7 @@ impl Session {
         rows += into.rows(&batch.risk).await?;
         rows += into.rows(&batch.reconciliations).await?;
         rows += into.rows(&batch.signals).await?;
+        rows += into.rows(&batch.pairs).await?;
         let ticks = into.rows(&batch.ticks).await?;
         into.rows(&batch.cursors).await?;
         transaction.commit().await?;

@@ -399,6 +399,7 @@ async fn picture(client: &Client) -> Picture {
         "funding",
         "risk_events",
         "strategy_signals",
+        "pair_results",
     ] {
         journal_rows += count(table).await;
     }

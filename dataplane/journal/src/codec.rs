@@ -233,6 +233,14 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             w[4] = e.value as u64;
             head(11, NOWHERE, e.strategy, e.instrument)
         }
+        Entry::Pair(e) => {
+            w[4] = pair(e.fees_unknown, e.hedges);
+            let sums = [e.base, e.bought_at.0, e.sold_at.0, e.fees.0, e.net.0];
+            for (at, sum) in sums.into_iter().enumerate() {
+                put_u128(w, 6 + 2 * at, sum as u128);
+            }
+            head(25, NOWHERE, e.strategy, e.instrument)
+        }
         Entry::Limits(e) => {
             w[4] = e.version;
             w[5] = e.order_qty_max.0 as u64;
@@ -429,6 +437,17 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
             strategy,
             instrument,
             value: w[4] as i64,
+        }),
+        25 => Entry::Pair(Pair {
+            strategy,
+            instrument,
+            base: u128_at(w, 6) as i128,
+            bought_at: Notional(u128_at(w, 8) as i128),
+            sold_at: Notional(u128_at(w, 10) as i128),
+            fees: Notional(u128_at(w, 12) as i128),
+            fees_unknown: w[4] as u32,
+            net: Notional(u128_at(w, 14) as i128),
+            hedges: (w[4] >> 32) as u32,
         }),
         12 => Entry::Limits(Limits {
             version: w[4],

@@ -459,6 +459,29 @@ pub struct Signal {
     pub value: i64,
 }
 
+/// What two orders of a strategy on two instruments made, with all that hedged them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair {
+    /// Whose.
+    pub strategy: StrategyId,
+    /// The first of its instruments.
+    pub instrument: InstrumentId,
+    /// What was both bought and sold, 10⁻¹² base units.
+    pub base: i128,
+    /// Average price bought at, 10⁻¹² quote units.
+    pub bought_at: Notional,
+    /// Average price sold at, 10⁻¹² quote units.
+    pub sold_at: Notional,
+    /// What its fills were charged, 10⁻¹² quote units.
+    pub fees: Notional,
+    /// Fills whose fee has no price: not in `fees`, nor in `net`.
+    pub fees_unknown: u32,
+    /// What it made after `fees`, 10⁻¹² quote units.
+    pub net: Notional,
+    /// Orders that were wished for to hedge it.
+    pub hedges: u32,
+}
+
 /// Why a strategy's record was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -632,6 +655,7 @@ pub enum Entry {
     Switch(Switch),
     Reconcile(Reconcile),
     Signal(Signal),
+    Pair(Pair),
     Limits(Limits),
     NodeLimit(NodeLimit),
     Checkpoint(Checkpoint),
@@ -644,11 +668,15 @@ pub enum Entry {
 
 impl Entry {
     /// Whether the journal's reserve is closed to it: what can be left undone (a new order, an amend) or
-    /// unsaid (a signal, a refusal) must leave room for what cannot: cancels, reports, fills.
+    /// unsaid (a signal, what a pair made, a refusal) must leave room for what cannot: cancels, reports, fills.
     pub const fn leaves_reserve(&self) -> bool {
         matches!(
             self,
-            Self::OrderIntent(_) | Self::AmendIntent(_) | Self::Signal(_) | Self::Risk(_)
+            Self::OrderIntent(_)
+                | Self::AmendIntent(_)
+                | Self::Signal(_)
+                | Self::Pair(_)
+                | Self::Risk(_)
         )
     }
 
@@ -666,6 +694,7 @@ impl Entry {
             Self::Switch(_) => "switch",
             Self::Reconcile(_) => "reconcile",
             Self::Signal(_) => "signal",
+            Self::Pair(_) => "pair",
             Self::Limits(_) | Self::NodeLimit(_) => "limits",
             Self::Checkpoint(_) => "checkpoint",
             Self::Strategy(_) => "strategy",

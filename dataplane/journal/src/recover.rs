@@ -273,6 +273,7 @@ impl Recovered {
             | Entry::Switch(_)
             | Entry::Reconcile(_)
             | Entry::Signal(_)
+            | Entry::Pair(_)
             | Entry::Limits(_)
             | Entry::NodeLimit(_)
             | Entry::Balance(_)

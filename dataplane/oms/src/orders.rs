@@ -675,6 +675,18 @@ impl Oms {
         is_settled
     }
 
+    /// What venues count of a strategy's orders of an instrument beyond the fills that are counted here, increments; sold
+    /// is negative. Cost: a walk over the instrument's orders.
+    pub fn coming(&self, strategy: StrategyId, instrument: InstrumentId) -> Qty {
+        let owed = |order: &Order| {
+            let owed = order.cum.0.saturating_sub(order.filled.0).max(0);
+            order.side.sign() * owed
+        };
+        let held = self.table.held(instrument);
+        let its = held.filter(|order| order.strategy == strategy);
+        Qty(its.map(owed).fold(0i64, i64::saturating_add))
+    }
+
     /// How many orders are not final, or final with fills not counted yet.
     pub const fn held_count(&self) -> usize {
         self.table.held_count()

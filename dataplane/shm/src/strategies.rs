@@ -5,7 +5,7 @@
 
 use crate::twin::{Twin, Words};
 use crate::words::{pack_text, unpack_text, words_of};
-use dp_types::{InstrumentId, LaneId, StrategyState, Text, UnixNanos};
+use dp_types::{InstrumentId, LaneId, Notional, StrategyState, Text, UnixNanos};
 
 /// Parameters a kind of strategy may have.
 pub const PARAMS_MAX: usize = 16;
@@ -62,6 +62,10 @@ pub struct StrategyStatus {
     pub answer: Text<127>,
     /// What the last signal was, in its own unit.
     pub signal: i64,
+    /// Pairs it finished, in this run.
+    pub pairs: u64,
+    /// What they made after fees, 10⁻¹² quote units, in this run.
+    pub pairs_net: Notional,
     /// When this line was written.
     pub updated: UnixNanos,
 }
@@ -117,6 +121,9 @@ impl Words<79> for StrategyStatus {
             self.answered.0,
             self.signal.cast_unsigned(),
             self.updated.0,
+            self.pairs,
+            self.pairs_net.0 as u64,
+            (self.pairs_net.0 >> 64) as u64,
         ];
         put_words(&mut w, 62, &times);
         w
@@ -145,6 +152,8 @@ impl Words<79> for StrategyStatus {
             answered: UnixNanos(w[67]),
             signal: w[68].cast_signed(),
             updated: UnixNanos(w[69]),
+            pairs: w[70],
+            pairs_net: Notional((u128::from(w[71]) | u128::from(w[72]) << 64).cast_signed()),
         })
     }
 }
@@ -324,6 +333,8 @@ mod tests {
             answer: Text::lossy(&"no ".repeat(42)),
             signal: -13,
             updated: UnixNanos(14),
+            pairs: 15,
+            pairs_net: Notional(-(16 << 70)),
         };
         assert_eq!(StrategyStatus::from_words(&status.to_words()), Some(status));
         let param = ParamSpec {

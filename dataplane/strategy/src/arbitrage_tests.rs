@@ -1,10 +1,11 @@
 //! Pairs, and what is left of them, by hand: three venues of one coin, prices with one decimal, quantities with two.
 
 use super::*;
-use crate::rig::Rig;
+use crate::PairResult;
+use crate::rig::{Rig, prices};
+use dp_types::{AssetId, Decimal, InstrumentId, Liquidity, Notional, OrderId, TradeId, VenueNanos};
 use proptest::prelude::{prop_assert, prop_assert_eq, prop_assert_ne, proptest};
 
-const MS: u64 = 1_000_000;
 /// A thousandth of fees each way, a thousandth of edge.
 const PARAMS: ArbitrageParams = ArbitrageParams {
     order_qty: Qty(50),
@@ -12,6 +13,8 @@ const PARAMS: ArbitrageParams = ArbitrageParams {
     edge_ppm: 1_000,
     fee_ppm: [1_000; LEGS_MAX],
     hedge_ppm: 2_000,
+    hedge_max_ppm: 5_000,
+    hedge_after_ns: 3_000 * MS,
     pause_ns: 100 * MS,
 };
 
@@ -34,6 +37,21 @@ fn ioc(leg: u8, side: Side, price: i64, qty: i64) -> Wish {
         price: Price(price),
         qty: Qty(qty),
     }
+}
+
+/// What it wants when an order of a leg is over.
+fn end(
+    rig: &mut Rig,
+    arbitrage: &mut Arbitrage,
+    (leg, side): (u32, Side),
+    state: OrderState,
+) -> Vec<Intent> {
+    let order = rig.rest_on(leg, side, 1, 1);
+    rig.end_on(leg);
+    let out = rig.call_on(leg as usize, |view, out| {
+        arbitrage.on_order(view, &order, state, out);
+    });
+    (0..out.len()).filter_map(|at| out.get(at)).collect()
 }
 
 fn turn(rig: &Rig, arbitrage: &mut Arbitrage) -> Vec<Intent> {
@@ -110,13 +128,18 @@ fn the_leg_that_got_more_is_hedged_where_it_costs_least_and_further_each_time() 
     let want = Intent::New(ioc(1, Side::Sell, 9_984, 20));
     assert_eq!(turn(&rig, &mut arbitrage), [want]);
     rig.now(1_050 * MS);
+    rig.at(1).position = -5;
     assert_eq!(
-        turn(&rig, &mut arbitrage),
+        end(
+            &mut rig,
+            &mut arbitrage,
+            (1, Side::Sell),
+            OrderState::Expired
+        ),
         [],
-        "that one's answer may still come"
+        "too soon to try again"
     );
     rig.now(1_100 * MS);
-    rig.at(1).position = -5;
     let want = Intent::New(ioc(1, Side::Sell, 9_964, 15));
     assert_eq!(turn(&rig, &mut arbitrage), [want], "4 in a thousand");
     rig.at(1).position = -20;
@@ -177,6 +200,240 @@ fn quantities_are_whole_lots_of_both_venues() {
         ioc(2, Side::Sell, 10_050, 20),
     );
     assert_eq!(turn(&rig, &mut arbitrage), [want]);
+}
+
+/// The leg of the only order among wishes.
+fn leg_of(wishes: &[Intent]) -> Option<u8> {
+    match wishes {
+        [Intent::New(wish)] => wish.leg,
+        _ => None,
+    }
+}
+
+#[test]
+fn a_venue_that_refuses_is_passed_over_for_the_next_and_asked_again_within_a_second() {
+    let (mut rig, mut arbitrage) = quiet();
+    rig.at(0).position = 30;
+    rig.at(1).set_levels((10_004, 1_000), (10_005, 1_000));
+    rig.at(2).set_levels((10_003, 1_000), (10_005, 1_000));
+    let mut now = 1_000 * MS;
+    let mut asked = vec![leg_of(&turn(&rig, &mut arbitrage)).unwrap()];
+    // All refuse for thirty seconds.
+    let mut since = [now; 3];
+    while now < 31_000 * MS {
+        let last = u32::from(*asked.last().unwrap());
+        since[last as usize] = now;
+        let mut next = end(
+            &mut rig,
+            &mut arbitrage,
+            (last, Side::Sell),
+            OrderState::Rejected,
+        );
+        while next.is_empty() {
+            now += 10 * MS;
+            rig.now(now);
+            next = turn(&rig, &mut arbitrage);
+            for leg in since {
+                assert!(now - leg <= 1_100 * MS, "a venue is not asked any more");
+            }
+        }
+        assert_eq!(prices(&next)[0].1, best_less_2_in_1000(&next));
+        asked.push(leg_of(&next).unwrap());
+    }
+    assert_eq!(
+        asked[..4],
+        [1, 2, 0, 1],
+        "where it costs least, then the next"
+    );
+    assert!(asked.len() < 120, "{} orders in 30 s", asked.len());
+}
+
+/// What an order to sell asks for that goes no further than the first try may.
+fn best_less_2_in_1000(wishes: &[Intent]) -> i64 {
+    match leg_of(wishes) {
+        Some(0) => 9_980,
+        Some(1) => 9_984,
+        _ => 9_983,
+    }
+}
+
+#[test]
+fn tries_go_further_to_the_bound_and_no_further() {
+    let (mut rig, mut arbitrage) = quiet();
+    rig.at(2).position = -30;
+    let mut asked = Vec::new();
+    for round in 0..6 {
+        rig.now((1_000 + round * 200) * MS);
+        asked.extend(prices(&turn(&rig, &mut arbitrage)));
+        end(
+            &mut rig,
+            &mut arbitrage,
+            (0, Side::Buy),
+            OrderState::Expired,
+        );
+    }
+    let want = [10_021, 10_041, 10_051, 10_051, 10_051, 10_051];
+    assert_eq!(
+        asked,
+        want.map(|price| (Side::Buy, price)),
+        "5 in a thousand"
+    );
+}
+
+#[test]
+fn what_the_gate_does_not_let_out_is_asked_nearer_to_the_market() {
+    let (mut rig, mut arbitrage) = quiet();
+    rig.at(2).position = -30;
+    // Whatever is more than a thousandth from 1000.1 does not leave.
+    let (mut asked, mut ms) = (Vec::new(), 1_000);
+    while asked.last().is_none_or(|(_, price)| *price > 10_011) {
+        rig.now(ms * MS);
+        asked.extend(prices(&turn(&rig, &mut arbitrage)));
+        ms += 10;
+        assert!(ms < 2_000, "{asked:?}");
+    }
+    let want = [10_021, 10_011].map(|price| (Side::Buy, price));
+    assert_eq!(asked, want);
+}
+
+#[test]
+fn an_order_in_doubt_is_not_waited_for_beyond_its_time_and_what_is_too_much_is_flattened() {
+    let (mut rig, mut arbitrage) = quiet();
+    // Bought on the first; what became of the order to sell on the second, nobody knows.
+    rig.at(0).position = 50;
+    rig.rest_on(1, Side::Sell, 10_050, 50);
+    rig.at(1).can_trade = false;
+    for ms in [1_000, 2_000, 3_999] {
+        rig.now(ms * MS);
+        assert_eq!(turn(&rig, &mut arbitrage), [], "at {ms}");
+    }
+    rig.now(4_000 * MS);
+    let hedge = turn(&rig, &mut arbitrage);
+    assert_eq!(hedge, [Intent::New(ioc(0, Side::Sell, 9_980, 50))]);
+    // Its own fate is open too: if both are filled 50 are too much, and no third may leave.
+    rig.rest_on(0, Side::Sell, 9_980, 50);
+    for ms in [4_100, 7_200, 60_000] {
+        rig.now(ms * MS);
+        assert_eq!(turn(&rig, &mut arbitrage), [], "at {ms}");
+    }
+    rig.end_on(0);
+    rig.at(0).position = 0;
+    // Flat as far as is known: nothing begins, whatever it would pay.
+    rig.at(2).set_levels((10_090, 30), (10_100, 30));
+    assert_eq!(turn(&rig, &mut arbitrage), []);
+    // The venue is back, and the order was filled.
+    rig.now(61_000 * MS);
+    rig.end_on(1);
+    rig.at(1).position = -50;
+    rig.at(1).can_trade = true;
+    let flat = turn(&rig, &mut arbitrage);
+    assert_eq!(flat, [Intent::New(ioc(0, Side::Buy, 10_021, 50))]);
+}
+
+#[test]
+fn what_a_venue_counts_and_has_not_told_the_fills_of_counts() {
+    let (mut rig, mut arbitrage) = quiet();
+    rig.at(0).position = 50;
+    rig.at(1).coming = -20;
+    rig.is_settled = false;
+    assert_eq!(turn(&rig, &mut arbitrage), [], "it may be told at once");
+    rig.now(4_000 * MS);
+    let hedge = turn(&rig, &mut arbitrage);
+    assert_eq!(hedge, [Intent::New(ioc(0, Side::Sell, 9_980, 30))]);
+}
+
+/// A fill of an order of ours.
+fn filled(leg: u32, side: Side, (price, qty): (&str, &str), fee: (&str, AssetId)) -> FillReport {
+    let decimal = |text: &str| Decimal::parse(text.as_bytes()).unwrap();
+    FillReport {
+        instrument: InstrumentId(leg),
+        client_id: None,
+        order_id: OrderId(1),
+        trade_id: TradeId(1),
+        side,
+        price: decimal(price),
+        qty: decimal(qty),
+        cum: None,
+        fee: decimal(fee.0),
+        fee_asset: fee.1,
+        liquidity: Liquidity::Taker,
+        venue_ns: VenueNanos(0),
+    }
+}
+
+#[test]
+fn what_a_pair_made_is_told_once_when_both_legs_and_the_hedge_are_done() {
+    const USDT: AssetId = AssetId(1);
+    const BTC: AssetId = AssetId(2);
+    const BNB: AssetId = AssetId(3);
+    let (mut rig, mut arbitrage) = quiet();
+    for leg in 0..3 {
+        let it = &mut rig.at(leg).instrument;
+        (it.base, it.quote) = (BTC, USDT);
+    }
+    rig.at(2).set_levels((10_050, 50), (10_060, 50));
+    assert!(matches!(turn(&rig, &mut arbitrage)[..], [Intent::Pair(..)]));
+    rig.rest_on(2, Side::Sell, 10_050, 50);
+    // 0.5 bought, 0.3 sold; the other 0.2 go where they can.
+    let mut fill = |rig: &mut Rig, leg: usize, position: i64, report: FillReport| {
+        rig.at(leg).position = position;
+        let out = rig.call_on(leg, |view, out| arbitrage.on_fill(view, &report, out));
+        out.told_pair().copied()
+    };
+    let bought = filled(0, Side::Buy, ("1000.1", "0.5"), ("0.25", USDT));
+    assert_eq!(fill(&mut rig, 0, 50, bought), None);
+    rig.end_on(2);
+    let sold = filled(2, Side::Sell, ("1005", "0.3"), ("0.0001", BTC));
+    assert_eq!(fill(&mut rig, 2, -30, sold), None);
+    let hedge = filled(1, Side::Sell, ("999.75", "0.2"), ("0.001", BNB));
+    let told = fill(&mut rig, 1, -20, hedge);
+    let notional = |text: &str| Notional::of(Decimal::parse(text.as_bytes()).unwrap()).unwrap();
+    let want = PairResult {
+        base: notional("0.5").0,
+        bought_at: notional("1000.1"),
+        // 301.5 + 199.95
+        sold_at: notional("1002.9"),
+        // 0.25, and 0.0001 at 1005
+        fees: notional("0.3505"),
+        fees_unknown: 1,
+        net: notional("1.0495"),
+        hedges: 1,
+    };
+    assert_eq!(told, Some(want));
+    rig.now(2_000 * MS);
+    rig.at(2).set_levels((10_000, 50), (10_001, 50));
+    let out = rig.call_on(0, |view, out| arbitrage.on_timer(view, out));
+    assert_eq!(out.told_pair(), None, "once");
+}
+
+#[test]
+fn of_a_pair_that_came_to_nothing_nothing_is_told() {
+    let (mut rig, mut arbitrage) = quiet();
+    rig.at(2).set_levels((10_050, 50), (10_060, 50));
+    assert_eq!(turn(&rig, &mut arbitrage).len(), 1);
+    rig.now(2_000 * MS);
+    let out = rig.call_on(0, |view, out| arbitrage.on_timer(view, out));
+    assert_eq!(out.told_pair(), None);
+    assert!(matches!(out.get(0), Some(Intent::Pair(..))), "it goes on");
+}
+
+#[test]
+fn a_first_reach_beyond_the_last_is_refused() {
+    let it = dp_types::Instrument::bare(
+        InstrumentId(0),
+        dp_types::VenueId::OKX,
+        dp_types::Text::EMPTY,
+        1,
+        3,
+    );
+    let text_of = |name: &str| match name {
+        "order_qty" | "position_max" => Some("1".to_owned()),
+        "hedge_ppm" => Some("6000".to_owned()),
+        _ => None,
+    };
+    let values = Values::read(Arbitrage::KIND.params, &it, text_of).unwrap();
+    let fault = (Arbitrage::KIND.make)(&values).err().unwrap();
+    assert!(fault.to_string().contains("hedge_max_ppm"), "{fault}");
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! What a strategy wants: a short list, in order, of fixed size.
 
-use dp_types::{ClientOrderId, OrderKind, Price, Qty, Side, Tif};
+use dp_types::{ClientOrderId, Notional, OrderKind, Price, Qty, Side, Tif};
 
 /// Wishes one call may utter. A strategy that wants more has them at its next call.
 pub const INTENTS_MAX: usize = 16;
@@ -45,12 +45,32 @@ pub enum Intent {
     },
 }
 
+/// What two orders on two instruments made, with all that hedged them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PairResult {
+    /// What was both bought and sold, 10⁻¹² base units.
+    pub base: i128,
+    /// Average price bought at, 10⁻¹² quote units.
+    pub bought_at: Notional,
+    /// Average price sold at, 10⁻¹² quote units.
+    pub sold_at: Notional,
+    /// What its fills were charged, 10⁻¹² quote units; below 0: paid to us.
+    pub fees: Notional,
+    /// Fills whose fee was in an asset without a price there: not in `fees`, nor in `net`.
+    pub fees_unknown: u32,
+    /// What it made after `fees`, 10⁻¹² quote units.
+    pub net: Notional,
+    /// Orders that were wished for because one leg got more than the other.
+    pub hedges: u32,
+}
+
 /// The wishes of one call.
 #[derive(Debug, Clone, Default)]
 pub struct Intents {
     items: [Option<Intent>; INTENTS_MAX],
     len: usize,
     signal: Option<i64>,
+    pair: Option<PairResult>,
     /// Wishes that did not fit, since it was made.
     pub overflows: u64,
 }
@@ -62,6 +82,7 @@ impl Intents {
             items: [None; INTENTS_MAX],
             len: 0,
             signal: None,
+            pair: None,
             overflows: 0,
         }
     }
@@ -120,6 +141,17 @@ impl Intents {
         self.signal
     }
 
+    /// Tells what a pair made, for the record: each lands in the database and in the strategy's line. Of several in one
+    /// call the last counts.
+    pub const fn pair_done(&mut self, result: PairResult) {
+        self.pair = Some(result);
+    }
+
+    /// What was told of a pair in this call.
+    pub const fn told_pair(&self) -> Option<&PairResult> {
+        self.pair.as_ref()
+    }
+
     /// Takes the wish at `at`, in the order they were uttered.
     pub fn get(&self, at: usize) -> Option<Intent> {
         self.items
@@ -143,6 +175,7 @@ impl Intents {
     pub const fn clear(&mut self) {
         self.len = 0;
         self.signal = None;
+        self.pair = None;
     }
 }
 

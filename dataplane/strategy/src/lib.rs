@@ -79,7 +79,7 @@ pub use arbitrage::{Arbitrage, ArbitrageParams};
 pub use avellaneda::{AvellanedaParams, AvellanedaStoikov};
 pub use flow_alpha::{FlowAlpha, FlowParams};
 pub use inputs::Inputs;
-pub use intent::{INTENTS_MAX, Intent, Intents, OnLeg, Wish};
+pub use intent::{INTENTS_MAX, Intent, Intents, OnLeg, PairResult, Wish};
 pub use kind::{Boxed, Kind, SHIPPED};
 pub use market_maker::{MarketMaker, Params};
 pub use param::{PARAMS_MAX, Param, ParamFault, Unit, Values};
@@ -121,6 +121,8 @@ pub struct Leg<'a> {
     pub orders: Option<OrdersView<'a>>,
     /// What this strategy holds of this instrument, increments: its own fills, whatever others trade. Limits are of the sum.
     pub position: Qty,
+    /// What the venue counts of this strategy's orders here and has not told the fills of yet, increments; sold is negative.
+    pub coming: Qty,
     /// What the position cost, 10⁻¹² quote units.
     pub cost: Notional,
     /// The gate would look at an order now: book proven, venue reconciled, lease held, not killed.

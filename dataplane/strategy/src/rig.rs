@@ -16,6 +16,8 @@ pub struct Market {
     pub can_trade: bool,
     /// Net position, increments.
     pub position: i64,
+    /// What the venue counts beyond it.
+    pub coming: i64,
     book: Book,
 }
 
@@ -30,6 +32,7 @@ impl Market {
             },
             can_trade: true,
             position: 0,
+            coming: 0,
             book: Book::new(8),
         }
     }
@@ -75,6 +78,7 @@ impl Legs for Vec<Market> {
             book: &market.book,
             orders: None,
             position: Qty(market.position),
+            coming: Qty(market.coming),
             cost: Notional(0),
             can_trade: market.can_trade,
         })
@@ -133,18 +137,31 @@ impl Rig {
 
     /// An order of ours stands at the first instrument's venue.
     pub fn rest(&mut self, side: Side, price: i64) {
+        self.rest_on(0, side, price, 10);
+    }
+
+    /// An order of ours stands at a venue; it is returned.
+    pub fn rest_on(&mut self, leg: u32, side: Side, price: i64, qty: i64) -> LiveOrder {
         let id = 1 << 32 | self.live.len() as u64;
-        self.live.push(LiveOrder {
-            instrument: InstrumentId(0),
+        let order = LiveOrder {
+            instrument: InstrumentId(leg),
             client_id: ClientOrderId(id),
             order_id: OrderId(1),
             side,
             state: OrderState::Ack,
             price: Price(price),
-            leaves: Qty(10),
+            leaves: Qty(qty),
             is_cancelling: false,
             is_amending: false,
-        });
+        };
+        self.live.push(order);
+        order
+    }
+
+    /// What we have open at a venue is over.
+    pub fn end_on(&mut self, leg: u32) {
+        self.live
+            .retain(|order| order.instrument != InstrumentId(leg));
     }
 
     /// No order of ours is anywhere.
@@ -154,10 +171,16 @@ impl Rig {
 
     /// What a strategy wants when it is called about the first instrument.
     pub fn call(&self, speak: impl FnOnce(&View<'_>, &mut Intents)) -> Vec<Intent> {
-        let first = Legs::get(&self.markets, 0).unwrap();
+        let out = self.call_on(0, speak);
+        (0..out.len()).filter_map(|at| out.get(at)).collect()
+    }
+
+    /// What a strategy says when it is called about an instrument.
+    pub fn call_on(&self, leg: usize, speak: impl FnOnce(&View<'_>, &mut Intents)) -> Intents {
+        let first = Legs::get(&self.markets, leg).unwrap();
         let view = View {
             now: self.now,
-            leg: 0,
+            leg,
             instrument: first.instrument,
             book: first.book,
             orders: None,
@@ -170,7 +193,7 @@ impl Rig {
         };
         let mut out = Intents::new();
         speak(&view, &mut out);
-        (0..out.len()).filter_map(|at| out.get(at)).collect()
+        out
     }
 }
 

@@ -116,6 +116,22 @@ fn befalls(rig: &Rig, (venue, ppm): (&str, i32), fault: &str) {
     }
 }
 
+/// Every pair that is counted is a row, and its result what its prices and fees come to.
+fn pairs_are_on_record(rig: &Rig) {
+    let told = rig.cli(&["strategies"]).unwrap();
+    let pairs = told["strategies"][0]["pairs"].as_u64().unwrap();
+    assert!(pairs > 0, "{told:#}");
+    let rows = |more: &str| -> Option<u64> {
+        let of = format!("select count(*) from pair_results where qty > 0 {more}");
+        rig.sql(&of).ok()?.first()?.first()?.parse().ok()
+    };
+    wait_for("a row of each pair", || (rows("")? >= pairs).then_some(()))
+        .unwrap_or_else(|error| panic!("{error}: {pairs} pairs\n{}", rig.tails()));
+    // Averages are rounded down, 10^-12.
+    let wrong = "and abs(net - (qty * (sold_at - bought_at) - fees)) > 0.000000001";
+    assert_eq!(rows(wrong), Some(0));
+}
+
 #[test]
 fn arbitrage_over_three_venues_ends_hedged_whichever_leg_fails() {
     let _turn = turn();
@@ -129,6 +145,7 @@ fn arbitrage_over_three_venues_ends_hedged_whichever_leg_fails() {
     })
     .unwrap_or_else(|error| panic!("{error}\n{}", rig.tails()));
     is_hedged(&rig, "the first pairs");
+    pairs_are_on_record(&rig);
     for (round, fault) in LEG_FAULTS.iter().enumerate() {
         for (venue, _) in VENUES {
             let before = pairs().unwrap();
@@ -149,5 +166,6 @@ fn arbitrage_over_three_venues_ends_hedged_whichever_leg_fails() {
     }
     let told = rig.cli(&["positions"]).unwrap();
     println!("{:#}", told["pnl"]);
+    pairs_are_on_record(&rig);
     rig.ends_equal().unwrap();
 }

@@ -49,6 +49,10 @@ pub struct Strategy {
     pub saved_age_ms: Option<u64>,
     /// The last number it told for the record, in its own unit.
     pub signal: i64,
+    /// Pairs of orders it finished, in this run.
+    pub pairs: u64,
+    /// What they made after fees, exact, quote units, in this run; each is a row of `pair_results`.
+    pub pairs_net: String,
     /// What it can be set to.
     pub params: Vec<ParamView>,
 }
@@ -176,6 +180,10 @@ impl Strategies {
                 status.fault.as_str().to_owned(),
             ]);
             params.push_str(&format!("\n\n{} ({})", spec.name, spec.kind));
+            if status.pairs > 0 {
+                let net = money(status.pairs_net);
+                params.push_str(&format!("\n  {} pairs made {net}", status.pairs));
+            }
             for param in param_views(region, &spec, &status) {
                 let value = param.value.unwrap_or_else(|| "-".into());
                 params.push_str(&format!(
@@ -215,6 +223,8 @@ impl Strategy {
             }),
             saved_age_ms: age_ms(status.saved_at, now),
             signal: status.signal,
+            pairs: status.pairs,
+            pairs_net: status.pairs_net.to_string(),
             params: param_views(region, spec, status),
         }
     }

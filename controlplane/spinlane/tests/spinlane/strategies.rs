@@ -43,6 +43,8 @@ fn publish(node: &Node, is_seated: bool) {
         fault: Text::lossy("line 7: it broke"),
         fault_at: UnixNanos(1),
         since: UnixNanos(1),
+        pairs: 7,
+        pairs_net: Notional(-1_250_000_000_000),
         ..StrategyStatus::default()
     };
     status.legs[0] = InstrumentId(0);
@@ -137,6 +139,8 @@ fn strategies_are_told_with_values_ranges_units_and_what_befell_them() {
         ("open_orders", 2.into()),
         ("restarts", 3.into()),
         ("floods", 4.into()),
+        ("pairs", 7.into()),
+        ("pairs_net", "-1.25".into()),
         ("saved_age_ms", Value::Null),
     ] {
         assert_eq!(it[key], want, "{key}");
@@ -173,6 +177,7 @@ fn strategies_are_told_with_values_ranges_units_and_what_befell_them() {
         "running",
         "BTCUSDT",
         "it broke",
+        "7 pairs made -1.25",
         "quote_qty = 0.01   qty, 0.00001 to 10",
     ] {
         assert!(text.contains(want), "{want}: {text}");

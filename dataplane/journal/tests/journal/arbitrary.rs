@@ -17,7 +17,7 @@ pub struct Draw {
 pub fn draw() -> impl Strategy<Value = Draw> {
     let text = "[a-zé ]{0,20}";
     (
-        0usize..19,
+        0usize..20,
         any::<[u8; 8]>(),
         any::<[i64; 8]>(),
         any::<[i128; 5]>(),
@@ -230,6 +230,17 @@ impl Draw {
                 ours: Notional(self.wide[1]),
                 theirs: Notional(self.wide[2]),
                 allowed: Notional(self.wide[3]),
+            }),
+            18 => Entry::Pair(Pair {
+                strategy,
+                instrument,
+                base: self.wide[0],
+                bought_at: Notional(self.wide[1]),
+                sold_at: Notional(self.wide[2]),
+                fees: Notional(self.wide[3]),
+                fees_unknown: a as u32,
+                net: Notional(self.wide[4]),
+                hedges: b as u32,
             }),
             17 => Entry::Funding(Funding {
                 strategy,

@@ -10,11 +10,13 @@ use super::{ACTIONS_MAX, Engine};
 use crate::contain::{contain, dispose};
 use crate::inputs::{Input, Seated};
 use dp_journal::Entry;
-use dp_journal::entry::{Signal, StrategyCause, StrategyEvent};
+use dp_journal::entry::{Pair, Signal, StrategyCause, StrategyEvent};
 use dp_shm::{CommandNote, LEGS_SHOWN_MAX, SavedState, StrategyStatus};
-use dp_strategy::{Boxed, Inputs, ParamFault, StateFault, StateReader, StateWriter, Strategy};
+use dp_strategy::{
+    Boxed, Inputs, PairResult, ParamFault, StateFault, StateReader, StateWriter, Strategy,
+};
 use dp_types::{
-    IllegalMove, InstrumentId, StrategyId, StrategyMove, StrategyState, Text, UnixNanos,
+    IllegalMove, InstrumentId, Notional, StrategyId, StrategyMove, StrategyState, Text, UnixNanos,
 };
 
 /// How often what strategies have learnt is saved.
@@ -54,6 +56,8 @@ pub(super) struct Record {
     saved_at: UnixNanos,
     save_due: UnixNanos,
     signal: i64,
+    pairs: u64,
+    pairs_net: Notional,
     answered: UnixNanos,
     answer: Text<127>,
     show_due: UnixNanos,
@@ -518,6 +522,28 @@ impl Engine<'_> {
         self.wall.wish(now, &entry);
     }
 
+    /// What a pair made.
+    pub(super) fn on_pair_done(&mut self, at: usize, result: &PairResult, now: UnixNanos) {
+        let Some(seat) = self.seats.get_mut(at) else {
+            return;
+        };
+        let record = &mut seat.record;
+        record.pairs = record.pairs.saturating_add(1);
+        record.pairs_net = Notional(record.pairs_net.0.saturating_add(result.net.0));
+        let entry = Entry::Pair(Pair {
+            strategy: seat.id,
+            instrument: seat.legs.first().copied().unwrap_or_default(),
+            base: result.base,
+            bought_at: result.bought_at,
+            sold_at: result.sold_at,
+            fees: result.fees,
+            fees_unknown: result.fees_unknown,
+            net: result.net,
+            hedges: result.hedges,
+        });
+        self.wall.wish(now, &entry);
+    }
+
     // ---- what others see --------------------------------------------------------------------------
 
     fn note(
@@ -577,6 +603,8 @@ impl Engine<'_> {
             answered: record.answered,
             answer: record.answer,
             signal: record.signal,
+            pairs: record.pairs,
+            pairs_net: record.pairs_net,
             updated: now,
         };
         if let Some(line) = self.wall.region.strategy(seat.id) {

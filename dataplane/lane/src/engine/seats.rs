@@ -7,12 +7,12 @@ use super::wishes::is_reconciled;
 use super::{AnyOrders, BookSlot, Engine, VenueState};
 use crate::contain::contain;
 use dp_book::State;
-use dp_oms::Ledger;
+use dp_oms::{Ledger, Oms};
 use dp_risk::Gate;
 use dp_shm::{SavedState, Stage};
 use dp_strategy::{Boxed, Inputs, Intent, Intents, Kind, Leg, Legs, Strategy, Values, View};
 use dp_transport::tsc;
-use dp_types::{Instrument, InstrumentId, Now, StrategyId, StrategyState, Text, UnixNanos};
+use dp_types::{Instrument, InstrumentId, Now, Qty, StrategyId, StrategyState, Text, UnixNanos};
 
 /// A strategy about to take its seat.
 #[derive(Debug, Clone)]
@@ -174,12 +174,19 @@ impl Engine<'_> {
             return;
         };
         let is_running = seat.state == StrategyState::Running;
+        self.live.clear();
+        let mut is_settled = true;
+        for id in &seat.legs {
+            is_settled &= self.oms.live_of(seat.id, *id, &mut self.live);
+        }
         let look = Look {
             legs: &seat.legs,
             instruments: &self.instruments,
             books: &self.books,
             strategy: seat.id,
             ledger: &self.ledger,
+            oms: &self.oms,
+            is_settled,
             venues: &self.venues,
             gate: &self.gate,
             now,
@@ -188,11 +195,6 @@ impl Engine<'_> {
         let Some(here) = look.get(leg) else {
             return;
         };
-        self.live.clear();
-        let mut is_settled = true;
-        for id in &seat.legs {
-            is_settled &= self.oms.live_of(seat.id, *id, &mut self.live);
-        }
         let view = View {
             now,
             leg,
@@ -222,6 +224,9 @@ impl Engine<'_> {
         if let Some(value) = self.intents.told() {
             self.on_signal(at, leg, value, now.unix);
         }
+        if let Some(result) = self.intents.told_pair().copied() {
+            self.on_pair_done(at, &result, now.unix);
+        }
         for wish in 0..self.intents.len() {
             let intent = self.intents.get(wish);
             // A paused one may take orders away, and its orders go in any case.
@@ -240,6 +245,9 @@ struct Look<'e> {
     books: &'e [Option<Box<BookSlot>>],
     strategy: StrategyId,
     ledger: &'e Ledger,
+    oms: &'e Oms,
+    /// Then no order has fills to come, and none is looked for.
+    is_settled: bool,
     venues: &'e [VenueState],
     gate: &'e Gate,
     now: Now,
@@ -274,6 +282,11 @@ impl Legs for Look<'_> {
             book: slot.keeper.book(),
             orders: slot.orders.as_deref().map(AnyOrders::view),
             position: position.held(),
+            coming: if self.is_settled {
+                Qty(0)
+            } else {
+                self.oms.coming(self.strategy, id)
+            },
             cost: position.cost,
             can_trade,
         })

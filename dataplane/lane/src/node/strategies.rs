@@ -4,7 +4,7 @@ use super::kept::{Kept, spec_of};
 use super::{NodeError, Plan, sentence};
 use crate::engine::{Engine, Seating};
 use dp_config::Config;
-use dp_strategy::{Kind, Values};
+use dp_strategy::{Arbitrage, Kind, Values};
 use dp_types::{InstrumentId, StrategyId, VenueId};
 use dp_venue_api::Registry;
 
@@ -24,8 +24,30 @@ pub fn check(config: &Config, kinds: &[Kind]) -> Result<(), String> {
         let given: Vec<&str> = section.params().collect();
         let checked = kind.check(&given, |name| section.param(name));
         checked.map_err(|(name, why)| format!("{key}.{name}: {why}"))?;
+        if kind.name == Arbitrage::KIND.name {
+            check_reach(config, section).map_err(|why| format!("{key}.{why}"))?;
+        }
     }
     Ok(())
+}
+
+/// An order that hedges must be one the gate lets out. Errors: the key, and what is wrong with it.
+fn check_reach(config: &Config, section: &dp_config::Strategy) -> Result<(), String> {
+    let name = Arbitrage::HEDGE_MAX;
+    let param = Arbitrage::KIND
+        .params
+        .iter()
+        .find(|param| param.name == name);
+    let given = section.param(name).and_then(|text| text.parse().ok());
+    let reach: i64 = given.or(param.and_then(|it| it.default)).unwrap_or(0);
+    let collar = i64::from(config.risk.collar_bps) * 100;
+    if reach < collar {
+        return Ok(());
+    }
+    let bps = config.risk.collar_bps;
+    Err(format!(
+        "{name}: {reach} is not below risk.collar_bps ({bps}: {collar} millionths), beyond which no order leaves: lower it"
+    ))
 }
 
 fn find<'k>(kinds: &'k [Kind], name: &str) -> Result<&'k Kind, String> {
@@ -147,4 +169,42 @@ fn seating(
         goal: kept.goal,
         saved: kept.saved,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of an arbitrage with this key more, under a collar of 40 basis points.
+    fn told(more: &str) -> Result<(), String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.toml");
+        let venue = |name: &str, symbol: &str| {
+            format!(
+                "[venue.{name}]\nrest = \"localhost:1\"\npublic = \"localhost:2\"\nprivate = \"localhost:3\"\n\
+                 symbols = [\"{symbol}\"]\n"
+            )
+        };
+        let text = format!(
+            "[node]\nname = \"t\"\nshm = \"/dev/shm/t\"\nstate_dir = \"/tmp/t\"\n\
+             [[lane]]\nvenues = [\"binance\", \"okx\"]\nidle = \"park\"\n{}{}\
+             [[strategy]]\nkind = \"arbitrage\"\norder_qty = \"1\"\nposition_max = \"1\"\n{more}\n\
+             legs = [{{ venue = \"binance\", symbol = \"BTCUSDT\" }}, {{ venue = \"okx\", symbol = \"BTC-USDT\" }}]\n\
+             [risk]\ncollar_bps = 40\n",
+            venue("binance", "BTCUSDT"),
+            venue("okx", "BTC-USDT"),
+        );
+        std::fs::write(&path, text).unwrap();
+        check(&Config::load(&path).unwrap(), &dp_strategy::SHIPPED)
+    }
+
+    #[test]
+    fn a_hedge_may_not_be_set_to_reach_beyond_the_collar() {
+        assert_eq!(told("hedge_max_ppm = 3999"), Ok(()));
+        for more in ["", "hedge_max_ppm = 4000"] {
+            let why = told(more).unwrap_err();
+            assert!(why.starts_with("strategy[0].hedge_max_ppm: "), "{why}");
+            assert!(why.contains("risk.collar_bps (40: 4000"), "{why}");
+        }
+    }
 }

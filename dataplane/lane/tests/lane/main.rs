@@ -1,5 +1,6 @@
 //! The lane's parts over real shared memory: the engine alone, and the roles over their rings.
 
+mod arbitrage;
 mod balances;
 mod bus;
 mod engine;
