@@ -56,7 +56,7 @@ struct Halt {
 pub(super) struct Watches {
     pub(super) limits: WatchLimits,
     loss: LossWatch,
-    rates: Rates,
+    pub(super) rates: Rates,
     /// Whose mid an asset's rate is.
     sources: Box<[Option<InstrumentId>]>,
     currency: Option<AssetId>,

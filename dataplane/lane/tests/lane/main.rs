@@ -8,5 +8,6 @@ mod funding;
 mod inputs;
 mod life;
 mod paper;
+mod positions;
 mod risk;
 mod roles;

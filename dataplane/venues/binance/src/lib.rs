@@ -53,8 +53,9 @@ use dp_types::{
     UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    BatchNew, Capabilities, EntryError, EntryLink, Event, Fault, LinkRole, LinkSpec, ReadCounts,
-    Registry, RegistryError, RestResponse, SingleOrders, Sink, UpgradeField, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Event, Fault, LinkRole, LinkSpec, Positions,
+    ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, UpgradeField, Venue,
+    VenueConfig,
 };
 
 /// Spot.
@@ -95,6 +96,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_checksum: false,
     book_depth: 0,
     single_orders: SingleOrders::None,
+    positions: Positions::None,
 };
 
 /// The machine of a product.

@@ -24,6 +24,11 @@ pub fn currency(symbol: &str) -> &str {
     pair.split_once('_').map_or(pair, |(_, settled)| settled)
 }
 
+/// Whether a symbol is a spot pair's: it has no position.
+pub fn is_spot(symbol: &str) -> bool {
+    symbol.contains('_') && !symbol.contains('-')
+}
+
 /// Marks our labels.
 pub(crate) const CLIENT_PREFIX: &[u8] = b"sl";
 

@@ -52,6 +52,8 @@ pub enum RestPool {
     Trade,
     /// `account/balance`: 10 in 2 s.
     Balance,
+    /// `account/positions`: 10 in 2 s.
+    Positions,
     /// `trade/cancel-all-after`: 1 in 1 s.
     DeadMan,
     /// `account/bills`: 5 in 1 s.
