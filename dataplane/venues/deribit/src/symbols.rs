@@ -114,6 +114,18 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn a_pair_without_a_dash_is_spot() {
+        assert!(is_spot("BTC_USDC") && is_spot("ETH_BTC"));
+        for derivative in [
+            "BTC-PERPETUAL",
+            "BTC_USDC-PERPETUAL",
+            "XRP_USDC-30JUN26-0d5-C",
+        ] {
+            assert!(!is_spot(derivative), "{derivative}");
+        }
+    }
+
+    #[test]
     fn currencies_by_form() {
         for (symbol, name) in [
             ("BTC-PERPETUAL", "BTC"),
