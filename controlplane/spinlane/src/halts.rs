@@ -7,10 +7,10 @@ use crate::control::{self, POLL, user};
 use crate::fail::{Refused, Usage};
 use crate::limits;
 use crate::target::Target;
+use crate::venue_list;
 use crate::view::{is_alive, now, status};
 use dp_journal::entry::{Entry, Reconcile};
 use dp_journal::{ReadItem, Reader, Record};
-use dp_lane::AnyVenue;
 use dp_shm::{Command, Region, VenueLine};
 use dp_types::{InstrumentId, LaneId, UnixNanos, VenueId};
 use dp_venue_api::Positions;
@@ -84,7 +84,7 @@ impl Report {
             other_qty: it.other_qty,
             late_fills: it.late_fills,
             unknown: it.unknown,
-            positions: AnyVenue::positions(it.venue).name(),
+            positions: positions(it.venue).name(),
             positions_differed: it.positions_differed,
             positions_corrected: it.positions_corrected,
             balances_differed: it.balances_differed,
@@ -115,6 +115,12 @@ impl Report {
             self.balances_corrected
         )
     }
+}
+
+/// Whether a venue tells positions; one this build does not know has none of ours.
+fn positions(venue: VenueId) -> Positions {
+    let told = venue_list::of(venue).ok().flatten();
+    told.map_or(Positions::None, |can| can.positions)
 }
 
 fn venue(name: &str) -> Result<VenueId, Usage> {

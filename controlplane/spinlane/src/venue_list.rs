@@ -29,14 +29,19 @@ pub fn run(is_json: bool) -> anyhow::Result<()> {
 pub fn venues() -> anyhow::Result<Vec<(VenueId, &'static Capabilities)>> {
     let mut venues = Vec::new();
     for id in (0..=u8::MAX).map(VenueId) {
-        let machine = with_tool!(id, T => {
-            T::machine(Vec::new(), &mut Registry::new()).map(|machine| machine.capabilities())
-        });
-        if let Some(capabilities) = machine.transpose()? {
+        if let Some(capabilities) = of(id)? {
             venues.push((id, capabilities));
         }
     }
     Ok(venues)
+}
+
+/// What a venue can do; `None`: this build has no machine for it. Errors: as [`run`].
+pub fn of(id: VenueId) -> anyhow::Result<Option<&'static Capabilities>> {
+    let machine = with_tool!(id, T => {
+        T::machine(Vec::new(), &mut Registry::new()).map(|machine| machine.capabilities())
+    });
+    Ok(machine.transpose()?)
 }
 
 const fn entry(entry: EntryLink) -> &'static str {
