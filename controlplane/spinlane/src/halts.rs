@@ -7,11 +7,13 @@ use crate::control::{self, POLL, user};
 use crate::fail::{Refused, Usage};
 use crate::limits;
 use crate::target::Target;
+use crate::venue_list;
 use crate::view::{is_alive, now, status};
 use dp_journal::entry::{Entry, Reconcile};
 use dp_journal::{ReadItem, Reader, Record};
 use dp_shm::{Command, Region, VenueLine};
 use dp_types::{InstrumentId, LaneId, UnixNanos, VenueId};
+use dp_venue_api::Positions;
 use serde::Serialize;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
@@ -57,6 +59,9 @@ pub struct Report {
     pub late_fills: u32,
     /// Orders whose fate stays unknown.
     pub unknown: u32,
+    /// Whether the venue tells the positions of derivatives: `listed`; `untold`: it trades some, and fills alone say what
+    /// is held; `none`: we trade none there.
+    pub positions: &'static str,
     /// Positions that differed.
     pub positions_differed: u32,
     /// Of these, corrected.
@@ -68,7 +73,7 @@ pub struct Report {
 }
 
 impl Report {
-    const fn of(it: &Reconcile) -> Self {
+    fn of(it: &Reconcile) -> Self {
         Self {
             cause: it.cause.name(),
             began_unix_ns: it.began.0,
@@ -79,6 +84,7 @@ impl Report {
             other_qty: it.other_qty,
             late_fills: it.late_fills,
             unknown: it.unknown,
+            positions: positions(it.venue).name(),
             positions_differed: it.positions_differed,
             positions_corrected: it.positions_corrected,
             balances_differed: it.balances_differed,
@@ -87,9 +93,15 @@ impl Report {
     }
 
     fn text(&self) -> String {
+        let untold = if self.positions == Positions::Untold.name() {
+            "\n  positions not told: the venue lists none of its derivatives to us, so a liquidation we did not hear of is \
+                not found; look there"
+        } else {
+            ""
+        };
         format!(
             "  {} orders compared, {} open there; {} missing there, {} unknown to us, {} with another filled quantity, \
-             {} fills late, {} without a known fate\n  {} positions differed ({} corrected), {} balances ({} corrected)",
+             {} fills late, {} without a known fate\n  {} positions differed ({} corrected), {} balances ({} corrected){untold}",
             self.compared,
             self.open_orders,
             self.missing,
@@ -103,6 +115,12 @@ impl Report {
             self.balances_corrected
         )
     }
+}
+
+/// Whether a venue tells positions; one this build does not know has none of ours.
+fn positions(venue: VenueId) -> Positions {
+    let told = venue_list::of(venue).ok().flatten();
+    told.map_or(Positions::None, |can| can.positions)
 }
 
 fn venue(name: &str) -> Result<VenueId, Usage> {

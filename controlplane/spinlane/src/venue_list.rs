@@ -3,7 +3,9 @@
 
 use crate::tools::{Tool, with_tool};
 use dp_types::VenueId;
-use dp_venue_api::{BatchNew, Capabilities, EntryLink, Registry, SingleOrders, Venue as _};
+use dp_venue_api::{
+    BatchNew, Capabilities, EntryLink, Positions, Registry, SingleOrders, Venue as _,
+};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -27,14 +29,19 @@ pub fn run(is_json: bool) -> anyhow::Result<()> {
 pub fn venues() -> anyhow::Result<Vec<(VenueId, &'static Capabilities)>> {
     let mut venues = Vec::new();
     for id in (0..=u8::MAX).map(VenueId) {
-        let machine = with_tool!(id, T => {
-            T::machine(Vec::new(), &mut Registry::new()).map(|machine| machine.capabilities())
-        });
-        if let Some(capabilities) = machine.transpose()? {
+        if let Some(capabilities) = of(id)? {
             venues.push((id, capabilities));
         }
     }
     Ok(venues)
+}
+
+/// What a venue can do; `None`: this build has no machine for it. Errors: as [`run`].
+pub fn of(id: VenueId) -> anyhow::Result<Option<&'static Capabilities>> {
+    let machine = with_tool!(id, T => {
+        T::machine(Vec::new(), &mut Registry::new()).map(|machine| machine.capabilities())
+    });
+    Ok(machine.transpose()?)
 }
 
 const fn entry(entry: EntryLink) -> &'static str {
@@ -79,6 +86,15 @@ const fn single_orders(can: &Capabilities) -> &'static str {
     }
 }
 
+/// Whether it tells the positions of derivatives; `no`: we trade some there, and are not told.
+const fn positions(can: &Capabilities) -> &'static str {
+    match can.positions {
+        Positions::None => "-",
+        Positions::Untold => "no",
+        Positions::Listed => "x",
+    }
+}
+
 const fn batch(can: &Capabilities) -> &'static str {
     match (can.batch_new, can.batch) {
         (BatchNew::Link, _) => "new",
@@ -107,6 +123,7 @@ fn as_json(id: VenueId, can: &Capabilities) -> Value {
         "book_checksum": can.book_checksum,
         "book_depth": can.book_depth,
         "single_orders": can.single_orders.name(),
+        "positions": can.positions.name(),
     })
 }
 
@@ -116,7 +133,7 @@ pub fn matrix(venues: &[(VenueId, &Capabilities)]) -> String {
     let mut rows = vec![
         [
             "venue", "entry", "amend", "all", "batch", "dms", "post", "ioc", "fok", "window",
-            "book", "l3",
+            "book", "l3", "pos",
         ]
         .map(str::to_owned),
     ];
@@ -134,6 +151,7 @@ pub fn matrix(venues: &[(VenueId, &Capabilities)]) -> String {
             mark(can.validity_window),
             proof(can).to_owned(),
             single_orders(can).to_owned(),
+            positions(can).to_owned(),
         ]);
     }
     let width = |column: usize| {

@@ -16,6 +16,7 @@
 //! move_ms = 60000
 //! position_tolerance = { "BTC-PERPETUAL" = "10" }  # venue's position against ours: beyond it the venue is halted
 //! balance_tolerance = { USDT = "5" }      # venue's balance of an asset against ours, spot: the same
+//! balance_rounding_max = { USDT = "1" }   # the most of it that rounding may come to, beside the tolerance
 //! ```
 //! Amounts and quantities are decimal texts. The day's loss and the exposure are the node's: each lane adds what the others
 //! showed a tenth of a second ago. The drawdown and the exposure in one asset are those of each lane with an engine.
@@ -64,6 +65,9 @@ pub struct Risk {
     /// How far a venue's word of an asset may be from ours before the venue is halted, by asset, on each venue; absent: by
     /// no more than rounding makes.
     pub balance_tolerance: BTreeMap<String, String>,
+    /// The most of an asset that venues' rounding may come to between comparisons, by asset; absent: what one of the
+    /// reporting currency is worth in it, or a hundredth of one where that is not known.
+    pub balance_rounding_max: BTreeMap<String, String>,
 }
 
 impl Default for Risk {
@@ -86,6 +90,7 @@ impl Default for Risk {
             move_ms: 60_000,
             position_tolerance: BTreeMap::new(),
             balance_tolerance: BTreeMap::new(),
+            balance_rounding_max: BTreeMap::new(),
         }
     }
 }
@@ -132,6 +137,7 @@ impl Risk {
         }
         amounts.extend(rates);
         amounts.extend(by_asset("balance_tolerance", &self.balance_tolerance));
+        amounts.extend(by_asset("balance_rounding_max", &self.balance_rounding_max));
         for (key, text) in amounts {
             amount(&text).map_err(|why| (key, why))?;
         }
@@ -184,6 +190,11 @@ mod tests {
             (
                 "balance_tolerance = { BTC = \"-1\" }",
                 "risk.balance_tolerance.BTC",
+                "above 0",
+            ),
+            (
+                "balance_rounding_max = { BTC = \"-1\" }",
+                "risk.balance_rounding_max.BTC",
                 "above 0",
             ),
             (

@@ -277,11 +277,20 @@ pub enum BalanceCause {
     Differs = 2,
     /// A named person resumed the venue: its word was taken.
     Taken = 3,
+    /// It differed by no more than rounding makes of what fills moved: taken, while orders work there as far as two
+    /// comparisons in a row had it.
+    Rounded = 4,
 }
 
 impl BalanceCause {
     /// All of them, by number.
-    pub const ALL: [Self; 4] = [Self::Opening, Self::Corrected, Self::Differs, Self::Taken];
+    pub const ALL: [Self; 5] = [
+        Self::Opening,
+        Self::Corrected,
+        Self::Differs,
+        Self::Taken,
+        Self::Rounded,
+    ];
 
     /// The word in tables and the database.
     pub const fn name(self) -> &'static str {
@@ -290,6 +299,7 @@ impl BalanceCause {
             Self::Corrected => "corrected",
             Self::Differs => "differs",
             Self::Taken => "taken",
+            Self::Rounded => "rounded",
         }
     }
 
@@ -310,7 +320,7 @@ pub struct Balance {
     pub cause: BalanceCause,
     /// By our fills; of an opening: the same.
     pub ours: Notional,
-    /// By the venue's word.
+    /// By the venue's word; of a rounding: what is taken of it.
     pub theirs: Notional,
     /// How far they may be apart.
     pub allowed: Notional,

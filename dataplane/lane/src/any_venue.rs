@@ -7,7 +7,8 @@ use dp_types::{
 use dp_venue_api::limits::{Budget, Rates};
 use dp_venue_api::{
     Capabilities, EntryError, Fault, FixSpec, LineCounts, LinkRole, LinkSpec, MarketData,
-    ReadCounts, Registry, RegistryError, RestResponse, Sink, UpgradeField, Venue, VenueConfig,
+    Positions, ReadCounts, Registry, RegistryError, RestResponse, Sink, UpgradeField, Venue,
+    VenueConfig,
 };
 use dp_venue_fix::{FixEntry, OverFix as _};
 use dp_wire::fix::Message;
@@ -75,6 +76,18 @@ macro_rules! define {
                     })*
                     _ => None,
                 })
+            }
+
+            /// Whether a venue tells the positions of derivatives, whichever way its orders go.
+            pub fn positions(id: VenueId) -> Positions {
+                // Two machines of one crate.
+                if id == VenueId::BINANCE_USDM {
+                    return dp_venue_binance::usdm::CAPABILITIES.positions;
+                }
+                match id {
+                    $(VenueId::$id => $krate::CAPABILITIES.positions,)*
+                    _ => Positions::None,
+                }
             }
 
             /// What a budget is too small for at a venue, if for anything.

@@ -499,6 +499,13 @@ impl<'s, 'r> Trial<'s, 'r> {
         state.map_or(Notional(0), |state| state.funding)
     }
 
+    /// What is held of the traded instrument by all, corrections too, as shared memory shows it.
+    pub fn position(&self) -> Qty {
+        let line = self.stage.engine().wall.region.position(TRADED);
+        let state = line.and_then(dp_shm::PositionLine::read);
+        state.map_or(Qty(0), |state| state.qty)
+    }
+
     /// Orders as the venue has them, sold quantities below 0: `(done, is open)`.
     fn same_orders(&mut self) -> Held {
         let record = self.stage.record();

@@ -61,7 +61,7 @@ pub const ALL: [Tried; 14] = [
         VenueId::BINANCE,
         "binance",
         USDT,
-        &["F07", "F08", "E02", "A06", "A09"],
+        &["F07", "F08", "E02", "A06", "A09", "A11"],
     ),
     Tried {
         market_data: MarketData::Sbe,
@@ -69,7 +69,7 @@ pub const ALL: [Tried; 14] = [
             VenueId::BINANCE,
             "binance-sbe",
             USDT,
-            &["F07", "F08", "E02", "A06", "A09"],
+            &["F07", "F08", "E02", "A06", "A09", "A11"],
         )
     },
     tried(
@@ -82,14 +82,14 @@ pub const ALL: [Tried; 14] = [
         VenueId::BITFINEX,
         "bitfinex",
         USDT,
-        &["F09", "F10", "F28", "E03", "A09"],
+        &["F09", "F10", "F28", "E03", "A09", "A11"],
     )
     .shows(250, usize::MAX, false),
     tried(
         VenueId::BYBIT,
         "bybit",
         USDT,
-        &["F07", "F08", "F09", "F10", "A09"],
+        &["F07", "F08", "F09", "F10", "A09", "A11"],
     ),
     tried(
         VenueId::COINBASE,
@@ -97,7 +97,7 @@ pub const ALL: [Tried; 14] = [
         USD,
         &[
             "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F12", "F16", "F17", "F18", "F25",
-            "E02", "E03", "A06", "A09",
+            "E02", "E03", "A06", "A09", "A11",
         ],
     )
     .shows(usize::MAX, usize::MAX, true),
@@ -130,32 +130,32 @@ pub const ALL: [Tried; 14] = [
         VenueId::HUOBI,
         "huobi",
         USDT,
-        &["F07", "E02", "E03", "E07", "A09"],
+        &["F07", "E02", "E03", "E07", "A09", "A11"],
     ),
     tried(
         VenueId::KRAKEN,
         "kraken",
         USD,
-        &["F08", "F09", "F10", "F28", "E06", "A09"],
+        &["F08", "F09", "F10", "F28", "E06", "A09", "A11"],
     )
     .shows(usize::MAX, 10, true),
     tried(
         VenueId::KRAKEN_FUTURES,
         "kraken-futures",
         USD,
-        &["F08", "F09", "F10", "E06", "A07", "A09"],
+        &["F08", "F09", "F10", "E06", "A07", "A09", "A11"],
     ),
     tried(
         VenueId::KUCOIN,
         "kucoin",
         USDT,
-        &["F07", "E02", "E03", "A09"],
+        &["F07", "E02", "E03", "A09", "A11"],
     ),
     tried(
         VenueId::OKX,
         "okx",
         USDT,
-        &["F07", "F08", "F09", "F10", "A09"],
+        &["F07", "F08", "F09", "F10", "A09", "A11"],
     ),
 ];
 
@@ -186,14 +186,14 @@ pub const OVER_FIX: [Tried; 5] = [
         "binance",
         USDT,
         &[
-            "F06", "F07", "F08", "F09", "F10", "F11", "E02", "A06", "A09",
+            "F06", "F07", "F08", "F09", "F10", "F11", "E02", "A06", "A09", "A11",
         ],
     )),
     over_fix(tried(
         VenueId::COINBASE,
         "coinbase",
         USD,
-        &["F06", "F07", "F08", "F09", "F10", "A09"],
+        &["F06", "F07", "F08", "F09", "F10", "A09", "A11"],
     )),
     over_fix(tried(
         VenueId::DERIBIT,
@@ -205,7 +205,9 @@ pub const OVER_FIX: [Tried; 5] = [
         VenueId::KRAKEN,
         "kraken",
         USD,
-        &["F06", "F08", "F09", "F10", "F11", "E06", "A08", "A09"],
+        &[
+            "F06", "F08", "F09", "F10", "F11", "E06", "A08", "A09", "A11",
+        ],
     )),
     over_fix(tried(
         VenueId::YOFX,
@@ -213,7 +215,7 @@ pub const OVER_FIX: [Tried; 5] = [
         FX,
         &[
             "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F11", "F12", "F13", "F14", "F15",
-            "F16", "F17", "F18", "F19", "A06", "A07", "A08", "A09",
+            "F16", "F17", "F18", "F19", "A06", "A07", "A08", "A09", "A11",
         ],
     )),
 ];
@@ -229,7 +231,7 @@ pub const PRICES: [Tried; 1] = [Tried {
             "F03", "F04", "F05", "F06", "F07", "F08", "F09", "F10", "F12", "F16", "F17", "F18",
             "E01", "E02", "E03", "E04", "E05", "E06", "E07", "E08", "E09", "E11", "E12", "E13",
             "E14", "E15", "E16", "E17", "E18", "E19", "E20", "E21", "E22", "A01", "A02", "A03",
-            "A04", "A05", "A06", "A07", "A08", "S02", "S05", "A09", "A10",
+            "A04", "A05", "A06", "A07", "A08", "S02", "S05", "A09", "A10", "A11",
         ],
     )
 }];
@@ -253,7 +255,7 @@ pub const BATCHING: [Tried; 2] = [
         VenueId::KUCOIN,
         "kucoin",
         USDT,
-        &["F07", "E02", "E03"],
+        &["F07", "E02", "E03", "A11"],
     )),
 ];
 

@@ -236,10 +236,11 @@ impl Core {
             for flow in self.flows.iter_mut().filter(|_| is_jump) {
                 flow.jump(&mut self.engine, self.now, fault.ppm);
             }
-            let is_own = matches!(fault.kind, Kind::Withdraw | Kind::Pull);
+            let is_own = matches!(fault.kind, Kind::Withdraw | Kind::Pull | Kind::Liquidate);
             match fault.kind {
                 Kind::Withdraw => self.engine.withdraw(fault.ppm),
                 Kind::Pull => self.engine.pull(self.now),
+                Kind::Liquidate => self.engine.liquidate(),
                 _ => {}
             }
             let is_session = match fault.kind {

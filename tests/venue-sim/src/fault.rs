@@ -138,6 +138,11 @@ pub const KINDS: &[(&str, Kind, &str)] = &[
         "the venue takes every client's orders off the book, on its own account",
     ),
     (
+        "liquidate",
+        Kind::Liquidate,
+        "the venue closes every client's positions at the last price; no fill and no stream says so",
+    ),
+    (
         "funding",
         Kind::Funding,
         "long positions pay ppm= of their worth to short ones, told as the venue tells it",
@@ -179,6 +184,7 @@ pub enum Kind {
     Jump,
     Withdraw,
     Pull,
+    Liquidate,
     Funding,
     ExtraFields,
 }
@@ -199,6 +205,7 @@ impl Kind {
                 | Self::Jump
                 | Self::Withdraw
                 | Self::Pull
+                | Self::Liquidate
                 | Self::Funding
         )
     }

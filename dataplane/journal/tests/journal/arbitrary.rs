@@ -226,7 +226,7 @@ impl Draw {
             15 => Entry::Balance(Balance {
                 venue,
                 asset: AssetId(a as u16),
-                cause: BalanceCause::from_raw(self.small[4] % 4).unwrap(),
+                cause: BalanceCause::from_raw(self.small[4] % 5).unwrap(),
                 ours: Notional(self.wide[1]),
                 theirs: Notional(self.wide[2]),
                 allowed: Notional(self.wide[3]),

@@ -3,11 +3,14 @@
 //! ```text
 //!   Event::Position ─▶ noted           compared, every order's fate known       ─▶ ours against the venue's
 //!     equal                                        ─▶ nothing
+//!     not told, where the venue lists them         ─▶ trading there waits for another comparison
 //!     differs, the first time                      ─▶ trading there waits for another comparison: a fill may be on its way
 //!     differs by the same numbers again, little    ─▶ corrected: booked to nobody, at the mark
 //!                                        more      ─▶ the venue is halted; a named person who resumes it takes its word
 //! ```
-//! Compared is what the venue has said since our latest fill there: of what it never speaks of (spot) nothing is known.
+//! Compared is what the venue has said since the comparison began and since our latest fill: an older word may be of a
+//! position that was liquidated while we were away. A venue that lists positions ([`Engine::await_positions`]) tells each
+//! instrument of ours in every comparison, flat ones too; of what another never speaks of (spot) nothing is known.
 //! An instrument that never had a book has no mark: it is corrected when its first book comes, since at a price of
 //! nothing the whole of it would be profit.
 
@@ -24,15 +27,25 @@ use dp_types::{
 pub(super) struct Account {
     /// How far it may be from ours, increments.
     tolerance: Qty,
-    /// By the venue's latest word, and when.
+    /// By the venue's latest word.
     theirs: Option<Qty>,
-    told: UnixNanos,
-    /// Our latest fill.
-    filled: UnixNanos,
+    word: Word,
     /// Ours and theirs when they differed last.
     differed: Option<(Qty, Qty)>,
     /// To be corrected once the instrument has a price.
     is_owed: bool,
+}
+
+/// How old a venue's latest word of a position is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Word {
+    /// It was told before the comparison under way began, or never.
+    #[default]
+    Old,
+    /// It was told in it; a fill of ours has come since.
+    Overtaken,
+    /// It was told in it, and since our latest fill.
+    Fresh,
 }
 
 /// What a comparison with a venue's word came to.
@@ -42,7 +55,7 @@ pub(super) struct Differences {
     pub(super) differ: u32,
     /// How many of them were corrected.
     pub(super) corrected: u32,
-    /// One of them for the first time: another comparison tells whether it is for good.
+    /// One of them for the first time, or not told of: another comparison tells whether it is for good.
     pub(super) is_open: bool,
 }
 
@@ -56,8 +69,27 @@ impl Engine<'_> {
         }
     }
 
+    /// A venue lists positions: until it has told one of ours in a comparison, that has not ended well.
+    pub fn await_positions(&mut self, venue: VenueId) {
+        self.wall
+            .tap
+            .tell(|| Input::Set(Setting::ListedPositions(venue)));
+        if let Some(state) = self.venue_mut(venue) {
+            state.lists_positions = true;
+        }
+    }
+
+    /// A comparison begins: what was told before is old in it.
+    pub(super) fn begin_positions(&mut self, venue: VenueId) {
+        for (account, instrument) in self.accounts.iter_mut().zip(&self.instruments) {
+            if instrument.venue == venue {
+                account.word = Word::Old;
+            }
+        }
+    }
+
     /// A venue told a position of ours.
-    pub(super) fn on_position(&mut self, report: &PositionReport, now: Now) {
+    pub(super) fn on_position(&mut self, report: &PositionReport) {
         let Some(instrument) = self.instrument(report.instrument) else {
             return;
         };
@@ -65,16 +97,18 @@ impl Engine<'_> {
             instrument.qty(report.qty),
             self.accounts.get_mut(instrument.id.0 as usize),
         ) {
-            (Ok(qty), Some(account)) => (account.theirs, account.told) = (Some(qty), now.unix),
+            (Ok(qty), Some(account)) => (account.theirs, account.word) = (Some(qty), Word::Fresh),
             // What it holds is in parts of what can be traded: not a number of ours to compare with.
             _ => self.wall.count(dp_shm::Counter::DecodeErrors),
         }
     }
 
     /// A fill was booked: what the venue said before it is old.
-    pub(super) fn outdate_account(&mut self, instrument: InstrumentId, now: Now) {
+    pub(super) fn outdate_account(&mut self, instrument: InstrumentId) {
         if let Some(account) = self.accounts.get_mut(instrument.0 as usize) {
-            account.filled = now.unix;
+            if account.word == Word::Fresh {
+                account.word = Word::Overtaken;
+            }
             (account.differed, account.is_owed) = (None, false);
         }
     }
@@ -93,11 +127,25 @@ impl Engine<'_> {
     }
 
     fn compare_position(&mut self, instrument: &Instrument, found: &mut Differences, now: Now) {
+        if instrument.is_spot {
+            return;
+        }
         let ours = self.ledger.total(instrument.id).held();
+        let venue = self.venue(instrument.venue);
+        // One without rules may be spot as well, and is not traded.
+        let is_due = instrument.tick.0 > 0 && venue.is_some_and(|it| it.lists_positions);
+        // While nothing is sent, a word a fill has overtaken is soon followed by one none has.
+        let is_settling = venue.is_some_and(|it| it.is_settling);
         let Some(account) = self.accounts.get_mut(instrument.id.0 as usize) else {
             return;
         };
-        let Some(theirs) = account.theirs.filter(|_| account.told >= account.filled) else {
+        let Some(theirs) = account.theirs.filter(|_| account.word == Word::Fresh) else {
+            let may_wait = account.word == Word::Overtaken && !is_settling;
+            if is_due && !may_wait {
+                tracing::warn!(symbol = %instrument.symbol, venue = %instrument.venue, "the venue did not tell this \
+                    position: trading there waits for another comparison");
+                found.is_open = true;
+            }
             return;
         };
         if theirs == ours {

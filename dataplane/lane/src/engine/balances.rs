@@ -4,13 +4,17 @@
 //!   told while nothing of ours works there, or twice the same ─▶ the opening: from here on fills count
 //!   fill ─▶ base, quote and fee move ours; what the venue said before is old
 //!   compared, every order's fate known ─▶ ours against what the venue told since the comparison began
-//!     equal, or as far apart as rounding makes      ─▶ nothing
+//!     equal                                         ─▶ nothing
+//!     as far apart as rounding makes                ─▶ taken and written down: all of it while nothing of ours works
+//!                                                      there, else what two comparisons in a row found of it
 //!     differs, the first time                       ─▶ trading there waits for another comparison: a fill may be on its way
 //!     differs by the same numbers again, little     ─▶ corrected: the venue's word is taken
 //!                                         more      ─▶ the venue is halted; a named person who resumes it takes its word
 //! ```
 //! What differs for good is what no fill of ours explains: deposits, withdrawals, transfers, orders of others, interest.
-//! Each venue rounds money in its own way, and its fees in another: a ten-thousandth of what fills moved is that.
+//! Each venue rounds money in its own way, and its fees in another: a ten-thousandth of what fills moved since the
+//! comparison before the last is that, and never more than [`Engine::set_balance_rounding`] says. While orders work there
+//! a fill may be on its way and as small: what stood in the comparison before as well is none.
 //!
 //! Compared is what spot instruments of ours are in, and what their fees were paid in. An asset a derivative of ours is in
 //! as well is shown and not compared: it moves with prices, and positions are compared instead.
@@ -30,7 +34,11 @@ use dp_types::{
 };
 
 /// What fills moved, over what rounding may come to.
-const ROUNDING: i128 = 10_000;
+const ROUNDING: u128 = 10_000;
+/// One of anything.
+const ONE: i128 = 1_000_000_000_000;
+/// What rounding may come to of an asset nobody named and whose worth is not known: a hundredth of one.
+const ROUNDING_MAX: Notional = Notional(ONE / 100);
 
 /// One asset at one venue.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +50,15 @@ struct Purse {
     before: Option<Notional>,
     /// Ours and theirs when they differed last.
     differed: Option<(Notional, Notional)>,
+    /// What the venue had beyond ours at the comparison before, within rounding, and the turnover then.
+    rounded: Option<Rounded>,
+}
+
+/// A difference within rounding.
+#[derive(Debug, Clone, Copy)]
+struct Rounded {
+    beyond: i128,
+    turnover: Notional,
 }
 
 /// Balances of one lane.
@@ -49,14 +66,16 @@ struct Purse {
 pub(super) struct Purses {
     held: Vec<Purse>,
     tolerances: Box<[Notional]>,
+    /// The most that rounding may come to; 0: nobody said.
+    roundings: Box<[Notional]>,
 }
 
 /// What a comparison came to for one asset.
 enum Verdict {
     /// Nothing to compare, or nothing to do.
     Nothing,
-    /// Rounding: the venue's word is taken without a record.
-    Rounded,
+    /// Rounding: write it down and take so much of it.
+    Round(i128),
     /// Write this down and take the venue's word.
     Take(BalanceCause),
     /// It differs, once.
@@ -87,11 +106,12 @@ impl Purse {
             is_fresh: false,
             before: None,
             differed: None,
+            rounded: None,
         }
     }
 
-    /// `is_quiet`: nothing of ours works at the venue.
-    fn judge(&mut self, is_quiet: bool) -> Verdict {
+    /// `is_quiet`: nothing of ours works at the venue. `rounding_max`: the most that rounding may come to.
+    fn judge(&mut self, is_quiet: bool, rounding_max: Notional) -> Verdict {
         let (Some(theirs), true) = (self.state.theirs, self.is_fresh && self.state.is_compared)
         else {
             return Verdict::Nothing;
@@ -105,15 +125,14 @@ impl Purse {
             };
         };
         let beyond = theirs.0.abs_diff(ours.0);
-        let rounding = self.state.turnover.0.unsigned_abs() / ROUNDING.unsigned_abs();
+        if beyond == 0 {
+            self.take();
+            return Verdict::Nothing;
+        }
+        let rounding = self.state.turnover.0.unsigned_abs() / ROUNDING;
+        let rounding = rounding.min(rounding_max.0.unsigned_abs());
         if beyond <= rounding {
-            self.differed = None;
-            // What is on its way may be as small: taken as rounding it would count twice.
-            return if is_quiet || beyond == 0 {
-                Verdict::Rounded
-            } else {
-                Verdict::Nothing
-            };
+            return self.round(theirs.0.saturating_sub(ours.0), is_quiet);
         }
         if self.differed.replace((ours, theirs)) != Some((ours, theirs)) {
             return Verdict::Differs;
@@ -126,11 +145,41 @@ impl Purse {
         }
     }
 
+    /// Within rounding: what of it is no fill on its way.
+    fn round(&mut self, beyond: i128, is_quiet: bool) -> Verdict {
+        self.differed = None;
+        if is_quiet {
+            return Verdict::Round(beyond);
+        }
+        let turnover = self.state.turnover;
+        let before = self.rounded.replace(Rounded { beyond, turnover });
+        let Some(before) = before else {
+            return Verdict::Nothing;
+        };
+        // Rounding of what was moved before that comparison is in what it found: it is not allowed for once more.
+        let since = turnover.0.saturating_sub(before.turnover.0);
+        self.state.turnover = Notional(since);
+        if before.beyond.signum() != beyond.signum() {
+            self.rounded = Some(Rounded {
+                beyond,
+                turnover: self.state.turnover,
+            });
+            return Verdict::Nothing;
+        }
+        let stood = before.beyond.unsigned_abs().min(beyond.unsigned_abs());
+        let stood = beyond.signum() * i128::try_from(stood).unwrap_or(i128::MAX);
+        self.rounded = Some(Rounded {
+            beyond: beyond.saturating_sub(stood),
+            turnover: self.state.turnover,
+        });
+        Verdict::Round(stood)
+    }
+
     /// The venue's word is ours.
     fn take(&mut self) {
         self.state.ours = self.state.theirs;
         self.state.turnover = Notional(0);
-        (self.before, self.differed) = (None, None);
+        (self.before, self.differed, self.rounded) = (None, None, None);
     }
 
     const fn entry(&self, cause: BalanceCause) -> Option<Entry> {
@@ -154,6 +203,7 @@ impl Purses {
         Self {
             held: Vec::with_capacity(BALANCES_MAX),
             tolerances: vec![Notional(0); ASSETS_MAX].into_boxed_slice(),
+            roundings: vec![Notional(0); ASSETS_MAX].into_boxed_slice(),
         }
     }
 
@@ -194,6 +244,25 @@ impl Engine<'_> {
         for purse in held.filter(|it| it.state.asset == asset) {
             purse.state.tolerance = tolerance;
         }
+    }
+
+    /// Sets how much of an asset rounding may come to, on every venue; 0: what one of the reporting currency is worth
+    /// in it, or a hundredth of one where that is not known.
+    pub fn set_balance_rounding(&mut self, asset: AssetId, max: Notional) {
+        let setting = Setting::BalanceRounding(asset, max);
+        self.wall.tap.tell(|| Input::Set(setting));
+        if let Some(held) = self.purses.roundings.get_mut(usize::from(asset.0)) {
+            *held = max;
+        }
+    }
+
+    /// The most that rounding of an asset may come to.
+    fn rounding_max(&self, asset: AssetId) -> Notional {
+        let named = self.purses.roundings.get(usize::from(asset.0)).copied();
+        let named = named.filter(|it| it.0 > 0);
+        let rate = self.watches.rates.rate(asset);
+        let of_rate = |rate| (ONE * ONE).checked_div(i128::from(rate)).map(Notional);
+        named.or_else(|| of_rate(rate?)).unwrap_or(ROUNDING_MAX)
     }
 
     /// Others trade in this venue's account: its balances do not follow from our fills.
@@ -314,15 +383,16 @@ impl Engine<'_> {
                 continue;
             }
             let is_compared = self.follows_from_fills(venue, asset, moved.0 > 0);
+            let rounding_max = self.rounding_max(asset);
             let Some(purse) = self.purses.held.get_mut(place) else {
                 break;
             };
             purse.state.is_compared = is_compared;
-            let verdict = purse.judge(is_quiet);
+            let verdict = purse.judge(is_quiet, rounding_max);
             purse.state.differs = purse.differed.is_some();
             match verdict {
                 Verdict::Nothing => {}
-                Verdict::Rounded => purse.take(),
+                Verdict::Round(by) => self.round_balance(place, by, now),
                 Verdict::Take(cause) => {
                     if cause == BalanceCause::Corrected {
                         found.differ += 1;
@@ -376,6 +446,28 @@ impl Engine<'_> {
         purse.state.differs = false;
         if let Some(entry) = entry {
             self.wall.fact(now.unix, &entry);
+        }
+    }
+
+    /// Takes so much of what the venue has beyond ours, within rounding, and writes it down.
+    fn round_balance(&mut self, place: usize, by: i128, now: Now) {
+        let Some(purse) = self.purses.held.get_mut(place) else {
+            return;
+        };
+        if by == 0 {
+            return;
+        }
+        let state = &mut purse.state;
+        let taken = state.ours.and_then(|ours| ours.checked_add(Notional(by)));
+        let entry = purse.entry(BalanceCause::Rounded);
+        if taken == purse.state.theirs {
+            purse.take();
+        } else {
+            purse.state.ours = taken;
+        }
+        if let (Some(Entry::Balance(mut entry)), Some(taken)) = (entry, taken) {
+            entry.theirs = taken;
+            self.wall.fact(now.unix, &Entry::Balance(entry));
         }
     }
 

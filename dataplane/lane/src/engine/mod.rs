@@ -417,7 +417,7 @@ impl<'r> Engine<'r> {
             Event::Fill(report) => self.on_fill(report, now),
             Event::Ack(ack) => self.on_ack(ack, now),
             // Ours to keep from fills, and compared with the venue's.
-            Event::Position(report) => self.on_position(report, now),
+            Event::Position(report) => self.on_position(report),
             Event::Balance(balance) => self.on_balance(balance, now),
             Event::Funding(report) => self.on_funding(report, now),
             Event::L3(_) | Event::Control(_) | Event::Ignored(_) => {}

@@ -164,7 +164,7 @@ impl Engine<'_> {
                 let total = position_state(instrument, &booked.total, mark, now);
                 self.wall
                     .filled(now.unix, order, report, (price, qty), (&part, &total));
-                self.outdate_account(instrument.id, now);
+                self.outdate_account(instrument.id);
                 self.move_balances(instrument, report, order.side, (price, qty), now);
                 self.watch_fill(instrument, &booked.total, now);
             }

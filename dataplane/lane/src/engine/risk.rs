@@ -63,7 +63,7 @@ pub(super) struct Watches {
     /// Of what is counted, while some of what an earlier run left is missing: compared with the whole of then it would
     /// be a loss, or hide one.
     meanwhile: LossWatch,
-    rates: Rates,
+    pub(super) rates: Rates,
     /// Whose mid an asset's rate is.
     sources: Box<[Option<InstrumentId>]>,
     currency: Option<AssetId>,

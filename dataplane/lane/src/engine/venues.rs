@@ -29,6 +29,8 @@ pub struct VenueState {
     pub is_reconciled: bool,
     /// Others trade in the account.
     pub(super) has_shared_account: bool,
+    /// It tells each position of ours in every comparison.
+    pub(super) lists_positions: bool,
     /// When the login was accepted.
     pub logged_in: UnixNanos,
     /// The venue stopped us until then.
@@ -119,6 +121,7 @@ impl VenueState {
             is_logged_in: false,
             is_reconciled: false,
             has_shared_account: false,
+            lists_positions: false,
             logged_in: UnixNanos(0),
             stopped_until: UnixNanos(0),
             is_reconciling: false,
@@ -214,6 +217,7 @@ impl Engine<'_> {
         // One that had ended, and whose orders' fates are not all known: what is known is told.
         self.report(venue, now);
         self.oms.begin_reconcile(venue);
+        self.begin_positions(venue);
         self.purses.begin(venue);
         let held = self.oms.all_held().filter(|order| order.venue == venue);
         let compared = held.count() as u32;

@@ -383,7 +383,7 @@ choices! {
     Setting {
         0 Watch(limits), 1 ExposureMax(max), 2 CurrencyMax(asset, max), 3 Currency(asset), 4 Rate(asset, rate),
         5 Tolerance(instrument, qty), 6 BalanceTolerance(asset, amount), 7 SharedAccount(venue),
-        8 OrderValueMax(max),
+        8 OrderValueMax(max), 9 ListedPositions(venue), 10 BalanceRounding(asset, amount),
     }
     Outcome {
         0 NewSent(id), 1 NewRefused(id, reason), 2 NewWithheld(id), 3 AmendSent(id), 4 AmendRefused(id, reason),

@@ -185,6 +185,10 @@ pub(crate) enum Setting {
     BalanceTolerance(AssetId, Notional),
     /// Others trade in a venue's account.
     SharedAccount(VenueId),
+    /// A venue tells each position in every comparison.
+    ListedPositions(VenueId),
+    /// How much of an asset rounding may come to.
+    BalanceRounding(AssetId, Notional),
 }
 
 /// A strategy as it was seated.

@@ -351,6 +351,8 @@ impl Player<'_, '_> {
             Setting::Tolerance(instrument, qty) => engine.set_tolerance(instrument, qty),
             Setting::BalanceTolerance(asset, amount) => engine.set_balance_tolerance(asset, amount),
             Setting::SharedAccount(venue) => engine.share_account(venue),
+            Setting::ListedPositions(venue) => engine.await_positions(venue),
+            Setting::BalanceRounding(asset, amount) => engine.set_balance_rounding(asset, amount),
         }
     }
 

@@ -2,11 +2,13 @@
 
 use super::Plan;
 use super::tables::quantity;
+use crate::any_venue::AnyVenue;
 use crate::engine::Engine;
 use dp_config::{Config, Risk};
 use dp_risk::WatchLimits;
 use dp_shm::NodeLimits;
 use dp_types::{AssetId, Instrument, Text, VenueId};
+use dp_venue_api::Positions;
 
 /// The configuration's limits of the whole node; those of currencies as far as their names have ids.
 pub(super) fn node_limits<'n>(
@@ -87,6 +89,10 @@ fn name_money<'n>(
         if tolerance.0 > 0 {
             engine.set_balance_tolerance(id, tolerance);
         }
+        let rounding = Risk::money(risk.balance_rounding_max.get(name));
+        if rounding.0 > 0 {
+            engine.set_balance_rounding(id, rounding);
+        }
     }
 }
 
@@ -100,6 +106,13 @@ impl Plan<'_> {
             .filter(|(_, venue)| venue.has_shared_account());
         for id in shared.filter_map(|(name, _)| VenueId::from_name(name)) {
             engine.share_account(id);
+        }
+        let venues = self.config.venue.keys();
+        let venues = venues.filter_map(|name| VenueId::from_name(name));
+        // On paper nobody tells what one holds: it is what the fills made.
+        let live = venues.filter(|_| !self.config.is_paper());
+        for id in live.filter(|id| AnyVenue::positions(*id) == Positions::Listed) {
+            engine.await_positions(id);
         }
         let names: Vec<_> = self.region.assets().iter().collect();
         let assets = (0..).map(AssetId).zip(&names);

@@ -9,6 +9,7 @@ mod funding;
 mod inputs;
 mod life;
 mod paper;
+mod positions;
 mod risk;
 mod roles;
 mod uncounted;

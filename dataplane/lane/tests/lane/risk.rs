@@ -1,13 +1,13 @@
 //! Watches, halts, positions by strategy and by the venue's word: through the engine, over real shared memory.
 
-use crate::engine::{Desk, ID, Memory, SECOND, VENUE, fill, is_cancel, report, whole};
+use crate::engine::{Desk, ID, Memory, SECOND, VENUE, fill, is_cancel, report};
 use dp_journal::Entry;
 use dp_risk::{Refusal, Trip, WatchLimits};
 use dp_shm::{Counter, InstrumentLimits, Lock, PartLine, Region, RiskState};
 use dp_strategy::{Intents, Strategy, View};
 use dp_types::{
-    AssetId, LaneId, Notional, OrderKind, OrderState, PositionReport, Price, Qty, RejectReason,
-    Side, StrategyId, Text, Tif, VenueNanos,
+    AssetId, LaneId, Notional, OrderKind, OrderState, Price, Qty, RejectReason, Side, StrategyId,
+    Text, Tif,
 };
 use dp_venue_api::Event;
 use std::sync::Arc;
@@ -392,109 +392,4 @@ fn a_strategy_sees_its_own_position_and_the_instrument_has_the_sum() {
     assert!(desk.journal().iter().any(of));
     let recovered = dp_journal::recover(&[&memory.region]);
     assert_eq!(recovered.parts[&(ID, StrategyId(0))].qty, Qty(1));
-}
-
-fn told(qty: i64) -> PositionReport {
-    PositionReport {
-        instrument: ID,
-        qty: whole(qty),
-        entry: None,
-        venue_ns: VenueNanos(0),
-    }
-}
-
-#[test]
-fn a_position_the_venue_holds_otherwise_stops_that_venue_until_somebody_takes_its_word() {
-    let memory = Memory::new();
-    let mut desk = Desk::new(&memory.region, 1);
-    fill_one(&mut desk);
-    // The other stands, and its venue names it.
-    let stands = [report(desk.news()[1], OrderState::Ack, 0)];
-    desk.pass(SECOND);
-    desk.hear(&Event::Position(told(1)));
-    desk.compare(&stands);
-    assert!(!desk.engine.is_halted(VENUE, None), "the same");
-    desk.hear(&Event::Position(told(4)));
-    desk.compare(&stands);
-    assert!(
-        !desk.engine.is_halted(VENUE, None),
-        "a fill may be on its way"
-    );
-    assert!(!desk.is_settled(), "and nothing is sent meanwhile");
-    desk.compare(&stands);
-    assert!(desk.engine.is_halted(VENUE, None));
-    let numbers = |entry: &Entry| match entry {
-        Entry::Halt(halt) => Some((halt.rule, halt.observed, halt.limit)),
-        _ => None,
-    };
-    let journal = desk.journal();
-    let halts: Vec<_> = journal.iter().filter_map(numbers).collect();
-    assert_eq!(halts, [(code(5), 4, 1)]);
-    desk.engine.resume(VENUE, None, "ann", desk.at().unix);
-    let total = memory.region.position(ID).unwrap().read().unwrap();
-    assert_eq!(total.qty, Qty(4));
-    let recovered = dp_journal::recover(&[&memory.region]);
-    assert_eq!(recovered.parts[&(ID, StrategyId::NOBODY)].qty, Qty(3));
-    assert_eq!(recovered.positions[&ID].qty, Qty(4));
-}
-
-#[test]
-fn a_difference_within_the_tolerance_is_corrected_and_one_overtaken_by_a_fill_is_not_one() {
-    let memory = Memory::new();
-    let mut desk = Desk::new(&memory.region, 1);
-    desk.engine.set_tolerance(ID, Qty(2));
-    // Said before the fill was heard: old.
-    desk.hear(&Event::Position(told(0)));
-    desk.pass(SECOND);
-    fill_one(&mut desk);
-    // The other stands, and its venue names it.
-    let stands = [report(desk.news()[1], OrderState::Ack, 0)];
-    desk.compare(&stands);
-    desk.compare(&stands);
-    let total = |memory: &Memory| memory.region.position(ID).unwrap().read().unwrap();
-    assert_eq!(total(&memory).qty, Qty(1));
-    desk.pass(SECOND);
-    desk.hear(&Event::Position(told(3)));
-    desk.compare(&stands);
-    desk.compare(&stands);
-    assert!(!desk.engine.is_halted(VENUE, None));
-    assert_eq!(total(&memory).qty, Qty(3));
-    let pnl = |memory: &Memory| total(memory).realised.0 + total(memory).unrealised.0;
-    assert_eq!(pnl(&memory), ONE, "a correction makes no profit");
-}
-
-/// At a price of nothing the whole of it would be profit as soon as there is one.
-#[test]
-fn what_never_had_a_price_is_corrected_when_its_first_book_comes() {
-    let memory = Memory::new();
-    let mut desk = Desk::new(&memory.region, 1);
-    desk.engine.set_tolerance(ID, Qty(5));
-    desk.settle(&[]);
-    desk.hear(&Event::Position(told(4)));
-    desk.compare(&[]);
-    desk.compare(&[]);
-    desk.pass(SECOND);
-    let line = || memory.region.position(ID).unwrap().read();
-    assert_eq!(line(), None, "no price, no correction");
-    assert!(!desk.engine.is_halted(VENUE, None));
-    desk.book(0);
-    desk.pass(SECOND);
-    let total = line().unwrap();
-    assert_eq!((total.qty, total.mark), (Qty(4), Price(101)));
-    assert_eq!(total.realised.0 + total.unrealised.0, 0, "no profit either");
-    // The same where somebody took the venue's word.
-    let memory = Memory::new();
-    let mut desk = Desk::new(&memory.region, 1);
-    desk.settle(&[]);
-    desk.hear(&Event::Position(told(4)));
-    desk.compare(&[]);
-    desk.compare(&[]);
-    assert!(desk.engine.is_halted(VENUE, None));
-    desk.engine.resume(VENUE, None, "ann", desk.at().unix);
-    let line = || memory.region.position(ID).unwrap().read();
-    assert_eq!(line(), None);
-    desk.book(0);
-    desk.pass(SECOND);
-    let total = line().unwrap();
-    assert_eq!((total.qty, total.unrealised.0), (Qty(4), 0));
 }

@@ -60,6 +60,29 @@ impl BatchNew {
     }
 }
 
+/// Whether a venue tells the positions of its derivatives, to be compared with ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Positions {
+    /// We trade no derivatives there: balances are compared.
+    None,
+    /// We trade derivatives there and are told no positions: what a fill does not say (a liquidation while the link was
+    /// down) is not found.
+    Untold,
+    /// Each of ours in every comparison, flat ones too.
+    Listed,
+}
+
+impl Positions {
+    /// One word for people and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Untold => "untold",
+            Self::Listed => "listed",
+        }
+    }
+}
+
 /// One venue's abilities. `false` means we cannot or do not use it; the venue's README says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
@@ -95,4 +118,6 @@ pub struct Capabilities {
     pub book_depth: u16,
     /// Single orders of its books.
     pub single_orders: SingleOrders,
+    /// Positions of its derivatives.
+    pub positions: Positions,
 }

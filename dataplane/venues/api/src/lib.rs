@@ -22,6 +22,7 @@ mod in_flight;
 mod latest;
 pub mod limits;
 mod link;
+mod listed;
 mod order_batch;
 mod reason;
 mod registry;
@@ -29,7 +30,7 @@ mod sign;
 mod venue;
 mod ws_link;
 
-pub use capability::{BatchNew, Capabilities, EntryLink, SingleOrders};
+pub use capability::{BatchNew, Capabilities, EntryLink, Positions, SingleOrders};
 pub use dp_secret::{Keys as Secrets, Locked, Secret, Zeroizing, scrub};
 pub use dp_wire::http::Usage;
 pub use event::{Control, DecodeError, Event, Fault, RequestAck};
@@ -40,6 +41,7 @@ pub use link::{
     FixSpec, LinkKind, LinkRole, LinkSpec, RestMethod, RestRequest, RestResponse, RestTag,
     UpgradeField,
 };
+pub use listed::ListedPositions;
 pub use order_batch::{BatchLink, Fates, OrderBatch};
 pub use reason::Reason;
 pub use registry::{Registry, RegistryError};

@@ -54,8 +54,9 @@ use dp_types::{
 };
 use dp_venue_api::limits::Rates;
 use dp_venue_api::{
-    BatchNew, Capabilities, EntryError, EntryLink, Event, Fault, LinkRole, LinkSpec, ReadCounts,
-    Registry, RegistryError, RestResponse, SingleOrders, Sink, UpgradeField, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Event, Fault, LinkRole, LinkSpec, Positions,
+    ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, UpgradeField, Venue,
+    VenueConfig,
 };
 
 /// Spot.
@@ -96,6 +97,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_checksum: false,
     book_depth: 0,
     single_orders: SingleOrders::None,
+    positions: Positions::None,
 };
 
 /// The machine of a product.

@@ -22,7 +22,7 @@ pub(crate) mod user;
 
 use crate::session::SECOND_NS;
 use dp_types::{Decimal, Side};
-use dp_venue_api::{BatchNew, Capabilities, EntryLink, Latest, SingleOrders};
+use dp_venue_api::{BatchNew, Capabilities, EntryLink, Latest, Positions, SingleOrders};
 
 pub use batch::BATCH_MAX;
 pub use switch::{DEAD_MAN_REARM_S, DEAD_MAN_TIMES};
@@ -45,6 +45,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_checksum: false,
     book_depth: 0,
     single_orders: SingleOrders::None,
+    positions: Positions::Listed,
 };
 
 /// The venue pings every 3 min: the user stream may be silent that long, and the two that answer are asked.

@@ -294,22 +294,22 @@ pub(crate) fn on_wallet(
     Ok(Wallet::Done)
 }
 
-/// One position row, of a perpetual that we follow.
+/// One position row, of a perpetual that we follow; the instrument, if it is.
 pub(crate) fn on_position(
     registry: &Registry,
     row: Value<'_>,
     is_closed: bool,
     out: &mut impl Sink,
-) -> Result<(), DecodeError> {
+) -> Result<Option<InstrumentId>, DecodeError> {
     let symbol = row.at(0).and_then(Value::as_str);
     let symbol = symbol.ok_or(DecodeError::Field("symbol"))?;
     if !is_derivative(symbol) {
         out.event(&Event::Ignored(SPOT_POSITION));
-        return Ok(());
+        return Ok(None);
     }
     let Some(instrument) = registry.find(ID, symbol.as_bytes()) else {
         out.event(&Event::Ignored(ignored::NOT_FOLLOWED));
-        return Ok(());
+        return Ok(None);
     };
     let qty = if is_closed {
         Decimal::ZERO
@@ -322,7 +322,7 @@ pub(crate) fn on_position(
         entry: optional(row, 3, "base price")?,
         venue_ns: millis(row, 13),
     }));
-    Ok(())
+    Ok(Some(instrument))
 }
 
 #[cfg(test)]

@@ -50,8 +50,8 @@ use dp_types::{
 };
 use dp_venue_api::limits::Rates;
 use dp_venue_api::{
-    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, Positions,
+    ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -82,6 +82,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_checksum: true,
     book_depth: 25,
     single_orders: SingleOrders::Public,
+    positions: Positions::Listed,
 };
 
 /// Increments a symbol starts with until its rules are known: room for the finest prices in recordings and for

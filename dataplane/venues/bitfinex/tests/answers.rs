@@ -233,6 +233,15 @@ fn reconciliation_reads_orders_fills_wallets_and_positions() {
     let fills = next(&mut rig, 5_001, &orders, "[]");
     let from = START_MS + 123 - 60_000;
     assert!(fills.body.starts_with(&format!(r#"{{"start":{from},"#)));
+    // What the list leaves out was closed, by whomever: the perpetual is flat, and of spot nothing is said.
+    let other = next(&mut rig, 5_002, &fills, "[]");
+    let wallets = next(&mut rig, 5_003, &other, "[]");
+    let positions = next(&mut rig, 5_004, &wallets, "[]");
+    let (said, _) = rig.response(5_005, positions.tag, 200, "[]");
+    assert_eq!(
+        said.events,
+        ["Ignored an empty list", "Position 1 0 @ -", "Reconciled"]
+    );
 }
 
 #[test]

@@ -282,13 +282,14 @@ pub(crate) fn on_executions<'a>(
     Ok((count, latest))
 }
 
-/// Positions pushed or listed, each by itself.
+/// Positions pushed or listed, each by itself; `heard`: of an instrument we follow.
 ///
 /// Errors: the first that cannot be read; all the others are out.
 pub(crate) fn on_positions<'a>(
     registry: &Registry,
     category: Option<Category>,
     items: impl Iterator<Item = Value<'a>>,
+    mut heard: impl FnMut(InstrumentId),
     out: &mut impl Sink,
 ) -> Result<usize, DecodeError> {
     each(items, |item| {
@@ -296,6 +297,7 @@ pub(crate) fn on_positions<'a>(
             out.event(&NOT_FOLLOWED);
             return Ok(());
         };
+        heard(instrument);
         if crate::feed::count(item, "positionIdx")? != 0 {
             out.event(&HEDGED);
             return Ok(());

@@ -55,7 +55,8 @@ use dp_types::{
 use dp_venue_api::limits::Rates;
 use dp_venue_api::{
     BatchNew, Capabilities, DecodeError, EntryError, EntryLink, Fault, LinkRole, LinkSpec,
-    ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    Positions, ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue,
+    VenueConfig,
 };
 use dp_wire::json::{Doc, Value};
 
@@ -88,6 +89,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_checksum: false,
     book_depth: BOOK_DEPTH,
     single_orders: SingleOrders::None,
+    positions: Positions::Listed,
 };
 
 /// Increments a symbol starts with until its rules are known: room for prices to 10^8 and quantities to 10^10 in

@@ -66,6 +66,22 @@ fn reconciliation_reads_orders_fills_positions_and_balances() {
     );
 }
 
+/// Pages hold what is not flat: what they leave out was closed, by whomever.
+#[test]
+fn a_position_the_pages_leave_out_is_flat() {
+    let mut rig = rig::ready();
+    let mut said = Said::default();
+    rig.venue.reconcile(&rig.registry, at_ms(100), &mut said);
+    for ms in [110, 120, 130] {
+        let step = said.requests.pop().unwrap();
+        said = rig
+            .response(ms, step.tag, 200, fixture("rest_empty_list"))
+            .0;
+    }
+    assert_eq!(said.events, ["Position 0 0 @ -"]);
+    assert!(said.requests[0].line.contains("/wallet-balance"));
+}
+
 #[test]
 fn spot_has_no_positions_and_every_settlement_asset_has_its_list() {
     let empty = fixture("rest_empty_list");

@@ -51,8 +51,8 @@ use dp_types::{
 };
 use dp_venue_api::limits::Rates;
 use dp_venue_api::{
-    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkSpec, Positions, ReadCounts,
+    Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -85,6 +85,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_checksum: false,
     book_depth: 0,
     single_orders: SingleOrders::Keyed,
+    positions: Positions::None,
 };
 
 /// Increments a symbol starts with until its rules are known: room for prices to 10^8 and quantities to 10^10 in

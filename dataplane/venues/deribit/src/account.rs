@@ -20,12 +20,12 @@
 use crate::feed::{NOT_FOLLOWED, at, instrument, millis, optional, side, side_of, trade_id};
 use crate::reject;
 use crate::resting::{Resting, Terms};
-use crate::symbols::{parse_client_id, parse_id};
+use crate::symbols::{is_spot, parse_client_id, parse_id};
 use dp_types::{
     AssetId, Balance, Decimal, FillReport, InstrumentId, Liquidity, NumError, OrderId, OrderReport,
     OrderState, PositionReport, RejectReason, Side, VenueNanos,
 };
-use dp_venue_api::{DecodeError, Event, Named, Registry, Sink, Standing, Trade};
+use dp_venue_api::{DecodeError, Event, ListedPositions, Named, Registry, Sink, Standing, Trade};
 use dp_wire::json::Value;
 
 /// The text of a field, empty when absent.
@@ -230,23 +230,24 @@ pub(crate) fn on_changes(
     }
     for item in items(data, "positions")? {
         let told = on_position(registry, item, VenueNanos(0), out);
-        result = result.and(told);
+        result = result.and(told.map(|_| ()));
     }
     result
 }
 
-/// A position of a push or of a list.
+/// A position of a push or of a list; its instrument, where we follow it.
 fn on_position(
     registry: &Registry,
     item: Value<'_>,
     venue_ns: VenueNanos,
     out: &mut impl Sink,
-) -> Result<(), DecodeError> {
-    match followed(registry, item)? {
+) -> Result<Option<InstrumentId>, DecodeError> {
+    let found = followed(registry, item)?;
+    match found {
         Some(id) => out.event(&Event::Position(position(id, item, venue_ns)?)),
         None => out.event(&NOT_FOLLOWED),
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Every item of a list, each by itself.
@@ -263,14 +264,28 @@ fn each(
     result
 }
 
-/// Every position of `get_positions`. Errors: as [`on_changes`].
+/// Every position of `get_positions`; of the derivatives we follow, those it leaves out are flat. Errors: as
+/// [`on_changes`]; one that cannot be read may be of any of them, and none is then told as flat.
 pub(crate) fn on_positions(
     registry: &Registry,
     list: Value<'_>,
     venue_ns: VenueNanos,
     out: &mut impl Sink,
 ) -> Result<(), DecodeError> {
-    each(list, |item| on_position(registry, item, venue_ns, out))
+    let mut listed = ListedPositions::default();
+    each(list, |item| {
+        if let Some(id) = on_position(registry, item, venue_ns, out)? {
+            listed.add(id);
+        }
+        Ok(())
+    })?;
+    listed.tell_flat(
+        registry,
+        crate::ID,
+        |known| !is_spot(known.symbol.as_str()),
+        out,
+    );
+    Ok(())
 }
 
 /// Every order of a list. Errors: as [`on_changes`].

@@ -71,8 +71,8 @@ use dp_types::{
 use dp_venue_api::limits::Rates;
 use dp_venue_api::{
     BatchNew, Capabilities, DecodeError, EntryError, EntryLink, Fault, LineCounts, LinkSpec,
-    MarketData, ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue,
-    VenueConfig,
+    MarketData, Positions, ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink,
+    Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -103,6 +103,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_checksum: false,
     book_depth: 0,
     single_orders: SingleOrders::Multicast, // Starbase's
+    positions: Positions::Listed,
 };
 
 /// Increments a symbol starts with until its rules are known: what recordings print fits.

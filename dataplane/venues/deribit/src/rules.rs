@@ -1,5 +1,6 @@
 //! What an instrument is traded by, however the venue told it: a list, or a definition on the wire.
 
+use crate::symbols::is_spot;
 use dp_types::{Decimal, Instrument, NumError, Price};
 use dp_venue_api::{DecodeError, Registry};
 
@@ -86,6 +87,7 @@ impl Rules<'_> {
             price_decimals: finer(self.ticks.finest_places, PRICE_DECIMALS_FINER, 18),
             qty_decimals: finer(qty_places, QTY_DECIMALS_FINER, QTY_DECIMALS_MAX),
             is_live: self.is_live,
+            is_spot: is_spot(known.symbol.as_str()),
             venue_code: self.venue_code,
             ..known
         };

@@ -24,6 +24,11 @@ pub fn currency(symbol: &str) -> &str {
     pair.split_once('_').map_or(pair, |(_, settled)| settled)
 }
 
+/// Whether a symbol is a spot pair's: it has no position.
+pub fn is_spot(symbol: &str) -> bool {
+    symbol.contains('_') && !symbol.contains('-')
+}
+
 /// Marks our labels.
 pub(crate) const CLIENT_PREFIX: &[u8] = b"sl";
 
@@ -107,6 +112,18 @@ mod tests {
     use super::*;
     use dp_types::{Epoch, LaneId};
     use proptest::prelude::*;
+
+    #[test]
+    fn a_pair_without_a_dash_is_spot() {
+        assert!(is_spot("BTC_USDC") && is_spot("ETH_BTC"));
+        for derivative in [
+            "BTC-PERPETUAL",
+            "BTC_USDC-PERPETUAL",
+            "XRP_USDC-30JUN26-0d5-C",
+        ] {
+            assert!(!is_spot(derivative), "{derivative}");
+        }
+    }
 
     #[test]
     fn currencies_by_form() {

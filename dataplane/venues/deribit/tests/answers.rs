@@ -64,6 +64,24 @@ fn trades_of(numbers: &[u64], has_more: bool) -> String {
     )
 }
 
+/// The list names what is held: what it leaves out was closed, by whomever.
+#[test]
+fn a_position_the_list_leaves_out_is_flat() {
+    let mut rig = rig::ready();
+    let mut step = reconcile(&mut rig, 100);
+    for (ms, body) in [
+        (110, r#"{"jsonrpc":"2.0","result":[]}"#),
+        (120, fixture("rest_trades")),
+    ] {
+        let (mut said, _) = rig.response(ms, step.tag, 200, body);
+        step = said.requests.remove(0);
+    }
+    assert!(step.line.contains("get_positions"), "{}", step.line);
+    let (said, result) = rig.response(130, step.tag, 200, r#"{"jsonrpc":"2.0","result":[]}"#);
+    result.unwrap();
+    assert_eq!(said.events, ["Position 0 0 @ -"]);
+}
+
 #[test]
 fn reconciliation_reads_orders_trades_positions_and_balances() {
     let mut rig = rig::ready();

@@ -26,8 +26,8 @@ use dp_types::{
 use dp_venue_api::limits::Bucket;
 use dp_venue_api::{
     BatchNew, Capabilities, Control, DecodeError, EntryError, EntryLink, Event, Fault, FixConfig,
-    FixInstrument, FixSpec, LinkKind, LinkSpec, ReadCounts, Registry, RegistryError, RestResponse,
-    SingleOrders, Sink, Venue, VenueConfig,
+    FixInstrument, FixSpec, LinkKind, LinkSpec, Positions, ReadCounts, Registry, RegistryError,
+    RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::digits::Digits;
 use dp_wire::fix::Message;
@@ -58,6 +58,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_checksum: false,
     book_depth: 0,
     single_orders: SingleOrders::None,
+    positions: Positions::None,
 };
 
 /// Seconds.

@@ -52,8 +52,8 @@ use dp_types::{
 };
 use dp_venue_api::limits::Rates;
 use dp_venue_api::{
-    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, Positions,
+    ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -92,6 +92,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_checksum: false,
     book_depth: MBP_LEVELS as u16,
     single_orders: SingleOrders::None,
+    positions: Positions::None,
 };
 
 /// Increments a symbol starts with until its rules are known: room for prices to 10^8 and

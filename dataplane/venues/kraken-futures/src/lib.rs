@@ -56,8 +56,8 @@ use dp_types::{
 };
 use dp_venue_api::limits::Rates;
 use dp_venue_api::{
-    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkSpec, OrderBatch, ReadCounts,
-    Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkSpec, OrderBatch, Positions,
+    ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -88,6 +88,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_checksum: true,
     book_depth: sync::BOOK_DEPTH as u16,
     single_orders: SingleOrders::None,
+    positions: Positions::Untold,
 };
 
 /// Increments a symbol starts with until its rules are known: prices to 10^8 with ten places, quantities to 10^12

@@ -53,8 +53,8 @@ use dp_types::{
 };
 use dp_venue_api::limits::Rates;
 use dp_venue_api::{
-    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkRole, LinkSpec, Positions,
+    ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -87,6 +87,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_checksum: true,
     book_depth: sync::DEPTH as u16,
     single_orders: SingleOrders::Keyed,
+    positions: Positions::None,
 };
 
 /// Increments a symbol starts with until its rules are known: room for prices to 10^8 and quantities to 10^10 in

@@ -57,7 +57,8 @@ use dp_types::{
 use dp_venue_api::limits::Rates;
 use dp_venue_api::{
     BatchNew, Capabilities, DecodeError, EntryError, EntryLink, Fault, LinkRole, LinkSpec,
-    ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    Positions, ReadCounts, Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue,
+    VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -94,6 +95,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_checksum: false,
     book_depth: 0,
     single_orders: SingleOrders::None,
+    positions: Positions::None,
 };
 
 /// Increments a symbol starts with until its rules are known: room for the finest prices in recordings (12

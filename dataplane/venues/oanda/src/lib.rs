@@ -40,8 +40,8 @@ use dp_types::{
     AmendOrder, CancelOrder, InstrumentId, LinkId, NewOrder, Now, OrderId, Text, UnixNanos, VenueId,
 };
 use dp_venue_api::{
-    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Fault, LinkSpec, Positions, ReadCounts,
+    Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -70,6 +70,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_checksum: false,
     book_depth: 0, // as many levels as the account is shown
     single_orders: SingleOrders::None,
+    positions: Positions::None,
 };
 
 /// Increments a symbol starts with until its rules are known.

@@ -1,4 +1,4 @@
-//! Private pushes → events: order reports, fills, balances.
+//! Private pushes → events: order reports, fills, balances; positions, which are listed alone.
 //!
 //! ```text
 //! state              cancelSource        evidence for
@@ -17,12 +17,14 @@
 
 use crate::feed::{at, instrument, millis, optional, side};
 use crate::reject;
-use crate::symbols::{parse_client_id, parse_id};
+use crate::symbols::{InstType, parse_client_id, parse_id};
 use dp_types::{
-    AssetId, Balance, ClientOrderId, Decimal, FillReport, InstrumentId, Liquidity, OrderId,
-    OrderReport, OrderState, RejectReason, TradeId,
+    AssetId, Balance, ClientOrderId, Decimal, FillReport, Instrument, InstrumentId, Liquidity,
+    OrderId, OrderReport, OrderState, PositionReport, RejectReason, TradeId,
 };
-use dp_venue_api::{DecodeError, Event, Named, Registry, RequestAck, Sink, Standing, Trade};
+use dp_venue_api::{
+    DecodeError, Event, ListedPositions, Named, Registry, RequestAck, Sink, Standing, Trade,
+};
 use dp_wire::json::Value;
 
 /// The text of a field, empty when absent.
@@ -267,6 +269,61 @@ pub(crate) fn on_balances(
         }
     }
     result
+}
+
+/// Every position of `account/positions`, each by itself; of the derivatives we follow, those it leaves out are flat.
+///
+/// Errors: the first that cannot be read; all the others are out, and none is told as flat.
+pub(crate) fn on_positions(
+    registry: &Registry,
+    root: Value<'_>,
+    out: &mut impl Sink,
+) -> Result<(), DecodeError> {
+    let mut listed = ListedPositions::default();
+    let mut result = Ok(());
+    for item in root.array("data").map_err(at("data"))? {
+        match on_position(registry, item, out) {
+            Ok(Some(id)) => listed.add(id),
+            Ok(None) => {}
+            Err(error) => result = result.and(Err(error)),
+        }
+    }
+    result?;
+    listed.tell_flat(registry, crate::ID, is_derivative, out);
+    Ok(())
+}
+
+fn is_derivative(known: &Instrument) -> bool {
+    InstType::of(known.symbol.as_str()) != InstType::Spot
+}
+
+/// A position; the instrument, where we follow it.
+fn on_position(
+    registry: &Registry,
+    item: Value<'_>,
+    out: &mut impl Sink,
+) -> Result<Option<InstrumentId>, DecodeError> {
+    let found = match instrument(registry, item) {
+        Err(DecodeError::UnknownSymbol) => None,
+        found => Some(found?),
+    };
+    // A margin position of a spot pair is a loan, not a contract.
+    let is_ours = |id: &InstrumentId| registry.get(*id).is_some_and(is_derivative);
+    let Some(id) = found.filter(is_ours) else {
+        out.event(&Event::Ignored("of an instrument we do not follow"));
+        return Ok(None);
+    };
+    if !matches!(text(item, "posSide"), "net" | "") {
+        out.event(&Event::Ignored("one leg of a hedged position"));
+        return Ok(Some(id));
+    }
+    out.event(&Event::Position(PositionReport {
+        instrument: id,
+        qty: item.decimal("pos").map_err(at("pos"))?,
+        entry: optional(item, "avgPx")?,
+        venue_ns: millis(item, "uTime")?,
+    }));
+    Ok(Some(id))
 }
 
 fn balance(registry: &Registry, item: Value<'_>) -> Result<Balance, DecodeError> {

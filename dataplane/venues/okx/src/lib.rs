@@ -47,8 +47,8 @@ use dp_types::{
 };
 use dp_venue_api::limits::Rates;
 use dp_venue_api::{
-    BatchNew, Capabilities, EntryError, EntryLink, Event, Fault, LinkSpec, ReadCounts, Registry,
-    RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
+    BatchNew, Capabilities, EntryError, EntryLink, Event, Fault, LinkSpec, Positions, ReadCounts,
+    Registry, RegistryError, RestResponse, SingleOrders, Sink, Venue, VenueConfig,
 };
 use dp_wire::json::Doc;
 
@@ -79,6 +79,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     book_checksum: false, // 0 since June 2026; recordings before are verified
     book_depth: 400,
     single_orders: SingleOrders::None,
+    positions: Positions::Listed,
 };
 
 /// Increments a symbol starts with until its rules are known: room for prices to 10^8 and

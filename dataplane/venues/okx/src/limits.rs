@@ -54,6 +54,8 @@ pub enum RestPool {
     Trade,
     /// `account/balance`: 10 in 2 s.
     Balance,
+    /// `account/positions`: 10 in 2 s, as balances [U].
+    Positions,
     /// `trade/cancel-all-after`: 1 in 1 s.
     DeadMan,
     /// `account/bills`: 5 in 1 s.
@@ -76,7 +78,7 @@ pub struct Limits {
     instruments: Vec<InstrumentWindows>,
     account: Times,
     link_ops: [Times; 2],
-    rest: [Times; 6],
+    rest: [Times; 7],
     stops: Stops,
 }
 
@@ -122,6 +124,7 @@ impl Limits {
                 address(INSTRUMENTS_COUNT),
                 address(40),
                 account(60),
+                account(10),
                 account(10),
                 Times::new(1, WINDOW_NS / 2, budget.account),
                 Times::new(5, WINDOW_NS / 2, budget.account),

@@ -87,6 +87,8 @@ pub enum Ask {
     DeadMan,
     /// A page of funding payments.
     Bills(ListPage),
+    /// Positions, in this run of reconciliation.
+    Positions(u32),
 }
 
 impl Ask {
@@ -102,6 +104,7 @@ impl Ask {
             Self::OrderFills(id, client, page) => (7 | (page as u64 & 0xf) << 4, pack(id, client)),
             Self::DeadMan => (8, 0),
             Self::Bills(page) => (9, page.number()),
+            Self::Positions(run) => (10, run as u64),
         };
         RestTag(kind | number << 8)
     }
@@ -129,6 +132,7 @@ impl Ask {
             6 => Self::Order(id, client),
             8 if wide == 0 => Self::DeadMan,
             9 => Self::Bills(ListPage::of(wide)),
+            10 => Self::Positions(number()?),
             _ => return None,
         })
     }
@@ -166,6 +170,7 @@ pub fn tag_of_url(registry: &Registry, url: &str) -> Option<RestTag> {
                 0,
             ),
             "/api/v5/account/balance" => Ask::Balance(RECORDED),
+            "/api/v5/account/positions" => Ask::Positions(RECORDED),
             "/api/v5/trade/order" => Ask::Order(instrument()?, client()),
             "/api/v5/trade/cancel-all-after" => Ask::DeadMan,
             "/api/v5/account/bills" => Ask::Bills(ListPage {
@@ -368,10 +373,11 @@ mod tests {
             ),
             Ask::DeadMan,
             Ask::Bills(ListPage { run: 1, page: 19 }),
+            Ask::Positions(RUN_MASK),
         ] {
             assert_eq!(Ask::of(ask.tag()), Some(ask));
         }
-        for raw in [0, 10, 255, 0x11, 1 << 60 | 1, 1 << 8 | 8, u64::MAX] {
+        for raw in [0, 11, 255, 0x11, 1 << 60 | 1, 1 << 8 | 8, u64::MAX] {
             assert_eq!(Ask::of(RestTag(raw)), None);
         }
     }

@@ -114,6 +114,7 @@ impl BookState {
 enum Step {
     Pending,
     Fills,
+    Positions,
     Balance,
 }
 
@@ -164,6 +165,8 @@ pub(crate) struct Session {
     dead_man_asked: Option<UnixNanos>,
     /// Swaps are followed: funding is paid for them.
     has_swaps: bool,
+    /// Positions are compared.
+    has_derivatives: bool,
     bills: Bills,
 }
 
@@ -225,8 +228,12 @@ impl Session {
             let path = "/ws/v5/private";
             links.push(web_socket(LINK_PRIVATE, config.private, path, "orders"));
         }
-        let mut symbols = config.symbols.iter();
-        let has_swaps = symbols.any(|symbol| InstType::of(symbol) == InstType::Swap);
+        let has = |is_it: fn(InstType) -> bool| {
+            let mut symbols = config.symbols.iter();
+            symbols.any(|symbol| is_it(InstType::of(symbol)))
+        };
+        let has_swaps = has(|it| it == InstType::Swap);
+        let has_derivatives = has(|it| it != InstType::Spot);
         let size = instruments.iter().map(|id| id.0 as usize + 1).max();
         let mut books = vec![BookState::default(); size.unwrap_or(0)];
         for id in instruments {
@@ -258,6 +265,7 @@ impl Session {
             dead_man_at: None,
             dead_man_asked: None,
             has_swaps,
+            has_derivatives,
             bills: Bills::default(),
         }
     }

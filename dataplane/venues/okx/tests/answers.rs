@@ -303,7 +303,7 @@ fn whatever_is_lost_is_asked_again_once_and_signed_anew() {
         .unwrap();
     let mut ms = 200_000;
     let mut asked = reconcile(&mut rig, ms);
-    for body in [EMPTY, EMPTY, fixture("rest_balance")] {
+    for body in [EMPTY, EMPTY, EMPTY, fixture("rest_balance")] {
         let again = lose(&mut rig, &asked, ms);
         ms += 100_000;
         let (mut said, result) = rig.response(ms, again.tag, 200, body);
@@ -618,5 +618,44 @@ fn a_refusal_for_rate_stops_everything_but_cancels() {
         let text = format!(r#"{{"event":"error","code":"{code}","msg":"","connId":"a"}}"#);
         let (said, _) = rig.text(LINK_PRIVATE, 0, &text);
         assert!(said.events.contains(&until(2_000)), "{code}");
+    }
+}
+
+/// The list names what is held: a swap it leaves out is flat, and one in hedge mode is nobody's to judge.
+#[test]
+fn a_swap_the_list_of_positions_leaves_out_is_flat() {
+    let row = |side: &str, symbol: &str| {
+        format!(
+            r#"{{"code":"0","msg":"","data":[{{"instType":"SWAP","instId":"{symbol}","posSide":"{side}","pos":"-0.4","avgPx":"65000","uTime":"1760000000402"}}]}}"#
+        )
+    };
+    let ours = "BTC-USDT-SWAP";
+    for (body, told) in [
+        (EMPTY.to_owned(), vec!["Position 0 0 @ -"]),
+        (row("net", ours), vec!["Position 0 -0.4 @ 65000"]),
+        (
+            row("long", ours),
+            vec!["Ignored one leg of a hedged position"],
+        ),
+        (
+            row("net", "ETH-USDT-SWAP"),
+            vec![
+                "Ignored of an instrument we do not follow",
+                "Position 0 0 @ -",
+            ],
+        ),
+    ] {
+        let mut rig = rig::following(ours, "rest_instruments_swap");
+        let mut asked = reconcile(&mut rig, 100);
+        for ms in [110, 120] {
+            let (mut said, result) = rig.response(ms, asked.tag, 200, EMPTY);
+            result.unwrap();
+            asked = said.requests.pop().unwrap();
+        }
+        assert_eq!(asked.line, "GET /api/v5/account/positions");
+        let (said, result) = rig.response(130, asked.tag, 200, &body);
+        result.unwrap();
+        assert_eq!(said.events, told);
+        assert_eq!(said.requests[0].line, "GET /api/v5/account/balance");
     }
 }

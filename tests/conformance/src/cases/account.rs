@@ -3,7 +3,8 @@
 use super::{Case, Outcome, Verdict, held};
 use crate::trial::{Held, Trial};
 use dp_shm::{BalanceState, Command, Counter};
-use dp_types::{Decimal, Notional, OrderKind, OrderState, Side, Tif};
+use dp_types::{Decimal, Notional, OrderKind, OrderState, Qty, Side, Tif};
+use dp_venue_api::Positions;
 
 pub const CASES: &[Case] = &[
     Case::new("A01", "fills make the position the venue's", position),
@@ -39,6 +40,11 @@ pub const CASES: &[Case] = &[
         "A10",
         "killed, everything is asked to go before any answer comes: one round trip",
         killed,
+    ),
+    Case::new(
+        "A11",
+        "a position liquidated while we were away halts the venue until a person resumes it",
+        liquidated,
     ),
 ];
 
@@ -295,6 +301,44 @@ fn funding(it: &mut Trial<'_, '_>) -> Outcome {
     same_funding(it)?;
     it.run(10_000);
     held(same_funding(it))
+}
+
+/// Neither a fill nor a stream tells of it: only the list of positions does, by what it leaves out.
+fn liquidated(it: &mut Trial<'_, '_>) -> Outcome {
+    if !it.is_virtual() {
+        return Ok(Verdict::NotHere("minutes pass"));
+    }
+    it.come_up()?;
+    match it.known.capabilities.positions {
+        Positions::Listed if !it.instrument().is_spot => {}
+        Positions::Listed | Positions::None => return Ok(Verdict::NotHere("spot: no positions")),
+        Positions::Untold => return Ok(Verdict::NotHere("positions are not told")),
+    }
+    it.calm(60_000)?;
+    let (price, qty) = (it.through(Side::Buy)?, it.small()?);
+    let id = it.place(Side::Buy, OrderKind::Limit, Tif::Ioc, price, qty)?;
+    it.reach(id, OrderState::Filled)?;
+    it.compare()?;
+    let venue = it.known.venue.id;
+    if it.stage().engine().is_halted(venue, None) || it.position() != qty {
+        return Err("what it listed is not what we hold".to_owned());
+    }
+    it.expect(Counter::RiskTrips);
+    it.fault("silence:link=private:for=3s,liquidate");
+    it.run(1_000);
+    away(it);
+    it.until("the venue is halted", 60_000, |it| {
+        it.stage().engine().is_halted(venue, None)
+    })?;
+    it.command(Command::ResumeVenue(venue));
+    it.until("its word is taken", 60_000, |it| {
+        !it.stage().engine().is_halted(venue, None) && it.position() == Qty(0)
+    })?;
+    it.compare()?;
+    if it.stage().engine().is_halted(venue, None) {
+        return Err("halted again".to_owned());
+    }
+    Ok(Verdict::Held)
 }
 
 /// What is booked is what the venue paid, to the last decimal it tells.

@@ -15,7 +15,8 @@ use dp_transport::{Clock, Group, Idle, Transport, tsc};
 use dp_types::{Decimal, Epoch, LaneId, Now, Qty, StrategyId, VenueId};
 use dp_venue_api::limits::Budget;
 use dp_venue_api::{
-    FixConfig, FixInstrument, MarketData, Registry, Secret, Secrets, Venue as _, VenueConfig,
+    FixConfig, FixInstrument, MarketData, Positions, Registry, Secret, Secrets, Venue as _,
+    VenueConfig,
 };
 use spinlane_sim::keys::Credential;
 use spinlane_sim::venues::oanda::Oanda;
@@ -123,6 +124,9 @@ pub fn build<'r, T: Transport>(
             hold_ns: FEED_HOLD_NS,
         },
     );
+    if capabilities.positions == Positions::Listed {
+        engine.await_positions(place.venue.id);
+    }
     let now = Now {
         tsc: tsc(),
         unix: clock.now().unix,

@@ -144,7 +144,13 @@ impl Engine {
 
     /// Books one side of a contract's trade on the account's position; what it realises comes from the venue,
     /// which stands between all.
-    fn move_position(&mut self, account: AccountId, inst: usize, qty: i64, cost: Amount) {
+    pub(super) fn move_position(
+        &mut self,
+        account: AccountId,
+        inst: usize,
+        qty: i64,
+        cost: Amount,
+    ) {
         if account == MARKET {
             return;
         }

@@ -272,6 +272,21 @@ impl Engine {
         self.ledger.withdraw(Amount::from(ppm));
     }
 
+    /// Closes every client's position at the last price: no fill says so.
+    pub fn liquidate(&mut self) {
+        let venue = self.ledger.venue();
+        let mut held: Vec<_> = self.positions.keys().copied().collect();
+        held.sort_unstable();
+        for (account, inst) in held {
+            let qty = self.position(account, inst).qty;
+            let spec = &self.instruments[inst].spec;
+            let worth = spec.notional(self.instruments[inst].day.last, qty.abs());
+            if account != MARKET && account != venue && qty != 0 {
+                self.move_position(account, inst, -qty, worth.unwrap_or(0));
+            }
+        }
+    }
+
     /// Whether the fee of a trade on a side is charged in the quote asset.
     pub fn is_fee_in_quote(&self, inst: usize, side: Side) -> bool {
         side == Side::Sell || self.fees.in_quote || self.spec(inst).is_contract

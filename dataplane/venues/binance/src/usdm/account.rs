@@ -54,7 +54,7 @@ fn balance(
     })
 }
 
-/// A position; the instrument, where we follow it.
+/// A position; the instrument, where we follow it, of a hedged one too: that is not flat.
 fn on_position(
     market: Market<'_>,
     item: Value<'_>,
@@ -62,13 +62,13 @@ fn on_position(
     venue_ns: VenueNanos,
     out: &mut impl Sink,
 ) -> Result<Option<InstrumentId>, DecodeError> {
-    if !matches!(text(item, side), "BOTH" | "") {
-        out.event(&Event::Ignored("one leg of a hedged position"));
-        return Ok(None);
-    }
     let Some(instrument) = followed(market, item, symbol, out)? else {
         return Ok(None);
     };
+    if !matches!(text(item, side), "BOTH" | "") {
+        out.event(&Event::Ignored("one leg of a hedged position"));
+        return Ok(Some(instrument));
+    }
     let qty = item.decimal(qty).map_err(at(qty))?;
     let entry = item.decimal(entry).map_err(at(entry))?;
     out.event(&Event::Position(PositionReport {

@@ -6,12 +6,13 @@ use super::reconcile::Page;
 use crate::account::{self, Life, Wallet, client_id, uint};
 use crate::limits::Refused;
 use crate::rest::{self, Ask, RECORDED};
-use crate::{feed, reject};
+use crate::symbols::is_derivative;
+use crate::{ID, feed, reject};
 use dp_types::{
-    ClientOrderId, FillReport, InstrumentId, Now, OrderId, OrderReport, OrderState, RejectReason,
-    VenueNanos,
+    ClientOrderId, FillReport, Instrument, InstrumentId, Now, OrderId, OrderReport, OrderState,
+    RejectReason, VenueNanos,
 };
-use dp_venue_api::{DecodeError, Event, Fault, Registry, RestResponse, Sink};
+use dp_venue_api::{DecodeError, Event, Fault, ListedPositions, Registry, RestResponse, Sink};
 use dp_wire::json::{Doc, Value};
 
 /// A list asked for by a run that is over.
@@ -121,9 +122,15 @@ impl Session {
                 }
             }
             Ask::Positions(_) => {
+                let mut listed = ListedPositions::default();
                 each(root, out, |row, out| {
-                    account::on_position(registry, row, false, out)
+                    if let Some(id) = account::on_position(registry, row, false, out)? {
+                        listed.add(id);
+                    }
+                    Ok(())
                 })?;
+                let is_derivative = |known: &Instrument| is_derivative(known.symbol.as_str());
+                listed.tell_flat(registry, ID, is_derivative, out);
                 if is_awaited {
                     self.run_done(out);
                 }

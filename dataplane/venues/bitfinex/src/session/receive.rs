@@ -185,10 +185,10 @@ impl Session {
             })?,
             "wu" => self.on_wallet(registry, row()?, now, out)?,
             "ps" => each(row()?, out, |row, out| {
-                account::on_position(registry, row, false, out)
+                account::on_position(registry, row, false, out).map(|_| ())
             })?,
-            "pn" | "pu" => account::on_position(registry, row()?, false, out)?,
-            "pc" => account::on_position(registry, row()?, true, out)?,
+            "pn" | "pu" => drop(account::on_position(registry, row()?, false, out)?),
+            "pc" => drop(account::on_position(registry, row()?, true, out)?),
             "bu" => out.event(&Event::Ignored("assets under management")),
             "miu" | "fiu" => out.event(&Event::Ignored("margin info")),
             kind if kind.starts_with('f') => out.event(&Event::Ignored(ignored::FUNDING)),

@@ -193,7 +193,15 @@ impl Session {
                 let (count, latest) = match ask {
                     Ask::Fills(_) => account::on_executions(registry, category, None, items, out)?,
                     Ask::Positions(_) => {
-                        (account::on_positions(registry, category, items, out)?, 0)
+                        let run = self.run.as_mut();
+                        let mut listed = run.map(|run| &mut run.positions);
+                        let heard = |id| {
+                            if let Some(listed) = &mut listed {
+                                listed.add(id);
+                            }
+                        };
+                        let count = account::on_positions(registry, category, items, heard, out)?;
+                        (count, 0)
                     }
                     _ => (account::on_orders(registry, category, items, out)?, 0),
                 };

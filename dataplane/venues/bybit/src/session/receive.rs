@@ -67,7 +67,7 @@ impl Session {
                 account::on_executions(registry, category, None, items()?, out)?;
             }
             "position" => {
-                account::on_positions(registry, category, items()?, out)?;
+                account::on_positions(registry, category, items()?, |_| (), out)?;
             }
             "wallet" => {
                 account::on_wallets(registry, items()?, out)?;

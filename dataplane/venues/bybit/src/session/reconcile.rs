@@ -5,7 +5,9 @@ use crate::limits::RestPool;
 use crate::rest::{self, Ask, FILLS_PAGE_LEN, ListPage, ORDERS_PAGE_LEN, PAGES_MAX, RUN_MASK};
 use crate::symbols::{Category, order_id_text, push_client_id, wire_name};
 use dp_types::{CancelOrder, ClientOrderId, InstrumentId, Now, OrderId, UnixNanos};
-use dp_venue_api::{Control, DecodeError, EntryError, Event, Fault, Registry, Sink};
+use dp_venue_api::{
+    Control, DecodeError, EntryError, Event, Fault, ListedPositions, Registry, Sink,
+};
 
 /// Pause before a list of open orders that is too long is read again.
 const START_OVER_NS: u64 = 10 * SECOND_NS;
@@ -38,6 +40,8 @@ pub(super) struct Run {
     page: u32,
     /// Page on from here; empty on the first.
     cursor: String,
+    /// Those the positions' pages named: they hold only what is not flat.
+    pub(super) positions: ListedPositions,
     /// Time of the newest fill seen in this run; 0 when the pages did not reach back to what was known.
     fill_ms_max: u64,
     /// When to send the step (again).
@@ -64,6 +68,7 @@ impl Session {
             list: 0,
             page: 0,
             cursor: String::new(),
+            positions: ListedPositions::default(),
             fill_ms_max: 0,
             at,
         });
@@ -201,6 +206,11 @@ impl Session {
         if is_last || is_over {
             (run.page, run.cursor) = (0, String::new());
             let has_list = usize::from(run.list) + 1 < run.lists.len();
+            // Of a list that is cut, what it left out is not known to be flat.
+            if run.step == Step::Positions && !has_list && !is_over {
+                run.positions
+                    .tell_flat(registry, crate::ID, |known| !known.is_spot, out);
+            }
             (run.step, run.list) = match run.step {
                 Step::Orders | Step::Positions if has_list => (run.step, run.list + 1),
                 Step::Orders => (Step::Fills, 0),

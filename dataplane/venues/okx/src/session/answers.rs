@@ -35,7 +35,9 @@ impl Session {
         match ask {
             Ask::Instruments(index) => self.list_failed(index, now),
             Ask::Books(id, number) => self.snapshot_failed(id, number, now),
-            Ask::Pending(_) | Ask::Fills(_) | Ask::Balance(_) => self.step_failed(ask, now),
+            Ask::Pending(_) | Ask::Fills(_) | Ask::Positions(_) | Ask::Balance(_) => {
+                self.step_failed(ask, now);
+            }
             Ask::DeadMan => self.dead_man_answered(false, now),
             Ask::Bills(page) if page == self.bills.awaited() => self.bills.failed(now),
             Ask::Order(..) | Ask::OrderFills(..) | Ask::Bills(_) => {}
@@ -48,7 +50,7 @@ impl Session {
             Ask::Books(id, number) if !self.awaits_snapshot(id, number) => {
                 Some("a snapshot nobody waits for")
             }
-            Ask::Pending(ListPage { run, .. }) | Ask::Balance(run)
+            Ask::Pending(ListPage { run, .. }) | Ask::Positions(run) | Ask::Balance(run)
                 if run != RECORDED && self.awaited() != Some(ask) =>
             {
                 Some("an answer of another reconciliation")
@@ -131,6 +133,13 @@ impl Session {
                 };
                 if self.awaited() == Some(ask) {
                     return self.turn_page(page, now, out);
+                }
+                Ok(())
+            }
+            Ask::Positions(_) => {
+                account::on_positions(registry, root, out)?;
+                if self.awaited() == Some(ask) {
+                    self.on_positions(now, out);
                 }
                 Ok(())
             }

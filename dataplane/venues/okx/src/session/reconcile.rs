@@ -48,6 +48,7 @@ impl Session {
         Some(match run.step {
             Step::Pending => Ask::Pending(page),
             Step::Fills => Ask::Fills(page),
+            Step::Positions => Ask::Positions(run.number),
             Step::Balance => Ask::Balance(run.number),
         })
     }
@@ -64,6 +65,7 @@ impl Session {
         let (pool, path) = match run.step {
             Step::Pending => (RestPool::Trade, "/api/v5/trade/orders-pending"),
             Step::Fills => (RestPool::Trade, "/api/v5/trade/fills"),
+            Step::Positions => (RestPool::Positions, "/api/v5/account/positions"),
             Step::Balance => (RestPool::Balance, "/api/v5/account/balance"),
         };
         if !self.limits.rest(now.unix, pool) {
@@ -72,7 +74,7 @@ impl Session {
         }
         run.at = now.unix.after(ANSWER_WAIT_NS);
         let mut target = path.to_owned();
-        if run.step != Step::Balance {
+        if matches!(run.step, Step::Pending | Step::Fills) {
             target = format!("{target}?limit={PAGE_LEN}");
             if run.after != 0 {
                 target = format!("{target}&after={}", run.after);
@@ -120,7 +122,11 @@ impl Session {
             run.bill_max = run.bill_max.max(page.id_max);
         }
         if is_last || is_over {
-            run.step = if is_fills { Step::Balance } else { Step::Fills };
+            run.step = match is_fills {
+                false => Step::Fills,
+                true if self.has_derivatives => Step::Positions,
+                true => Step::Balance,
+            };
             (run.page, run.after) = (0, 0);
             if is_over && bill_last != 0 {
                 run.bill_max = 0; // fills in between were not read: the next run tries again
@@ -133,6 +139,14 @@ impl Session {
             return Err(DecodeError::TooMuch("fills").into());
         }
         Ok(())
+    }
+
+    /// The positions went out: what was told before the balances is in them.
+    pub(super) fn on_positions(&mut self, now: Now, out: &mut impl Sink) {
+        if let Some(run) = &mut self.run {
+            run.step = Step::Balance;
+        }
+        self.ask_step(now, out);
     }
 
     /// The balances went out: the run is complete, and only now is what it saw of fills known for good.

@@ -1,7 +1,7 @@
 //! OKX's words for orders, events and refusals.
 
 use crate::core::Core;
-use crate::engine::{Cause, Fill, Order, Refusal, Side, Size, Spec, State, What};
+use crate::engine::{Cause, Fill, Order, Position, Refusal, Side, Size, Spec, State, What};
 use crate::record::{Payment, state_name};
 use crate::text::{amount, fixed, price, qty, trimmed};
 use serde_json::{Map, Value, json};
@@ -254,6 +254,20 @@ pub fn fill_push(core: &Core, inst_id: &str, order: &Order, fill: Fill) -> Value
         "side": side(order.ask.side), "ts": ms(fill.at_ns), "ordId": order.id.to_string(),
         "clOrdId": &*order.ask.client_id, "tradeId": fill.trade.to_string(),
         "execType": exec_type(fill), "count": "1",
+    })
+}
+
+/// A position in a swap, in net mode.
+pub fn position_row(core: &Core, inst_id: &str, inst: usize, position: Position) -> Value {
+    let spec = core.engine.spec(inst);
+    let each =
+        position.cost * 10i128.pow(spec.qty_decimals.into()) / i128::from(position.qty.abs());
+    let now = ms(core.now);
+    json!({
+        "instType": "SWAP", "instId": inst_id, "mgnMode": "cross", "posId": (inst + 1).to_string(),
+        "posSide": "net", "pos": qty(spec, position.qty), "avgPx": amount(each), "lever": "2",
+        "liqPx": "", "markPx": price(spec, core.engine.day(inst).last), "ccy": spec.quote,
+        "tradeId": "1", "adl": "1", "cTime": now, "uTime": now,
     })
 }
 

@@ -271,7 +271,7 @@ impl Okx {
                 Ok(vec![reply::balances(&self.core, account, None)])
             }
             ("GET", "/api/v5/account/bills") => Ok(self.bills(account, &arg)),
-            ("GET", "/api/v5/account/positions") => Ok(Vec::new()),
+            ("GET", "/api/v5/account/positions") => Ok(self.positions(account)),
             ("GET", "/api/v5/account/config") => Ok(vec![json!({
                 "uid": super::uid(account), "mainUid": super::uid(account), "acctLv": "1",
                 "posMode": "net_mode", "autoLoan": false, "greeksType": "PA", "level": "Lv1",
@@ -292,6 +292,17 @@ impl Okx {
             ("GET", "/api/v5/asset/currencies") => Ok(self.currencies()),
             _ => Err(Refused::http(404, 404, "Not Found")),
         }
+    }
+
+    /// Positions in swaps that are not flat: a flat one is not listed.
+    fn positions(&self, account: AccountId) -> Vec<Value> {
+        let engine = &self.core.engine;
+        let held = (0..engine.instruments()).map(|inst| (inst, engine.position(account, inst)));
+        let held = held.filter(|(_, position)| position.qty != 0);
+        held.map(|(inst, position)| {
+            reply::position_row(&self.core, &self.inst_ids[inst], inst, position)
+        })
+        .collect()
     }
 
     fn row(&self, order: &Order) -> Value {
@@ -436,6 +447,7 @@ fn endpoint_limit(path: &str) -> Option<(&'static str, u32)> {
         "/api/v5/trade/orders-pending" => ("orders-pending", 60),
         "/api/v5/trade/fills" => ("fills", 60),
         "/api/v5/account/balance" => ("balance", 10),
+        "/api/v5/account/positions" => ("positions", 10),
         "/api/v5/account/bills" => ("bills", 10),
         "/api/v5/trade/cancel-all-after" => ("cancel-all-after", 2),
         _ => return None,
