@@ -3,7 +3,8 @@
 use dp_oms::{Fee, Ledger, Lots, Position};
 use dp_types::Side::{Buy, Sell};
 use dp_types::{
-    Instrument, InstrumentId, Notional, Price, Qty, Side, StrategyId, Text, TradeId, VenueId,
+    BASE_FEE_PARTS, Instrument, InstrumentId, Notional, Price, Qty, Side, StrategyId, Text,
+    TradeId, VenueId,
 };
 
 const ONE: i128 = 1_000_000_000_000;
@@ -62,11 +63,11 @@ fn holds(name: &str, ledger: &[Row]) {
         position
             .book(side, Qty(qty), value, Fee::default())
             .unwrap();
-        lots.book(side, Qty(qty), value).unwrap();
+        lots.book(side, qty.into(), value).unwrap();
         let line = format!("{name}, line {}", at + 1);
         assert_eq!(
             (position.qty, lots.qty()),
-            (Qty(row.qty), Qty(row.qty)),
+            (Qty(row.qty), i128::from(row.qty)),
             "{line}"
         );
         let money =
@@ -88,6 +89,75 @@ fn holds(name: &str, ledger: &[Row]) {
 fn both_ways_equal_the_ledger() {
     holds("round", &ROUND);
     holds("parts", &PARTS);
+}
+
+/// One fill whose fee is paid in money or in what was bought: side, quantity, price, the fee's worth, and what of the base
+/// asset it is; what is held after it, cost and profit by average cost and first in, first out, and fees.
+type Paid = (
+    (Side, i64, i128, i128, i64),
+    i64,
+    (i128, i128),
+    (i128, i128),
+    i128,
+);
+
+const FEES: [Paid; 4] = [
+    // A thousandth is the fee: 999 for 99,900.
+    (
+        (Buy, 1_000, 100, 100, 1),
+        999,
+        (99_900, 0),
+        (99_900, 0),
+        100,
+    ),
+    // 999 more for 109,890: 105 each.
+    (
+        (Buy, 1_000, 110, 110, 1),
+        1_998,
+        (209_790, 0),
+        (209_790, 0),
+        210,
+    ),
+    // 999 x (120 - 105); 999 x (120 - 100). This fee is paid in money.
+    (
+        (Sell, 999, 120, 12, 0),
+        999,
+        (104_895, 14_985),
+        (109_890, 19_980),
+        222,
+    ),
+    // 999 x (100 - 105); 999 x (100 - 110). Nothing is held, though 2 more were bought than sold.
+    ((Sell, 999, 100, 10, 0), 0, (0, 9_990), (0, 9_990), 232),
+];
+
+#[test]
+fn fees_of_the_base_asset_equal_the_ledger_and_leave_nothing_open() {
+    let (mut position, mut lots) = (Position::default(), Lots::new(8));
+    let money = |(cost, realised): (i128, i128)| (Notional(cost * ONE), Notional(realised * ONE));
+    for ((side, qty, price, worth, base), held, average, fifo, fees) in FEES {
+        let value = i128::from(qty) * price * ONE;
+        let fee = Fee {
+            value: Notional(worth * ONE),
+            base: base * BASE_FEE_PARTS,
+        };
+        let before = position;
+        position.book(side, Qty(qty), Notional(value), fee).unwrap();
+        let net = |it: &Position| it.cost.0 - it.realised.0;
+        let paid = Notional((net(&position) - net(&before)) * i128::from(side.sign()));
+        let moved = i128::from(position.held().0 - before.held().0);
+        lots.book(side, moved.abs(), paid).unwrap();
+        let line = format!("{side:?} {qty} at {price}");
+        assert_eq!(
+            (position.held(), lots.qty()),
+            (Qty(held), held.into()),
+            "{line}"
+        );
+        assert_eq!((position.cost, position.realised), money(average), "{line}");
+        assert_eq!((lots.cost(), lots.realised()), money(fifo), "{line}");
+        assert_eq!(position.fees, Notional(fees * ONE), "{line}");
+    }
+    let it = Instrument::bare(InstrumentId(0), VenueId::BYBIT, Text::EMPTY, 0, 0);
+    assert_eq!(position.unrealised(&it, Price(1_000)), Some(Notional(0)));
 }
 
 /// Three strategies in one perpetual, and what an hour's funding leaves each: before it, what they trade; the payment, in

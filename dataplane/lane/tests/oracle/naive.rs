@@ -86,6 +86,11 @@ pub(crate) struct Sum {
     pub(crate) funding: i128,
 }
 
+/// What of it is held, in the parts fees are counted in.
+fn parts_of(sum: &Sum) -> i128 {
+    i128::from(sum.qty) * i128::from(dp_types::BASE_FEE_PARTS) - i128::from(sum.base_fees)
+}
+
 /// What is wished for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
@@ -209,21 +214,26 @@ impl Naive {
 
     fn add(&self, sum: &mut Sum, fill: &Fill) {
         let sign = i128::from(fill.side.sign());
-        let value = sign * self.value(fill.it, fill.price, i128::from(fill.qty));
-        let (held, added) = (i128::from(sum.qty), sign * i128::from(fill.qty));
+        let mut value = sign * self.value(fill.it, fill.price, i128::from(fill.qty));
+        // What a fee took out of it was not bought: it was paid.
+        if fill.base_fee != 0 {
+            value -= fill.fee;
+        }
+        let held = parts_of(sum);
         sum.fees += fill.fee;
         sum.base_fees += fill.base_fee;
         sum.fills += 1;
         sum.qty += fill.side.sign() * fill.qty;
+        let (left, added) = (parts_of(sum), parts_of(sum) - held);
         if held * added >= 0 {
             sum.cost += value;
-            return;
+        } else {
+            let closed = added.abs().min(held.abs());
+            let (out, brought) = (sum.cost * closed / held.abs(), value * closed / added.abs());
+            sum.realised -= out + brought;
+            sum.cost += value - out - brought;
         }
-        let closed = added.abs().min(held.abs());
-        let (out, brought) = (sum.cost * closed / held.abs(), value * closed / added.abs());
-        sum.realised -= out + brought;
-        sum.cost += value - out - brought;
-        if sum.qty == 0 {
+        if left == 0 {
             sum.realised -= sum.cost;
             sum.cost = 0;
         }
@@ -449,7 +459,9 @@ impl Naive {
 
     fn recount(&mut self, it: usize) {
         let sum = self.position(it, None);
-        let open = self.value(it, self.mark(it), i128::from(sum.qty)) - sum.cost;
+        let fees = self.value(it, self.mark(it), i128::from(sum.base_fees));
+        let traded = self.value(it, self.mark(it), i128::from(sum.qty));
+        let open = traded - fees / i128::from(dp_types::BASE_FEE_PARTS) - sum.cost;
         let made = sum.realised + open + sum.funding - sum.fees;
         self.pnl[it] = self.convert(made, self.rules[it].quote).unwrap();
     }
