@@ -71,7 +71,7 @@ impl Lots {
         self.merged
     }
 
-    /// Books one fill. `value` is its [`dp_types::Instrument::notional`], less the fee where that was taken out of it.
+    /// Books one fill. `value` is its [`dp_types::Instrument::outlay`], less the fee where that was taken out of it.
     ///
     /// Errors: [`PositionFault::Overflow`]; nothing changed. Cost: one step a lot closed, each of which was opened once.
     pub fn book(&mut self, side: Side, qty: i128, value: Notional) -> Result<(), PositionFault> {

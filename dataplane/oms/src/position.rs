@@ -1,11 +1,14 @@
 //! Positions and P&L by average cost, in integers.
 //!
 //! ```text
-//! cost        what the open quantity cost, 10⁻¹² quote units; its sign is the position's
+//! cost        what the open quantity cost, 10⁻¹² quote units; its sign is the position's, of inverse contracts the other
 //! realised    what closing brought in, less what the closed part had cost (fees apart)
 //! unrealised  value of the open quantity at the mark, less its cost
 //! identity    realised + unrealised == value of what is held at mark − net cash paid
 //! ```
+//! Inverse contracts are booked by the coin they are worth, turned over ([`Instrument::outlay`]): what is open cost the sum
+//! of quantity / price, so the average entry is harmonic, and closing is exact but for what each value was rounded by.
+//!
 //! A fee taken out of what was bought makes the fill smaller: that much less was bought, for that much less money, and
 //! the fee was paid in money. So what is held is what P&L counts, and the fee is paid once, at the fill's price.
 //!
@@ -65,7 +68,7 @@ impl From<Notional> for Fee {
 }
 
 impl Position {
-    /// Books one fill. `value` is its [`Instrument::notional`], `fee`: what it cost.
+    /// Books one fill. `value` is the [`Instrument::outlay`] of its quantity bought, `fee`: what it cost.
     ///
     /// Errors: [`PositionFault::Overflow`]; nothing changed.
     pub fn book(
@@ -143,11 +146,11 @@ impl Position {
 
     /// P&L of what is open, at `mark`. `None` when it leaves the range.
     pub fn unrealised(&self, instrument: &Instrument, mark: Price) -> Option<Notional> {
-        let traded = instrument.notional(mark, self.qty)?.0;
+        let traded = instrument.outlay(mark, self.qty)?.0;
         let held = if self.base_fees == 0 {
             traded
         } else {
-            let parts = instrument.notional(mark, Qty(self.base_fees))?.0;
+            let parts = instrument.outlay(mark, Qty(self.base_fees))?.0;
             traded.checked_sub(parts / PARTS)?
         };
         held.checked_sub(self.cost.0).map(Notional)
@@ -221,7 +224,7 @@ impl Positions {
         fee: impl Into<Fee>,
     ) -> Result<Position, PositionFault> {
         let value = instrument
-            .notional(price, qty)
+            .outlay(price, qty)
             .ok_or(PositionFault::Overflow)?;
         let line = self.lines.get_mut(instrument.id.0 as usize);
         let line = line.ok_or(PositionFault::NoLine(instrument.id.0))?;

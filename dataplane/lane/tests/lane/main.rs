@@ -7,6 +7,7 @@ mod feeds;
 mod funding;
 mod inputs;
 mod life;
+mod money;
 mod paper;
 mod risk;
 mod roles;

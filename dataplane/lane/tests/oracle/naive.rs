@@ -4,7 +4,7 @@
 mod gate;
 
 use dp_risk::{Trip, WatchLimits};
-use dp_types::{AssetId, ClientOrderId, Instrument, Notional, OrderKind, Side, VenueId};
+use dp_types::{AssetId, ClientOrderId, Instrument, Notional, OrderKind, Payoff, Side, VenueId};
 
 pub(crate) const ONE: i128 = 1_000_000_000_000;
 pub(crate) const USD: AssetId = AssetId(0);
@@ -442,7 +442,8 @@ impl Naive {
     fn read_rates(&mut self) {
         for it in 0..self.rules.len() {
             let rules = self.rules[it];
-            let is_whole = (rules.multiplier.mantissa, rules.multiplier.exponent) == (1, 0);
+            let is_whole = (rules.multiplier.mantissa, rules.multiplier.exponent) == (1, 0)
+                && rules.payoff == Payoff::Linear;
             let mut sources = self.sources.iter();
             let source = sources.find(|(asset, _)| *asset == rules.base);
             if !is_whole || rules.base == USD || source.is_some_and(|(_, held)| *held != it) {

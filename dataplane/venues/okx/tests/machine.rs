@@ -7,7 +7,7 @@ mod rig;
 use dp_book::{Keeper, Outcome, State};
 use dp_types::{
     CancelOrder, ClientOrderId, Decimal, Epoch, InstrumentId, LaneId, NewOrder, OrderId, OrderKind,
-    Price, Qty, RejectReason, Side, Tif, UnixNanos,
+    Payoff, Price, Qty, RejectReason, Side, Tif, UnixNanos,
 };
 use dp_venue_api::{EntryError, Event, Fault, RestRequest, RestTag, Sink, Venue};
 use dp_venue_okx::sync::OkxSync;
@@ -91,6 +91,7 @@ fn start_asks_for_instruments_then_subscribes() {
         }
     );
     assert_eq!(rig.registry.asset_name(swap.quote), "USDT");
+    assert_eq!(swap.payoff, Payoff::Linear);
 
     assert_eq!(said.sent.len(), 1);
     let (link, text) = &said.sent[0];
