@@ -149,7 +149,7 @@ impl Session {
         for (sample, minute) in written {
             let traded = sample.instruments.values();
             let venues: Vec<&str> = traded.clone().map(|(venue, ..)| *venue).collect();
-            let symbols = traded.clone().map(|(_, symbol, _)| symbol.as_str());
+            let symbols = traded.clone().map(|(_, symbol, ..)| symbol.as_str());
             let symbols: Vec<&str> = symbols.collect();
             let multipliers = traded.clone().map(|it| Numeric::decimal(it.2));
             let multipliers: Vec<Numeric> = multipliers.collect();

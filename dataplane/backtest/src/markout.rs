@@ -107,6 +107,21 @@ mod tests {
     use super::*;
     use dp_types::{InstrumentId, Text, VenueId};
 
+    /// 50 dollars bought at 100, 0.5 of the coin; at 125 they are 0.4 of it.
+    #[test]
+    fn an_inverse_contract_gains_in_its_coin() {
+        let it = Instrument {
+            payoff: Payoff::Inverse,
+            ..Instrument::bare(InstrumentId(0), VenueId::DERIBIT, Text::EMPTY, 0, 0)
+        };
+        let mut markouts = Markouts::default();
+        markouts.fill(UnixNanos(0), Side::Buy, Price(100), Qty(50));
+        markouts.look(UnixNanos(200_000_000), &it, Some(250));
+        let sum = markouts.sums()[0];
+        assert_eq!((sum.count, sum.gain()), (1, Notional(100_000_000_000)));
+        assert_eq!(sum.bps(), Some(2_000.0));
+    }
+
     /// Bought 2 at 100; after 100 ms the mid is 100.5, after 1 s 98. Sold 1 at 100 at 50 ms.
     #[test]
     fn each_fill_is_held_against_the_mid_of_its_horizon() {

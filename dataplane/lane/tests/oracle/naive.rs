@@ -214,7 +214,7 @@ impl Naive {
 
     fn add(&self, sum: &mut Sum, fill: &Fill) {
         let sign = i128::from(fill.side.sign());
-        let mut value = sign * self.value(fill.it, fill.price, i128::from(fill.qty));
+        let mut value = sign * self.outlay(fill.it, fill.price, i128::from(fill.qty));
         // What a fee took out of it was not bought: it was paid.
         if fill.base_fee != 0 {
             value -= fill.fee;
@@ -242,6 +242,12 @@ impl Naive {
     /// 10^-12 quote units.
     fn value(&self, it: usize, price: i64, qty: i128) -> i128 {
         let rules = &self.rules[it];
+        if rules.payoff == Payoff::Inverse {
+            // Whole dollars at whole prices, of which a part of a unit counts as one.
+            let dollars = qty * 1_000_000_000_000;
+            let price = i128::from(price);
+            return dollars.signum() * ((dollars.abs() + price - 1) / price);
+        }
         let exponent = 12 - i32::from(rules.price_decimals) - i32::from(rules.qty_decimals)
             + i32::from(rules.multiplier.exponent);
         let scale = 10i128.pow(exponent.unsigned_abs());
@@ -250,6 +256,16 @@ impl Naive {
             plain * scale
         } else {
             plain / scale
+        }
+    }
+
+    /// What it counts for bought: an inverse contract is the coin, short.
+    fn outlay(&self, it: usize, price: i64, qty: i128) -> i128 {
+        let value = self.value(it, price, qty);
+        if self.rules[it].payoff == Payoff::Inverse {
+            -value
+        } else {
+            value
         }
     }
 
@@ -460,8 +476,8 @@ impl Naive {
 
     fn recount(&mut self, it: usize) {
         let sum = self.position(it, None);
-        let fees = self.value(it, self.mark(it), i128::from(sum.base_fees));
-        let traded = self.value(it, self.mark(it), i128::from(sum.qty));
+        let fees = self.outlay(it, self.mark(it), i128::from(sum.base_fees));
+        let traded = self.outlay(it, self.mark(it), i128::from(sum.qty));
         let open = traded - fees / i128::from(dp_types::BASE_FEE_PARTS) - sum.cost;
         let made = sum.realised + open + sum.funding - sum.fees;
         self.pnl[it] = self.convert(made, self.rules[it].quote).unwrap();

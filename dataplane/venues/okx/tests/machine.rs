@@ -105,6 +105,32 @@ fn start_asks_for_instruments_then_subscribes() {
 }
 
 #[test]
+fn a_swap_pays_as_its_type_says() {
+    let inverse = fixture("rest_instruments_swap")
+        .replace("USDT", "USD")
+        .replace(r#""settleCcy":"USD""#, r#""settleCcy":"BTC""#)
+        .replace(r#""ctValCcy":"BTC""#, r#""ctValCcy":"USD""#)
+        .replace(r#""ctVal":"0.01""#, r#""ctVal":"100""#);
+    for (told, payoff, base) in [
+        ("inverse", Payoff::Inverse, "BTC"),
+        ("", Payoff::Unknown, "USD"),
+    ] {
+        let mut rig = rig::new(&["BTC-USD-SWAP"], false);
+        let tag = rig.open(LINK_REST, 0).requests[0].tag;
+        let body = inverse.replace(r#""ctType":"linear""#, &format!(r#""ctType":"{told}""#));
+        rig.response(1, tag, 200, &body).1.unwrap();
+        let swap = rig.registry.get(BTC).unwrap();
+        assert_eq!(swap.payoff, payoff, "{told}");
+        let name = |asset| rig.registry.asset_name(asset).to_owned();
+        assert_eq!(
+            (name(swap.base), name(swap.quote)),
+            (base.into(), "BTC".into())
+        );
+        assert_eq!(swap.multiplier.to_string(), "100");
+    }
+}
+
+#[test]
 fn a_refused_or_lost_instruments_answer_is_asked_again() {
     let mut rig = rig::new(&["BTC-USDT"], false);
     let tag = rig.open(LINK_REST, 0).requests[0].tag;
