@@ -13,7 +13,7 @@ use crate::{daemon, view};
 use cp_store::MoveView;
 use dp_oms::Lots;
 use dp_shm::Region;
-use dp_types::{Decimal, Instrument, Notional, Qty, Side, VenueId};
+use dp_types::{BASE_FEE_PARTS, Decimal, Instrument, Notional, Qty, Side, VenueId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -38,8 +38,10 @@ pub struct Line {
     pub venue: String,
     /// What.
     pub symbol: String,
-    /// Net quantity; negative = short.
+    /// Net quantity traded; negative = short.
     pub qty: String,
+    /// Fees taken out of it: what is held is `qty` less them.
+    pub base_fees: String,
     /// Fills and corrections.
     pub moves: u64,
     /// What is open cost, by average cost.
@@ -61,11 +63,14 @@ pub struct Line {
 /// One line as its moves are read.
 struct Fold {
     it: Instrument,
-    held: Qty,
-    /// Cost less realised: cash paid, 10^-12 quote units.
+    /// Traded, and what is held of it: less the fees taken out of it, [`BASE_FEE_PARTS`]ths of an increment.
+    qty: Qty,
+    held: i128,
+    /// Cost less realised: cash paid but for fees, 10^-12 quote units.
     paid: i128,
     realised: i128,
     fees: i128,
+    base_fees: String,
     moves: u64,
     lots: Lots,
 }
@@ -74,10 +79,12 @@ impl Fold {
     fn new(it: Instrument) -> Self {
         Self {
             it,
-            held: Qty(0),
+            qty: Qty(0),
+            held: 0,
             paid: 0,
             realised: 0,
             fees: 0,
+            base_fees: "0".to_owned(),
             moves: 0,
             lots: Lots::new(LOTS_MAX),
         }
@@ -85,23 +92,24 @@ impl Fold {
 
     /// Takes the position as it was after one more move. `None`: a number is none, or left its range.
     fn take(&mut self, after: &MoveView) -> Option<()> {
-        let held = self
-            .it
-            .qty(Decimal::parse(after.qty.as_bytes()).ok()?)
-            .ok()?;
+        let decimal = |text: &str| Decimal::parse(text.as_bytes()).ok();
+        let qty = self.it.qty(decimal(&after.qty)?).ok()?;
+        let base_fees = self.it.base_fee(decimal(&after.base_fees)?)?;
+        let held = i128::from(qty.0) * i128::from(BASE_FEE_PARTS) - i128::from(base_fees);
         let cost: i128 = after.cost.parse().ok()?;
         let realised: i128 = after.realised.parse().ok()?;
         let paid = cost.checked_sub(realised)?;
-        let moved = held.0.checked_sub(self.held.0)?;
+        let moved = held.checked_sub(self.held)?;
         if moved != 0 {
             let side = if moved > 0 { Side::Buy } else { Side::Sell };
             let value = paid.checked_sub(self.paid)? * i128::from(side.sign());
-            let qty = Qty(moved.checked_abs()?);
-            self.lots.book(side, qty, Notional(value)).ok()?;
+            self.lots.book(side, moved.abs(), Notional(value)).ok()?;
             self.moves += 1;
         }
-        (self.held, self.paid, self.realised) = (held, paid, realised);
+        (self.qty, self.held) = (qty, held);
+        (self.paid, self.realised) = (paid, realised);
         self.fees = after.fees.parse().ok()?;
+        self.base_fees.clone_from(&after.base_fees);
         Some(())
     }
 
@@ -111,7 +119,8 @@ impl Fold {
             strategy: u16::try_from(strategy).ok(),
             venue: self.it.venue.name().to_owned(),
             symbol: self.it.symbol.as_str().to_owned(),
-            qty: self.it.qty_decimal(self.held).to_string(),
+            qty: self.it.qty_decimal(self.qty).to_string(),
+            base_fees: self.base_fees.clone(),
             moves: self.moves,
             average_cost: money(self.paid.saturating_add(self.realised)),
             average_realised: money(self.realised),
@@ -253,6 +262,7 @@ mod tests {
                 cost: (cost * ONE).to_string(),
                 realised: (realised * ONE).to_string(),
                 fees: ONE.to_string(),
+                base_fees: "0".into(),
             };
             fold.take(&after).unwrap();
             let line = fold.line(0);
@@ -277,7 +287,34 @@ mod tests {
             cost: "0".into(),
             realised: "0".into(),
             fees: "0".into(),
+            base_fees: "0".into(),
         };
         assert_eq!(fold.take(&bad), None, "half an increment");
+    }
+
+    /// 1,000 bought at 100, one of them the fee; 999 sold at 110, as position_history would hold it.
+    #[test]
+    fn lots_close_though_a_fee_was_taken_out_of_them() {
+        let it = Instrument::bare(InstrumentId(0), VenueId::OKX, Text::EMPTY, 0, 0);
+        let mut fold = Fold::new(it);
+        for (qty, cost, realised, lots) in [(1_000, 99_900, 0, 1), (1, 0, 9_990, 0)] {
+            let after = MoveView {
+                strategy: 0,
+                venue: "okx".into(),
+                symbol: "X".into(),
+                qty: qty.to_string(),
+                cost: (cost * ONE).to_string(),
+                realised: (realised * ONE).to_string(),
+                fees: (100 * ONE).to_string(),
+                base_fees: "1".into(),
+            };
+            fold.take(&after).unwrap();
+            let line = fold.line(0);
+            let money = |units: i128| Notional(units * ONE).to_string();
+            assert_eq!(
+                (line.lots, line.fifo_cost, line.fifo_realised),
+                (lots, money(cost), money(realised))
+            );
+        }
     }
 }

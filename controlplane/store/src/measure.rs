@@ -7,7 +7,7 @@ use crate::StoreError;
 use crate::performance::{Curve, Point, Sample};
 use crate::session::Session;
 use crate::sql::{At, Numeric};
-use dp_types::{Notional, StrategyId, Text, UnixNanos};
+use dp_types::{Notional, Payoff, StrategyId, Text, UnixNanos};
 use std::collections::HashMap;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio_postgres::error::SqlState;
@@ -33,7 +33,8 @@ const COUNT: &str = "
            greatest(lag(minute) over (order by minute) + interval '1 minute', day) as begins
       from newest order by minute desc limit 2),
   traded as (
-    select venue, symbol, multiplier from unnest($4::text[], $5::text[], $6::numeric[]) as t(venue, symbol, multiplier))
+    select * from unnest($4::text[], $5::text[], $6::numeric[], $7::bool[])
+               as t(venue, symbol, multiplier, is_inverse))
   update performance_metrics p
      set orders = made.orders, ended = done.ended, filled = done.filled, fills = had.fills, volume = had.volume
     from due
@@ -48,7 +49,8 @@ const COUNT: &str = "
       where e.at >= due.begins and e.at < due.ends and e.state in ('FILLED', 'CANCELLED', 'EXPIRED')
         and o.strategy = $1) done
    cross join lateral (
-     select count(*) as fills, coalesce(sum(f.price * f.qty * traded.multiplier), 0) as volume
+     select count(*) as fills, coalesce(sum(f.qty * traded.multiplier
+              * case when traded.is_inverse then round(1 / f.price, 24) else f.price end), 0) as volume
        from fills f join orders o using (client_order_id)
        join traded on traded.venue = o.venue and traded.symbol = o.symbol
       where f.at >= due.begins and f.at < due.ends and o.strategy = $1) had
@@ -147,16 +149,19 @@ impl Session {
         for (sample, minute) in written {
             let traded = sample.instruments.values();
             let venues: Vec<&str> = traded.clone().map(|(venue, ..)| *venue).collect();
-            let symbols = traded.clone().map(|(_, symbol, _)| symbol.as_str());
+            let symbols = traded.clone().map(|(_, symbol, ..)| symbol.as_str());
             let symbols: Vec<&str> = symbols.collect();
-            let multipliers: Vec<Numeric> = traded.map(|it| Numeric::decimal(it.2)).collect();
-            let values: [&(dyn ToSql + Sync); 6] = [
+            let multipliers = traded.clone().map(|it| Numeric::decimal(it.2));
+            let multipliers: Vec<Numeric> = multipliers.collect();
+            let inverse: Vec<bool> = traded.map(|it| it.3 == Payoff::Inverse).collect();
+            let values: [&(dyn ToSql + Sync); 7] = [
                 &i32::from(sample.strategy.0),
                 &sample.currency.as_str(),
                 minute,
                 &venues,
                 &symbols,
                 &multipliers,
+                &inverse,
             ];
             transaction.execute(&count, &values).await?;
         }

@@ -9,7 +9,7 @@
 
 use dp_shm::{PartLine, Region, StrategyLine};
 use dp_types::limit::STRATEGIES_MAX;
-use dp_types::{Decimal, InstrumentId, Notional, StrategyId, Text, UnixNanos};
+use dp_types::{Decimal, InstrumentId, Notional, Payoff, StrategyId, Text, UnixNanos};
 use std::collections::BTreeMap;
 
 /// Changes from minute to minute below which a Sharpe ratio would be noise.
@@ -30,7 +30,7 @@ pub(crate) struct Sample {
     pub fees: Notional,
     pub funding: Notional,
     /// Venue, symbol, and base units one unit of quantity stands for, of what it trades.
-    pub instruments: BTreeMap<InstrumentId, (&'static str, Text<31>, Decimal)>,
+    pub instruments: BTreeMap<InstrumentId, (&'static str, Text<31>, Decimal, Payoff)>,
 }
 
 impl Sample {
@@ -99,7 +99,7 @@ impl Samples<'_> {
             funding: Notional(0),
             instruments: BTreeMap::new(),
         });
-        let about = (it.venue.name(), it.symbol, it.multiplier);
+        let about = (it.venue.name(), it.symbol, it.multiplier, it.payoff);
         sample.instruments.insert(id, about);
         Some(sample)
     }

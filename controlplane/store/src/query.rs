@@ -132,6 +132,8 @@ pub struct MoveView {
     pub realised: String,
     /// Fees paid.
     pub fees: String,
+    /// What of them was taken out of what was bought, base units.
+    pub base_fees: String,
 }
 
 /// Rows in a table.
@@ -234,7 +236,8 @@ impl Query {
         let declare = format!(
             "begin; declare moves no scroll cursor for
                select strategy, venue, symbol, trim_scale(qty)::text, trunc(cost * 1e12)::numeric(40)::text,
-                      trunc(realised * 1e12)::numeric(40)::text, trunc(fees * 1e12)::numeric(40)::text
+                      trunc(realised * 1e12)::numeric(40)::text, trunc(fees * 1e12)::numeric(40)::text,
+                      trim_scale(base_fees)::text
                  from position_history {only} order by venue, symbol, strategy, epoch, lane, seq"
         );
         self.client.batch_execute(&declare).await?;
@@ -358,6 +361,7 @@ fn movement(row: &Row) -> MoveView {
         cost: row.get(4),
         realised: row.get(5),
         fees: row.get(6),
+        base_fees: row.get(7),
     }
 }
 

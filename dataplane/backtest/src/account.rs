@@ -79,13 +79,21 @@ impl Account {
 
     /// Books a fill. False: a number left its range.
     pub fn book(&mut self, at: UnixNanos, fill: &Fill, instrument: &Instrument) -> bool {
-        let Some(value) = instrument.notional(fill.price, fill.qty) else {
+        let (value, outlay) = (
+            instrument.notional(fill.price, fill.qty),
+            instrument.outlay(fill.price, fill.qty),
+        );
+        let (Some(value), Some(outlay)) = (value, outlay) else {
             return false;
         };
         // Paper venues charge in the quote asset.
         let fee = fill.fee.to_increments(12).unwrap_or(0);
         let fee = Fee::from(Notional(i128::from(fee)));
-        if self.position.book(fill.side, fill.qty, value, fee).is_err() {
+        if self
+            .position
+            .book(fill.side, fill.qty, outlay, fee)
+            .is_err()
+        {
             return false;
         }
         self.volume.0 = self.volume.0.saturating_add(value.0);

@@ -1,6 +1,6 @@
 //! What the market did after our fills: the mid a while later against the price we got.
 
-use dp_types::{Instrument, Notional, Price, Qty, Side, UnixNanos};
+use dp_types::{Instrument, Notional, Payoff, Price, Qty, Side, UnixNanos};
 use std::collections::VecDeque;
 
 /// How long after a fill the market is looked at, milliseconds.
@@ -65,14 +65,13 @@ impl Markouts {
             while let Some(fill) = waiting.front().copied().filter(|fill| fill.due < now) {
                 waiting.pop_front();
                 let Some(mid) = mid_doubled else { continue };
-                let gone = mid.saturating_sub(fill.price.0.saturating_mul(2));
-                let moved = instrument.notional(Price(gone), fill.qty);
+                let moved = moved_doubled(instrument, &fill, mid);
                 let value = instrument.notional(fill.price, fill.qty);
                 if let (Some(moved), Some(value)) = (moved, value) {
                     sum.count += 1;
                     sum.doubled = sum
                         .doubled
-                        .saturating_add(moved.0 * i128::from(fill.side.sign()));
+                        .saturating_add(moved.saturating_mul(fill.side.sign().into()));
                     sum.value = sum.value.saturating_add(value.0);
                 }
             }
@@ -91,10 +90,37 @@ impl Markouts {
     }
 }
 
+/// Twice what a purchase of the fill's would have gained by a mid, which is told doubled. `None` when it leaves the range.
+fn moved_doubled(instrument: &Instrument, fill: &Waiting, mid_doubled: i64) -> Option<i128> {
+    if instrument.payoff == Payoff::Linear {
+        let gone = mid_doubled.saturating_sub(fill.price.0.saturating_mul(2));
+        return Some(instrument.notional(Price(gone), fill.qty)?.0);
+    }
+    // At a price twice as high half as much coin.
+    let at_mid = instrument.outlay(Price(mid_doubled), fill.qty)?.0;
+    let at_fill = instrument.outlay(fill.price, fill.qty)?.0;
+    at_mid.checked_mul(4)?.checked_sub(at_fill.checked_mul(2)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use dp_types::{InstrumentId, Text, VenueId};
+
+    /// 50 dollars bought at 100, 0.5 of the coin; at 125 they are 0.4 of it.
+    #[test]
+    fn an_inverse_contract_gains_in_its_coin() {
+        let it = Instrument {
+            payoff: Payoff::Inverse,
+            ..Instrument::bare(InstrumentId(0), VenueId::DERIBIT, Text::EMPTY, 0, 0)
+        };
+        let mut markouts = Markouts::default();
+        markouts.fill(UnixNanos(0), Side::Buy, Price(100), Qty(50));
+        markouts.look(UnixNanos(200_000_000), &it, Some(250));
+        let sum = markouts.sums()[0];
+        assert_eq!((sum.count, sum.gain()), (1, Notional(100_000_000_000)));
+        assert_eq!(sum.bps(), Some(2_000.0));
+    }
 
     /// Bought 2 at 100; after 100 ms the mid is 100.5, after 1 s 98. Sold 1 at 100 at 50 ms.
     #[test]

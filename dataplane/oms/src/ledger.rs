@@ -113,7 +113,7 @@ impl Ledger {
         (price, qty): (Price, Qty),
         fee: impl Into<Fee>,
     ) -> Result<Booked, PositionFault> {
-        let value = instrument.notional(price, qty);
+        let value = instrument.outlay(price, qty);
         let value = value.ok_or(PositionFault::Overflow)?;
         let fee = fee.into();
         self.open(instrument.id, strategy);

@@ -2,15 +2,18 @@
 //!
 //! Average cost ([`crate::Position`]) is what strategies and limits use; tax and compliance ask for this one. Both have
 //! the same identity, and come to the same profit once flat; between they differ by which part's cost was taken.
+//!
+//! Quantities here are what is really held: fees taken out of what was bought are no part of a lot, so they are counted in
+//! parts of an increment (`dp_types::BASE_FEE_PARTS`) where there are such, or in anything else as long as it is one unit.
 
 use crate::position::{PositionFault, share};
-use dp_types::{Notional, Qty, Side};
+use dp_types::{Notional, Side};
 
 /// One purchase (or sale, where short) not closed yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lot {
-    /// What is left of it, increments, positive.
-    pub qty: i64,
+    /// What is left of it, positive.
+    pub qty: i128,
     /// What that cost, 10⁻¹² quote units; negative for a sale.
     pub cost: i128,
 }
@@ -22,8 +25,8 @@ pub struct Lots {
     head: usize,
     len: usize,
     /// Which way: 1 long, -1 short, 0 flat.
-    sign: i64,
-    qty: i64,
+    sign: i128,
+    qty: i128,
     realised: Notional,
     merged: u64,
 }
@@ -42,9 +45,9 @@ impl Lots {
         }
     }
 
-    /// Net quantity, increments; negative = short.
-    pub const fn qty(&self) -> Qty {
-        Qty(self.qty)
+    /// Net quantity; negative = short.
+    pub const fn qty(&self) -> i128 {
+        self.qty
     }
 
     /// P&L of what was closed, fees apart.
@@ -68,21 +71,22 @@ impl Lots {
         self.merged
     }
 
-    /// Books one fill. `value` is its [`dp_types::Instrument::notional`].
+    /// Books one fill. `value` is its [`dp_types::Instrument::outlay`], less the fee where that was taken out of it.
     ///
     /// Errors: [`PositionFault::Overflow`]; nothing changed. Cost: one step a lot closed, each of which was opened once.
-    pub fn book(&mut self, side: Side, qty: Qty, value: Notional) -> Result<(), PositionFault> {
+    pub fn book(&mut self, side: Side, qty: i128, value: Notional) -> Result<(), PositionFault> {
         let fill = Lot {
-            qty: qty.0,
+            qty,
             cost: value
                 .0
                 .checked_mul(i128::from(side.sign()))
                 .ok_or(PositionFault::Overflow)?,
         };
-        self.apply(side.sign(), fill).ok_or(PositionFault::Overflow)
+        self.apply(side.sign().into(), fill)
+            .ok_or(PositionFault::Overflow)
     }
 
-    fn apply(&mut self, sign: i64, fill: Lot) -> Option<()> {
+    fn apply(&mut self, sign: i128, fill: Lot) -> Option<()> {
         let qty = self.qty.checked_add(fill.qty.checked_mul(sign)?)?;
         if fill.qty <= 0 {
             return None;
@@ -142,14 +146,14 @@ impl Lots {
 }
 
 /// What `qty` of a lot cost; the whole of it to the last unit.
-fn part_of(lot: &Lot, qty: i64) -> Option<i128> {
+fn part_of(lot: &Lot, qty: i128) -> Option<i128> {
     if qty == lot.qty {
         return Some(lot.cost);
     }
-    share(lot.cost, qty.into(), lot.qty.into())
+    share(lot.cost, qty, lot.qty)
 }
 
-fn less(lot: &Lot, qty: i64, cost: i128) -> Option<Lot> {
+fn less(lot: &Lot, qty: i128, cost: i128) -> Option<Lot> {
     Some(Lot {
         qty: lot.qty - qty,
         cost: lot.cost.checked_sub(cost)?,
@@ -168,19 +172,19 @@ mod tests {
     fn with_no_room_for_a_lot_the_newest_takes_it_and_no_money_is_lost() {
         let mut lots = Lots::new(2);
         for price in [10, 20, 30] {
-            lots.book(Side::Buy, Qty(1), Notional(price * ONE)).unwrap();
+            lots.book(Side::Buy, 1, Notional(price * ONE)).unwrap();
         }
         assert_eq!((lots.merged(), lots.iter().count()), (1, 2));
         assert_eq!(lots.cost(), Notional(60 * ONE));
-        lots.book(Side::Sell, Qty(3), Notional(90 * ONE)).unwrap();
+        lots.book(Side::Sell, 3, Notional(90 * ONE)).unwrap();
         assert_eq!(lots.realised(), Notional(30 * ONE));
-        assert_eq!((lots.qty(), lots.cost()), (Qty(0), Notional(0)));
+        assert_eq!((lots.qty(), lots.cost()), (0, Notional(0)));
     }
 
     #[test]
     fn what_cannot_be_booked_changes_nothing() {
         let mut lots = Lots::new(4);
-        lots.book(Side::Buy, Qty(i64::MAX), Notional(ONE)).unwrap();
+        lots.book(Side::Buy, i128::MAX, Notional(ONE)).unwrap();
         let before = (lots.qty(), lots.cost(), lots.realised());
         for (side, qty, value) in [
             (Side::Buy, 1, ONE),
@@ -188,7 +192,7 @@ mod tests {
             (Side::Sell, -5, ONE),
             (Side::Sell, 1, i128::MIN),
         ] {
-            let fault = lots.book(side, Qty(qty), Notional(value));
+            let fault = lots.book(side, qty, Notional(value));
             assert_eq!(fault, Err(PositionFault::Overflow));
             assert_eq!((lots.qty(), lots.cost(), lots.realised()), before);
         }
@@ -198,13 +202,13 @@ mod tests {
         /// One at a time, in a plain queue: the same profit.
         #[test]
         fn equals_a_queue_of_single_units(
-            fills in proptest::collection::vec((any::<bool>(), 1i64..20, 1i128..1_000), 1..60)
+            fills in proptest::collection::vec((any::<bool>(), 1i128..20, 1i128..1_000), 1..60)
         ) {
             let mut lots = Lots::new(64);
             let (mut queue, mut realised) = (VecDeque::<(i128, i128)>::new(), 0);
             for (is_buy, qty, price) in fills {
                 let side = if is_buy { Side::Buy } else { Side::Sell };
-                lots.book(side, Qty(qty), Notional(i128::from(qty) * price * ONE)).unwrap();
+                lots.book(side, qty, Notional(qty * price * ONE)).unwrap();
                 let sign = i128::from(side.sign());
                 for _ in 0..qty {
                     match queue.front() {
@@ -219,19 +223,19 @@ mod tests {
                 let cost: i128 = queue.iter().map(|(sign, price)| sign * price).sum();
                 prop_assert_eq!(lots.cost(), Notional(cost * ONE));
                 let held: i128 = queue.iter().map(|(sign, _)| sign).sum();
-                prop_assert_eq!(i128::from(lots.qty().0), held);
+                prop_assert_eq!(lots.qty(), held);
             }
         }
 
         /// Any numbers: cost - realised is the cash paid to the last unit, or nothing changed.
         #[test]
         fn extreme_numbers_are_booked_exactly_or_refused(
-            fills in proptest::collection::vec((any::<bool>(), 1i64.., 0i128..1 << 120), 1..12)
+            fills in proptest::collection::vec((any::<bool>(), 1i128..1 << 77, 0i128..1 << 120), 1..12)
         ) {
             let (mut lots, mut paid) = (Lots::new(4), 0i128);
             for (is_buy, qty, value) in fills {
                 let side = if is_buy { Side::Buy } else { Side::Sell };
-                if lots.book(side, Qty(qty), Notional(value)).is_ok() {
+                if lots.book(side, qty, Notional(value)).is_ok() {
                     paid += value * i128::from(side.sign());
                 }
                 prop_assert_eq!(lots.cost().0 - lots.realised().0, paid);

@@ -48,7 +48,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use dp_types::limit::{ASSETS_MAX, INSTRUMENTS_MAX, LANES_MAX, STRATEGIES_MAX};
 
 /// Version of the layout; raised with each release that changes it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// First eight bytes of every region: "spinlane".
 pub const MAGIC: u64 = u64::from_le_bytes(*b"spinlane");
 /// Sections start on these.

@@ -8,7 +8,9 @@
 use crate::twin::{Twin, Words, join, split};
 use crate::words::{pack_text, unpack_text, words_of};
 use core::sync::atomic::{AtomicU64, Ordering};
-use dp_types::{AssetId, Decimal, Instrument, InstrumentId, Notional, Price, Qty, Text, VenueId};
+use dp_types::{
+    AssetId, Decimal, Instrument, InstrumentId, Notional, Payoff, Price, Qty, Text, VenueId,
+};
 
 /// Decimals one increment may have (`dp_types::Instrument`).
 const DECIMALS_MAX: u8 = 18;
@@ -66,7 +68,8 @@ impl Words<19> for InstrumentEntry {
             | u64::from(it.price_decimals) << 40
             | u64::from(it.qty_decimals) << 48
             | u64::from(it.is_live) << 56
-            | u64::from(it.is_spot) << 57;
+            | u64::from(it.is_spot) << 57
+            | u64::from(it.payoff as u8) << 58;
         words[1..9].copy_from_slice(&texts);
         words[9] = u64::from(it.base.0)
             | u64::from(it.quote.0) << 16
@@ -97,6 +100,7 @@ impl Words<19> for InstrumentEntry {
                 qty_decimals,
                 is_live: flags & 1 != 0,
                 is_spot: flags & 2 != 0,
+                payoff: Payoff::from_raw(flags >> 2 & 3)?,
                 symbol: unpack_text(bytes.get(8..40)?),
                 base: AssetId(words[9] as u16),
                 quote: AssetId((words[9] >> 16) as u16),

@@ -1,6 +1,6 @@
 //! One scale for instruments of several venues: prices and quantities in 10^-12 of a unit.
 
-use dp_types::{Instrument, Price, Qty};
+use dp_types::{Instrument, Payoff, Price, Qty};
 
 const DECIMALS: i32 = 12;
 
@@ -19,15 +19,19 @@ pub fn price_pico(it: &Instrument, price: Price) -> Option<i128> {
     shift(price.0.into(), DECIMALS - i32::from(it.price_decimals))
 }
 
-/// A quantity, 10^-12 base units: what contracts stand for, where it trades in contracts.
+/// A quantity, 10^-12 base units: what contracts stand for, where it trades in contracts. `None` for inverse contracts,
+/// which stand for another amount at each price.
 pub fn base_pico(it: &Instrument, qty: Qty) -> Option<i128> {
-    let units = i128::from(qty.0).checked_mul(it.multiplier.mantissa.into())?;
+    let is_linear = it.payoff == Payoff::Linear;
+    let units = is_linear.then_some(i128::from(qty.0))?;
+    let units = units.checked_mul(it.multiplier.mantissa.into())?;
     shift(units, exponent(it))
 }
 
-/// The most whole lots within so many 10^-12 base units, 0 where not one fits.
+/// The most whole lots within so many 10^-12 base units, 0 where not one fits. As [`base_pico`].
 pub fn lots_within(it: &Instrument, base: i128) -> Option<Qty> {
-    let units = shift(base.max(0), -exponent(it))?;
+    let base = (it.payoff == Payoff::Linear).then_some(base.max(0))?;
+    let units = shift(base, -exponent(it))?;
     let qty = units.checked_div(it.multiplier.mantissa.into())?;
     Some(it.lot_down(Qty(i64::try_from(qty).ok()?)))
 }

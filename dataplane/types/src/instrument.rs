@@ -11,6 +11,37 @@ pub const BASE_FEE_PARTS: i64 = 10_000;
 /// Its decimals.
 const BASE_FEE_DECIMALS: i32 = 4;
 
+/// What a position gains as the price moves, in what it is settled in (`quote`).
+///
+/// ```text
+/// Linear    q contracts of c at p are worth q x c x p; from e to x they gain q x c x (x - e)
+/// Inverse   c is in what the price is in (dollars): q contracts are worth q x c / p of the coin they are settled in,
+///           base and quote both; from e to x they gain q x c x (1/e - 1/x) of it
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Payoff {
+    /// Spot, linear contracts, options priced in what they are settled in.
+    #[default]
+    Linear,
+    /// Contracts of a fixed sum, settled in the coin.
+    Inverse,
+    /// The venue's words do not tell: it has no value, and is not traded.
+    Unknown,
+}
+
+impl Payoff {
+    /// By its number; `None` when it is none.
+    pub const fn from_raw(raw: u8) -> Option<Self> {
+        match raw {
+            0 => Some(Self::Linear),
+            1 => Some(Self::Inverse),
+            2 => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}
+
 /// One instrument at one venue.
 ///
 /// `Price` and `Qty` count increments of 10^-`price_decimals` and 10^-`qty_decimals`; tick and lot are
@@ -30,6 +61,8 @@ pub struct Instrument {
     pub is_live: bool,
     /// What is bought is held as its asset: what one has of both assets follows from fills.
     pub is_spot: bool,
+    /// What a position in it gains.
+    pub payoff: Payoff,
     /// The venue's symbol.
     pub symbol: Text<31>,
     /// Base asset.
@@ -48,7 +81,8 @@ pub struct Instrument {
     pub qty_max: Qty,
     /// Smallest order value; 0 = no rule.
     pub notional_min: Notional,
-    /// Base units one unit of quantity stands for (contract value x multiplier); 1 for spot.
+    /// Base units one unit of quantity stands for (contract value x multiplier); 1 for spot. Of inverse contracts: units of
+    /// what the price is in.
     pub multiplier: Decimal,
 }
 
@@ -71,6 +105,8 @@ pub enum InstrumentFault {
     NotLive,
     /// A product left the range of its integer.
     Overflow,
+    /// What a position in it would gain is not known ([`Payoff::Unknown`]).
+    NoPayoff,
 }
 
 impl Instrument {
@@ -89,6 +125,7 @@ impl Instrument {
             qty_decimals,
             is_live: true,
             is_spot: false,
+            payoff: Payoff::Linear,
             symbol,
             base: AssetId::NONE,
             quote: AssetId::NONE,
@@ -168,10 +205,16 @@ impl Instrument {
         }
     }
 
-    /// Value of `qty` at `price`, in 10^-12 quote units, rounded towards zero below that.
+    /// Value of `qty` at `price`, in 10^-12 quote units: rounded towards zero below that, of an inverse contract away from
+    /// it, where the price hardly ever divides: what is held against a limit is not understated.
     ///
-    /// Errors: `None` when it leaves the range of an `i128`.
+    /// Errors: `None` when it leaves the range of an `i128`, when the payoff is not known, and for an inverse contract
+    /// without a price above 0.
+    #[inline]
     pub fn notional(&self, price: Price, qty: Qty) -> Option<Notional> {
+        if !matches!(self.payoff, Payoff::Linear) {
+            return self.notional_inverse(price, qty);
+        }
         let units = i128::from(price.0) * i128::from(qty.0);
         let units = units.checked_mul(i128::from(self.multiplier.mantissa))?;
         let exponent = 12 - i32::from(self.price_decimals) - i32::from(self.qty_decimals)
@@ -185,12 +228,51 @@ impl Instrument {
         Some(Notional(scaled))
     }
 
+    #[cold]
+    fn notional_inverse(&self, price: Price, qty: Qty) -> Option<Notional> {
+        if qty.0 == 0 {
+            return Some(Notional(0));
+        }
+        if self.payoff != Payoff::Inverse || price.0 <= 0 {
+            return None;
+        }
+        let units = i128::from(qty.0) * i128::from(self.multiplier.mantissa);
+        let exponent = 12 + i32::from(self.price_decimals) - i32::from(self.qty_decimals)
+            + i32::from(self.multiplier.exponent);
+        let scale = pow10(exponent.unsigned_abs())?;
+        let (units, price) = if exponent >= 0 {
+            (units.checked_mul(scale)?, i128::from(price.0))
+        } else {
+            (units, i128::from(price.0).checked_mul(scale)?)
+        };
+        let is_cut = units % price != 0;
+        let away = units.signum() * i128::from(is_cut);
+        Some(Notional(units / price + away))
+    }
+
+    /// What buying `qty` at `price` lays out, in 10^-12 quote units: its [`Instrument::notional`], and of an inverse contract
+    /// that below 0, since to be long of it is to be short of the coin's price in dollars turned over. A position gains what
+    /// it would be bought for now less what was laid out for it, whatever its payoff.
+    ///
+    /// Errors: as [`Instrument::notional`].
+    #[inline]
+    pub fn outlay(&self, price: Price, qty: Qty) -> Option<Notional> {
+        let value = self.notional(price, qty)?;
+        match self.payoff {
+            Payoff::Inverse => value.0.checked_neg().map(Notional),
+            Payoff::Linear | Payoff::Unknown => Some(value),
+        }
+    }
+
     /// Checks an order against the venue's rules. `price` is `None` for a market order.
     ///
     /// Errors: the first rule broken, [`InstrumentFault`].
     pub fn check(&self, price: Option<Price>, qty: Qty) -> Result<(), InstrumentFault> {
         if !self.is_live {
             return Err(InstrumentFault::NotLive);
+        }
+        if self.payoff == Payoff::Unknown {
+            return Err(InstrumentFault::NoPayoff);
         }
         if qty.0 <= 0 || price.is_some_and(|price| price.0 <= 0) {
             return Err(InstrumentFault::NotPositive);
@@ -285,6 +367,56 @@ mod tests {
             swap.notional(Price(650_001), Qty(300)).unwrap(),
             Notional(1_950_003_000_000_000)
         );
+    }
+
+    #[test]
+    fn an_inverse_contract_is_worth_dollars_by_the_price() {
+        // 10 dollars at 60,000 are 0.000166666666(6) of the coin, and so short.
+        let mut perpetual = Instrument {
+            payoff: Payoff::Inverse,
+            ..btcusdt()
+        };
+        (perpetual.price_decimals, perpetual.qty_decimals) = (1, 0);
+        let at = |price, qty| perpetual.notional(Price(price), Qty(qty));
+        assert_eq!(at(600_000, 10), Some(Notional(166_666_667)), "rounded up");
+        assert_eq!(at(600_000, -10), Some(Notional(-166_666_667)), "and down");
+        assert_eq!(at(600_000, 60_000), Some(Notional(1_000_000_000_000)));
+        let outlay = perpetual.outlay(Price(600_000), Qty(60_000));
+        assert_eq!(outlay, Some(Notional(-1_000_000_000_000)));
+        assert_eq!(
+            (at(0, 10), at(-5, 10), at(0, 0)),
+            (None, None, Some(Notional(0)))
+        );
+        assert_eq!(
+            at(1, i64::MAX).map(|it| it.0),
+            Some(i128::from(i64::MAX) * 10_i128.pow(13))
+        );
+        // A contract of 100 dollars, quantities in hundredths of one.
+        perpetual.multiplier = Decimal {
+            mantissa: 100,
+            exponent: 0,
+        };
+        perpetual.qty_decimals = 2;
+        let value = perpetual.notional(Price(500_000), Qty(250));
+        assert_eq!(
+            value,
+            Some(Notional(5_000_000_000)),
+            "250 dollars at 50,000"
+        );
+        perpetual.payoff = Payoff::Unknown;
+        assert_eq!(perpetual.notional(Price(1), Qty(1)), None);
+        assert_eq!(
+            perpetual.check(None, Qty(100)),
+            Err(InstrumentFault::NoPayoff)
+        );
+    }
+
+    #[test]
+    fn payoffs_come_back_by_number() {
+        for payoff in [Payoff::Linear, Payoff::Inverse, Payoff::Unknown] {
+            assert_eq!(Payoff::from_raw(payoff as u8), Some(payoff));
+        }
+        assert_eq!(Payoff::from_raw(3), None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub use id::{
     AssetId, ClientOrderId, Epoch, InstrumentId, LaneId, LinkId, OrderId, StrategyId, TradeId,
     VenueId,
 };
-pub use instrument::{BASE_FEE_PARTS, Instrument, InstrumentFault};
+pub use instrument::{BASE_FEE_PARTS, Instrument, InstrumentFault, Payoff};
 pub use life::{IllegalMove, StrategyMove, StrategyState};
 pub use market::{BookMsg, BookMsgKind, L3Msg, OrderAct, QuoteMsg, RawLevel, RawOrder, TradeMsg};
 pub use num::{Decimal, Level, Notional, NumError, Price, Qty};

@@ -321,7 +321,7 @@ struct Held {
     venue: String,
     symbol: String,
     qty: String,
-    /// Realised less what the open quantity cost: the cash that trading moved, quote units.
+    /// Realised less what the open quantity cost: the cash that trading moved, but for fees, quote units.
     cash: String,
     fees: String,
     base_fees: String,
@@ -384,9 +384,10 @@ impl Held {
             let value = product(&fill.price, &fill.qty)?;
             qty = qty.checked_add(sign * units(&fill.qty)?)?;
             cash = cash.checked_sub(sign * value)?;
-            // A buy's fee is in what was bought: worth what was paid for it.
+            // A buy's fee is in what was bought: worth what was paid for it, and that much less was bought.
             if symbol.starts_with(fill.fee_asset.as_str()) {
-                fees = fees.checked_add(product(&fill.price, &fill.fee)?)?;
+                let worth = product(&fill.price, &fill.fee)?;
+                (fees, cash) = (fees.checked_add(worth)?, cash.checked_add(worth)?);
                 base = base.checked_add(units(&fill.fee)?)?;
             } else {
                 fees = fees.checked_add(units(&fill.fee)?)?;
@@ -593,7 +594,7 @@ mod tests {
             symbol: "BTC-USDT".into(),
             qty: "-0.1".into(),
             cost: "-10.1".into(),
-            realised: "0.1".into(),
+            realised: "0.1201".into(),
             fees: "0.0101".into(),
             funding: "0".into(),
             fills: 2,
@@ -603,7 +604,7 @@ mod tests {
             venue: "okx".into(),
             symbol: "BTC-USDT".into(),
             qty: "-0.1".into(),
-            cash: "10.2".into(),
+            cash: "10.2201".into(),
             fees: "0.0101".into(),
             base_fees: "0.0002".into(),
             fills: 2,

@@ -20,7 +20,7 @@ use dp_risk::{LossWatch, MoveWatch, Rates, Trip, WatchLimits, million_of};
 use dp_shm::{Counter, HALTS_SHOWN, HaltNote, RiskState};
 use dp_types::limit::ASSETS_MAX;
 use dp_types::{
-    AssetId, CancelOrder, Instrument, InstrumentId, LaneId, Notional, Now, Price, Qty, Side,
+    AssetId, CancelOrder, Instrument, InstrumentId, LaneId, Notional, Now, Payoff, Price, Qty, Side,
     StrategyId, Text, UnixNanos, VenueId,
 };
 
@@ -595,7 +595,9 @@ impl Engine<'_> {
                 break;
             };
             let is_whole = it.multiplier.to_increments(0) == Ok(1);
-            let Some(mark) = self.mark(it.id).filter(|_| is_whole && it.base != currency) else {
+            // The price of an inverse contract is in dollars, not in its quote: as a rate it would be the rate's square.
+            let is_rate = it.payoff == Payoff::Linear && is_whole && it.base != it.quote;
+            let Some(mark) = self.mark(it.id).filter(|_| is_rate && it.base != currency) else {
                 continue;
             };
             let watches = &mut self.watches;

@@ -15,7 +15,7 @@ use dp_shm::{
 use dp_types::{
     AssetId, Balance, BookMsgKind, ClientOrderId, Decimal, Epoch, FillReport, FundingReport,
     Instrument, InstrumentId, LaneId, Liquidity, Notional, OrderAct, OrderId, OrderKind,
-    OrderReport, OrderState, PositionReport, Price, Qty, QuoteMsg, RawLevel, RawOrder,
+    OrderReport, OrderState, Payoff, PositionReport, Price, Qty, QuoteMsg, RawLevel, RawOrder,
     RejectReason, Side, StrategyId, StrategyState, Text, Tif, TradeId, TradeMsg, Tsc, UnixNanos,
     VenueId, VenueNanos,
 };
@@ -278,6 +278,7 @@ numbered!(
     Tif,
     OrderState,
     Liquidity,
+    Payoff,
     RejectReason,
     StrategyState
 );
@@ -330,7 +331,7 @@ fields! {
     Balance { venue, asset, free, locked }
     RequestAck { client_id, order_id, reason, code, venue_ns }
     Instrument {
-        id, venue, price_decimals, qty_decimals, is_live, is_spot, symbol, base, quote, venue_code, tick, lot, qty_min,
+        id, venue, price_decimals, qty_decimals, is_live, is_spot, payoff, symbol, base, quote, venue_code, tick, lot, qty_min,
         qty_max, notional_min, multiplier,
     }
     KillState { is_killed, changes }

@@ -1,7 +1,7 @@
 //! A recording as a file: a head, then blocks, each with its number and a checksum.
 //!
 //! ```text
-//!   "SLINPUT1"  block*                     all numbers little-endian
+//!   "SLINPUT2"  block*                     all numbers little-endian
 //!   block:  number u32 · bytes u32 · CRC-32 of those bytes u32 · bytes
 //! ```
 //! A process that dies leaves whole blocks and perhaps part of one: what is whole is read, and the end is told.
@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-const MAGIC: [u8; 8] = *b"SLINPUT1";
+const MAGIC: [u8; 8] = *b"SLINPUT2";
 /// Bytes of a buffer, and of most blocks.
 const BLOCK_BYTES: usize = 1 << 20;
 /// Buffers of a lane: what may wait for a disk.

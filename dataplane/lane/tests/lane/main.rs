@@ -8,6 +8,7 @@ mod feeds;
 mod funding;
 mod inputs;
 mod life;
+mod money;
 mod paper;
 mod positions;
 mod risk;

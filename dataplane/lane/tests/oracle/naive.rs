@@ -4,7 +4,7 @@
 mod gate;
 
 use dp_risk::{Trip, WatchLimits};
-use dp_types::{AssetId, ClientOrderId, Instrument, Notional, OrderKind, Side, VenueId};
+use dp_types::{AssetId, ClientOrderId, Instrument, Notional, OrderKind, Payoff, Side, VenueId};
 
 pub(crate) const ONE: i128 = 1_000_000_000_000;
 pub(crate) const USD: AssetId = AssetId(0);
@@ -84,6 +84,11 @@ pub(crate) struct Sum {
     pub(crate) fills: u64,
     pub(crate) base_fees: i64,
     pub(crate) funding: i128,
+}
+
+/// What of it is held, in the parts fees are counted in.
+fn parts_of(sum: &Sum) -> i128 {
+    i128::from(sum.qty) * i128::from(dp_types::BASE_FEE_PARTS) - i128::from(sum.base_fees)
 }
 
 /// What is wished for.
@@ -216,21 +221,26 @@ impl Naive {
 
     fn add(&self, sum: &mut Sum, fill: &Fill) {
         let sign = i128::from(fill.side.sign());
-        let value = sign * self.value(fill.it, fill.price, i128::from(fill.qty));
-        let (held, added) = (i128::from(sum.qty), sign * i128::from(fill.qty));
+        let mut value = sign * self.outlay(fill.it, fill.price, i128::from(fill.qty));
+        // What a fee took out of it was not bought: it was paid.
+        if fill.base_fee != 0 {
+            value -= fill.fee;
+        }
+        let held = parts_of(sum);
         sum.fees += fill.fee;
         sum.base_fees += fill.base_fee;
         sum.fills += 1;
         sum.qty += fill.side.sign() * fill.qty;
+        let (left, added) = (parts_of(sum), parts_of(sum) - held);
         if held * added >= 0 {
             sum.cost += value;
-            return;
+        } else {
+            let closed = added.abs().min(held.abs());
+            let (out, brought) = (sum.cost * closed / held.abs(), value * closed / added.abs());
+            sum.realised -= out + brought;
+            sum.cost += value - out - brought;
         }
-        let closed = added.abs().min(held.abs());
-        let (out, brought) = (sum.cost * closed / held.abs(), value * closed / added.abs());
-        sum.realised -= out + brought;
-        sum.cost += value - out - brought;
-        if sum.qty == 0 {
+        if left == 0 {
             sum.realised -= sum.cost;
             sum.cost = 0;
         }
@@ -239,6 +249,12 @@ impl Naive {
     /// 10^-12 quote units.
     fn value(&self, it: usize, price: i64, qty: i128) -> i128 {
         let rules = &self.rules[it];
+        if rules.payoff == Payoff::Inverse {
+            // Whole dollars at whole prices, of which a part of a unit counts as one.
+            let dollars = qty * 1_000_000_000_000;
+            let price = i128::from(price);
+            return dollars.signum() * ((dollars.abs() + price - 1) / price);
+        }
         let exponent = 12 - i32::from(rules.price_decimals) - i32::from(rules.qty_decimals)
             + i32::from(rules.multiplier.exponent);
         let scale = 10i128.pow(exponent.unsigned_abs());
@@ -247,6 +263,16 @@ impl Naive {
             plain * scale
         } else {
             plain / scale
+        }
+    }
+
+    /// What it counts for bought: an inverse contract is the coin, short.
+    fn outlay(&self, it: usize, price: i64, qty: i128) -> i128 {
+        let value = self.value(it, price, qty);
+        if self.rules[it].payoff == Payoff::Inverse {
+            -value
+        } else {
+            value
         }
     }
 
@@ -448,7 +474,8 @@ impl Naive {
     fn read_rates(&mut self) {
         for it in 0..self.rules.len() {
             let rules = self.rules[it];
-            let is_whole = (rules.multiplier.mantissa, rules.multiplier.exponent) == (1, 0);
+            let is_whole = (rules.multiplier.mantissa, rules.multiplier.exponent) == (1, 0)
+                && rules.payoff == Payoff::Linear;
             let mut sources = self.sources.iter();
             let source = sources.find(|(asset, _)| *asset == rules.base);
             if !is_whole || rules.base == USD || source.is_some_and(|(_, held)| *held != it) {
@@ -465,7 +492,9 @@ impl Naive {
 
     fn recount(&mut self, it: usize) {
         let sum = self.position(it, None);
-        let open = self.value(it, self.mark(it), i128::from(sum.qty)) - sum.cost;
+        let fees = self.outlay(it, self.mark(it), i128::from(sum.base_fees));
+        let traded = self.outlay(it, self.mark(it), i128::from(sum.qty));
+        let open = traded - fees / i128::from(dp_types::BASE_FEE_PARTS) - sum.cost;
         let made = sum.realised + open + sum.funding - sum.fees;
         self.pnl[it] = self.convert(made, self.rules[it].quote).unwrap();
     }

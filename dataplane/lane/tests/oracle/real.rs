@@ -10,8 +10,8 @@ use dp_strategy::{Inputs, Intent, Intents, Strategy, View};
 use dp_types::{
     AssetId, BookMsg, BookMsgKind, ClientOrderId, Decimal, Epoch, FillReport, FundingReport,
     Instrument, InstrumentId, LaneId, Liquidity, NewOrder, Notional, Now, OrderId, OrderReport,
-    OrderState, Price, Qty, RawLevel, RejectReason, Side, StrategyId, Text, Tif, TradeId, TradeMsg,
-    Tsc, UnixNanos, VenueId, VenueNanos,
+    OrderState, Payoff, Price, Qty, RawLevel, RejectReason, Side, StrategyId, Text, Tif, TradeId,
+    TradeMsg, Tsc, UnixNanos, VenueId, VenueNanos,
 };
 use dp_venue_api::{Event, RequestAck};
 use std::sync::{Arc, Mutex};
@@ -48,16 +48,14 @@ pub(crate) fn rules() -> [Instrument; 3] {
         notional_min: Notional(30_000_000_000_000),
         ..bare(0, VENUES[0], "BTC-USDT", 1, 2)
     };
+    // Of a dollar each, settled in the coin.
     let contract = Instrument {
-        quote: USD,
+        quote: BTC,
+        payoff: Payoff::Inverse,
         tick: Price(1),
         lot: Qty(10),
         qty_max: Qty(1_000),
         notional_min: Notional(0),
-        multiplier: Decimal {
-            mantissa: 1,
-            exponent: -3,
-        },
         ..Instrument {
             symbol: Text::new("BTCUSD").unwrap(),
             ..bare(1, VENUES[1], "BTCUSD", 0, 0)

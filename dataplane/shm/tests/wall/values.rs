@@ -17,6 +17,7 @@ fn instrument(id: u32, symbol: &str) -> InstrumentEntry {
     instrument.base = AssetId(0);
     instrument.quote = AssetId(1);
     instrument.venue_code = 12345;
+    instrument.payoff = Payoff::Inverse;
     instrument.tick = Price(10);
     instrument.notional_min = Notional(-7);
     instrument.multiplier = Decimal {

@@ -17,8 +17,8 @@ use crate::usdm;
 use crate::usdm::batch::{Heard, on_answer};
 use crate::{LINK_BATCHES, LINK_CANCELS, LINK_REST, entry};
 use dp_types::{
-    ClientOrderId, Decimal, Instrument, InstrumentId, LinkId, Notional, NumError, OrderId, Price,
-    Qty, VenueId,
+    ClientOrderId, Decimal, Instrument, InstrumentId, LinkId, Notional, NumError, OrderId, Payoff,
+    Price, Qty, VenueId,
 };
 use dp_venue_api::{
     DecodeError, OrderBatch, Registry, RegistryError, RestMethod, RestRequest, RestTag, Sink,
@@ -466,7 +466,9 @@ fn with_rules(known: Instrument, item: Value<'_>) -> Result<Instrument, DecodeEr
     // A limit beyond 64 bits of increments is no limit to us.
     made.qty_max = made.qty(qty_max).unwrap_or(Qty(0));
     made.notional_min = money(notional).ok_or(DecodeError::Field("minNotional"))?;
+    // Contracts of a fixed sum are those of the coin-margined market, which is not ours: what they are settled in is not read.
     if let Some(size) = item.get("contractSize") {
+        made.payoff = Payoff::Unknown;
         made.multiplier = size.as_decimal().map_err(at("contractSize"))?;
     }
     // Half a rule is none: without tick and lot an instrument must not be traded.

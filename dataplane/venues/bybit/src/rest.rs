@@ -15,7 +15,9 @@ use crate::LINK_REST;
 use crate::auth::{Auth, RECV_WINDOW_MS};
 use crate::feed::{at, optional, text};
 use crate::symbols::{Category, find, parse_client_id, write_u64};
-use dp_types::{ClientOrderId, Decimal, Instrument, InstrumentId, Notional, Now, NumError, Qty};
+use dp_types::{
+    ClientOrderId, Decimal, Instrument, InstrumentId, Notional, Now, NumError, Payoff, Qty,
+};
 use dp_venue_api::{DecodeError, Registry, RestMethod, RestRequest, RestTag, Sink};
 use dp_wire::json::Value;
 
@@ -329,8 +331,7 @@ fn first(item: Value<'_>, keys: [&'static str; 2]) -> Result<Option<Decimal>, De
 
 /// One instrument's rules over what we knew of it.
 ///
-/// Increments are finer than tick and lot ([`PRICE_DECIMALS_FINER`]). `quote` is what profit is settled in; an
-/// inverse contract's value in it is not price x quantity (README, "Contracts").
+/// Increments are finer than tick and lot ([`PRICE_DECIMALS_FINER`]). `quote` is what profit is settled in.
 fn rules(
     registry: &mut Registry,
     known: Instrument,
@@ -340,11 +341,13 @@ fn rules(
     let sizes = item.field("lotSizeFilter").map_err(at("lotSizeFilter"))?;
     let tick = prices.decimal("tickSize").map_err(at("tickSize"))?;
     let lot = first(sizes, ["qtyStep", "basePrecision"])?.ok_or(DecodeError::Field("qtyStep"))?;
+    let category = Category::of(known.symbol.as_str());
     let mut made = Instrument {
         price_decimals: finer(tick.decimals(), PRICE_DECIMALS_FINER, 18),
         qty_decimals: finer(lot.decimals(), QTY_DECIMALS_FINER, QTY_DECIMALS_MAX),
         is_live: text(item, "status") == "Trading",
-        is_spot: Category::of(known.symbol.as_str()) == Category::Spot,
+        is_spot: category == Category::Spot,
+        payoff: payoff(category, item),
         ..known
     };
     made.tick = made.price(tick).map_err(number("tickSize"))?;
@@ -375,6 +378,16 @@ fn rules(
     made.base = asset(item.str("baseCoin").map_err(at("baseCoin"))?)?;
     made.quote = asset(quote)?;
     Ok(made)
+}
+
+/// Contracts say which they are; spot and options (priced in what they are settled in) have no such word.
+fn payoff(category: Category, item: Value<'_>) -> Payoff {
+    match (category, text(item, "contractType")) {
+        (Category::Spot | Category::Option, _)
+        | (Category::Linear, "LinearPerpetual" | "LinearFutures") => Payoff::Linear,
+        (Category::Inverse, "InversePerpetual" | "InverseFutures") => Payoff::Inverse,
+        (Category::Linear | Category::Inverse, _) => Payoff::Unknown,
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod rig;
 use dp_book::{Keeper, Outcome, State};
 use dp_types::{
     AmendOrder, CancelOrder, ClientOrderId, Decimal, Epoch, InstrumentId, LaneId, NewOrder,
-    Notional, OrderId, OrderKind, Price, Qty, Side, Tif, UnixNanos,
+    Notional, OrderId, OrderKind, Payoff, Price, Qty, Side, Tif, UnixNanos,
 };
 use dp_venue_api::{DecodeError, EntryError, Event, Fault, RestRequest, Sink, Venue};
 use dp_venue_bybit::sync::BybitSync;
@@ -79,6 +79,27 @@ fn links_are_those_of_the_category() {
 }
 
 #[test]
+fn a_contract_pays_as_its_type_says() {
+    let inverse = fixture("rest_rules_linear")
+        .replace("BTCUSDT", "BTCUSD")
+        .replace(r#""settleCoin":"USDT""#, r#""settleCoin":"BTC""#);
+    for (told, payoff) in [
+        ("InversePerpetual", Payoff::Inverse),
+        ("InverseFutures", Payoff::Inverse),
+        ("LinearPerpetual", Payoff::Unknown),
+        ("", Payoff::Unknown),
+    ] {
+        let mut rig = rig::new(&["BTCUSD"], false);
+        let tag = rig.open(LINK_REST, 0).requests[0].tag;
+        let body = inverse.replace("LinearPerpetual", told);
+        rig.response(1, tag, 200, &body).1.unwrap();
+        let contract = rig.registry.get(BTC).unwrap();
+        assert_eq!(contract.payoff, payoff, "{told}");
+        assert_eq!(contract.base, contract.quote, "settled in its coin");
+    }
+}
+
+#[test]
 fn start_asks_for_rules_then_subscribes() {
     let mut rig = rig::new(&["BTCUSDT.P", "FOOUSDT.P", "BTCUSDT"], false);
     assert!(
@@ -116,6 +137,7 @@ fn start_asks_for_rules_then_subscribes() {
         exponent: 0,
     };
     assert_eq!(btc.multiplier, one);
+    assert_eq!(btc.payoff, Payoff::Linear);
     assert_eq!(rig.registry.asset_name(btc.quote), "USDT");
 
     assert_eq!(

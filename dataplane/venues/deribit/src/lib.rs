@@ -17,8 +17,7 @@
 //! BTC-27NOV26-70000-C  BTC         BTC a BTC        BTC          min_trade_amount, 0.1 BTC
 //! BTC_USDC             BTC         USDC a BTC       USDC         min_trade_amount
 //! ```
-//! The value of an inverse future in what it is settled in is amount / price, not amount x price: limits on notional
-//! and profit from fills do not hold for it yet (README, "Contracts").
+//! The value of an inverse future in what it is settled in is amount / price, not amount x price (README, "Contracts").
 //!
 //! It does not own books: depth goes to a keeper, which asks back through `request_snapshot`. It does not remember
 //! orders, but for the terms an edit must repeat: request ids say what an answer is about. It never resends an order.

@@ -21,7 +21,7 @@ use crate::feed::{at, optional};
 use crate::rules::{Rules, Ticks};
 use crate::symbols::parse_client_id;
 use crate::{ID, LINK_REST};
-use dp_types::{ClientOrderId, Instrument, InstrumentId, Now};
+use dp_types::{ClientOrderId, Instrument, InstrumentId, Now, Payoff};
 use dp_venue_api::{DecodeError, Registry, RestMethod, RestRequest, RestTag, Sink};
 use dp_wire::json::Value;
 
@@ -240,12 +240,25 @@ fn rules(
             .get("instrument_id")
             .and_then(Value::as_u64)
             .unwrap_or(0),
+        payoff: Some(payoff(item)),
         assets: Some((
             item.str("base_currency").map_err(at("base_currency"))?,
             settled,
         )),
     };
     rules.over(known, registry)
+}
+
+/// Futures say which they are; a reversed option is priced in the coin it is settled in, which is linear in it. What a spread
+/// of inverse futures gains depends on the prices of its legs, which it does not tell.
+fn payoff(item: Value<'_>) -> Payoff {
+    match (text(item, "kind"), text(item, "instrument_type")) {
+        ("future", "reversed") => Payoff::Inverse,
+        ("future" | "future_combo", "linear") | ("spot" | "option" | "option_combo", _) => {
+            Payoff::Linear
+        }
+        _ => Payoff::Unknown,
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What an instrument is traded by, however the venue told it: a list, or a definition on the wire.
 
 use crate::symbols::is_spot;
-use dp_types::{Decimal, Instrument, NumError, Price};
+use dp_types::{Decimal, Instrument, NumError, Payoff, Price};
 use dp_venue_api::{DecodeError, Registry};
 
 /// Books may hold orders from before tick or lot were made coarser, so increments are finer than the rules: prices
@@ -70,6 +70,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) is_live: bool,
     /// The venue's number of the instrument.
     pub(crate) venue_code: u64,
+    /// What a position gains; `None` where that is not told.
+    pub(crate) payoff: Option<Payoff>,
     /// The base, and what it is settled in; `None` where that is not told.
     pub(crate) assets: Option<(&'a str, &'a str)>,
 }
@@ -89,6 +91,7 @@ impl Rules<'_> {
             is_live: self.is_live,
             is_spot: is_spot(known.symbol.as_str()),
             venue_code: self.venue_code,
+            payoff: self.payoff.unwrap_or(known.payoff),
             ..known
         };
         made.tick = made

@@ -3,7 +3,7 @@
 
 mod rig;
 
-use dp_types::{AssetId, Decimal, Instrument, InstrumentId, Price, Qty, RejectReason};
+use dp_types::{AssetId, Decimal, Instrument, InstrumentId, Payoff, Price, Qty, RejectReason};
 use dp_venue_api::{DecodeError, Fault};
 use dp_venue_deribit::{LINK_MD, LINK_ORDERS, LINK_REST};
 use rig::fixture;
@@ -278,6 +278,7 @@ fn rules_of_each_kind_of_instrument() {
     // Ten dollars a contract, half a dollar a step.
     let perpetual = rules("BTC-PERPETUAL", "rest_instrument_perpetual");
     common(perpetual, 0, 0);
+    assert_eq!(perpetual.payoff, Payoff::Inverse);
     assert!(perpetual.is_live && perpetual.venue_code == 124_972);
     assert_eq!((perpetual.price_decimals, perpetual.qty_decimals), (3, 6));
     assert_eq!(
@@ -288,10 +289,12 @@ fn rules_of_each_kind_of_instrument() {
     // The tick grows with the price: by the coarsest we are right at every price.
     let option = rules("BTC-27NOV26-70000-C", "rest_instrument_option");
     common(option, 0, 0);
+    assert_eq!(option.payoff, Payoff::Linear, "priced in its own coin");
     assert_eq!((option.price_decimals, option.qty_decimals), (6, 7));
     assert_eq!((option.tick, option.lot), (Price(500), Qty(1_000_000)));
     let linear = rules("BTC_USDC-PERPETUAL", "rest_instrument_linear");
     common(linear, 0, 1);
+    assert_eq!(linear.payoff, Payoff::Linear);
     assert!(!linear.is_live);
     assert_eq!((linear.qty_decimals, linear.lot), (8, Qty(10_000)));
 }

@@ -17,7 +17,8 @@ use crate::feed::{at, text, trimmed};
 use crate::symbols::{parse_client_id, upper};
 use crate::{ID, LINK_REST};
 use dp_types::{
-    AssetId, ClientOrderId, Decimal, Instrument, InstrumentId, Notional, Now, NumError, Price, Qty,
+    AssetId, ClientOrderId, Decimal, Instrument, InstrumentId, Notional, Now, NumError, Payoff,
+    Price, Qty,
 };
 use dp_venue_api::{DecodeError, Registry, RestMethod, RestRequest, RestTag, Sink};
 use dp_wire::json::{JsonError, Value};
@@ -385,7 +386,8 @@ fn spot_rules(
     Ok(made)
 }
 
-/// One swap's rules: quantities are whole contracts. For replay: nothing here trades swaps.
+/// One swap's rules: quantities are whole contracts. Against dollars they count dollars and are settled in the coin. For
+/// replay: nothing here trades swaps.
 fn swap_rules(
     registry: &mut Registry,
     known: Instrument,
@@ -396,12 +398,18 @@ fn swap_rules(
     let base = text(item, "symbol");
     let quote = known.symbol;
     let quote = quote.as_str().split('-').nth(1).unwrap_or("");
+    let (payoff, quote) = match quote {
+        "USDT" => (Payoff::Linear, quote),
+        "USD" => (Payoff::Inverse, base),
+        _ => (Payoff::Unknown, quote),
+    };
     let mut made = Instrument {
         price_decimals: (tick.decimals() + PRICE_DECIMALS_FINER).min(DIGITS),
         qty_decimals: 0,
         is_live: item.get("contract_status").and_then(Value::as_u64) == Some(1),
         lot: Qty(1),
         qty_min: Qty(1),
+        payoff,
         multiplier: size,
         base: asset_of(registry, base)?,
         quote: asset_of(registry, quote)?,

@@ -5,14 +5,13 @@
 //! legacy    tickSize → tick             10^-contractValueTradePrecision → lot and smallest order
 //! ```
 //! A message is read while the registry may not be written: rules read from one wait here until an answer of REST
-//! brings it. The quantity of an inverse contract counts dollars: price x quantity is not its value, and a limit
-//! on notional must not be trusted with one (README, "Contracts").
+//! brings it. The symbol's first letters say how a contract pays (README, "Contracts"); an inverse one is settled in its base.
 //! Source: venue page, section 2, read 2026-11-20.
 
 use crate::ID;
 use crate::feed::{at, optional, some, text};
 use crate::symbols::{SYMBOL_MAX, capitals};
-use dp_types::{Decimal, Instrument, InstrumentId, NumError, Text};
+use dp_types::{Decimal, Instrument, InstrumentId, NumError, Payoff, Text};
 use dp_venue_api::{DecodeError, Registry};
 use dp_wire::json::Value;
 
@@ -116,6 +115,7 @@ impl Rules {
             price_decimals: finer(self.tick.decimals()),
             qty_decimals: finer(qty_decimals),
             is_live: self.is_live,
+            payoff: payoff(known.symbol.as_str()),
             ..known
         };
         made.tick = made.price(self.tick).map_err(number("tick"))?;
@@ -140,14 +140,39 @@ impl Rules {
                     .map_err(|_| DecodeError::TooMuch("assets"))?;
             }
         }
+        if made.payoff == Payoff::Inverse {
+            made.quote = made.base;
+        }
         registry.update(made);
         Ok(())
+    }
+}
+
+/// How a contract pays, by the venue's families of symbols.
+fn payoff(symbol: &str) -> Payoff {
+    match symbol.as_bytes() {
+        [b'P' | b'F', b'F', b'_', ..] => Payoff::Linear,
+        [b'P' | b'F', b'I', b'_', ..] => Payoff::Inverse,
+        _ => Payoff::Unknown,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_letters_say_how_it_pays() {
+        for (symbol, pays) in [
+            ("PF_XBTUSD", Payoff::Linear),
+            ("FF_XBTUSD_261225", Payoff::Linear),
+            ("PI_XBTUSD", Payoff::Inverse),
+            ("FI_XBTUSD_261225", Payoff::Inverse),
+            ("XBTUSD", Payoff::Unknown),
+        ] {
+            assert_eq!(payoff(symbol), pays, "{symbol}");
+        }
+    }
 
     #[test]
     fn precision_is_a_lot_either_way() {

@@ -6,7 +6,7 @@ mod rig;
 use dp_book::{Keeper, Outcome, State};
 use dp_types::{
     AmendOrder, CancelOrder, ClientOrderId, Epoch, InstrumentId, LaneId, LinkId, NewOrder, OrderId,
-    OrderKind, Price, Qty, Side, Tif, UnixNanos,
+    OrderKind, Payoff, Price, Qty, Side, Tif, UnixNanos,
 };
 use dp_venue_api::{DecodeError, EntryError, Event, Fault, RestRequest, Sink, Venue};
 use dp_venue_kraken_futures::sync::KrakenFuturesSync;
@@ -85,6 +85,12 @@ fn start_reads_the_rules_then_subscribes() {
     );
     assert!(btc.is_live && !rig.registry.get(InstrumentId(2)).unwrap().is_live);
     assert_eq!(rig.registry.asset_name(btc.quote), "USD");
+    let inverse = rig.registry.get(InstrumentId(1)).unwrap();
+    assert_eq!(
+        (btc.payoff, inverse.payoff),
+        (Payoff::Linear, Payoff::Inverse)
+    );
+    assert_eq!(inverse.quote, inverse.base, "settled in its coin");
     let params: Vec<_> = said
         .sent
         .iter()

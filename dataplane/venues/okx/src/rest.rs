@@ -15,7 +15,7 @@ use crate::auth::Auth;
 use crate::feed::{at, optional};
 use crate::symbols::parse_client_id;
 use crate::{ID, LINK_REST};
-use dp_types::{ClientOrderId, Decimal, Instrument, InstrumentId, Now, NumError, Qty};
+use dp_types::{ClientOrderId, Decimal, Instrument, InstrumentId, Now, NumError, Payoff, Qty};
 use dp_venue_api::{DecodeError, Registry, RestMethod, RestRequest, RestTag, Sink};
 use dp_wire::json::Value;
 use dp_wire::time::TimeText;
@@ -295,7 +295,7 @@ fn multiplier(item: Value<'_>) -> Result<Decimal, DecodeError> {
 /// One instrument's rules over what we knew of it.
 ///
 /// Increments are finer than tick and lot ([`QTY_DECIMALS_FINER`]). `quote` is what profit is
-/// settled in; an inverse contract's value in it is not price x quantity (README, "Contracts").
+/// settled in; an inverse contract's `base` is that too: the venue names the dollars it is counted in (README, "Contracts").
 fn rules(
     registry: &mut Registry,
     known: Instrument,
@@ -309,6 +309,7 @@ fn rules(
         is_live: text(item, "state") == "live",
         is_spot: text(item, "instType") == "SPOT",
         venue_code: item.get("instIdCode").and_then(Value::as_u64).unwrap_or(0),
+        payoff: payoff(item),
         multiplier: multiplier(item)?,
         ..known
     };
@@ -336,7 +337,19 @@ fn rules(
             .asset(quote)
             .map_err(|_| DecodeError::TooMuch("assets"))?;
     }
+    if made.payoff == Payoff::Inverse {
+        made.base = made.quote;
+    }
     Ok(made)
+}
+
+/// Swaps and futures say which they are; options are priced in what they are settled in.
+fn payoff(item: Value<'_>) -> Payoff {
+    match (text(item, "instType"), text(item, "ctType")) {
+        ("SWAP" | "FUTURES", "inverse") => Payoff::Inverse,
+        ("SWAP" | "FUTURES", "linear") | ("SPOT" | "MARGIN" | "OPTION", _) => Payoff::Linear,
+        _ => Payoff::Unknown,
+    }
 }
 
 #[cfg(test)]

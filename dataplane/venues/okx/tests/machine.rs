@@ -7,7 +7,7 @@ mod rig;
 use dp_book::{Keeper, Outcome, State};
 use dp_types::{
     CancelOrder, ClientOrderId, Decimal, Epoch, InstrumentId, LaneId, NewOrder, OrderId, OrderKind,
-    Price, Qty, RejectReason, Side, Tif, UnixNanos,
+    Payoff, Price, Qty, RejectReason, Side, Tif, UnixNanos,
 };
 use dp_venue_api::{EntryError, Event, Fault, RestRequest, RestTag, Sink, Venue};
 use dp_venue_okx::sync::OkxSync;
@@ -92,6 +92,7 @@ fn start_asks_for_instruments_then_subscribes() {
         }
     );
     assert_eq!(rig.registry.asset_name(swap.quote), "USDT");
+    assert_eq!(swap.payoff, Payoff::Linear);
 
     assert_eq!(said.sent.len(), 1);
     let (link, text) = &said.sent[0];
@@ -102,6 +103,32 @@ fn start_asks_for_instruments_then_subscribes() {
     assert_eq!(count, 6, "nothing would confirm the option's");
     assert_eq!(message["args"][5]["channel"], "bbo-tbt");
     assert_eq!(message["args"][5]["instId"], "BTC-USDT-SWAP");
+}
+
+#[test]
+fn a_swap_pays_as_its_type_says() {
+    let inverse = fixture("rest_instruments_swap")
+        .replace("USDT", "USD")
+        .replace(r#""settleCcy":"USD""#, r#""settleCcy":"BTC""#)
+        .replace(r#""ctValCcy":"BTC""#, r#""ctValCcy":"USD""#)
+        .replace(r#""ctVal":"0.01""#, r#""ctVal":"100""#);
+    for (told, payoff, base) in [
+        ("inverse", Payoff::Inverse, "BTC"),
+        ("", Payoff::Unknown, "USD"),
+    ] {
+        let mut rig = rig::new(&["BTC-USD-SWAP"], false);
+        let tag = rig.open(LINK_REST, 0).requests[0].tag;
+        let body = inverse.replace(r#""ctType":"linear""#, &format!(r#""ctType":"{told}""#));
+        rig.response(1, tag, 200, &body).1.unwrap();
+        let swap = rig.registry.get(BTC).unwrap();
+        assert_eq!(swap.payoff, payoff, "{told}");
+        let name = |asset| rig.registry.asset_name(asset).to_owned();
+        assert_eq!(
+            (name(swap.base), name(swap.quote)),
+            (base.into(), "BTC".into())
+        );
+        assert_eq!(swap.multiplier.to_string(), "100");
+    }
 }
 
 #[test]

@@ -29,8 +29,8 @@ use crate::feed::{CONTRADICTION, NOT_FOLLOWED};
 use crate::rules::{Rules, Ticks};
 use crate::{PRICE_DECIMALS_BARE, QTY_DECIMALS_BARE};
 use dp_types::{
-    BookMsgKind, Decimal, InstrumentId, Now, NumError, QuoteMsg, RawLevel, Side, TradeId, TradeMsg,
-    UnixNanos, VenueNanos,
+    BookMsgKind, Decimal, InstrumentId, Now, NumError, Payoff, QuoteMsg, RawLevel, Side, TradeId,
+    TradeMsg, UnixNanos, VenueNanos,
 };
 use dp_venue_api::{Control, DecodeError, Event, Registry, RegistryError, Sink};
 use dp_wire::sbe::Block;
@@ -457,15 +457,23 @@ impl Reader {
             let text = root.text(at - nearer, instrument::NAME_LEN).ok_or(CUT)?;
             core::str::from_utf8(text).map_err(|_| DecodeError::Field("currency"))
         };
-        let is_future = root.u8(instrument::KIND) == Some(instrument::FUTURE);
+        let kind = root.u8(instrument::KIND).ok_or(CUT)?;
+        let (base, settled) = (name(instrument::BASE)?, name(instrument::SETTLED)?);
+        // It does not say which futures are reversed: those settled in their own coin.
+        let payoff = match kind {
+            instrument::FUTURE if base == settled => Payoff::Inverse,
+            instrument::FUTURE | instrument::OPTION => Payoff::Linear,
+            _ => Payoff::Unknown,
+        };
         let contract = number(root, instrument::CONTRACT - nearer)?;
         let rules = Rules {
             ticks,
             amount_min: number(root, instrument::AMOUNT_MIN - nearer)?,
-            contract: is_future.then_some(contract),
+            contract: (kind == instrument::FUTURE).then_some(contract),
             is_live: root.u8(instrument::STATE) == Some(instrument::OPEN),
             venue_code: code,
-            assets: Some((name(instrument::BASE)?, name(instrument::SETTLED)?)),
+            payoff: Some(payoff),
+            assets: Some((base, settled)),
         };
         let made = rules.over(known, registry)?;
         if made != known {

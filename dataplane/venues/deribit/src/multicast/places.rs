@@ -36,6 +36,7 @@ pub(super) mod instrument {
     pub(in super::super) const OPEN: u8 = 1;
     /// The kind whose amounts are multiples of the contract.
     pub(in super::super) const FUTURE: u8 = 0;
+    pub(in super::super) const OPTION: u8 = 1;
 }
 
 /// The same with the ticks of dearer prices behind. It has one byte less before the currencies.

@@ -735,7 +735,8 @@ impl Reader {
             contract: None,
             is_live: message.body.u8(definition::STATUS) == Some(definition::OPEN),
             venue_code: code,
-            // [U] which of the assets told is the one an inverse contract is settled in.
+            // [U] which of the assets told is the one an inverse contract is settled in, so REST tells both.
+            payoff: None,
             assets: None,
         };
         let made = rules.over(known, registry)?;
