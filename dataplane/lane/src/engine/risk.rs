@@ -20,8 +20,8 @@ use dp_risk::{LossWatch, MoveWatch, Rates, Trip, WatchLimits, million_of};
 use dp_shm::{Counter, HALTS_SHOWN, HaltNote, RiskState};
 use dp_types::limit::ASSETS_MAX;
 use dp_types::{
-    AssetId, CancelOrder, Instrument, InstrumentId, LaneId, Notional, Now, Payoff, Price, Qty, Side,
-    StrategyId, Text, UnixNanos, VenueId,
+    AssetId, CancelOrder, Instrument, InstrumentId, LaneId, Notional, Now, Payoff, Price, Qty,
+    Side, StrategyId, Text, UnixNanos, VenueId,
 };
 
 /// How often equity is journaled when it has changed.

@@ -187,7 +187,7 @@ fn person() -> impl Strategy<Value = Person> {
         2 => money(8_000).prop_map(Person::Gross),
         1 => money(2_000).prop_map(Person::Value),
         2 => (any::<bool>(), money(4_000)).prop_map(|(is_btc, max)| Person::Currency { is_btc, max }),
-        3 => (money(300), money(300), prop_oneof![Just(0), 1u32..60], prop_oneof![Just(0), 1u32..400])
+        3 => (money(300), money(300), prop_oneof![1 => Just(0), 5 => 1u32..20], prop_oneof![Just(0), 1u32..400])
             .prop_map(|(loss, fall, rejects, moves)| Person::Watch { loss, fall, rejects, moves }),
         2 => prop::bool::weighted(0.8).prop_map(Person::Lease),
         6 => (1u64..500).prop_map(Person::Rate),
