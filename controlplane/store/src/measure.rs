@@ -49,8 +49,9 @@ const COUNT: &str = "
       where e.at >= due.begins and e.at < due.ends and e.state in ('FILLED', 'CANCELLED', 'EXPIRED')
         and o.strategy = $1) done
    cross join lateral (
-     select count(*) as fills, coalesce(sum(f.qty * traded.multiplier
-              * case when traded.is_inverse then round(1 / f.price, 24) else f.price end), 0) as volume
+     select count(*) as fills, coalesce(sum(
+              case when traded.is_inverse then f.qty * traded.multiplier / nullif(f.price, 0)
+                   else f.price * f.qty * traded.multiplier end), 0) as volume
        from fills f join orders o using (client_order_id)
        join traded on traded.venue = o.venue and traded.symbol = o.symbol
       where f.at >= due.begins and f.at < due.ends and o.strategy = $1) had

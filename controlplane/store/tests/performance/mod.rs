@@ -4,7 +4,7 @@
 use crate::rig::*;
 use cp_store::{Cluster, Drain, Names, Query, SessionView, Source};
 use dp_shm::{Lock, PartState, PositionState, StrategySpec, StrategyStatus};
-use dp_types::{InstrumentId, Notional, StrategyId, Text, UnixNanos};
+use dp_types::{InstrumentId, Notional, Payoff, StrategyId, Text, UnixNanos};
 
 const ONE: i128 = 1_000_000_000_000;
 /// 2026-11-22 12:00 UTC.
@@ -138,4 +138,41 @@ async fn a_strategys_day_is_a_row_a_minute_whatever_restarts() {
     );
     drop((query, client, drain));
     cluster.stop().await.unwrap();
+}
+
+/// 0.0003 dollars at each of 65000.00, 65000.03 and 65000.06: what they were of the coin.
+#[tokio::test]
+async fn the_volume_of_an_inverse_contract_is_in_its_coin() {
+    if !has_postgres() {
+        return;
+    }
+    let dir = open_dir();
+    let cluster = Cluster::start(dir.path()).await.unwrap();
+    let base = cluster.dsn();
+    let mut source: Source = source(&base, "inverse").await;
+    let node = Node::new(2);
+    let table = node.region.instruments();
+    for mut entry in table.iter().collect::<Vec<_>>() {
+        entry.instrument.payoff = Payoff::Inverse;
+        table.publish(&entry).unwrap();
+    }
+    let guard = node.region.lock(Lock::Drainer).unwrap();
+    let mut writer = node.writer(0, 1);
+    writer.clock = Some(UnixNanos(NOON + 20_000_000_000));
+    (0..9).for_each(|n| writer.life_of_order(n));
+    let mut drain = Drain::new(&node.region, &guard, Names::default());
+    drain.measure(UnixNanos(NOON)).await.unwrap();
+    while drain.step(&mut source, NODE).await.unwrap() {}
+    show(&node, 0);
+    let minute_over = UnixNanos(NOON + 59_000_000_000);
+    drain.measure(minute_over).await.unwrap();
+    let query = Query::dsn(&with_database(&base, "inverse")).await.unwrap();
+    let told = session(&query).await;
+    assert_eq!(told.fills, 3);
+    // 3 x 0.0003 / 65000.03, but for what the prices differ by.
+    assert!(
+        told.volume.starts_with("0.0000000138461"),
+        "{}",
+        told.volume
+    );
 }
