@@ -132,8 +132,8 @@ pub fn matrix(venues: &[(VenueId, &Capabilities)]) -> String {
     let mark = |can: bool| if can { "x" } else { "-" }.to_owned();
     let mut rows = vec![
         [
-            "venue", "entry", "amend", "all", "batch", "dms", "post", "ioc", "fok", "window",
-            "book", "l3", "pos",
+            "venue", "entry", "amend", "all", "batch", "dms", "post", "ioc", "fok", "win", "book",
+            "l3", "pos",
         ]
         .map(str::to_owned),
     ];
