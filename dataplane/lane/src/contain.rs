@@ -20,9 +20,10 @@ thread_local! {
 /// What the call had in its hands may be half done: the caller drops it, or makes it anew.
 #[inline]
 pub fn contain<T>(call: impl FnOnce() -> T) -> Result<T, Text<63>> {
-    IS_INSIDE.set(true);
+    // By `with`: `LocalKey::set` goes through a function of its own, and this is done for every message of a book.
+    IS_INSIDE.with(|inside| inside.set(true));
     let outcome = catch_unwind(AssertUnwindSafe(call));
-    IS_INSIDE.set(false);
+    IS_INSIDE.with(|inside| inside.set(false));
     outcome.map_err(text_of)
 }
 
