@@ -424,6 +424,11 @@ impl<'r> Engine<'r> {
         }
     }
 
+    /// Where an instrument is traded.
+    fn place_of(&self, id: InstrumentId) -> Option<VenueId> {
+        self.instruments.get(id.0 as usize).map(|it| it.venue)
+    }
+
     fn instrument(&self, id: InstrumentId) -> Option<Instrument> {
         self.instruments.get(id.0 as usize).copied()
     }

@@ -160,21 +160,17 @@ impl Engine<'_> {
     /// A cleared order gets its place, its intent is journaled, and it may leave.
     fn enter(&mut self, cleared: Cleared<NewOrder>, strategy: StrategyId, checked: Tsc, now: Now) {
         let order = *cleared;
-        let Some(instrument) = self.instrument(order.instrument) else {
+        let Some(venue) = self.place_of(order.instrument) else {
             return;
         };
-        if self
-            .oms
-            .admit(&cleared, instrument.venue, strategy, now.unix)
-            .is_err()
-        {
+        if self.oms.admit(&cleared, venue, strategy, now.unix).is_err() {
             return;
         }
         let admitted = self.wall.stamp(Stage::Oms, checked);
         let entry = Entry::OrderIntent(OrderIntent {
             client_id: order.client_id,
             instrument: order.instrument,
-            venue: instrument.venue,
+            venue,
             strategy,
             side: order.side,
             kind: order.kind,
@@ -194,9 +190,7 @@ impl Engine<'_> {
     }
 
     pub(super) fn cancel(&mut self, order: &CancelOrder, now: Now) {
-        let venue = self
-            .instrument(order.instrument)
-            .map_or(VenueId(0), |it| it.venue);
+        let venue = self.place_of(order.instrument).unwrap_or(VenueId(0));
         let entry = Entry::CancelIntent(CancelIntent {
             client_id: order.client_id,
             instrument: order.instrument,
@@ -282,9 +276,7 @@ impl Engine<'_> {
     ) {
         self.wall.count(Counter::RiskRefusals);
         self.wall.violations.count(refusal.code());
-        let venue = self
-            .instrument(instrument)
-            .map_or(VenueId(0), |it| it.venue);
+        let venue = self.place_of(instrument).unwrap_or(VenueId(0));
         let Some(seat) = self.seats.get_mut(at) else {
             return;
         };
