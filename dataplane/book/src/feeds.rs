@@ -41,6 +41,8 @@ pub struct FeedCounts {
     pub copies: u64,
     /// Holes of one feed that another filled.
     pub filled: u64,
+    /// Times a feed's own book was found wrong and had to begin anew, looked at or not. 0 of feeds that make one book.
+    pub anew: u64,
 }
 
 /// How a venue's market data comes.
@@ -337,6 +339,8 @@ impl<R: SyncRule> Timed<R> {
         let outcome = keeper.on_msg(msg, instrument, heard);
         let is_whole = keeper.proof().state == State::Synced;
         let ask = outcome.needs_snapshot().then_some(feed);
+        let is_wrong = ask.is_some() && outcome != Outcome::NeedSnapshot;
+        self.counts.anew += u64::from(is_wrong);
         if let Some(last) = self.last.get_mut(feed) {
             *last = (msg.venue_ns, heard);
         }

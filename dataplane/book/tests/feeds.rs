@@ -375,11 +375,19 @@ fn a_book_without_numbers_moves_to_the_feed_that_is_ahead() {
         ((Some(Outcome::Applied), Some(0)), Some(2))
     );
     assert_eq!(feeds.proof().state, State::Synced);
+    assert_eq!(feeds.feed_counts().unwrap().anew, 1);
+    // One that stands back breaks: whoever looks sees nothing of it, and it is counted all the same.
+    bring(&mut feeds, 0, Message::snapshot(2));
+    let mut broken = Message::delta(3);
+    broken.checksum = Some(5);
+    let (taken, best) = bring(&mut feeds, 0, broken);
+    assert_eq!((of(taken), best), ((None, Some(0)), Some(2)));
     assert_eq!(feeds.lose(0), Loss::Unseen(None));
     assert_eq!(feeds.lose(1), Loss::Whole);
     assert_ne!(feeds.proof().state, State::Synced);
     let counts = feeds.feed_counts().unwrap();
-    assert_eq!((counts.won[..2].iter().sum::<u64>(), counts.copies), (3, 2));
+    assert_eq!((counts.won[..2].iter().sum::<u64>(), counts.copies), (3, 4));
+    assert_eq!(counts.anew, 2);
 }
 
 #[test]

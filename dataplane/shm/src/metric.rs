@@ -69,6 +69,8 @@ named! {
         FeedCopies = "feed_copies",
         /// Holes in what one connection brought that another filled.
         HolesFilled = "holes_filled",
+        /// Times a connection's own book was found wrong and began anew, looked at or not, where each connection has its own.
+        FeedResyncs = "feed_resyncs",
         /// Times the addresses of a host were raced beside a running link.
         Races = "races",
         /// Links that moved to a quicker address.

@@ -301,6 +301,7 @@ impl Status {
             (">3", "feed_3_first"),
             (">copies", "feed_copies"),
             (">filled", "holes_filled"),
+            (">anew", "feed_resyncs"),
             (">races", "races"),
             (">moves", "link_moves"),
         ];

@@ -126,6 +126,7 @@ impl Engine<'_> {
             }
             sum.copies += counts.copies;
             sum.filled += counts.filled;
+            sum.anew += counts.anew;
         }
         let counters = &self.wall.counters;
         let firsts = Counter::FEED_FIRSTS.into_iter();
@@ -140,6 +141,7 @@ impl Engine<'_> {
             Counter::HolesFilled,
             sum.filled.saturating_sub(before.filled),
         );
+        counters.add(Counter::FeedResyncs, sum.anew.saturating_sub(before.anew));
         self.feeds = Some(sum);
     }
 
