@@ -73,7 +73,7 @@ pub(super) struct Watches {
     uncounted: usize,
     missing: usize,
     /// Paid in and not counted: its worth was not known.
-    lacking: Option<AssetId>,
+    lacking: Vec<AssetId>,
     elsewhere: Elsewhere,
     halts: Vec<Halt>,
     /// As last journaled, and when it may be again.
@@ -95,7 +95,7 @@ impl Watches {
             equity: 0,
             uncounted: 0,
             missing: 0,
-            lacking: None,
+            lacking: Vec::with_capacity(ASSETS_MAX + 1),
             elsewhere: Elsewhere::default(),
             halts: Vec::with_capacity(instruments + dp_shm::layout::VENUES_MAX),
             journaled: None,
@@ -130,7 +130,8 @@ impl Watches {
     /// What nothing can be added to for want of, if anything ([`dp_risk::Exposures::set_blind`]).
     fn blind(&self) -> Option<AssetId> {
         let missing = (self.missing > 0).then_some(AssetId::NONE);
-        missing.or_else(|| self.lacking.filter(|it| self.rates.rate(*it).is_none()))
+        let is_unknown = |it: &AssetId| self.rates.rate(*it).is_none();
+        missing.or_else(|| self.lacking.iter().copied().find(is_unknown))
     }
 
     /// Whatever must stay within the journal beside orders: positions by strategy, halts, equity.
@@ -285,7 +286,10 @@ impl Engine<'_> {
 
     /// Something was paid in an asset whose worth is not known.
     pub(super) fn lack_worth(&mut self, asset: AssetId, instrument: &Instrument) {
-        if self.watches.lacking.replace(asset) != Some(asset) {
+        let lacking = &mut self.watches.lacking;
+        if !lacking.contains(&asset) {
+            // It has room for every asset, and for none.
+            lacking.push(asset);
             tracing::warn!(
                 venue = %instrument.venue, symbol = %instrument.symbol, asset = asset.0,
                 "a fee or payment is in an asset whose worth is not known, and is not in the profit: \
@@ -402,8 +406,8 @@ impl Engine<'_> {
         let (own, region) = (self.wall.lane(), self.wall.region);
         let mut sum = Elsewhere::default();
         let others = (0..region.shape().lanes as u8).map(LaneId);
-        for line in others.filter(|lane| *lane != own) {
-            let shown = region.risk(line).and_then(dp_shm::RiskLine::read);
+        for lane in others.filter(|lane| *lane != own) {
+            let shown = region.risk(lane).and_then(dp_shm::RiskLine::read);
             let is_live = |it: &RiskState| now.unix.since(it.updated) < SHOWN_NS;
             if let Some(it) = shown.filter(is_live) {
                 let loss = it.at_midnight.0.saturating_sub(it.equity.0);

@@ -394,7 +394,7 @@ impl Engine<'_> {
                 .live(id)
                 .filter(|order| !order.is_cancelling && self.is_unwanted(order, room))
                 .map(Order::named)
-                .take(ACTIONS_MAX)
+                .take(ACTIONS_MAX.saturating_sub(self.actions.len()))
                 .collect();
             for order in &orders {
                 self.cancel(order, now);

@@ -1,10 +1,10 @@
 //! Arbitrage through the engine with its gate, one instrument at each of three venues: whatever venues and gate make of the
 //! orders, what one leg got more than the other is hedged, within the bound, and what a pair made is on record.
 
-use crate::engine::{Memory, SECOND, fill, instrument, report, whole};
+use crate::engine::{Memory, SECOND, fill, instrument, report, setup, whole};
 use dp_journal::{Entry, Reader};
-use dp_lane::{Action, Engine, Setup, Wall};
-use dp_risk::{Limits, NodeLimits};
+use dp_lane::{Action, Engine, Wall};
+use dp_risk::Limits;
 use dp_shm::Region;
 use dp_shm::layout::Shape;
 use dp_strategy::{Arbitrage, ArbitrageParams};
@@ -66,18 +66,8 @@ impl<'r> Trio<'r> {
         region.begin_run(epoch, SECOND, UnixNanos(ns));
         region.lease().hold_always(epoch);
         let writer = region.lane_writer(LaneId(0)).unwrap();
-        let setup = Setup {
-            epoch,
-            lane: LaneId(0),
-            limits: NodeLimits {
-                collar_bps,
-                orders_per_s_max: 1_000,
-                book_age_ns_max: SECOND / 2,
-            },
-            order_window_ns: SECOND,
-            venues: VENUES.to_vec(),
-            instruments: instruments().to_vec(),
-        };
+        let mut setup = setup(epoch, &instruments());
+        setup.limits.collar_bps = collar_bps;
         let wall = Wall::new(region, writer, LaneId(0), epoch);
         let mut trio = Self {
             region,

@@ -74,6 +74,24 @@ pub(crate) struct Desk<'r> {
     pub(crate) actions: Vec<Action>,
 }
 
+/// The first lane's engine as most tests have it, of these instruments and their venues.
+pub(crate) fn setup(epoch: Epoch, instruments: &[Instrument]) -> Setup {
+    let mut venues: Vec<VenueId> = instruments.iter().map(|it| it.venue).collect();
+    venues.dedup();
+    Setup {
+        epoch,
+        lane: LaneId(0),
+        limits: NodeLimits {
+            collar_bps: 1_000,
+            orders_per_s_max: 1_000,
+            book_age_ns_max: SECOND / 2,
+        },
+        order_window_ns: WINDOW_NS,
+        venues,
+        instruments: instruments.to_vec(),
+    }
+}
+
 impl<'r> Desk<'r> {
     /// An engine of this epoch that took over what the region tells.
     pub(crate) fn new(region: &'r Region, epoch: u16) -> Self {
@@ -89,18 +107,7 @@ impl<'r> Desk<'r> {
         let recovered = dp_journal::recover(&[region]);
         let writer = region.lane_writer(LaneId(0)).unwrap();
         let wall = Wall::new(region, writer, LaneId(0), epoch);
-        let setup = Setup {
-            epoch,
-            lane: LaneId(0),
-            limits: NodeLimits {
-                collar_bps: 1_000,
-                orders_per_s_max: 1_000,
-                book_age_ns_max: 500_000_000,
-            },
-            order_window_ns: WINDOW_NS,
-            venues: vec![VENUE],
-            instruments: vec![instrument()],
-        };
+        let setup = setup(epoch, &[instrument()]);
         let mut engine = Engine::new(wall, setup);
         let at = Now {
             unix: UnixNanos(now),

@@ -1,10 +1,10 @@
 //! What an engine is told, recorded and played again: a session with everything that befalls one, made of a seed.
 
-use crate::engine::{ID, VENUE, whole};
+use crate::engine::{ID, VENUE, setup, whole};
 use dp_journal::Reader;
 use dp_lane::inputs::{Recorder, ReplayFault, Replayed, Shelf, keep, replay};
-use dp_lane::{Action, Engine, Fact, Outcome, Seating, Setup, Wall};
-use dp_risk::{Limits, NodeLimits};
+use dp_lane::{Action, Engine, Fact, Outcome, Seating, Wall};
+use dp_risk::Limits;
 use dp_shm::layout::Shape;
 use dp_shm::{Command, CommandNote, Counter, InstrumentLimits, Lock, Region};
 use dp_strategy::{Kind, SHIPPED, Values};
@@ -103,18 +103,7 @@ impl<'r> Session<'r> {
         if let Some(recorder) = recorder {
             wall.record(recorder);
         }
-        let setup = Setup {
-            epoch,
-            lane: LaneId(0),
-            limits: NodeLimits {
-                collar_bps: 1_000,
-                orders_per_s_max: 1_000,
-                book_age_ns_max: 500 * MILLI,
-            },
-            order_window_ns: 1_000 * MILLI,
-            venues: vec![VENUE],
-            instruments: vec![instrument()],
-        };
+        let setup = setup(epoch, &[instrument()]);
         let mut engine = Engine::new(wall, setup);
         let at = Now {
             unix: UnixNanos(now),

@@ -1,9 +1,9 @@
 //! The paper desk alone: the market is told by hand, and what the engine makes of the answers is read off it.
 
-use crate::engine::{ID, Memory, VENUE, instrument, whole};
-use dp_lane::{Action, Desk as _, Engine, Fact, Paper, Setup, Wall};
+use crate::engine::{ID, Memory, VENUE, instrument, setup, whole};
+use dp_lane::{Action, Desk as _, Engine, Fact, Paper, Wall};
 use dp_paper::{Delay, Fees, QueueModel};
-use dp_risk::{Limits, NodeLimits};
+use dp_risk::Limits;
 use dp_strategy::{Intents, Strategy, View};
 use dp_types::{
     BookMsg, BookMsgKind, ClientOrderId, Epoch, FillReport, LaneId, Liquidity, Now, OrderId,
@@ -42,18 +42,7 @@ impl<'r> Rig<'r> {
         region.begin_run(epoch, 1_000_000_000, UnixNanos(now));
         region.lease().hold_always(epoch);
         let writer = region.lane_writer(LaneId(0)).unwrap();
-        let setup = Setup {
-            epoch,
-            lane: LaneId(0),
-            limits: NodeLimits {
-                collar_bps: 1_000,
-                orders_per_s_max: 1_000,
-                book_age_ns_max: 500 * MS,
-            },
-            order_window_ns: 1_000 * MS,
-            venues: vec![VENUE],
-            instruments: vec![instrument()],
-        };
+        let setup = setup(epoch, &[instrument()]);
         let engine = Engine::new(Wall::new(region, writer, LaneId(0), epoch), setup);
         let exchange = dp_paper::Setup {
             feed: Delay::constant(0),

@@ -1,7 +1,7 @@
 //! What must be counted and is not yet: what an earlier run left of instruments whose rules are not known, worths that
 //! nobody tells, losses over midnight.
 
-use crate::engine::{Desk, ID, Memory, SECOND, VENUE, fill, report, whole};
+use crate::engine::{Desk, ID, Memory, SECOND, VENUE, fill, instrument, report, setup, whole};
 use crate::risk::{ONE, QUOTE, fill_one, losing, standing};
 use dp_risk::{Refusal, WatchLimits};
 use dp_shm::{Counter, Region, RiskState};
@@ -42,18 +42,7 @@ fn a_restart_before_its_instruments_are_known_is_no_loss() {
     region.lease().hold_always(epoch);
     let recovered = dp_journal::recover(&[&region]);
     let writer = region.lane_writer(LaneId(0)).unwrap();
-    let setup = dp_lane::Setup {
-        epoch,
-        lane: LaneId(0),
-        limits: dp_risk::NodeLimits {
-            collar_bps: 1_000,
-            orders_per_s_max: 1_000,
-            book_age_ns_max: 500_000_000,
-        },
-        order_window_ns: SECOND,
-        venues: vec![VENUE],
-        instruments: vec![crate::engine::instrument()],
-    };
+    let setup = setup(epoch, &[instrument()]);
     // In the order of `node/build.rs`: watches, then what was left, then turns of the lane.
     let mut engine =
         dp_lane::Engine::new(dp_lane::Wall::new(&region, writer, LaneId(0), epoch), setup);
@@ -84,7 +73,7 @@ fn blind(has_other: bool) -> (bool, RiskState) {
     };
     region.begin_run(epoch, SECOND, at(0).unix);
     region.lease().hold_always(epoch);
-    let one = crate::engine::instrument();
+    let one = instrument();
     let other = dp_types::Instrument {
         id: dp_types::InstrumentId(1),
         symbol: Text::new("ETH-KRW").unwrap(),
@@ -104,18 +93,7 @@ fn blind(has_other: bool) -> (bool, RiskState) {
         recovered.parts.insert((other.id, StrategyId(0)), part(100));
     }
     let writer = region.lane_writer(LaneId(0)).unwrap();
-    let setup = dp_lane::Setup {
-        epoch,
-        lane: LaneId(0),
-        limits: dp_risk::NodeLimits {
-            collar_bps: 1_000,
-            orders_per_s_max: 1_000,
-            book_age_ns_max: 500_000_000,
-        },
-        order_window_ns: SECOND,
-        venues: vec![VENUE],
-        instruments: vec![one, other],
-    };
+    let setup = setup(epoch, &[one, other]);
     let mut engine =
         dp_lane::Engine::new(dp_lane::Wall::new(region, writer, LaneId(0), epoch), setup);
     engine.recover(&recovered, at(0));
@@ -199,20 +177,21 @@ fn what_was_lost_before_midnight_is_not_of_today_over_a_restart() {
     assert_eq!(trip, None, "{told:?}");
 }
 
-/// A fee in an asset of unknown worth is not in the profit: nothing more is risked until somebody tells what it is worth.
+/// Fees in assets of unknown worth are not in the profit: nothing more is risked until somebody tells what each is worth.
 #[test]
-fn a_fee_of_unknown_worth_ends_new_risk_until_it_is_known() {
+fn fees_of_unknown_worth_end_new_risk_until_all_are_known() {
     let memory = Memory::new();
     let mut desk = losing(&memory.region, 1, 1_000);
     let id = desk.first_order();
-    let paid = AssetId(7);
-    let told = dp_types::FillReport {
+    let (one, other) = (AssetId(7), AssetId(8));
+    let told = |asset, cum, trade| dp_types::FillReport {
         fee: whole(1),
-        fee_asset: paid,
-        ..fill(id, 1, Some(1))
+        fee_asset: asset,
+        ..fill(id, cum, Some(trade))
     };
-    desk.hear(&Event::Fill(told));
-    desk.hear(&Event::Order(report(id, OrderState::Filled, 1)));
+    desk.hear(&Event::Fill(told(one, 1, 1)));
+    desk.hear(&Event::Fill(told(other, 2, 2)));
+    desk.hear(&Event::Order(report(id, OrderState::Filled, 2)));
     let refused = desk.count(Counter::RiskRefusals);
     desk.book(0);
     assert_eq!(desk.news().len(), 1, "nothing new");
@@ -221,13 +200,15 @@ fn a_fee_of_unknown_worth_ends_new_risk_until_it_is_known() {
         let lanes = memory.region.lanes();
         lanes.map(|lane| lane.violations.get(rule)).sum::<u64>()
     };
-    assert!(of_rule(Refusal::NoRate { asset: paid.0 }.code()) > 0);
-    desk.pass(SECOND);
-    assert!(!standing(&memory.region).is_counted);
-    desk.engine.set_rate(paid, 2 * ONE as u64);
-    desk.pass(SECOND);
-    desk.book(0);
-    assert_eq!(desk.news().len(), 2, "its worth is known");
+    assert!(of_rule(Refusal::NoRate { asset: one.0 }.code()) > 0);
+    for (asset, orders) in [(other, 1), (one, 2)] {
+        desk.pass(SECOND);
+        assert!(!standing(&memory.region).is_counted);
+        desk.engine.set_rate(asset, 2 * ONE as u64);
+        desk.pass(SECOND);
+        desk.book(0);
+        assert_eq!(desk.news().len(), orders, "the worth of {asset:?} is known");
+    }
     assert!(standing(&memory.region).is_counted);
 }
 

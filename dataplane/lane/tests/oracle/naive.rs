@@ -123,7 +123,7 @@ pub(crate) struct Naive {
     rates: Vec<(AssetId, i128)>,
     sources: Vec<(AssetId, usize)>,
     /// Something was paid in it, and nobody knew its worth; and so it was still when last looked at.
-    lacking: Option<AssetId>,
+    lacking: Vec<AssetId>,
     blind: Option<AssetId>,
     /// By instrument, when last looked at: worth of an increment (10^-18), long and short, P&L, over its limit.
     worth: Vec<i128>,
@@ -166,7 +166,7 @@ impl Naive {
             currency_max: Vec::new(),
             rates,
             sources: Vec::new(),
-            lacking: None,
+            lacking: Vec::new(),
             blind: None,
             worth: vec![0; count],
             told: vec![(0, 0); count],
@@ -459,7 +459,7 @@ impl Naive {
             let worth = self.worth[it];
             self.told[it] = (i128::from(long) * worth, i128::from(short) * worth);
         }
-        self.blind = self.lacking.filter(|it| self.rate(*it).is_none());
+        self.blind = self.first_unknown();
         self.look_at_equity();
     }
 
@@ -563,9 +563,17 @@ impl Naive {
         let to = self.rate(rules.quote);
         let value = worth.zip(to).map(|(worth, to)| worth * ONE / to);
         if value.is_none() && amount != 0 {
-            (self.lacking, self.blind) = (Some(asset), Some(asset));
+            if !self.lacking.contains(&asset) {
+                self.lacking.push(asset);
+            }
+            self.blind = self.first_unknown();
         }
         value.unwrap_or(0)
+    }
+
+    fn first_unknown(&self) -> Option<AssetId> {
+        let mut lacking = self.lacking.iter().copied();
+        lacking.find(|it| self.rate(*it).is_none())
     }
 
     /// The venue paid for what is held: to each by what it holds of it, cut; the rest to the first who holds any.
