@@ -239,6 +239,20 @@ mod tests {
 
     const ONE: i128 = 1_000_000_000_000;
 
+    /// A position after a move.
+    fn after(qty: &str, cost: i128, realised: i128) -> MoveView {
+        MoveView {
+            strategy: 0,
+            venue: "okx".into(),
+            symbol: "X".into(),
+            qty: qty.into(),
+            cost: (cost * ONE).to_string(),
+            realised: (realised * ONE).to_string(),
+            fees: ONE.to_string(),
+            base_fees: "0".into(),
+        }
+    }
+
     /// The ledger worked by hand in `dp-oms` (`ledgers`), as position_history would hold it.
     #[test]
     fn moves_come_to_the_ledger_worked_by_hand() {
@@ -254,16 +268,7 @@ mod tests {
             (-6, -510, 100, (-490, 120)),
             (0, 0, 100, (0, 100)),
         ] {
-            let after = MoveView {
-                strategy: 0,
-                venue: "okx".into(),
-                symbol: "X".into(),
-                qty: qty.to_string(),
-                cost: (cost * ONE).to_string(),
-                realised: (realised * ONE).to_string(),
-                fees: ONE.to_string(),
-                base_fees: "0".into(),
-            };
+            let after = after(&qty.to_string(), cost, realised);
             fold.take(&after).unwrap();
             let line = fold.line(0);
             let money = |units: i128| Notional(units * ONE).to_string();
@@ -279,16 +284,7 @@ mod tests {
             fold.take(&after).unwrap();
         }
         assert_eq!((fold.moves, fold.line(-1).strategy), (8, None));
-        let bad = MoveView {
-            strategy: 0,
-            venue: "okx".into(),
-            symbol: "X".into(),
-            qty: "0.5".into(),
-            cost: "0".into(),
-            realised: "0".into(),
-            fees: "0".into(),
-            base_fees: "0".into(),
-        };
+        let bad = after("0.5", 0, 0);
         assert_eq!(fold.take(&bad), None, "half an increment");
     }
 
@@ -299,14 +295,9 @@ mod tests {
         let mut fold = Fold::new(it);
         for (qty, cost, realised, lots) in [(1_000, 99_900, 0, 1), (1, 0, 9_990, 0)] {
             let after = MoveView {
-                strategy: 0,
-                venue: "okx".into(),
-                symbol: "X".into(),
-                qty: qty.to_string(),
-                cost: (cost * ONE).to_string(),
-                realised: (realised * ONE).to_string(),
                 fees: (100 * ONE).to_string(),
                 base_fees: "1".into(),
+                ..after(&qty.to_string(), cost, realised)
             };
             fold.take(&after).unwrap();
             let line = fold.line(0);

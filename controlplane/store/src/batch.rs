@@ -188,6 +188,7 @@ impl Batch {
             Entry::Position(e) => self.position(region, names, record, e),
             Entry::Funding(e) => self.payment(region, names, record, e),
             Entry::Pair(e) => {
+                let pair = e.result;
                 let it = names.instrument(region, VenueId(0), e.instrument);
                 self.pairs.push(PairRow {
                     epoch: i32::from(record.epoch.0),
@@ -196,13 +197,13 @@ impl Batch {
                     at: record.at.into(),
                     strategy: i32::from(e.strategy.0),
                     symbol: Word(it.symbol),
-                    qty: Numeric::notional(Notional(e.base)),
-                    bought_at: Numeric::notional(e.bought_at),
-                    sold_at: Numeric::notional(e.sold_at),
-                    fees: Numeric::notional(e.fees),
-                    fees_unknown: e.fees_unknown.into(),
-                    net: Numeric::notional(e.net),
-                    hedges: e.hedges.into(),
+                    qty: Numeric::notional(Notional(pair.base)),
+                    bought_at: Numeric::notional(pair.bought_at),
+                    sold_at: Numeric::notional(pair.sold_at),
+                    fees: Numeric::notional(pair.fees),
+                    fees_unknown: pair.fees_unknown.into(),
+                    net: Numeric::notional(pair.net),
+                    hedges: pair.hedges.into(),
                 });
             }
             Entry::Signal(e) => {

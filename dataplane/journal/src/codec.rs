@@ -17,8 +17,8 @@ use crate::entry::*;
 use dp_shm::layout::RECORD_WORDS;
 use dp_types::{
     AssetId, ClientOrderId, Decimal, Epoch, InstrumentId, LaneId, Liquidity, LiveOrder, Notional,
-    OrderId, OrderKind, OrderState, Price, Qty, RejectReason, Side, StrategyId, StrategyState,
-    Text, Tif, TradeId, UnixNanos, VenueId, VenueNanos,
+    OrderId, OrderKind, OrderState, PairResult, Price, Qty, RejectReason, Side, StrategyId,
+    StrategyState, Text, Tif, TradeId, UnixNanos, VenueId, VenueNanos,
 };
 
 /// Version of the record format.
@@ -234,8 +234,9 @@ fn encode_entry(entry: &Entry, w: &mut Words) -> Head {
             head(11, NOWHERE, e.strategy, e.instrument)
         }
         Entry::Pair(e) => {
-            w[4] = pair(e.fees_unknown, e.hedges);
-            let sums = [e.base, e.bought_at.0, e.sold_at.0, e.fees.0, e.net.0];
+            let it = e.result;
+            w[4] = pair(it.fees_unknown, it.hedges);
+            let sums = [it.base, it.bought_at.0, it.sold_at.0, it.fees.0, it.net.0];
             for (at, sum) in sums.into_iter().enumerate() {
                 put_u128(w, 6 + 2 * at, sum as u128);
             }
@@ -441,13 +442,15 @@ fn decode_entry(head: Head, w: &Words) -> Result<Entry, RecordFault> {
         25 => Entry::Pair(Pair {
             strategy,
             instrument,
-            base: u128_at(w, 6) as i128,
-            bought_at: Notional(u128_at(w, 8) as i128),
-            sold_at: Notional(u128_at(w, 10) as i128),
-            fees: Notional(u128_at(w, 12) as i128),
-            fees_unknown: w[4] as u32,
-            net: Notional(u128_at(w, 14) as i128),
-            hedges: (w[4] >> 32) as u32,
+            result: PairResult {
+                base: u128_at(w, 6) as i128,
+                bought_at: Notional(u128_at(w, 8) as i128),
+                sold_at: Notional(u128_at(w, 10) as i128),
+                fees: Notional(u128_at(w, 12) as i128),
+                fees_unknown: w[4] as u32,
+                net: Notional(u128_at(w, 14) as i128),
+                hedges: (w[4] >> 32) as u32,
+            },
         }),
         12 => Entry::Limits(Limits {
             version: w[4],

@@ -2,8 +2,8 @@
 
 use dp_types::{
     AssetId, ClientOrderId, Decimal, InstrumentId, Liquidity, LiveOrder, Notional, OrderId,
-    OrderKind, OrderState, Price, Qty, RejectReason, Side, StrategyId, StrategyState, Text, Tif,
-    TradeId, UnixNanos, VenueId, VenueNanos,
+    OrderKind, OrderState, PairResult, Price, Qty, RejectReason, Side, StrategyId, StrategyState,
+    Text, Tif, TradeId, UnixNanos, VenueId, VenueNanos,
 };
 
 /// How safe a record was when its order was sent. Only `Published` is offered in this release.
@@ -469,27 +469,15 @@ pub struct Signal {
     pub value: i64,
 }
 
-/// What two orders of a strategy on two instruments made, with all that hedged them.
+/// What two orders of a strategy made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pair {
     /// Whose.
     pub strategy: StrategyId,
     /// The first of its instruments.
     pub instrument: InstrumentId,
-    /// What was both bought and sold, 10⁻¹² base units.
-    pub base: i128,
-    /// Average price bought at, 10⁻¹² quote units.
-    pub bought_at: Notional,
-    /// Average price sold at, 10⁻¹² quote units.
-    pub sold_at: Notional,
-    /// What its fills were charged, 10⁻¹² quote units.
-    pub fees: Notional,
-    /// Fills whose fee has no price: not in `fees`, nor in `net`.
-    pub fees_unknown: u32,
-    /// What it made after `fees`, 10⁻¹² quote units.
-    pub net: Notional,
-    /// Orders that were wished for to hedge it.
-    pub hedges: u32,
+    /// What they made.
+    pub result: PairResult,
 }
 
 /// Why a strategy's record was written.

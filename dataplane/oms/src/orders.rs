@@ -778,6 +778,9 @@ fn step(order: &mut Order, to: OrderState, tally: &mut Tally) -> Option<OrderSta
 }
 
 #[cfg(test)]
+#[path = "adopt_tests.rs"]
+mod adopt_tests;
+#[cfg(test)]
 #[path = "fills_tests.rs"]
 mod fills_tests;
 #[cfg(test)]

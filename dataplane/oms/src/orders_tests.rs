@@ -233,45 +233,6 @@ fn what_ends_while_orders_are_compared_is_not_of_the_past() {
 }
 
 #[test]
-fn recovered_orders_without_an_answer_are_unknown() {
-    let mut oms = oms();
-    let id = place(&mut oms, Side::Buy, 100, 5);
-    let new = oms.get(id).unwrap().live();
-    let rests = LiveOrder {
-        state: OrderState::Ack,
-        ..new
-    };
-    let cancelling = LiveOrder {
-        is_cancelling: true,
-        ..rests
-    };
-    let amending = LiveOrder {
-        is_amending: true,
-        ..rests
-    };
-    for (live, want) in [
-        (new, OrderState::Unknown),
-        (cancelling, OrderState::Unknown),
-        (amending, OrderState::Unknown),
-        (rests, OrderState::Ack),
-    ] {
-        let mut heir = Oms::new(Epoch(2), LaneId(0), 1);
-        heir.adopt(&Recovered {
-            live,
-            venue: VENUE,
-            strategy: StrategyId(0),
-            kind: OrderKind::Limit,
-            tif: Tif::Gtc,
-            qty: Qty(5),
-            filled: Qty(0),
-            at: UnixNanos(1),
-        });
-        assert_eq!(state(&heir, id), want, "{live:?}");
-        assert_ne!(heir.next_id().unwrap(), id, "another epoch, another id");
-    }
-}
-
-#[test]
 fn a_full_table_refuses() {
     let mut oms = oms();
     for _ in 0..LIVE_ORDERS_MAX {
@@ -477,7 +438,7 @@ impl Naive {
     }
 }
 
-const SMALL: Room = Room {
+pub(super) const SMALL: Room = Room {
     live: 5,
     finals: 3,
     fills: 1_000,
@@ -623,32 +584,6 @@ fn a_refused_order_the_venue_says_is_open_is_counted() {
         (state(&oms, id), oms.tally().illegal),
         (OrderState::Rejected, 1)
     );
-}
-
-#[test]
-fn an_order_whose_cancel_was_not_answered_is_unknown_to_the_heir() {
-    let mut oms = oms();
-    let id = place(&mut oms, Side::Buy, 100, 5);
-    oms.on_sent(id, UnixNanos(1));
-    oms.on_report(&report(id, OrderState::Ack, 0), &instrument(), NOW);
-    oms.on_cancel_sent(id, UnixNanos(2));
-    let mut heir = Oms::with_room(Epoch(2), LaneId(0), 1, Room { live: 1, ..SMALL });
-    let mut recovered = Recovered {
-        live: oms.get(id).unwrap().live(),
-        venue: VENUE,
-        strategy: StrategyId(0),
-        kind: OrderKind::Limit,
-        tif: Tif::Gtc,
-        qty: Qty(5),
-        filled: Qty(0),
-        at: UnixNanos(1),
-    };
-    assert!(heir.adopt(&recovered));
-    assert!(!heir.adopt(&recovered), "known already");
-    assert_eq!(state(&heir, id), OrderState::Unknown);
-    recovered.live.client_id = ClientOrderId(id.0 + 1);
-    assert!(!heir.adopt(&recovered));
-    assert_eq!(heir.tally().not_adopted, 1, "no room is told, not silent");
 }
 
 #[test]

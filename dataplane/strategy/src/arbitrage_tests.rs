@@ -1,9 +1,10 @@
 //! Pairs, and what is left of them, by hand: three venues of one coin, prices with one decimal, quantities with two.
 
 use super::*;
-use crate::PairResult;
 use crate::rig::{Rig, prices};
-use dp_types::{AssetId, Decimal, InstrumentId, Liquidity, Notional, OrderId, TradeId, VenueNanos};
+use dp_types::{
+    AssetId, Decimal, InstrumentId, Liquidity, Notional, OrderId, PairResult, TradeId, VenueNanos,
+};
 use proptest::prelude::{prop_assert, prop_assert_eq, prop_assert_ne, proptest};
 
 /// A thousandth of fees each way, a thousandth of edge.

@@ -1,6 +1,6 @@
 //! What a strategy wants: a short list, in order, of fixed size.
 
-use dp_types::{ClientOrderId, Notional, OrderKind, Price, Qty, Side, Tif};
+use dp_types::{ClientOrderId, OrderKind, PairResult, Price, Qty, Side, Tif};
 
 /// Wishes one call may utter. A strategy that wants more has them at its next call.
 pub const INTENTS_MAX: usize = 16;
@@ -43,25 +43,6 @@ pub enum Intent {
         /// Which.
         client_id: ClientOrderId,
     },
-}
-
-/// What two orders on two instruments made, with all that hedged them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PairResult {
-    /// What was both bought and sold, 10⁻¹² base units.
-    pub base: i128,
-    /// Average price bought at, 10⁻¹² quote units.
-    pub bought_at: Notional,
-    /// Average price sold at, 10⁻¹² quote units.
-    pub sold_at: Notional,
-    /// What its fills were charged, 10⁻¹² quote units; below 0: paid to us.
-    pub fees: Notional,
-    /// Fills whose fee was in an asset without a price there: not in `fees`, nor in `net`.
-    pub fees_unknown: u32,
-    /// What it made after `fees`, 10⁻¹² quote units.
-    pub net: Notional,
-    /// Orders that were wished for because one leg got more than the other.
-    pub hedges: u32,
 }
 
 /// The wishes of one call.

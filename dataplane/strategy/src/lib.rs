@@ -79,7 +79,7 @@ pub use arbitrage::{Arbitrage, ArbitrageParams};
 pub use avellaneda::{AvellanedaParams, AvellanedaStoikov};
 pub use flow_alpha::{FlowAlpha, FlowParams};
 pub use inputs::Inputs;
-pub use intent::{INTENTS_MAX, Intent, Intents, OnLeg, PairResult, Wish};
+pub use intent::{INTENTS_MAX, Intent, Intents, OnLeg, Wish};
 pub use kind::{Boxed, Kind, SHIPPED};
 pub use market_maker::{MarketMaker, Params};
 pub use param::{PARAMS_MAX, Param, ParamFault, Unit, Values};

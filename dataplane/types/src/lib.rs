@@ -25,7 +25,7 @@ pub use market::{BookMsg, BookMsgKind, L3Msg, OrderAct, QuoteMsg, RawLevel, RawO
 pub use num::{Decimal, Level, Notional, NumError, Price, Qty};
 pub use order::{
     AmendOrder, Balance, CancelOrder, FillReport, FundingReport, Liquidity, LiveOrder, NewOrder,
-    OrderKind, OrderReport, OrderState, PositionReport, RejectReason, Side, Tif,
+    OrderKind, OrderReport, OrderState, PairResult, PositionReport, RejectReason, Side, Tif,
 };
 pub use text::Text;
 pub use time::{NicNanos, Now, Tsc, UnixNanos, VenueNanos};

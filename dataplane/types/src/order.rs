@@ -1,7 +1,7 @@
 //! Orders as every crate names them: side, kind, TIF, states, reports, reasons.
 
 use crate::{
-    AssetId, ClientOrderId, Decimal, InstrumentId, OrderId, Price, Qty, TradeId, VenueId,
+    AssetId, ClientOrderId, Decimal, InstrumentId, Notional, OrderId, Price, Qty, TradeId, VenueId,
     VenueNanos,
 };
 
@@ -479,4 +479,23 @@ pub struct Balance {
     pub free: Decimal,
     /// Held by open orders.
     pub locked: Decimal,
+}
+
+/// What two orders on two instruments made, with all that hedged them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PairResult {
+    /// What was both bought and sold, 10⁻¹² base units.
+    pub base: i128,
+    /// Average price bought at, 10⁻¹² quote units.
+    pub bought_at: Notional,
+    /// Average price sold at, 10⁻¹² quote units.
+    pub sold_at: Notional,
+    /// What its fills were charged, 10⁻¹² quote units; below 0: paid to us.
+    pub fees: Notional,
+    /// Fills whose fee was in an asset without a price there: not in `fees`, nor in `net`.
+    pub fees_unknown: u32,
+    /// What it made after `fees`, 10⁻¹² quote units.
+    pub net: Notional,
+    /// Orders that were wished for because one leg got more than the other.
+    pub hedges: u32,
 }

@@ -234,13 +234,15 @@ impl Draw {
             18 => Entry::Pair(Pair {
                 strategy,
                 instrument,
-                base: self.wide[0],
-                bought_at: Notional(self.wide[1]),
-                sold_at: Notional(self.wide[2]),
-                fees: Notional(self.wide[3]),
-                fees_unknown: a as u32,
-                net: Notional(self.wide[4]),
-                hedges: b as u32,
+                result: PairResult {
+                    base: self.wide[0],
+                    bought_at: Notional(self.wide[1]),
+                    sold_at: Notional(self.wide[2]),
+                    fees: Notional(self.wide[3]),
+                    fees_unknown: a as u32,
+                    net: Notional(self.wide[4]),
+                    hedges: b as u32,
+                },
             }),
             17 => Entry::Funding(Funding {
                 strategy,

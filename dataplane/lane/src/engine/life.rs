@@ -12,11 +12,10 @@ use crate::inputs::{Input, Seated};
 use dp_journal::Entry;
 use dp_journal::entry::{Pair, Signal, StrategyCause, StrategyEvent};
 use dp_shm::{CommandNote, LEGS_SHOWN_MAX, SavedState, StrategyStatus};
-use dp_strategy::{
-    Boxed, Inputs, PairResult, ParamFault, StateFault, StateReader, StateWriter, Strategy,
-};
+use dp_strategy::{Boxed, Inputs, ParamFault, StateFault, StateReader, StateWriter, Strategy};
 use dp_types::{
-    IllegalMove, InstrumentId, Notional, StrategyId, StrategyMove, StrategyState, Text, UnixNanos,
+    IllegalMove, InstrumentId, Notional, PairResult, StrategyId, StrategyMove, StrategyState, Text,
+    UnixNanos,
 };
 
 /// How often what strategies have learnt is saved.
@@ -533,13 +532,7 @@ impl Engine<'_> {
         let entry = Entry::Pair(Pair {
             strategy: seat.id,
             instrument: seat.legs.first().copied().unwrap_or_default(),
-            base: result.base,
-            bought_at: result.bought_at,
-            sold_at: result.sold_at,
-            fees: result.fees,
-            fees_unknown: result.fees_unknown,
-            net: result.net,
-            hedges: result.hedges,
+            result: *result,
         });
         self.wall.wish(now, &entry);
     }

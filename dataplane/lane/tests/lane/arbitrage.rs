@@ -364,7 +364,7 @@ fn what_a_pair_made_is_journaled_and_in_the_strategy_s_line() {
     let told: Vec<_> = Reader::from_oldest(log)
         .filter_map(|item| match item {
             dp_journal::ReadItem::Record(record) => match record.entry {
-                Entry::Pair(pair) => Some(pair),
+                Entry::Pair(pair) => Some(pair.result),
                 _ => None,
             },
             _ => None,

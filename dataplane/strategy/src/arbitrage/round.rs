@@ -3,9 +3,8 @@
 //! Only what was both bought and sold counts: what is left over is too little for any venue, and is in the position. So is
 //! what fees in the base asset took, whose worth is among the fees here.
 
-use crate::PairResult;
 use crate::scale::base_pico;
-use dp_types::{FillReport, Instrument, Notional, Side};
+use dp_types::{FillReport, Instrument, Notional, PairResult, Side};
 
 const PICO: i128 = 1_000_000_000_000;
 
