@@ -360,9 +360,12 @@ async fn a_full_ring_drains_at_speed() {
         started.elapsed()
     );
     assert_eq!(status.ticks, 30_000);
-    // The floor promised is 5,000 order updates and 1,000 fills a second; a debug build on a busy
-    // machine must still be far above it.
-    assert!(rate > 6_000.0, "{rate:.0} rows/s");
+    assert_eq!((status.lag_records, status.torn, status.lost), (0, 0, 0));
+    let Source::Private(cluster) = &source else {
+        panic!("a private cluster");
+    };
+    let told = picture(&client(&cluster.dsn()).await).await;
+    assert_eq!((told.orders, told.ticks), (10_000, 30_000));
     source.close().await.unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! Laws of records, readers, reserves, ticks and epochs.
 
-use crate::{LANE, Place, SHAPE, arbitrary, journal};
+use crate::{LANE, Place, arbitrary, journal};
 use dp_journal::entry::*;
 use dp_journal::*;
 use dp_shm::Full;
@@ -202,33 +202,4 @@ fn epochs_rise_and_survive_the_loss_of_either_side() {
             "{bad:?}: {error}"
         );
     }
-}
-
-/// Prints the figure; fails only on a cost no checksum and 17 stores can have.
-#[test]
-fn publishing_is_cheap() {
-    let place = Place::new();
-    let path = place.0.path().join("big");
-    let shape = dp_shm::Shape {
-        journal_records: 1 << 14,
-        ..SHAPE
-    };
-    let region = dp_shm::Region::open_or_create(&path, &shape).unwrap().0;
-    let mut pen = journal(&region, 1);
-    let log = region.lane(LANE).unwrap().journal;
-    let rounds: u64 = if cfg!(debug_assertions) { 20 } else { 200 };
-    let mut costs: Vec<u128> = (0..rounds)
-        .map(|_| {
-            log.set_drained(pen.next_seq());
-            let start = std::time::Instant::now();
-            for n in 0..10_000 {
-                pen.publish(NOW, std::hint::black_box(&signal(n))).unwrap();
-            }
-            start.elapsed().as_nanos() / 10_000
-        })
-        .collect();
-    costs.sort_unstable();
-    let median = costs[costs.len() / 2];
-    println!("journal publish: {median} ns a record (median of {rounds} runs of 10,000)");
-    assert!(median < 2_000, "{median} ns");
 }
