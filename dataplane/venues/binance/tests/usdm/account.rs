@@ -246,6 +246,7 @@ fn rules_come_in_one_list_of_everything_and_a_stranger_cannot_trade() {
     );
     assert_eq!(btc.notional_min.0, 100_000_000_000_000);
     assert_eq!(rig.registry.asset_name(btc.quote), "USDT");
+    assert_eq!(btc.payoff, Payoff::Linear);
     assert!(!rig.registry.get(InstrumentId(1)).unwrap().is_live);
     let limited = r#"{"code":-1003,"msg":"Too many requests; IP banned until 1760000009000."}"#;
     let (said, _) = rig.response(0, Ask::Depth(BTC, 0).tag(), 429, limited);
@@ -259,4 +260,21 @@ fn rules_come_in_one_list_of_everything_and_a_stranger_cannot_trade() {
         )]
     );
     assert_eq!(RejectReason::RateLimit.name(), "rate_limit");
+}
+
+/// Contracts of a fixed sum are of the other market: how they pay is not read there, and the gate refuses what it cannot count.
+#[test]
+fn contracts_of_a_fixed_sum_pay_nobody_knows_how() {
+    let list = fixture("usdm_exchange_info");
+    let fixed = list.replace(
+        r#""symbol":"BTCUSDT","#,
+        r#""symbol":"BTCUSDT","contractSize":100,"#,
+    );
+    assert_ne!(fixed, list);
+    let mut rig = rig::of::<Usdm>(&["BTCUSDT"], Keys::None);
+    let tag = asked(&rig.open(LINK_REST, 0), "GET /fapi/v1/exchangeInfo").tag;
+    assert_eq!(rig.response(0, tag, 200, &fixed).1, Ok(()));
+    let btc = rig.registry.get(BTC).unwrap();
+    assert_eq!(btc.payoff, Payoff::Unknown);
+    assert_eq!(btc.multiplier.to_string(), "100");
 }

@@ -12,7 +12,7 @@ mod rig;
 use dp_book::{Keeper, State};
 use dp_types::{
     AmendOrder, CancelOrder, ClientOrderId, Epoch, InstrumentId, LaneId, LinkId, NewOrder, OrderId,
-    OrderKind, Price, Qty, RejectReason, Side, Tif, UnixNanos,
+    OrderKind, Payoff, Price, Qty, RejectReason, Side, Tif, UnixNanos,
 };
 use dp_venue_api::{DecodeError, EntryError, Event, Fault, RestRequest, RestTag, Sink, Venue};
 use dp_venue_binance::rest::Ask;
