@@ -2,7 +2,7 @@
 //! stopped where it enters the function that does the step, and killed there. The next start must know every order,
 //! send none twice, and hold the simulator's own position.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tests_system::{Options, Rig, turn};
 
 /// Steps of an order's life, by the function that does them.
@@ -107,11 +107,13 @@ fn killed_at_each_step(venue: (&'static str, &'static str), moves: &[(&str, &str
         if let Err(error) = rig.kill_dataplane_at(function, nth, provoke) {
             panic!("{step}: {error:#}\n{}", rig.tails());
         }
+        let start = Instant::now();
         rig.start_dataplane().unwrap();
         if let Err(error) = rig.wait_acks(1) {
             panic!("killed when {step}: {error:#}\n{}", rig.tails());
         }
-        println!("killed when {step}: trades again");
+        // Seconds where the venue does not know the order: it may come in until its validity window is over.
+        println!("killed when {step}: trades again in {:?}", start.elapsed());
     };
     for (at, step) in (0..).zip(STEPS.iter().chain(moves)) {
         // Not always the first: what stands around it differs.
