@@ -60,7 +60,7 @@ const STAGES: [StageTarget; 11] = [
         &[
             ("order", "admit"),
             ("order", "sent"),
-            ("order", "text of a new order, OKX"),
+            ("order", "new order from a template, OKX"),
         ],
         [100.0, 300.0],
         None,
@@ -284,7 +284,7 @@ mod tests {
         };
         let mut rows = vec![row("order", "admit", 20.0), row("order", "sent", 10.0)];
         assert!(stages(&rows).is_empty(), "a part is missing");
-        rows.push(row("order", "text of a new order, OKX", 60.0));
+        rows.push(row("order", "new order from a template, OKX", 60.0));
         let verdicts = stages(&rows);
         let met: Vec<bool> = verdicts.iter().map(|one| one.is_met).collect();
         assert_eq!(met, [true, true], "90 of 100 and 180 of 300");
