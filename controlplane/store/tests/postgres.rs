@@ -335,7 +335,7 @@ async fn kill_9_of_the_database_loses_and_doubles_nothing() {
 }
 
 #[tokio::test]
-async fn a_full_ring_drains_at_speed() {
+async fn a_full_ring_drains_whole_and_says_how_fast() {
     need_postgres!();
     let dir = open_dir();
     let mut source = Source::open("", dir.path()).await.unwrap();

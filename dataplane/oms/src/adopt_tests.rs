@@ -4,6 +4,20 @@ use super::tests::*;
 use super::*;
 use dp_types::{OrderKind, Tif};
 
+/// An order of five, as it was left.
+const fn left(live: LiveOrder) -> Recovered {
+    Recovered {
+        live,
+        venue: VENUE,
+        strategy: StrategyId(0),
+        kind: OrderKind::Limit,
+        tif: Tif::Gtc,
+        qty: Qty(5),
+        filled: Qty(0),
+        at: UnixNanos(1),
+    }
+}
+
 #[test]
 fn recovered_orders_without_an_answer_are_unknown() {
     let mut oms = oms();
@@ -28,16 +42,7 @@ fn recovered_orders_without_an_answer_are_unknown() {
         (rests, OrderState::Ack),
     ] {
         let mut heir = Oms::new(Epoch(2), LaneId(0), 1);
-        heir.adopt(&Recovered {
-            live,
-            venue: VENUE,
-            strategy: StrategyId(0),
-            kind: OrderKind::Limit,
-            tif: Tif::Gtc,
-            qty: Qty(5),
-            filled: Qty(0),
-            at: UnixNanos(1),
-        });
+        heir.adopt(&left(live));
         assert_eq!(state(&heir, id), want, "{live:?}");
         assert_ne!(heir.next_id().unwrap(), id, "another epoch, another id");
     }
@@ -51,16 +56,7 @@ fn an_order_whose_cancel_was_not_answered_is_unknown_to_the_heir() {
     oms.on_report(&report(id, OrderState::Ack, 0), &instrument(), NOW);
     oms.on_cancel_sent(id, UnixNanos(2));
     let mut heir = Oms::with_room(Epoch(2), LaneId(0), 1, Room { live: 1, ..SMALL });
-    let mut recovered = Recovered {
-        live: oms.get(id).unwrap().live(),
-        venue: VENUE,
-        strategy: StrategyId(0),
-        kind: OrderKind::Limit,
-        tif: Tif::Gtc,
-        qty: Qty(5),
-        filled: Qty(0),
-        at: UnixNanos(1),
-    };
+    let mut recovered = left(oms.get(id).unwrap().live());
     assert!(heir.adopt(&recovered));
     assert!(!heir.adopt(&recovered), "known already");
     assert_eq!(state(&heir, id), OrderState::Unknown);

@@ -3,9 +3,9 @@
 
 mod rig;
 
-use dp_types::RejectReason;
+use dp_types::{InstrumentId, Payoff, RejectReason};
 use dp_venue_api::{DecodeError, Fault};
-use dp_venue_huobi::{LINK_FEED, LINK_ORDERS, LINK_USER};
+use dp_venue_huobi::{LINK_FEED, LINK_ORDERS, LINK_REST, LINK_USER};
 use rig::{binary, fixture, gzip};
 
 /// Feeds a fixture to a ready machine that follows a swap too, as text and as gzip, and compares the events.
@@ -309,4 +309,39 @@ fn refusals_name_their_reason() {
     let text = r#"{"status":"error","err-code":"system-error","err-msg":"x"}"#;
     let (_, result) = rig::ready().text(LINK_ORDERS, 0, text);
     assert_eq!(result, refusal(RejectReason::UnknownOutcome));
+}
+
+#[test]
+fn rules_of_older_lists_and_of_swaps() {
+    for (symbol, name, decimals, multiplier) in [
+        ("btcusdt", "rest_symbols_2021", (4, 10), "1"),
+        ("BTC-USDT", "rest_swap_contract_info", (3, 0), "0.001"),
+    ] {
+        let mut rig = rig::new(&[symbol], false);
+        let tag = rig.open(LINK_REST, 0).requests[0].tag;
+        assert_eq!(rig.response(1, tag, 200, fixture(name)).1, Ok(()), "{name}");
+        let known = rig.registry.get(InstrumentId(0)).unwrap();
+        assert_eq!((known.price_decimals, known.qty_decimals), decimals);
+        assert_eq!(known.multiplier.to_string(), multiplier);
+        assert!(
+            known.is_live && known.tick.0 == 100 && known.lot.0 > 0,
+            "{known:?}"
+        );
+        assert_eq!(rig.registry.asset_name(known.quote), "USDT");
+        assert_eq!(known.payoff, Payoff::Linear, "{name}");
+    }
+    // The same list, of contracts against the coin itself, and against what nobody has described.
+    for (quote, payoff, settled) in [
+        ("USD", Payoff::Inverse, "BTC"),
+        ("HUSD", Payoff::Unknown, "HUSD"),
+    ] {
+        let symbol = format!("BTC-{quote}");
+        let list = fixture("rest_swap_contract_info").replace("BTC-USDT", &symbol);
+        let mut rig = rig::new(&[&symbol], false);
+        let tag = rig.open(LINK_REST, 0).requests[0].tag;
+        assert_eq!(rig.response(1, tag, 200, &list).1, Ok(()), "{symbol}");
+        let known = rig.registry.get(InstrumentId(0)).unwrap();
+        assert_eq!(known.payoff, payoff, "{symbol}");
+        assert_eq!(rig.registry.asset_name(known.quote), settled);
+    }
 }

@@ -7,7 +7,7 @@ mod rig;
 use dp_book::{Keeper, Outcome, State};
 use dp_types::{
     AmendOrder, CancelOrder, ClientOrderId, Epoch, InstrumentId, LaneId, LinkId, NewOrder, OrderId,
-    OrderKind, Payoff, Price, Qty, RejectReason, Side, Tif, UnixNanos,
+    OrderKind, Price, Qty, RejectReason, Side, Tif, UnixNanos,
 };
 use dp_venue_api::{DecodeError, EntryError, Event, Fault, LinkRole, RestRequest, Sink, Venue};
 use dp_venue_huobi::sync::HuobiSync;
@@ -132,41 +132,6 @@ fn start_asks_for_rules_then_subscribes_what_has_some() {
         ["Subscribed(LinkId(4))"]
     );
     assert!(rig.deadline(20_000).reconnects.is_empty());
-}
-
-#[test]
-fn rules_of_older_lists_and_of_swaps() {
-    for (symbol, name, decimals, multiplier) in [
-        ("btcusdt", "rest_symbols_2021", (4, 10), "1"),
-        ("BTC-USDT", "rest_swap_contract_info", (3, 0), "0.001"),
-    ] {
-        let mut rig = rig::new(&[symbol], false);
-        let tag = rig.open(LINK_REST, 0).requests[0].tag;
-        assert_eq!(rig.response(1, tag, 200, fixture(name)).1, Ok(()), "{name}");
-        let known = rig.registry.get(BTC).unwrap();
-        assert_eq!((known.price_decimals, known.qty_decimals), decimals);
-        assert_eq!(known.multiplier.to_string(), multiplier);
-        assert!(
-            known.is_live && known.tick.0 == 100 && known.lot.0 > 0,
-            "{known:?}"
-        );
-        assert_eq!(rig.registry.asset_name(known.quote), "USDT");
-        assert_eq!(known.payoff, Payoff::Linear, "{name}");
-    }
-    // The same list, of contracts against the coin itself, and against what nobody has described.
-    for (quote, payoff, settled) in [
-        ("USD", Payoff::Inverse, "BTC"),
-        ("HUSD", Payoff::Unknown, "HUSD"),
-    ] {
-        let symbol = format!("BTC-{quote}");
-        let list = fixture("rest_swap_contract_info").replace("BTC-USDT", &symbol);
-        let mut rig = rig::new(&[&symbol], false);
-        let tag = rig.open(LINK_REST, 0).requests[0].tag;
-        assert_eq!(rig.response(1, tag, 200, &list).1, Ok(()), "{symbol}");
-        let known = rig.registry.get(BTC).unwrap();
-        assert_eq!(known.payoff, payoff, "{symbol}");
-        assert_eq!(rig.registry.asset_name(known.quote), settled);
-    }
 }
 
 #[test]
